@@ -1,0 +1,65 @@
+//! When a failed attempt is made again: a list anyone can read, not a formula.
+
+use crate::time::Span;
+
+/// The waits after the first, second, … failed attempt, in seconds: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, 6 h, then every
+/// 6 h. They add up to 70 h 12 min 35 s before the last one; a receiver that is away for three days misses nothing.
+const WAITS_SECONDS: [i64; 7] = [5, 30, 120, 600, 3_600, 10_800, 21_600];
+
+/// How long an event is tried before it becomes a dead letter.
+pub const HORIZON: Span = Span::THREE_DAYS;
+
+/// The wait after the `failed`-th failed attempt (from 1), `spent` after the first one; nothing where the horizon is
+/// reached, so that the event becomes a dead letter. `seed` spreads attempts that failed together: up to a tenth is
+/// added, never taken off, so that a wait that a receiver asked for is kept.
+#[must_use]
+pub fn next_wait(failed: u32, spent: Span, seed: u64) -> Option<Span> {
+    let index = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
+    let base = Span::from_secs(*WAITS_SECONDS.get(index).unwrap_or(&21_600));
+    if spent.ms() + base.ms() > HORIZON.ms() {
+        return None;
+    }
+    Some(jittered(base, seed ^ u64::from(failed)))
+}
+
+/// `wait` and up to a tenth more.
+#[must_use]
+pub fn jittered(wait: Span, seed: u64) -> Span {
+    let tenth = wait.ms() / 10 + 1;
+    Span::from_ms(wait.ms() + (mix(seed) % tenth.unsigned_abs()) as i64)
+}
+
+/// SplitMix64's finaliser: spreads neighbouring seeds over all values. (Steele, Lea, Flood 2014.)
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_is_the_documented_one_within_a_tenth() {
+        let documented = [5, 30, 120, 600, 3_600, 10_800, 21_600, 21_600, 21_600];
+        for (i, seconds) in documented.into_iter().enumerate() {
+            for seed in 0..200 {
+                let wait = next_wait(i as u32 + 1, Span::ZERO, seed).unwrap().ms();
+                assert!((seconds * 1_000..=seconds * 1_100).contains(&wait), "attempt {} waited {wait} ms", i + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn after_72_hours_no_further_attempt_is_made() {
+        let (mut spent, mut failed) = (Span::ZERO, 1);
+        while let Some(wait) = next_wait(failed, spent, 42) {
+            spent = Span::from_ms(spent.ms() + wait.ms());
+            failed += 1;
+        }
+        assert!(spent <= Span::from_ms(HORIZON.ms() * 11 / 10) && spent > Span::from_hours(65), "{spent}");
+        assert!((17..=18).contains(&failed), "{failed}");
+    }
+}

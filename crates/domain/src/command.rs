@@ -1,0 +1,192 @@
+//! What can be asked of an order. The timer asks like everybody else, with [`Command::Due`].
+
+use std::fmt;
+
+use crate::event::Cause;
+use crate::order::{BuyerId, HoldId, Label, Reason};
+use crate::policy::Policy;
+use crate::time::{Span, Time};
+use crate::words::{Currency, Data};
+
+/// What is asked. `at` is when it happened; without it, now.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// A new order.
+    Place(Box<Place>),
+    /// The payment was confirmed.
+    Pay {
+        /// When it was paid.
+        at: Option<Time>,
+    },
+    /// The parcel was handed over.
+    Ship {
+        /// When it was shipped.
+        at: Option<Time>,
+        /// Who carries it.
+        carrier: Option<Label>,
+        /// Under which number.
+        tracking: Option<Label>,
+    },
+    /// The parcel arrived.
+    Deliver {
+        /// When it arrived.
+        at: Option<Time>,
+    },
+    /// The buyer, or an operator for the buyer, confirms the receipt.
+    Receive {
+        /// Who says so.
+        by: Cause,
+    },
+    /// The buyer needs more time.
+    Extend {
+        /// The how-manieth extension it is, from 1; what makes a repeat harmless.
+        number: u32,
+    },
+    /// Stop the clock.
+    Hold {
+        /// Names the hold.
+        id: HoldId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Take a hold off.
+    Release {
+        /// The hold's name.
+        id: HoldId,
+    },
+    /// Cancel before the shipment.
+    Cancel {
+        /// Why.
+        reason: Reason,
+    },
+    /// The money was paid back.
+    Refund {
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// The timer found the order due.
+    Due,
+}
+
+/// A new order, as the shop describes it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Place {
+    /// Who bought.
+    pub buyer_id: Option<BuyerId>,
+    /// Under which terms.
+    pub policy: Policy,
+    /// What it costs, in minor units.
+    pub amount: Option<u64>,
+    /// The currency of the amount.
+    pub currency: Option<Currency>,
+    /// What the shop wants to find again.
+    pub data: Option<Data>,
+    /// A time of silence of its own.
+    pub receive_after: Option<Span>,
+    /// When it was placed.
+    pub at: Option<Time>,
+    /// When it was paid, where it already is.
+    pub paid_at: Option<Time>,
+}
+
+/// The name of a command: one word in the path, in bulk lines, on the command line and here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Verb {
+    /// See [`Command::Place`].
+    Place,
+    /// See [`Command::Pay`].
+    Pay,
+    /// See [`Command::Ship`].
+    Ship,
+    /// See [`Command::Deliver`].
+    Deliver,
+    /// See [`Command::Receive`].
+    Receive,
+    /// See [`Command::Extend`].
+    Extend,
+    /// See [`Command::Hold`].
+    Hold,
+    /// See [`Command::Release`].
+    Release,
+    /// See [`Command::Cancel`].
+    Cancel,
+    /// See [`Command::Refund`].
+    Refund,
+    /// See [`Command::Due`].
+    Due,
+}
+
+impl Verb {
+    /// Every verb that a client can use.
+    pub const PUBLIC: [Verb; 10] = [
+        Verb::Place,
+        Verb::Pay,
+        Verb::Ship,
+        Verb::Deliver,
+        Verb::Receive,
+        Verb::Extend,
+        Verb::Hold,
+        Verb::Release,
+        Verb::Cancel,
+        Verb::Refund,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Place => "place",
+            Verb::Pay => "pay",
+            Verb::Ship => "ship",
+            Verb::Deliver => "deliver",
+            Verb::Receive => "receive",
+            Verb::Extend => "extend",
+            Verb::Hold => "hold",
+            Verb::Release => "release",
+            Verb::Cancel => "cancel",
+            Verb::Refund => "refund",
+            Verb::Due => "due",
+        }
+    }
+
+    /// The public verb that a word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Verb> {
+        Verb::PUBLIC.into_iter().find(|verb| verb.as_str() == word)
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Command {
+    /// The command's name.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self {
+            Command::Place(_) => Verb::Place,
+            Command::Pay { .. } => Verb::Pay,
+            Command::Ship { .. } => Verb::Ship,
+            Command::Deliver { .. } => Verb::Deliver,
+            Command::Receive { .. } => Verb::Receive,
+            Command::Extend { .. } => Verb::Extend,
+            Command::Hold { .. } => Verb::Hold,
+            Command::Release { .. } => Verb::Release,
+            Command::Cancel { .. } => Verb::Cancel,
+            Command::Refund { .. } => Verb::Refund,
+            Command::Due => Verb::Due,
+        }
+    }
+
+    /// The instants that the sender claims; none may lie in the future.
+    pub(crate) fn claimed_times(&self) -> [Option<Time>; 2] {
+        match self {
+            Command::Place(place) => [place.at, place.paid_at],
+            Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => [*at, None],
+            _ => [None, None],
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The one door: every command, the timer's too, is decided here and nowhere else.
+//!
+//! Three questions in turn: is it a repeat ([`is_repeat`])? does the order's status permit it ([`permits`])? what does the
+//! order look like afterwards ([`apply`])?
+
+use crate::clock::{Clock, ClockKind};
+use crate::command::{Command, Place, Verb};
+use crate::event::{Cause, EventKind};
+use crate::order::{Hold, MAX_HOLDS, Order, Status, Times};
+use crate::policy::{StartsAt, Terms};
+use crate::time::{Span, Time};
+use crate::words::{OrderId, Text};
+
+mod rejection;
+pub use rejection::{Code, Rejection};
+
+/// What became of a command.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Decision {
+    /// The order's next version.
+    Changed(Box<Order>),
+    /// Nothing to do: the command was carried out before, or nothing is due.
+    Unchanged,
+    /// The command cannot be carried out.
+    Rejected(Rejection),
+}
+
+/// How far ahead of the store's clock a claimed time may lie.
+pub const CLOCK_TOLERANCE: Span = Span::FIVE_SECONDS;
+
+/// Decides a command about an order that exists, under the terms it was placed with. `now` is the store's time.
+#[must_use]
+pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision {
+    if let Command::Place(place) = command {
+        return match differing_field(order, place) {
+            None => Decision::Unchanged,
+            Some(field) => Decision::Rejected(Rejection::exists(order, field)),
+        };
+    }
+    if is_repeat(order, command) {
+        return Decision::Unchanged;
+    }
+    if let Some(rejection) = refuse(order, command, now, terms) {
+        return Decision::Rejected(rejection);
+    }
+    apply(order, command, now, terms)
+}
+
+/// Decides a command about an order that does not exist: only `place` makes one.
+#[must_use]
+pub fn decide_absent(id: &OrderId, command: &Command, now: Time) -> Decision {
+    match command {
+        Command::Place(_) if in_future(command, now) => Decision::Rejected(Rejection::in_future(id, None)),
+        Command::Place(place) => Decision::Changed(Box::new(placed(id, place, now))),
+        Command::Due => Decision::Unchanged,
+        _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
+    }
+}
+
+/// Whether a command of this name could be carried out on the order as it stands. The table of the order's life.
+#[must_use]
+pub fn permits(order: &Order, verb: Verb, terms: &Terms) -> bool {
+    let status = order.status;
+    match verb {
+        Verb::Place | Verb::Due => false,
+        Verb::Pay => status == Status::PendingPayment || (status == Status::Cancelled && never_paid(order)),
+        Verb::Ship => status == Status::Paid,
+        Verb::Deliver => matches!(status, Status::Paid | Status::Shipped),
+        Verb::Receive => status.is_open(),
+        Verb::Extend => order.runs_to_receipt() && order.extensions < terms.max_extensions,
+        Verb::Hold => (status.is_open() || is_settling(order)) && order.holds.len() < MAX_HOLDS,
+        Verb::Release => order.is_held(),
+        Verb::Cancel => matches!(status, Status::PendingPayment | Status::Paid),
+        Verb::Refund => status.is_open() || matches!(status, Status::Received | Status::Completed),
+    }
+}
+
+fn never_paid(order: &Order) -> bool {
+    order.times.paid_at.is_none() && order.times.late_payment_at.is_none()
+}
+
+fn is_settling(order: &Order) -> bool {
+    order.status == Status::Received && order.clock.kind() == Some(ClockKind::Settle)
+}
+
+/// Whether the order carries the command's mark already. The first one stands, whatever this one's arguments are.
+fn is_repeat(order: &Order, command: &Command) -> bool {
+    let times = &order.times;
+    match command {
+        Command::Pay { .. } => times.paid_at.is_some() || times.late_payment_at.is_some(),
+        Command::Ship { .. } => times.shipped_at.is_some() || times.delivered_at.is_some(),
+        Command::Deliver { .. } => times.delivered_at.is_some(),
+        Command::Receive { .. } => times.received_at.is_some(),
+        Command::Extend { number } => *number <= order.extensions,
+        Command::Hold { id, .. } => order.holds.iter().any(|hold| hold.id == *id),
+        Command::Release { id } => order.holds.iter().any(|hold| hold.id == *id && hold.released_at.is_some()),
+        Command::Cancel { .. } => times.cancelled_at.is_some(),
+        Command::Refund { .. } => times.refunded_at.is_some(),
+        Command::Place(_) | Command::Due => false,
+    }
+}
+
+/// The first field in which a repeated `place` differs from the order. The moment of placing is not compared; that of
+/// the payment is where it is sent, so that no shop believes an order to be paid that is not.
+fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
+    let fields = [
+        ("buyer_id", order.buyer_id == place.buyer_id),
+        ("policy", order.revision.name() == place.policy.revision.name()),
+        ("amount", order.amount == place.amount),
+        ("currency", order.currency == place.currency),
+        ("data", order.data == place.data),
+        ("receive_after", order.receive_after == place.receive_after),
+        ("paid_at", place.paid_at.is_none() || place.paid_at == order.times.paid_at),
+    ];
+    fields.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+}
+
+fn in_future(command: &Command, now: Time) -> bool {
+    command.claimed_times().into_iter().flatten().any(|at| at > now.after(CLOCK_TOLERANCE))
+}
+
+/// Why the command cannot be carried out, if it cannot.
+fn refuse(order: &Order, command: &Command, now: Time, terms: &Terms) -> Option<Rejection> {
+    let because = |code| Some(Rejection::not_allowed(order, code, terms));
+    match command {
+        Command::Due => None,
+        Command::Extend { .. } if order.runs_to_receipt() && order.extensions >= terms.max_extensions => because(Code::ExtensionLimit),
+        Command::Extend { number } if order.runs_to_receipt() && *number > order.extensions + 1 => because(Code::ExtensionOutOfOrder),
+        Command::Hold { .. } if order.holds.len() >= MAX_HOLDS => because(Code::TooManyHolds),
+        Command::Release { id } if !order.holds.iter().any(|hold| hold.id == *id) => because(Code::NotHeld),
+        _ if !permits(order, command.verb(), terms) => because(Code::of(command.verb())),
+        _ if in_future(command, now) => Some(Rejection::in_future(&order.id, Some(order.status))),
+        _ => None,
+    }
+}
+
+fn placed(id: &OrderId, place: &Place, now: Time) -> Order {
+    let terms = &place.policy.terms;
+    let mut order = Order {
+        id: id.clone(),
+        version: 1,
+        status: Status::PendingPayment,
+        kind: EventKind::Placed,
+        cause: Cause::Shop,
+        changed_at: now,
+        buyer_id: place.buyer_id.clone(),
+        revision: place.policy.revision.clone(),
+        amount: place.amount,
+        currency: place.currency,
+        data: place.data.clone(),
+        receive_after: place.receive_after,
+        times: Times::placed(place.at.or(place.paid_at).unwrap_or(now)),
+        carrier: None,
+        tracking: None,
+        reason: None,
+        extensions: 0,
+        clock: Clock::None,
+        holds: Vec::new(),
+        unknown: String::new(),
+    };
+    match place.paid_at {
+        Some(paid_at) => pay(&mut order, paid_at, terms),
+        None => start(&mut order, ClockKind::Pay, terms.pay_within, place.at.unwrap_or(now), terms),
+    }
+    order
+}
+
+fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision {
+    let mut next = Order { version: order.version + 1, changed_at: now, cause: Cause::Shop, ..order.clone() };
+    let next_ref = &mut next;
+    next_ref.kind = match command {
+        Command::Place(_) => return Decision::Unchanged,
+        Command::Pay { at } if order.status == Status::Cancelled => {
+            next_ref.times.late_payment_at = Some(at.unwrap_or(now));
+            EventKind::LatePayment
+        }
+        Command::Pay { at } => {
+            pay(next_ref, at.unwrap_or(now), terms);
+            EventKind::Paid
+        }
+        Command::Ship { at, carrier, tracking } => {
+            (next_ref.carrier, next_ref.tracking) = (carrier.clone(), tracking.clone());
+            ship(next_ref, at.unwrap_or(now), terms);
+            EventKind::Shipped
+        }
+        Command::Deliver { at } => {
+            deliver(next_ref, at.unwrap_or(now), terms);
+            EventKind::Delivered
+        }
+        Command::Receive { by } => {
+            next_ref.cause = *by;
+            receive(next_ref, now, terms);
+            EventKind::Received
+        }
+        Command::Extend { .. } => {
+            extend(next_ref, now, terms);
+            EventKind::Extended
+        }
+        Command::Hold { id, reason } => {
+            next_ref.holds.push(Hold { id: id.clone(), reason: reason.clone(), since: now, released_at: None });
+            next_ref.clock = order.clock.paused(now);
+            EventKind::Held
+        }
+        Command::Release { id } => {
+            release(next_ref, id.as_str(), now, terms);
+            EventKind::Released
+        }
+        Command::Cancel { reason } => {
+            next_ref.reason = Some(reason.clone());
+            end(next_ref, Status::Cancelled, now);
+            EventKind::Cancelled
+        }
+        Command::Refund { reason } => {
+            next_ref.reason.clone_from(reason);
+            end(next_ref, Status::Refunded, now);
+            EventKind::Refunded
+        }
+        Command::Due => match run_out(next_ref, now, terms) {
+            Some(kind) => {
+                next_ref.cause = Cause::Timer;
+                kind
+            }
+            None => return Decision::Unchanged,
+        },
+    };
+    Decision::Changed(Box::new(next))
+}
+
+/// Starts a clock that counts from what happened at `from`; it stands paused at its full length while the order is held.
+fn start(order: &mut Order, kind: ClockKind, length: Option<Span>, from: Time, terms: &Terms) {
+    order.clock = match length {
+        None => Clock::None,
+        Some(remaining) if order.is_held() => Clock::Paused { kind, remaining },
+        Some(length) => Clock::running(kind, from.after(length), from, terms),
+    };
+}
+
+fn start_receive(order: &mut Order, from: Time, terms: &Terms) {
+    let silence = order.receive_after.unwrap_or(terms.receive_after);
+    start(order, ClockKind::Receive, Some(silence), from, terms);
+}
+
+fn pay(order: &mut Order, at: Time, terms: &Terms) {
+    order.status = Status::Paid;
+    order.times.paid_at = Some(at);
+    match terms.starts_at {
+        StartsAt::Paid => start_receive(order, at, terms),
+        StartsAt::Shipped | StartsAt::Delivered => start(order, ClockKind::Ship, terms.ship_within, at, terms),
+    }
+}
+
+fn ship(order: &mut Order, at: Time, terms: &Terms) {
+    order.status = Status::Shipped;
+    order.times.shipped_at = Some(at);
+    match terms.starts_at {
+        StartsAt::Paid => {}
+        StartsAt::Shipped => start_receive(order, at, terms),
+        StartsAt::Delivered => start(order, ClockKind::Receive, terms.fallback_after, at, terms),
+    }
+}
+
+fn deliver(order: &mut Order, at: Time, terms: &Terms) {
+    let was_shipped = order.status == Status::Shipped;
+    order.status = Status::Delivered;
+    order.times.delivered_at = Some(at);
+    match terms.starts_at {
+        StartsAt::Paid => {}
+        StartsAt::Shipped if was_shipped => {}
+        StartsAt::Shipped | StartsAt::Delivered => start_receive(order, at, terms),
+    }
+}
+
+fn receive(order: &mut Order, now: Time, terms: &Terms) {
+    end(order, Status::Received, now);
+    start(order, ClockKind::Settle, terms.settle_after, now, terms);
+}
+
+fn extend(order: &mut Order, now: Time, terms: &Terms) {
+    order.extensions += 1;
+    if let Some(deadline) = order.clock.deadline() {
+        order.clock = Clock::running(ClockKind::Receive, deadline.max(now).after(terms.extend_by), now, terms);
+    }
+}
+
+fn release(order: &mut Order, id: &str, now: Time, terms: &Terms) {
+    for hold in order.holds.iter_mut().filter(|hold| hold.id.as_str() == id) {
+        hold.released_at = Some(now);
+    }
+    if !order.is_held() {
+        order.clock = order.clock.resumed(now, terms);
+    }
+}
+
+/// Brings the order to `status`, without a clock and without holds, and notes the time.
+fn end(order: &mut Order, status: Status, now: Time) {
+    order.status = status;
+    order.clock = Clock::None;
+    for hold in order.holds.iter_mut().filter(|hold| hold.released_at.is_none()) {
+        hold.released_at = Some(now);
+    }
+    let times = &mut order.times;
+    match status {
+        Status::Received => times.received_at = Some(now),
+        Status::Completed => times.completed_at = Some(now),
+        Status::Cancelled => times.cancelled_at = Some(now),
+        Status::Refunded => times.refunded_at = Some(now),
+        Status::PendingPayment | Status::Paid | Status::Shipped | Status::Delivered => {}
+    }
+}
+
+/// What the timer does to an order that is due; nothing to one that is not. Past the deadline no reminder is sent; before
+/// it one is, however many fell due meanwhile.
+fn run_out(order: &mut Order, now: Time, terms: &Terms) -> Option<EventKind> {
+    let Clock::Running { kind, deadline, .. } = order.clock else { return None };
+    if order.wake()? > now {
+        return None;
+    }
+    if now < deadline {
+        order.clock = Clock::running(kind, deadline, now, terms);
+        return Some(EventKind::ReceiveReminder);
+    }
+    match (kind, order.status) {
+        (ClockKind::Pay, Status::PendingPayment) => Some(time_out(order, "payment_timeout", now)),
+        (ClockKind::Ship, Status::Paid) => Some(time_out(order, "ship_timeout", now)),
+        (ClockKind::Receive, status) if status.is_open() => {
+            receive(order, now, terms);
+            Some(EventKind::Received)
+        }
+        (ClockKind::Settle, Status::Received) => {
+            end(order, Status::Completed, now);
+            Some(EventKind::Completed)
+        }
+        _ => None,
+    }
+}
+
+fn time_out(order: &mut Order, reason: &str, now: Time) -> EventKind {
+    order.reason = reason.parse::<Text<200>>().ok();
+    end(order, Status::Cancelled, now);
+    EventKind::Cancelled
+}

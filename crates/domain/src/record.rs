@@ -1,0 +1,334 @@
+//! The order as short text, and back: what a store keeps, and what an outbox entry carries.
+//!
+//! `2|P|t<placed>|bbuyer|a59000KRW|r.k3x9q1|p<paid>|kr<deadline>` — the version, the letter of the status, then fields that
+//! begin with a letter, in any order. What is usual is left out, because a waiting order should be small. Instants are
+//! milliseconds in base 36, all but the first counted from the placing. `|` and `%` in texts are written `%7C` and `%25`,
+//! so a record has neither a separator too many nor a line break. A field with an unknown letter comes from a newer
+//! version of this program and is kept as it stands.
+
+use std::fmt::Write;
+
+use crate::clock::{Clock, ClockKind};
+use crate::event::{Cause, EventKind};
+use crate::order::{Hold, Order, Status, Times};
+use crate::policy::Revision;
+use crate::time::{Span, Time};
+use crate::words::{Data, OrderId};
+
+/// A stored order that this version of the program cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored order {id} cannot be read: {what}")]
+pub struct Unreadable {
+    /// Whose record it is.
+    pub id: String,
+    /// What was found.
+    pub what: String,
+}
+
+const DEFAULT_POLICY: &str = "default.";
+
+/// The order as text, without its id.
+#[must_use]
+pub fn encode(order: &Order) -> String {
+    let mut out = String::with_capacity(112 + order.data.as_ref().map_or(0, |data| data.as_str().len()));
+    let placed = order.times.placed_at;
+    let _ = write!(out, "{}|{}|t", order.version, order.status.letter());
+    base36(&mut out, placed.ms());
+    if let Some(buyer) = &order.buyer_id {
+        text(&mut out, 'b', buyer.as_str());
+    }
+    if order.amount.is_some() || order.currency.is_some() {
+        out.push_str("|a");
+        if let Some(amount) = order.amount {
+            let _ = write!(out, "{amount}");
+        }
+        out.push_str(order.currency.as_ref().map_or("", |currency| currency.as_str()));
+    }
+    let revision = order.revision.as_str();
+    let revision = if revision.starts_with(DEFAULT_POLICY) { &revision[DEFAULT_POLICY.len() - 1..] } else { revision };
+    text(&mut out, 'r', revision);
+    for (letter, time) in marks(&order.times) {
+        if let Some(at) = time {
+            field(&mut out, letter);
+            base36(&mut out, at.ms() - placed.ms());
+        }
+    }
+    encode_clock(&mut out, &order.clock, placed);
+    encode_rest(&mut out, order);
+    out.push_str(&order.unknown);
+    out
+}
+
+/// The times that an order may carry, under the letters of their fields.
+fn marks(times: &Times) -> [(char, Option<Time>); 8] {
+    [
+        ('p', times.paid_at),
+        ('s', times.shipped_at),
+        ('d', times.delivered_at),
+        ('q', times.received_at),
+        ('o', times.completed_at),
+        ('x', times.cancelled_at),
+        ('f', times.refunded_at),
+        ('l', times.late_payment_at),
+    ]
+}
+
+fn encode_clock(out: &mut String, clock: &Clock, placed: Time) {
+    match *clock {
+        Clock::None => {}
+        Clock::Running { kind, deadline, remind_at } => {
+            let _ = write!(out, "|k{}", kind.letter());
+            base36(out, deadline.ms() - placed.ms());
+            if let Some(at) = remind_at {
+                out.push(',');
+                base36(out, at.ms() - placed.ms());
+            }
+        }
+        Clock::Paused { kind, remaining } => {
+            let _ = write!(out, "|k{}=", kind.letter());
+            base36(out, remaining.ms());
+        }
+    }
+}
+
+fn encode_rest(out: &mut String, order: &Order) {
+    let placed = order.times.placed_at;
+    if (order.kind, order.cause) != order.status.usual_event() {
+        let _ = write!(out, "|e{}{}", order.kind.letter(), order.cause.letter());
+    }
+    if order.changed_at != order.times.latest() {
+        field(out, 'u');
+        base36(out, order.changed_at.ms() - placed.ms());
+    }
+    if let Some(span) = order.receive_after {
+        field(out, 'v');
+        base36(out, span.ms());
+    }
+    if order.extensions > 0 {
+        let _ = write!(out, "|m{}", order.extensions);
+    }
+    for (letter, label) in [('c', &order.carrier), ('n', &order.tracking)] {
+        if let Some(label) = label {
+            text(out, letter, label.as_str());
+        }
+    }
+    if let Some(reason) = &order.reason {
+        text(out, 'w', reason.as_str());
+    }
+    for hold in &order.holds {
+        encode_hold(out, hold, placed);
+    }
+    if let Some(data) = &order.data {
+        text(out, 'j', data.as_str());
+    }
+}
+
+/// `h<id>~<since>~<released>~<reason>`, the reason left out where it is the id.
+fn encode_hold(out: &mut String, hold: &Hold, placed: Time) {
+    text(out, 'h', hold.id.as_str());
+    out.push('~');
+    base36(out, hold.since.ms() - placed.ms());
+    out.push('~');
+    if let Some(at) = hold.released_at {
+        base36(out, at.ms() - placed.ms());
+    }
+    if hold.reason.as_str() != hold.id.as_str() {
+        out.push('~');
+        escape(out, hold.reason.as_str());
+    }
+}
+
+fn field(out: &mut String, letter: char) {
+    out.push('|');
+    out.push(letter);
+}
+
+fn text(out: &mut String, letter: char, text: &str) {
+    field(out, letter);
+    escape(out, text);
+}
+
+fn escape(out: &mut String, text: &str) {
+    if !text.contains(['|', '%', '~']) {
+        return out.push_str(text);
+    }
+    for c in text.chars() {
+        match c {
+            '|' => out.push_str("%7C"),
+            '%' => out.push_str("%25"),
+            '~' => out.push_str("%7E"),
+            other => out.push(other),
+        }
+    }
+}
+
+fn unescape(text: &str) -> String {
+    if text.contains('%') { text.replace("%7C", "|").replace("%7E", "~").replace("%25", "%") } else { text.to_owned() }
+}
+
+fn base36(out: &mut String, number: i64) {
+    if number < 0 {
+        out.push('-');
+    }
+    let mut rest = number.unsigned_abs();
+    let mut digits = [0u8; 13];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize];
+        rest /= 36;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend(digits[first..].iter().map(|&digit| char::from(digit)));
+}
+
+/// Reads the order `id` from its text.
+///
+/// # Errors
+/// Where the text was not written by this program or by a version that added fields to it.
+pub fn decode(id: &OrderId, record: &str) -> Result<Order, Unreadable> {
+    let wrong = |what: &str| Unreadable { id: id.to_string(), what: what.chars().take(80).collect() };
+    let mut fields = record.split('|');
+    let version = fields.next().and_then(|v| v.parse().ok()).filter(|&v| v > 0).ok_or_else(|| wrong("no version"))?;
+    let status = fields.next().and_then(status).ok_or_else(|| wrong("an unknown status"))?;
+    let placed = fields.next().and_then(|f| instant(f.strip_prefix('t')?, Time::from_ms(0))).ok_or_else(|| wrong("no time of placing"))?;
+    let (kind, cause) = status.usual_event();
+    let mut draft = Draft { order: blank(id, version, status, placed, kind, cause), revision: None, changed_at: None };
+    for field in fields {
+        read_field(&mut draft, field).ok_or_else(|| wrong(field))?;
+    }
+    draft.order.revision = draft.revision.ok_or_else(|| wrong("no policy revision"))?;
+    draft.order.changed_at = draft.changed_at.unwrap_or_else(|| draft.order.times.latest());
+    Ok(draft.order)
+}
+
+struct Draft {
+    order: Order,
+    revision: Option<Revision>,
+    changed_at: Option<Time>,
+}
+
+fn blank(id: &OrderId, version: u64, status: Status, placed: Time, kind: EventKind, cause: Cause) -> Order {
+    Order {
+        id: id.clone(),
+        version,
+        status,
+        kind,
+        cause,
+        changed_at: placed,
+        buyer_id: None,
+        revision: Revision::unset(),
+        amount: None,
+        currency: None,
+        data: None,
+        receive_after: None,
+        times: Times::placed(placed),
+        carrier: None,
+        tracking: None,
+        reason: None,
+        extensions: 0,
+        clock: Clock::None,
+        holds: Vec::new(),
+        unknown: String::new(),
+    }
+}
+
+fn read_field(draft: &mut Draft, field: &str) -> Option<()> {
+    let letter = field.chars().next()?;
+    let value = &field[letter.len_utf8()..];
+    let order = &mut draft.order;
+    let placed = order.times.placed_at;
+    let times = &mut order.times;
+    match letter {
+        'p' => times.paid_at = Some(instant(value, placed)?),
+        's' => times.shipped_at = Some(instant(value, placed)?),
+        'd' => times.delivered_at = Some(instant(value, placed)?),
+        'q' => times.received_at = Some(instant(value, placed)?),
+        'o' => times.completed_at = Some(instant(value, placed)?),
+        'x' => times.cancelled_at = Some(instant(value, placed)?),
+        'f' => times.refunded_at = Some(instant(value, placed)?),
+        'l' => times.late_payment_at = Some(instant(value, placed)?),
+        'b' => order.buyer_id = Some(unescape(value).parse().ok()?),
+        'a' => (order.amount, order.currency) = read_amount(value)?,
+        'r' => draft.revision = Some(read_revision(value)?),
+        'k' => order.clock = read_clock(value, placed)?,
+        'e' => (order.kind, order.cause) = read_event(value)?,
+        'u' => draft.changed_at = Some(instant(value, placed)?),
+        'v' => order.receive_after = Some(Span::from_ms(number(value)?)),
+        'm' => order.extensions = value.parse().ok()?,
+        'c' => order.carrier = Some(unescape(value).parse().ok()?),
+        'n' => order.tracking = Some(unescape(value).parse().ok()?),
+        'w' => order.reason = Some(unescape(value).parse().ok()?),
+        'h' => order.holds.push(read_hold(value, placed)?),
+        'j' => order.data = Some(Data::new(&unescape(value)).ok()?),
+        _ => {
+            order.unknown.push('|');
+            order.unknown.push_str(field);
+        }
+    }
+    Some(())
+}
+
+fn status(text: &str) -> Option<Status> {
+    let mut chars = text.chars();
+    let letter = chars.next().filter(|_| chars.as_str().is_empty())?;
+    Status::ALL.into_iter().find(|status| status.letter() == letter)
+}
+
+fn number(text: &str) -> Option<i64> {
+    i64::from_str_radix(text, 36).ok()
+}
+
+fn instant(text: &str, from: Time) -> Option<Time> {
+    from.ms().checked_add(number(text)?).map(Time::from_ms)
+}
+
+fn read_amount(value: &str) -> Option<(Option<u64>, Option<crate::words::Currency>)> {
+    let letters = value.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &value[..value.len() - letters.len()];
+    let amount = if digits.is_empty() { None } else { Some(digits.parse().ok()?) };
+    let currency = if letters.is_empty() { None } else { Some(letters.parse().ok()?) };
+    Some((amount, currency))
+}
+
+fn read_revision(value: &str) -> Option<Revision> {
+    match value.strip_prefix('.') {
+        Some(hash) => format!("{DEFAULT_POLICY}{hash}").parse().ok(),
+        None => value.parse().ok(),
+    }
+}
+
+fn read_clock(value: &str, placed: Time) -> Option<Clock> {
+    let letter = value.chars().next()?;
+    let kind = ClockKind::ALL.into_iter().find(|kind| kind.letter() == letter)?;
+    let value = &value[letter.len_utf8()..];
+    if let Some(remaining) = value.strip_prefix('=') {
+        return Some(Clock::Paused { kind, remaining: Span::from_ms(number(remaining)?) });
+    }
+    let (deadline, remind_at) = match value.split_once(',') {
+        Some((deadline, remind_at)) => (deadline, Some(instant(remind_at, placed)?)),
+        None => (value, None),
+    };
+    Some(Clock::Running { kind, deadline: instant(deadline, placed)?, remind_at })
+}
+
+fn read_event(value: &str) -> Option<(EventKind, Cause)> {
+    let mut letters = value.chars();
+    let (kind, cause) = (letters.next()?, letters.next()?);
+    let kind = EventKind::ALL.into_iter().find(|known| known.letter() == kind)?;
+    Some((kind, Cause::ALL.into_iter().find(|known| known.letter() == cause)?))
+}
+
+fn read_hold(value: &str, placed: Time) -> Option<Hold> {
+    let mut parts = value.split('~');
+    let id = unescape(parts.next()?);
+    let since = instant(parts.next()?, placed)?;
+    let released_at = match parts.next()? {
+        "" => None,
+        at => Some(instant(at, placed)?),
+    };
+    let reason = parts.next().map_or_else(|| id.clone(), unescape);
+    Some(Hold { id: id.parse().ok()?, reason: reason.parse().ok()?, since, released_at })
+}

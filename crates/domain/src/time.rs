@@ -1,0 +1,136 @@
+//! Instants and lengths. Both count milliseconds; a calendar is never consulted, so a day is always 24 hours.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z, between that moment and the end of the year 9999.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Time(i64);
+
+/// A fixed length of time in milliseconds, from nothing to ten years.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Span(i64);
+
+const END_OF_9999_MS: i64 = 253_402_300_799_999;
+const TEN_YEARS_MS: i64 = 3_653 * 24 * 3_600 * 1_000;
+
+impl Time {
+    /// The instant `ms` milliseconds after the Unix epoch, moved to the nearest one that can be represented.
+    #[must_use]
+    pub fn from_ms(ms: i64) -> Time {
+        Time(ms.clamp(0, END_OF_9999_MS))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// This instant, `span` later.
+    #[must_use]
+    pub fn after(self, span: Span) -> Time {
+        Time::from_ms(self.0.saturating_add(span.0))
+    }
+
+    /// This instant, `span` earlier.
+    #[must_use]
+    pub fn before(self, span: Span) -> Time {
+        Time::from_ms(self.0.saturating_sub(span.0))
+    }
+
+    /// How long it is from `earlier` until this instant; nothing where it is not later.
+    #[must_use]
+    pub fn since(self, earlier: Time) -> Span {
+        Span::from_ms(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Span = Span(0);
+    /// Three days.
+    pub const THREE_DAYS: Span = Span(72 * 3_600_000);
+    /// Five seconds.
+    pub const FIVE_SECONDS: Span = Span(5_000);
+
+    /// A length of `ms` milliseconds, moved to the nearest one that is allowed (0 to ten years).
+    #[must_use]
+    pub fn from_ms(ms: i64) -> Span {
+        Span(ms.clamp(0, TEN_YEARS_MS))
+    }
+
+    /// A length of `seconds`.
+    #[must_use]
+    pub fn from_secs(seconds: i64) -> Span {
+        Span::from_ms(seconds.saturating_mul(1_000))
+    }
+
+    /// A length of `hours`.
+    #[must_use]
+    pub fn from_hours(hours: i64) -> Span {
+        Span::from_secs(hours.saturating_mul(3_600))
+    }
+
+    /// The length in milliseconds.
+    #[must_use]
+    pub fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// The same length for timers and time-outs of the program itself.
+    #[must_use]
+    pub fn to_std(self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.unsigned_abs())
+    }
+}
+
+const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+impl fmt::Display for Span {
+    /// The largest unit that divides the length: `7d`, `36h`, `90s`, `1500ms`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, size) = UNITS.into_iter().find(|(_, size)| self.0 != 0 && self.0 % size == 0).unwrap_or(("s", 1_000));
+        write!(f, "{}{unit}", self.0 / size)
+    }
+}
+
+/// A text that is not a length of time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a duration: write a whole number with one of ms, s, m, h, d, for example \"90s\", \"24h\" or \"7d\" (at most 3653d)")]
+pub struct NotASpan(pub String);
+
+impl FromStr for Span {
+    type Err = NotASpan;
+
+    fn from_str(text: &str) -> Result<Span, NotASpan> {
+        let fail = || NotASpan(text.chars().take(40).collect());
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let (_, size) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(fail)?;
+        let ms = number.parse::<i64>().ok().and_then(|n| n.checked_mul(size)).ok_or_else(fail)?;
+        if ms > TEN_YEARS_MS { Err(fail()) } else { Ok(Span(ms)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_and_written_in_its_largest_unit() {
+        for (text, ms, back) in
+            [("24h", 86_400_000, "1d"), ("90s", 90_000, "90s"), ("36h", 129_600_000, "36h"), ("0s", 0, "0s"), ("5ms", 5, "5ms")]
+        {
+            let span: Span = text.parse().unwrap();
+            assert_eq!((span.ms(), span.to_string().as_str()), (ms, back));
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "24", "h", "-1h", "1.5h", "1w", "99999999999999999999s", "4000d", "1 h", "１h"] {
+            assert!(text.parse::<Span>().is_err(), "{text:?}");
+        }
+    }
+}
