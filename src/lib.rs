@@ -1,1 +1,20 @@
+//! Closes e-commerce orders on time: placed, paid, silent for the agreed time, RECEIVED once, and the shop told.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`autoreceive_domain`] (as [`domain`]) | decides: every rule, pure |
+//! | [`store`] | keeps: the seam, and behind it Redis and SQLite |
+//! | [`action`] | acts on events: the seam, and behind it log and webhook |
+//! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
+//! | [`wire`] | the words and JSON that people and programs meet |
+//! | [`http`], [`cli`] | two doors to the engine |
+//! | [`config`], [`telemetry`] | what is configured, what is measured |
+//! | [`app`] | puts all of it together; the only one that names concrete stores and actions |
+//!
+//! `store` and `action` know the domain, never each other. `engine` knows the domain and the two seams. `http` and `cli`
+//! know the engine, never a concrete store. Only a store reads the time.
 
+pub use autoreceive_domain as domain;
+
+pub mod action;
+pub mod store;

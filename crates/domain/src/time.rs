@@ -51,6 +51,8 @@ impl Span {
     pub const ZERO: Span = Span(0);
     /// Three days.
     pub const THREE_DAYS: Span = Span(72 * 3_600_000);
+    /// Ten seconds.
+    pub const TEN_SECONDS: Span = Span(10_000);
     /// Five seconds.
     pub const FIVE_SECONDS: Span = Span(5_000);
 
