@@ -17,4 +17,10 @@
 pub use autoreceive_domain as domain;
 
 pub mod action;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod http;
 pub mod store;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,10 @@
+//! One test binary. Every test starts its own servers on free ports and works in a directory of its own.
+
+mod actions;
+mod api;
+mod cli;
+mod config;
+mod conformance;
+mod redis_store;
+mod sqlite_store;
+mod support;
