@@ -1,4 +1,4 @@
-//! What is measured. One [`Metrics`] for each program, handed to whoever has something to count; there is no global one.
+//! What is measured, and how the log is written. One [`Metrics`] for each program, handed to whoever has something to count; there is no global one.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::store::Stats;
+
+pub mod logging;
 
 /// Every figure that this program counts and measures by itself. What the store knows is added when they are shown.
 pub struct Metrics {

@@ -14,6 +14,7 @@ use super::wakes::Wakes;
 use super::{ReplyOutcome, Settings};
 use crate::store::{Change, Commit, RestNote, Shard, Store, Verdict};
 use crate::telemetry::{ByCause, BySource, Metrics};
+use crate::wire::time::Instant;
 
 /// The most bytes of records in one commit: a script that writes more would block the server for others.
 const COMMIT_BYTES: usize = 256 * 1_024;
@@ -177,21 +178,36 @@ impl Core {
             }
             let wake = change.order.as_ref().and_then(|order| order.wake());
             nearest = [nearest, wake].into_iter().flatten().min();
-            self.note_receipt(change, *deadline, commit.now);
+            self.note_events(change, *deadline, commit.now);
         }
         if let Some(wake) = nearest {
             self.wakes.hint(commit.shard, wake);
         }
     }
 
-    fn note_receipt(&self, change: &Change, deadline: Option<Time>, now: Time) {
-        let Some(event) = change.events.iter().find(|event| event.kind() == EventKind::Received) else { return };
-        self.metrics.received.get_or_create(&ByCause::of(event.cause())).inc();
-        let lag_ms = deadline.filter(|_| event.cause() == Cause::Timer).map(|deadline| now.since(deadline).ms());
-        if let Some(lag_ms) = lag_ms {
-            self.metrics.lag.observe(lag_ms as f64 / 1_000.0);
+    /// One line for each event, and what is measured about receipts.
+    fn note_events(&self, change: &Change, deadline: Option<Time>, now: Time) {
+        for event in &change.events {
+            let timed = event.cause() == Cause::Timer;
+            let deadline = deadline.filter(|_| timed && event.kind() != EventKind::ReceiveReminder);
+            let lag_ms = deadline.map(|deadline| now.since(deadline).ms());
+            if event.kind() == EventKind::Received {
+                self.metrics.received.get_or_create(&ByCause::of(event.cause())).inc();
+                lag_ms.map_or((), |lag_ms| self.metrics.lag.observe(lag_ms as f64 / 1_000.0));
+            }
+            log_event(event, deadline, lag_ms);
         }
-        tracing::info!(target: "autoreceive::receipt", order = %change.id, cause = %event.cause(), lag_ms, "received");
+    }
+}
+
+/// What the timer did and every receipt is told to whoever runs the service; the rest is detail.
+fn log_event(event: &Event, deadline: Option<Time>, lag_ms: Option<i64>) {
+    let (order, status) = (&event.0.id, event.0.status);
+    let deadline = deadline.map(|deadline| tracing::field::display(Instant(deadline)));
+    if event.cause() == Cause::Timer || event.kind() == EventKind::Received {
+        tracing::info!(%order, %status, cause = %event.cause(), deadline, lag_ms, "{}", event.kind());
+    } else {
+        tracing::debug!(%order, %status, cause = %event.cause(), "{}", event.kind());
     }
 }
 
