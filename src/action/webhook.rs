@@ -1,1 +1,5 @@
 //! The `webhook` action.
+
+pub use secret::{SigningSecret, WrongSecret};
+
+mod secret;
