@@ -1,1 +1,178 @@
-//! What is configured.
+//! What is configured. The default file explains every key; layers over it are merged, read into typed values, and
+//! checked for combinations that would do harm.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`layers`] | defaults, file, environment, flags → one table that knows where each value came from |
+//! | [`values`] | texts of the file as types, secrets masked |
+//! | [`actions`] | one `[actions.NAME]` |
+//! | [`check`] | what is well formed but would do harm |
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use autoreceive_domain::{Policy, Span, Terms};
+use serde::{Deserialize, Serialize};
+
+pub use actions::{ActionConfig, ActionKind};
+pub use layers::Sources;
+pub use values::{MaskedUrl, StoreAddress};
+
+mod actions;
+mod check;
+mod errors;
+mod layers;
+mod values;
+
+/// The annotated file that every other layer is laid over.
+pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
+
+/// Everything that is configured, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where orders are kept.
+    pub store: StoreConfig,
+    /// Where the API listens.
+    pub http: HttpConfig,
+    /// How due orders are looked for.
+    pub sweeper: SweeperConfig,
+    /// The terms by name; there is always one called `default`.
+    pub policies: BTreeMap<String, Policy>,
+    /// What is done about events; never empty.
+    pub actions: Vec<ActionConfig>,
+    /// What is logged.
+    pub log: LogConfig,
+    /// Which files, variables and flags were laid over the defaults.
+    pub sources: Vec<String>,
+    shown: String,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Which store.
+    pub url: StoreAddress,
+    /// The longest wait for an answer.
+    #[serde(with = "values::span")]
+    pub timeout: Span,
+    /// Redis: connections kept open.
+    pub connections: usize,
+    /// Redis: what every key begins with.
+    pub prefix: String,
+    /// Redis: the parts that orders are spread over.
+    pub shards: u16,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where the API listens.
+    #[serde(deserialize_with = "values::listen")]
+    pub listen: SocketAddr,
+}
+
+/// `[sweeper]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweeperConfig {
+    /// The longest sleep between two looks.
+    #[serde(with = "values::span")]
+    pub check_every: Span,
+    /// Due orders taken at once from one shard.
+    pub batch: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// What is too unimportant to be written.
+    pub level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text.
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least important lines that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what may become a failure.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// And every detail.
+    Trace,
+}
+
+/// Why a configuration is not used: one line for each problem.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// The merged file, as written.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    store: StoreConfig,
+    http: HttpConfig,
+    sweeper: SweeperConfig,
+    policies: BTreeMap<String, values::TermsValue>,
+    #[serde(default)]
+    actions: BTreeMap<String, actions::ActionValue>,
+    log: LogConfig,
+}
+
+impl Config {
+    /// Reads and checks the configuration that `sources` make up.
+    ///
+    /// # Errors
+    /// Names the key, where it was set, and what was expected; never a secret.
+    pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+        let layers = layers::read(sources)?;
+        let mut file: File = errors::typed(&layers)?;
+        if file.actions.is_empty() {
+            file.actions.insert("log".to_owned(), actions::ActionValue::log());
+        }
+        let mut problems = check::problems(&file);
+        let policies = collect(file.policies.iter().map(|(name, terms)| policy(name, &terms.0)), &mut problems);
+        let actions = collect(file.actions.iter().map(|(name, value)| value.resolve(name, &sources.env)), &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError(problems));
+        }
+        let shown = toml::to_string(&file).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        let sources = layers.names();
+        let File { store, http, sweeper, log, .. } = file;
+        Ok(Config { store, http, sweeper, policies: policies.into_iter().collect(), actions, log, sources, shown })
+    }
+
+    /// The values in force as TOML, secrets and passwords masked.
+    #[must_use]
+    pub fn show(&self) -> &str {
+        &self.shown
+    }
+}
+
+fn policy(name: &str, terms: &Terms) -> Result<(String, Policy), String> {
+    let policy = Policy::new(name, terms.clone()).map_err(|wrong| format!("policies.{name}: {wrong}"))?;
+    Ok((name.to_owned(), policy))
+}
+
+fn collect<T>(results: impl Iterator<Item = Result<T, String>>, problems: &mut Vec<String>) -> Vec<T> {
+    results.filter_map(|result| result.map_err(|problem| problems.push(problem)).ok()).collect()
+}

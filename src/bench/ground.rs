@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
 use autoreceive_domain::decide::decide_absent;
 use autoreceive_domain::{Command, Decision, Event, OrderId, Place, Policy, Span, Terms, Time};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use indicatif::ProgressBar;
 
 use crate::action::{Action, Outcome};
@@ -84,7 +84,9 @@ impl Ground {
             at: None,
             paid_at: Some(deadline.before(policy.terms.receive_after)),
         };
-        let Decision::Changed(mut order) = decide_absent(&id, &Command::Place(Box::new(place)), now) else { bail!("an order was not placed") };
+        let Decision::Changed(mut order) = decide_absent(&id, &Command::Place(Box::new(place)), now) else {
+            bail!("an order was not placed")
+        };
         // As an order looks that was placed and then paid.
         order.kind = autoreceive_domain::EventKind::Paid;
         order.changed_at = order.times.latest();

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -94,7 +94,7 @@ impl SqliteStore {
         self.writer.run(work).await.map_err(unavailable)
     }
 
-    async fn commit_one(&self, commit: Commit) -> Verdict {
+    async fn commit_one(&self, commit: Arc<Commit>) -> Verdict {
         let prepared = Prepared::new(commit);
         match self.writer.run(move |connection| prepared.write(connection, now())).await {
             Ok(losers) => Verdict::Done { losers },
@@ -141,7 +141,7 @@ impl Store for SqliteStore {
         self.read(move |connection| read::terms(connection, &revisions)).await
     }
 
-    async fn commit(&self, commits: Vec<Commit>) -> Vec<Verdict> {
+    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
         join_all(commits.into_iter().map(|commit| self.commit_one(commit))).await
     }
 

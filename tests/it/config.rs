@@ -1,1 +1,227 @@
-//! Tests.
+//! The configuration: its layers, and what is said about a wrong one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use autoreceive::config::{ActionKind, Config, ConfigError, DEFAULT_FILE, LogFormat, Sources, StoreAddress};
+use autoreceive::domain::{EventKind, Span, StartsAt, Terms};
+
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrs=";
+
+/// A directory with an `autoreceive.toml` of this text.
+struct Case {
+    directory: tempfile::TempDir,
+    env: BTreeMap<String, String>,
+}
+
+impl Case {
+    fn file(text: &str) -> Case {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("autoreceive.toml"), text).unwrap();
+        Case { directory, env: BTreeMap::new() }
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Case {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn load(self) -> Result<Config, ConfigError> {
+        self.load_with(Vec::new())
+    }
+
+    fn load_with(self, flags: Vec<(&'static str, &'static str, String)>) -> Result<Config, ConfigError> {
+        Config::load(&Sources { file: None, directory: self.directory.path().to_owned(), env: self.env, flags })
+    }
+
+    fn problem(self) -> String {
+        self.load().expect_err("this configuration is refused").to_string()
+    }
+}
+
+fn webhook(rest: &str) -> String {
+    format!("[actions.shop]\ntype = \"webhook\"\nurl = \"https://shop.example/hook\"\n{rest}\n")
+}
+
+#[test]
+fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
+    let config = Case::file("").load().unwrap();
+    assert_eq!(config.store.url, StoreAddress::Sqlite(PathBuf::from("autoreceive.db")));
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8780");
+    assert_eq!(*config.policies["default"].terms, Terms::default());
+    assert_eq!(config.actions.len(), 1);
+    assert!(matches!(config.actions[0].kind, ActionKind::Log) && config.actions[0].on == [EventKind::Received]);
+}
+
+#[test]
+fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
+    let mut text = String::new();
+    for line in DEFAULT_FILE.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    let text = text.replace("starts_at = \"paid\"", "starts_at = \"delivered\"").replace("secret = \"whsec_…\"\n", "");
+    let config = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).load().unwrap();
+    let terms = &config.policies["default"].terms;
+    assert_eq!((terms.starts_at, terms.pay_within), (StartsAt::Delivered, Some(Span::from_secs(1_800))));
+    assert!(matches!(config.actions[0].kind, ActionKind::Webhook { timeout: Span::TEN_SECONDS, .. }));
+}
+
+#[test]
+fn flags_win_over_the_environment_which_wins_over_the_file() {
+    let file = "[store]\nshards = 8\nprefix = \"file\"\nurl = \"sqlite:file.db\"\n";
+    let case = Case::file(file).env("AUTORECEIVE_STORE__PREFIX", "env").env("AUTORECEIVE_STORE__URL", "sqlite:env.db");
+    let config = case.load_with(vec![("--store", "store.url", "sqlite:flag.db".to_owned())]).unwrap();
+    assert_eq!((config.store.shards, config.store.prefix.as_str()), (8, "env"));
+    assert_eq!(config.store.url, StoreAddress::Sqlite(PathBuf::from("flag.db")));
+    let said = ["autoreceive.toml in the current directory", "AUTORECEIVE_STORE__PREFIX", "AUTORECEIVE_STORE__URL", "--store"];
+    assert_eq!(config.sources, said);
+}
+
+#[test]
+fn the_environment_can_hold_numbers_lists_and_whole_actions() {
+    let config = Case::file("")
+        .env("AUTORECEIVE_SWEEPER__BATCH", "500")
+        .env("AUTORECEIVE_POLICIES__DEFAULT__REMIND_BEFORE", r#"["6h", "1h"]"#)
+        .env("AUTORECEIVE_ACTIONS__SHOP__TYPE", "webhook")
+        .env("AUTORECEIVE_ACTIONS__SHOP__URL", "http://127.0.0.1:9/")
+        .env("AUTORECEIVE_ACTIONS__SHOP__SECRET", SECRET)
+        .env("AUTORECEIVE_LOG__FORMAT", "json")
+        .load()
+        .unwrap();
+    assert_eq!((config.sweeper.batch, config.log.format), (500, LogFormat::Json));
+    assert_eq!(config.policies["default"].terms.remind_before, [Span::from_hours(6), Span::from_hours(1)]);
+    assert_eq!(config.actions.iter().map(|action| &*action.name).collect::<Vec<_>>(), ["shop"]);
+}
+
+#[test]
+fn a_named_policy_begins_with_the_built_in_defaults() {
+    let config = Case::file("[policies.default]\nreceive_after = \"48h\"\n[policies.gold]\nstarts_at = \"delivered\"\n").load().unwrap();
+    assert_eq!(config.policies["default"].terms.receive_after, Span::from_hours(48));
+    assert_eq!(*config.policies["gold"].terms, Terms { starts_at: StartsAt::Delivered, ..Terms::default() });
+}
+
+#[test]
+fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected() {
+    let cases = [
+        ("[store]\nur = \"x\"", "store.ur (in autoreceive.toml in the current directory): there is no such key; did you mean store.url?"),
+        ("[strore]\nurl = \"x\"", "strore (in autoreceive.toml in the current directory): there is no such key; did you mean store?"),
+        ("[policies.gold]\nrecieve_after = \"1h\"", "did you mean policies.gold.receive_after?"),
+        ("[log]\nzzz = 1", "log.zzz (in autoreceive.toml in the current directory): there is no such key; known are format, level"),
+        (
+            "[store]\nshards = \"many\"",
+            "store.shards (in autoreceive.toml in the current directory): expected a whole number, not negative, found a string",
+        ),
+        ("[store]\nshards = -1", "expected a whole number, not negative, found an integer"),
+        (
+            "[sweeper]\ncheck_every = 5",
+            "sweeper.check_every (in autoreceive.toml in the current directory): expected a text in quotes, found an integer",
+        ),
+        (
+            "[policies.default]\nreceive_after = \"1 day\"",
+            "policies.default.receive_after (in autoreceive.toml in the current directory): \"1 day\" is not a duration",
+        ),
+        ("[policies.default]\nstarts_at = \"now\"", "\"now\" is none of \"paid\", \"shipped\", \"delivered\""),
+        ("[log]\nlevel = \"loud\"", "log.level"),
+        ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
+        ("[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]", "\"order.recieved\" is not an event type"),
+        ("[http]\nlisten = \"localhost\"", "is not an address and a port"),
+        ("store = 5", "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer"),
+        ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
+    ];
+    for (file, expected) in cases {
+        let problem = Case::file(file).problem();
+        assert!(problem.contains(expected), "{file}\n  said     {problem}\n  expected {expected}");
+    }
+}
+
+#[test]
+fn a_dangerous_combination_is_refused_with_both_keys_named() {
+    let secret = format!("secret = \"{SECRET}\"\n");
+    let cases = [
+        ("[policies.a]\nfallback_after = \"7d\"".to_owned(), "policies.a.fallback_after", "policies.a.starts_at"),
+        ("[policies.a]\nship_within = \"7d\"".to_owned(), "policies.a.ship_within", "policies.a.starts_at"),
+        ("[policies.a]\nremind_before = [\"24h\"]".to_owned(), "policies.a.remind_before", "policies.a.receive_after"),
+        ("[policies.a]\nmax_extensions = 1\nextend_by = \"0s\"".to_owned(), "policies.a.extend_by", "policies.a.max_extensions"),
+        ("[policies.a]\nextend_by = \"7d\"".to_owned(), "policies.a.extend_by", "policies.a.max_extensions"),
+        ("[policies.a]\nretain_for = \"3d\"".to_owned(), "policies.a.retain_for", "at least 4d"),
+        ("[policies.a]\nreceive_after = \"0s\"".to_owned(), "policies.a.receive_after", "longer than nothing"),
+        ("[policies.A]".to_owned(), "policies.A", "is not a policy name"),
+        (webhook(&format!("{secret}lease = \"10s\"")), "actions.shop.lease", "actions.shop.timeout"),
+        (webhook(&format!("{secret}secret_env = \"X\"")), "actions.shop.secret", "actions.shop.secret_env"),
+        (webhook(""), "actions.shop.secret", "actions.shop.secret_env"),
+        (webhook("secret_env = \"NOWHERE\""), "actions.shop.secret_env", "NOWHERE"),
+        (webhook("secret = \"whsec_c2hvcnQ=\""), "actions.shop.secret", "autoreceive secret new"),
+        ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type"),
+        ("[actions.\"a b\"]\ntype = \"log\"".to_owned(), "actions.a b", "is not an action name"),
+        ("[http]\nlisten = \"0.0.0.0:8780\"".to_owned(), "http.listen", "no authentication yet"),
+        ("[store]\nshards = 0".to_owned(), "store.shards", "expected 1 to 4096"),
+        ("[store]\nurl = \"rediss://h\"".to_owned(), "store.url", "TLS"),
+        ("[store]\nurl = \"mysql://h\"".to_owned(), "store.url", "sqlite:PATH"),
+    ];
+    for (file, first, second) in cases {
+        let problem = Case::file(&file).problem();
+        assert!(problem.contains(first) && problem.contains(second), "{file}\n  said {problem}");
+    }
+}
+
+#[test]
+fn all_dangerous_combinations_are_reported_at_once() {
+    let problem = Case::file("[store]\nshards = 0\n[sweeper]\nbatch = 0\n[policies.a]\nretain_for = \"1h\"\n").problem();
+    assert_eq!(problem.lines().count(), 3, "{problem}");
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_refused_but_others_names_are_left_alone() {
+    let problem = Case::file("").env("AUTORECEIVE_STORE_URL", "sqlite:x").problem();
+    assert!(problem.contains("did you mean AUTORECEIVE_STORE__URL?"), "{problem}");
+    Case::file("").env("AUTORECEIVE_PORT_8780_TCP", "tcp://10.0.0.1:8780").env("AUTORECEIVE_URL", "http://h").load().unwrap();
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let sources = Sources { file: Some(PathBuf::from("/nowhere/a.toml")), ..Sources::default() };
+    let problem = Config::load(&sources).unwrap_err().to_string();
+    assert!(problem.contains("/nowhere/a.toml cannot be read"), "{problem}");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let file = format!("[store]\nurl = \"redis://me:canary@h:6379/0\"\n{}", webhook(&format!("secret = \"{SECRET}\"")))
+        .replace("/hook\"", "/hook?token=canary\"");
+    let config = Case::file(&file).load().unwrap();
+    let outputs = format!("{config:?}\n{}\n{}", config.show(), config.store.url);
+    assert!(!outputs.contains("canary") && !outputs.contains("whsec_"), "{outputs}");
+    assert!(config.show().contains("redis://me:***@h:6379/0") && config.show().contains("secret = \"***\""), "{}", config.show());
+    let StoreAddress::Redis(url) = config.store.url else { panic!("a Redis address") };
+    assert_eq!(url.expose().password(), Some("canary"));
+}
+
+#[test]
+fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
+    let cases = [
+        "[store]\nurl = \"redis://me:canary@\"",
+        "[store]\nurl = \"canary://x\"",
+        "[actions]\nshop = \"canary\"",
+        "[actions.shop]\ntype = \"webhook\"\nsecret = \"canary\"",
+        "[actions.shop]\ntype = \"webhook\"\nsecret = \"whsec_canary",
+        "[actions.shop]\ntype = \"webhook\"\nurl = \"ftp://canary\"",
+        "[actions.shop]\ntype = \"webhook\"\nbatch = \"canary\"",
+    ];
+    for file in cases {
+        let problem = Case::file(file).problem();
+        assert!(!problem.contains("canary"), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_shown_is_itself_a_configuration_with_the_same_values() {
+    let file = "[policies.gold]\nstarts_at = \"delivered\"\nfallback_after = \"14d\"\nmax_extensions = 2\nremind_before = [\"1h\"]\n";
+    let first = Case::file(file).load().unwrap();
+    let second = Case::file(first.show()).load().unwrap();
+    assert_eq!(first.show(), second.show());
+    assert_eq!(first.policies, second.policies);
+}

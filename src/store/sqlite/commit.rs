@@ -1,6 +1,7 @@
 //! Writing what was decided. As much as possible is prepared before the writer's turn comes, because there is one writer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use autoreceive_domain::{Event, Time, record};
 use rusqlite::{Connection, params};
@@ -9,7 +10,7 @@ use crate::store::{Change, Commit, Members, NewEntry, RestNote, STALE_AFTER, ent
 
 /// A commit with its texts.
 pub(super) struct Prepared {
-    commit: Commit,
+    commit: Arc<Commit>,
     /// The record of each change that leaves one.
     records: Vec<Option<String>>,
     /// The text of each entry, as long as no change loses.
@@ -19,7 +20,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub fn new(commit: Commit) -> Prepared {
+    pub fn new(commit: Arc<Commit>) -> Prepared {
         let records = commit.changes.iter().map(|change| change.order.as_deref().map(record::encode)).collect();
         let entries = commit.entries.iter().map(|entry| entry_text(&commit, entry, &[])).collect();
         let mut counts = BTreeMap::new();

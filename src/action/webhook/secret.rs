@@ -1,0 +1,66 @@
+//! What messages are signed with.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
+
+const PREFIX: &str = "whsec_";
+
+/// The fewest random bytes that Standard Webhooks asks for.
+const LEAST_BYTES: usize = 24;
+/// The most that it allows.
+const MOST_BYTES: usize = 64;
+
+/// A signing secret in the form of Standard Webhooks: `whsec_` and base64. Shown as `***` everywhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningSecret(Vec<u8>);
+
+/// A text that is not a signing secret. It is not repeated.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not a signing secret: expected whsec_ and the base64 of 24 to 64 bytes; `autoreceive secret new` makes one")]
+pub struct WrongSecret;
+
+impl SigningSecret {
+    /// The text of a fresh random secret, to be shown once.
+    #[must_use]
+    pub fn fresh() -> String {
+        format!("{PREFIX}{}", STANDARD.encode(rand::random::<[u8; 32]>()))
+    }
+
+    /// The key itself, for the one who signs.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl FromStr for SigningSecret {
+    type Err = WrongSecret;
+
+    fn from_str(text: &str) -> Result<SigningSecret, WrongSecret> {
+        let encoded = text.strip_prefix(PREFIX).ok_or(WrongSecret)?;
+        let bytes = STANDARD.decode(encoded).map_err(|_| WrongSecret)?;
+        if (LEAST_BYTES..=MOST_BYTES).contains(&bytes.len()) { Ok(SigningSecret(bytes)) } else { Err(WrongSecret) }
+    }
+}
+
+impl fmt::Debug for SigningSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for SigningSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for SigningSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}

@@ -1,0 +1,212 @@
+//! One `[actions.NAME]`: the keys that every type has, and those of one type.
+
+use std::collections::BTreeMap;
+
+use autoreceive_domain::{EventKind, Span};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::values::{self, MaskedUrl};
+use crate::action::webhook::SigningSecret;
+use crate::store::ActionName;
+
+/// An action, checked.
+#[derive(Debug, Clone)]
+pub struct ActionConfig {
+    /// Its name.
+    pub name: ActionName,
+    /// The events it is given.
+    pub on: Vec<EventKind>,
+    /// The most events in one attempt.
+    pub batch: usize,
+    /// How many attempts are made at the same time.
+    pub concurrency: usize,
+    /// How long a worker keeps an entry before another may take it.
+    pub lease: Span,
+    /// What is done.
+    pub kind: ActionKind,
+}
+
+/// What an action does.
+#[derive(Debug, Clone)]
+pub enum ActionKind {
+    /// Writes a line.
+    Log,
+    /// Posts a signed message.
+    Webhook {
+        /// Where to.
+        url: MaskedUrl,
+        /// What it is signed with.
+        secret: SigningSecret,
+        /// The longest wait for an answer.
+        timeout: Span,
+    },
+}
+
+/// An action, as written.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActionValue {
+    #[serde(rename = "type")]
+    kind: ActionType,
+    #[serde(with = "kinds", default = "received")]
+    on: Vec<EventKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<usize>,
+    #[serde(default = "four")]
+    concurrency: usize,
+    #[serde(with = "values::span", default = "half_a_minute")]
+    lease: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<MaskedUrl>,
+    #[serde(default, deserialize_with = "secret", skip_serializing_if = "Option::is_none")]
+    secret: Option<SigningSecret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_env: Option<String>,
+    #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ActionType {
+    Log,
+    Webhook,
+}
+
+fn received() -> Vec<EventKind> {
+    vec![EventKind::Received]
+}
+
+fn four() -> usize {
+    4
+}
+
+fn half_a_minute() -> Span {
+    Span::from_secs(30)
+}
+
+/// How long a receiver may take where nothing else is configured.
+const TIMEOUT: Span = Span::TEN_SECONDS;
+
+impl ActionValue {
+    /// What is used where nothing is configured.
+    pub fn log() -> ActionValue {
+        ActionValue {
+            kind: ActionType::Log,
+            on: received(),
+            batch: None,
+            concurrency: four(),
+            lease: half_a_minute(),
+            url: None,
+            secret: None,
+            secret_env: None,
+            timeout: None,
+        }
+    }
+
+    /// The action `name`, its secret taken from `env` where a variable is named.
+    ///
+    /// # Errors
+    /// Names the key, or both keys that do not go together.
+    pub fn resolve(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionConfig, String> {
+        let config = ActionConfig {
+            name: action_name(name)?,
+            on: self.on.clone(),
+            batch: self.batch.unwrap_or(if self.kind == ActionType::Log { 200 } else { 64 }),
+            concurrency: self.concurrency,
+            lease: self.lease,
+            kind: match self.kind {
+                ActionType::Log => self.log_only(name)?,
+                ActionType::Webhook => self.webhook(name, env)?,
+            },
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn log_only(&self, name: &str) -> Result<ActionKind, String> {
+        let set = [
+            ("url", self.url.is_some()),
+            ("secret", self.secret.is_some()),
+            ("secret_env", self.secret_env.is_some()),
+            ("timeout", self.timeout.is_some()),
+        ];
+        match set.iter().find(|(_, set)| *set) {
+            Some((key, _)) => Err(format!("actions.{name}.{key}: belongs to actions.{name}.type = \"webhook\", but the type is \"log\"")),
+            None => Ok(ActionKind::Log),
+        }
+    }
+
+    fn webhook(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionKind, String> {
+        let url = self.url.clone().ok_or_else(|| format!("actions.{name}.url: is missing; a webhook needs it"))?;
+        let timeout = self.timeout.unwrap_or(TIMEOUT);
+        if timeout == Span::ZERO {
+            return Err(format!("actions.{name}.timeout: must be longer than nothing"));
+        }
+        if self.lease <= timeout {
+            let lease = self.lease;
+            return Err(format!("actions.{name}.lease ({lease}): must be longer than actions.{name}.timeout ({timeout})"));
+        }
+        Ok(ActionKind::Webhook { url, secret: self.signing_secret(name, env)?, timeout })
+    }
+
+    fn signing_secret(&self, name: &str, env: &BTreeMap<String, String>) -> Result<SigningSecret, String> {
+        let keys = format!("actions.{name}.secret and actions.{name}.secret_env");
+        match (&self.secret, &self.secret_env) {
+            (Some(secret), None) => Ok(secret.clone()),
+            (None, Some(variable)) => {
+                let missing = || format!("actions.{name}.secret_env: the environment has no {variable}");
+                let text = env.get(variable).ok_or_else(missing)?;
+                text.parse().map_err(|wrong| format!("actions.{name}.secret_env ({variable}): {wrong}"))
+            }
+            (Some(_), Some(_)) => Err(format!("{keys} are both set; keep one")),
+            (None, None) => {
+                Err(format!("{keys} are both missing; messages are signed with one of them: `autoreceive secret new` makes one"))
+            }
+        }
+    }
+}
+
+impl ActionConfig {
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        if self.on.is_empty() {
+            return Err(format!("actions.{name}.on: names no event; take the action out instead"));
+        }
+        for (key, value, most) in [("batch", self.batch, 1_000), ("concurrency", self.concurrency, 64)] {
+            if !(1..=most).contains(&value) {
+                return Err(format!("actions.{name}.{key}: is {value}; expected 1 to {most}"));
+            }
+        }
+        if !(Span::from_secs(1)..=Span::from_hours(1)).contains(&self.lease) {
+            return Err(format!("actions.{name}.lease: is {}; expected 1s to 1h", self.lease));
+        }
+        Ok(())
+    }
+}
+
+fn action_name(name: &str) -> Result<ActionName, String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(name.into());
+    }
+    Err(format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected"))
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SigningSecret>, D::Error> {
+    values::hidden(deserializer)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+mod kinds {
+    use super::*;
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventKind>, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
+    }
+
+    pub fn serialize<S: Serializer>(value: &[EventKind], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(|kind| kind.as_str()))
+    }
+}

@@ -1,0 +1,119 @@
+//! What is well formed but would do harm. Both keys of a bad combination are named.
+
+use std::fmt::Display;
+
+use autoreceive_domain::{Span, StartsAt, Terms, backoff};
+
+use super::{File, HttpConfig, StoreConfig, SweeperConfig};
+
+/// How long a finished order outlives the last attempt of its events at least. The waits between attempts may stretch by
+/// a tenth of the horizon, 7 h; a day is a round number above it.
+const MARGIN_MS: i64 = 24 * 3_600 * 1_000;
+
+/// The most reminders of one order.
+const MOST_REMINDERS: usize = 10;
+
+/// Everything that is wrong, one line each.
+pub fn problems(file: &File) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(store(&file.store));
+    problems.extend(http(&file.http));
+    problems.extend(sweeper(&file.sweeper));
+    for (name, terms) in &file.policies {
+        problems.extend(policy(&terms.0).into_iter().map(|problem| problem.replace("KEY", &format!("policies.{name}"))));
+    }
+    problems
+}
+
+fn store(store: &StoreConfig) -> Vec<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    let good_prefix = (1..=32).contains(&store.prefix.len()) && store.prefix.bytes().all(allowed);
+    let prefix = format!("store.prefix: {:?} is not 1 to 32 of A-Z, a-z, 0-9, _, - and .", store.prefix);
+    let found = [
+        range("store.timeout", store.timeout, Span::from_ms(100), Span::from_secs(60)),
+        range("store.connections", store.connections, 1, 256),
+        range("store.shards", store.shards, 1, 4_096),
+        (!good_prefix).then_some(prefix),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn http(http: &HttpConfig) -> Option<String> {
+    let listen = http.listen;
+    let refused = format!("http.listen: {listen} is not a loopback address; there is no authentication yet, so nobody else may reach it");
+    (!listen.ip().is_loopback()).then_some(refused)
+}
+
+fn sweeper(sweeper: &SweeperConfig) -> Vec<String> {
+    let found = [
+        range("sweeper.check_every", sweeper.check_every, Span::from_ms(10), Span::from_secs(60)),
+        range("sweeper.batch", sweeper.batch, 1, 1_000),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn range<T: PartialOrd + Display>(key: &str, value: T, least: T, most: T) -> Option<String> {
+    let outside = value < least || value > most;
+    outside.then(|| format!("{key}: is {value}; expected {least} to {most}"))
+}
+
+/// `KEY` stands for the policy.
+fn policy(terms: &Terms) -> Vec<String> {
+    let mut problems = zero_lengths(terms);
+    problems.extend(terms_without_effect(terms));
+    problems.extend(reminders(terms));
+    if terms.max_extensions > 0 && terms.extend_by == Span::ZERO {
+        problems.push("KEY.extend_by: is 0s, while KEY.max_extensions allows extensions".to_owned());
+    }
+    let least = Span::from_ms(backoff::HORIZON.ms() + MARGIN_MS);
+    if terms.retain_for < least {
+        let retain_for = terms.retain_for;
+        problems
+            .push(format!("KEY.retain_for ({retain_for}): must be at least {least}, so that orders outlive the attempts of their events"));
+    }
+    problems
+}
+
+fn zero_lengths(terms: &Terms) -> Vec<String> {
+    let lengths = [
+        ("pay_within", terms.pay_within),
+        ("receive_after", Some(terms.receive_after)),
+        ("fallback_after", terms.fallback_after),
+        ("ship_within", terms.ship_within),
+        ("settle_after", terms.settle_after),
+    ];
+    let zero = lengths.into_iter().filter(|(_, span)| *span == Some(Span::ZERO));
+    zero.map(|(key, _)| format!("KEY.{key}: must be longer than nothing")).collect()
+}
+
+fn terms_without_effect(terms: &Terms) -> Vec<String> {
+    let start = terms.starts_at.as_str();
+    let mut problems = Vec::new();
+    if terms.fallback_after.is_some() && terms.starts_at != StartsAt::Delivered {
+        problems.push(format!("KEY.fallback_after: needs KEY.starts_at = \"delivered\", but it is {start:?}"));
+    }
+    if terms.ship_within.is_some() && terms.starts_at == StartsAt::Paid {
+        problems.push(format!("KEY.ship_within: needs KEY.starts_at = \"shipped\" or \"delivered\", but it is {start:?}"));
+    }
+    if terms.max_extensions == 0 && terms.extend_by != Terms::default().extend_by {
+        problems.push("KEY.extend_by: has no effect while KEY.max_extensions is 0".to_owned());
+    }
+    problems
+}
+
+fn reminders(terms: &Terms) -> Vec<String> {
+    let mut problems = Vec::new();
+    if terms.remind_before.len() > MOST_REMINDERS {
+        problems.push(format!("KEY.remind_before: has {} values; at most {MOST_REMINDERS} are allowed", terms.remind_before.len()));
+    }
+    let waits = [("receive_after", Some(terms.receive_after)), ("fallback_after", terms.fallback_after)];
+    for before in &terms.remind_before {
+        if *before == Span::ZERO {
+            problems.push("KEY.remind_before: 0s before the deadline is the deadline itself".to_owned());
+        }
+        for (key, wait) in waits.iter().filter_map(|(key, wait)| wait.filter(|wait| before >= wait).map(|wait| (key, wait))) {
+            problems.push(format!("KEY.remind_before ({before}): must be shorter than KEY.{key} ({wait})"));
+        }
+    }
+    problems
+}

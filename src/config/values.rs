@@ -1,0 +1,210 @@
+//! Texts of the file as types. What may hold a secret has a type of its own whose every output is masked, and whose errors
+//! never repeat what was read.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use autoreceive_domain::{Span, StartsAt, Terms};
+use reqwest::Url;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Which store, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreAddress {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A Redis server.
+    Redis(MaskedUrl),
+}
+
+/// A URL that may carry a password: shown without it, used with it.
+#[derive(Clone, PartialEq)]
+pub struct MaskedUrl(Url);
+
+impl MaskedUrl {
+    /// The URL with its password, for the one who connects.
+    #[must_use]
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<MaskedUrl> {
+        Url::parse(text).ok().filter(Url::has_host).map(MaskedUrl)
+    }
+}
+
+impl fmt::Display for MaskedUrl {
+    /// Password and query are masked: receivers are known to put keys into the latter.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = self.0.clone();
+        if url.password().is_some() {
+            // It has a host, so it can have a password.
+            let _ = url.set_password(Some("***"));
+        }
+        if url.query().is_some() {
+            url.set_query(Some("***"));
+        }
+        f.write_str(url.as_str())
+    }
+}
+
+impl fmt::Debug for MaskedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreAddress::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            StoreAddress::Redis(url) => url.fmt(f),
+        }
+    }
+}
+
+impl StoreAddress {
+    fn parse(text: &str) -> Result<StoreAddress, &'static str> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return if path.is_empty() { Err("\"sqlite:\" is followed by a path") } else { Ok(StoreAddress::Sqlite(path.into())) };
+        }
+        if text.starts_with("rediss:") {
+            return Err("TLS to Redis (rediss:) is not supported yet");
+        }
+        let redis = MaskedUrl::parse(text).filter(|url| url.0.scheme() == "redis" && is_database(url.0.path()));
+        redis.map(StoreAddress::Redis).ok_or("expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"")
+    }
+}
+
+/// Whether the path of a Redis URL names a database, or none.
+fn is_database(path: &str) -> bool {
+    let number = path.strip_prefix('/').unwrap_or(path);
+    number.is_empty() || number.parse::<u16>().is_ok()
+}
+
+/// Reads a text without ever repeating it in an error.
+pub fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    value.as_str().map(str::to_owned).ok_or_else(|| D::Error::custom("expected a text in quotes"))
+}
+
+impl<'de> Deserialize<'de> for StoreAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StoreAddress, D::Error> {
+        StoreAddress::parse(&hidden(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for StoreAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MaskedUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
+        let url = MaskedUrl::parse(&hidden(deserializer)?).filter(|url| matches!(url.0.scheme(), "http" | "https"));
+        url.ok_or_else(|| D::Error::custom("expected a URL that begins with https:// or http://"))
+    }
+}
+
+impl Serialize for MaskedUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Reads a socket address.
+pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an address and a port, for example \"127.0.0.1:8780\"")))
+}
+
+/// The terms of a policy, as written.
+#[derive(Deserialize, Serialize)]
+pub struct TermsValue(#[serde(with = "TermsKeys")] pub Terms);
+
+/// The keys of [`Terms`], for serde.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Terms", default = "Terms::default", deny_unknown_fields)]
+struct TermsKeys {
+    #[serde(with = "span_or_none", skip_serializing_if = "Option::is_none")]
+    pay_within: Option<Span>,
+    #[serde(with = "starts_at")]
+    starts_at: StartsAt,
+    #[serde(with = "span")]
+    receive_after: Span,
+    #[serde(with = "span_or_none", skip_serializing_if = "Option::is_none")]
+    fallback_after: Option<Span>,
+    #[serde(with = "span_or_none", skip_serializing_if = "Option::is_none")]
+    ship_within: Option<Span>,
+    #[serde(with = "spans")]
+    remind_before: Vec<Span>,
+    max_extensions: u32,
+    #[serde(with = "span")]
+    extend_by: Span,
+    #[serde(with = "span")]
+    release_grace: Span,
+    #[serde(with = "span_or_none", skip_serializing_if = "Option::is_none")]
+    settle_after: Option<Span>,
+    #[serde(with = "span")]
+    retain_for: Span,
+}
+
+mod starts_at {
+    use super::*;
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StartsAt, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let wrong = || D::Error::custom(format!("{word:?} is none of \"paid\", \"shipped\", \"delivered\""));
+        StartsAt::parse(&word).ok_or_else(wrong)
+    }
+
+    pub fn serialize<S: Serializer>(value: &StartsAt, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(value.as_str())
+    }
+}
+
+/// A length of time.
+pub mod span {
+    use super::*;
+
+    /// Reads one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+
+    /// Writes one.
+    pub fn serialize<S: Serializer>(value: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+}
+
+/// A length of time that need not be set.
+pub mod span_or_none {
+    use super::*;
+
+    /// Reads one that is set.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+        span::deserialize(deserializer).map(Some)
+    }
+
+    /// Writes one.
+    pub fn serialize<S: Serializer>(value: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(|span| span.to_string()).serialize(serializer)
+    }
+}
+
+mod spans {
+    use super::*;
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Span>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
+
+    pub fn serialize<S: Serializer>(value: &[Span], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(Span::to_string))
+    }
+}
