@@ -1,16 +1,81 @@
-//! The engine: load → decide → commit.
+//! The engine of a worker: load → decide → commit, for whoever asks, and for the timer.
+//!
+//! | part | does |
+//! |---|---|
+//! | [`core`] | what all share: decide, commit, hand over |
+//! | [`gather`] | commands of many callers, gathered into batches |
+//! | [`sweeper`] | the timer: finds what is due and submits `Due` |
+//! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
+//! | [`retention`] | removes orders that rested long enough |
+//! | [`team`], [`wakes`], [`terms`], [`now`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use autoreceive_domain::{Command, Order, OrderId, Policy, Rejection, Terms};
+use autoreceive_domain::{Command, Order, OrderId, Policy, Rejection, Span, Terms};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::store::{Page, Stats, StoreError, View};
+use crate::action::Subscription;
+use crate::store::{Page, Stats, Store, StoreError, View};
+use crate::telemetry::Metrics;
+
+mod core;
+mod gather;
+mod metered;
+mod now;
+mod outbox;
+mod relay;
+mod retention;
+mod sweeper;
+mod team;
+mod terms;
+mod wakes;
+
+pub use gather::Pending;
+
+use self::core::Core;
+use gather::Gather;
+use outbox::{Outbox, Outlet};
+use relay::Relay;
+use sweeper::Sweeper;
+use team::Team;
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This worker's name, unique among the living.
+    pub worker: String,
+    /// The most orders that the timer decides in one batch, 1 to [`Settings::MAX_BATCH`].
+    pub batch: usize,
+    /// The longest sleep: after it the store is asked what is due, whatever is known here.
+    pub check_every: Duration,
+}
+
+impl Settings {
+    /// The most orders in one commit.
+    pub const MAX_BATCH: usize = 500;
+}
+
+impl Default for Settings {
+    /// A random name, batches of 200, a look every second.
+    fn default() -> Settings {
+        Settings { worker: format!("{:08x}", rand::random::<u32>()), batch: 200, check_every: Duration::from_secs(1) }
+    }
+}
 
 /// The engine of one worker. Cloning it is cheap; all clones are the same engine.
 #[derive(Clone)]
 pub struct Engine {
-    _private: Arc<()>,
+    core: Arc<Core>,
+    policies: Arc<BTreeMap<String, Policy>>,
+    gather: Gather,
+    /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
+    stop_deciding: CancellationToken,
+    stop_attempting: CancellationToken,
+    deciding: TaskTracker,
+    attempting: TaskTracker,
 }
 
 /// What became of a command that was answered.
@@ -51,35 +116,102 @@ pub enum SubmitError {
 }
 
 impl Engine {
-    /// Carries out a command. Commands of one order that are submitted one after another by the same caller without
-    /// waiting in between are carried out in that order.
+    /// Starts the background work of a worker on `store`: the sweeper, one relay for each of `actions`, retention. It goes
+    /// on until [`Engine::stop`]. `policies` must hold one called `default`, or orders need to name theirs.
+    #[must_use]
+    pub fn start(
+        store: Arc<dyn Store>,
+        policies: impl IntoIterator<Item = Policy>,
+        actions: Vec<Subscription>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Engine {
+        let policies: BTreeMap<String, Policy> = policies.into_iter().map(|p| (p.revision.name().to_owned(), p)).collect();
+        let store: Arc<dyn Store> = Arc::new(metered::Metered::new(store, metrics.clone()));
+        let (outlets, queues): (Vec<Outlet>, Vec<_>) = actions.into_iter().map(outlet).unzip();
+        let relayed: Vec<_> =
+            outlets.iter().map(|outlet| (outlet.subscription.clone(), outlet.stored.clone(), outlet.held.clone())).collect();
+        let shards = store.shards();
+        let core = Arc::new(Core {
+            book: terms::TermsBook::new(policies.values()),
+            outbox: Outbox::new(&settings.worker, outlets),
+            wakes: wakes::Wakes::new(shards),
+            time: now::StoreTime::default(),
+            team: Team::alone(&settings.worker, shards),
+            store,
+            metrics,
+            settings,
+        });
+        let gather = Gather::start(&core);
+        let engine = Engine {
+            core,
+            policies: Arc::new(policies),
+            gather,
+            stop_deciding: CancellationToken::new(),
+            stop_attempting: CancellationToken::new(),
+            deciding: TaskTracker::new(),
+            attempting: TaskTracker::new(),
+        };
+        let relays = relayed.into_iter().map(|(subscription, stored, held)| Relay::new(engine.core.clone(), subscription, stored, held));
+        engine.start_loops(relays.zip(queues));
+        engine
+    }
+
+    fn start_loops(&self, relays: impl Iterator<Item = (Relay, relay::Queue)>) {
+        self.deciding.spawn(Sweeper::new(self.core.clone()).run(self.stop_deciding.clone()));
+        self.deciding.spawn(retention::run(self.core.clone(), self.stop_deciding.clone()));
+        for (relay, queue) in relays {
+            self.attempting.spawn(relay.run(queue, self.stop_attempting.clone()));
+        }
+    }
+
+    /// Carries out a command.
     ///
     /// # Errors
     /// See [`SubmitError`]; repeating the command is always safe.
-    pub async fn submit(&self, _id: OrderId, _command: Command) -> Result<Reply, SubmitError> {
-        todo!()
+    pub async fn submit(&self, id: OrderId, command: Command) -> Result<Reply, SubmitError> {
+        self.enqueue(id, command).await?.await
     }
 
-    /// The configured policies by name; there is always one called `default`.
+    /// Queues a command, waiting a moment for room. Commands of one order are carried out in the order in which they were
+    /// queued; the answer comes with the value returned.
+    ///
+    /// # Errors
+    /// Where the queue stays full or the engine is shutting down; nothing was done then.
+    pub async fn enqueue(&self, id: OrderId, command: Command) -> Result<Pending, SubmitError> {
+        if self.stop_deciding.is_cancelled() {
+            return Err(SubmitError::Stopping);
+        }
+        self.gather.enqueue(&self.core, id, command).await
+    }
+
+    /// The configured policies by name.
     #[must_use]
     pub fn policies(&self) -> &BTreeMap<String, Policy> {
-        todo!()
+        &self.policies
     }
 
     /// One order with the terms it was placed under.
     ///
     /// # Errors
     /// Where the store does not answer or the record cannot be read.
-    pub async fn show(&self, _id: &OrderId) -> Result<Option<(Arc<Order>, Arc<Terms>)>, SubmitError> {
-        todo!()
+    pub async fn show(&self, id: &OrderId) -> Result<Option<(Arc<Order>, Arc<Terms>)>, SubmitError> {
+        let away = |error: StoreError| SubmitError::Store(error.to_string());
+        let mut loaded = self.core.store.load(std::slice::from_ref(id)).await.map_err(away)?;
+        let order = loaded.orders.pop().unwrap_or(Ok(None)).map_err(|error| SubmitError::Unreadable(error.to_string()))?;
+        let Some(order) = order else { return Ok(None) };
+        self.core.book.learn(&*self.core.store, std::iter::once(&order)).await.map_err(away)?;
+        let terms = self.core.book.get(&order.revision);
+        let terms = terms.ok_or_else(|| SubmitError::Unreadable(format!("the terms {} are not in the store", order.revision)))?;
+        Ok(Some((Arc::new(order), terms)))
     }
 
     /// A page of orders.
     ///
     /// # Errors
     /// Where the store does not answer or the cursor is not one of this view.
-    pub async fn page(&self, _view: View, _cursor: Option<&str>, _limit: usize) -> Result<Page, StoreError> {
-        todo!()
+    pub async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.core.store.page(view, cursor, limit).await
     }
 
     /// The store's figures.
@@ -87,6 +219,48 @@ impl Engine {
     /// # Errors
     /// Where the store does not answer.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
-        todo!()
+        self.core.store.stats().await
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.core.store.heads().await.map(drop)
+    }
+
+    /// Everything that is measured, as `/metrics` shows it; without the store's figures, where it does not answer.
+    pub async fn metrics(&self) -> String {
+        let stats = self.stats().await.ok();
+        self.core.metrics.render(stats.as_ref())
+    }
+
+    /// Stops: takes no more commands, finishes those it has and what is being decided; then takes no more entries and
+    /// finishes the attempts in hand, all within `bound`. What is not finished by then is left to its lease.
+    pub async fn stop(&self, bound: Duration) {
+        let until = tokio::time::Instant::now() + bound;
+        self.stop_deciding.cancel();
+        self.deciding.close();
+        let decided = tokio::time::timeout_at(until, async { tokio::join!(self.gather.drained(), self.deciding.wait()) }).await;
+        self.stop_attempting.cancel();
+        self.attempting.close();
+        let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;
+        if decided.is_err() || attempted.is_err() {
+            tracing::warn!("not everything in hand was finished within {bound:?}; it goes on elsewhere when its lease ends");
+        }
     }
 }
+
+/// How many entries a relay may hold that it has not begun to work on, for each attempt that it makes at a time.
+const QUEUED_PER_ATTEMPT: usize = 8;
+
+fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
+    let (hand_off, queue) = tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
+    (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default() }, queue)
+}
+
+/// How late something must be before a worker does what is another's.
+const PATIENCE: Span = Span::HALF_A_SECOND;
+/// How long ago a worker's last sign of life may be.
+const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;

@@ -38,7 +38,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Commits each of `commits`, independently of the others: for every change whose order still has the expected version,
     /// the record, its wake, its part of the entries, counts and notes, atomically; for the others nothing. One verdict a commit.
-    async fn commit(&self, commits: Vec<Commit>) -> Vec<Verdict>;
+    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict>;
 
     /// The earliest wake of every shard, past ones too.
     async fn heads(&self) -> Result<Heads, StoreError>;

@@ -1,9 +1,23 @@
-//! The words and JSON that people and programs meet.
+//! The words and JSON that people and programs meet: one form for HTTP, bulk lines, webhooks and the command line.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`command`] | what is asked, as it comes in |
+//! | [`line`] | one command of many, and its answer |
+//! | [`order`] | an order, and the terms it was placed under, as they go out |
+//! | [`event`] | an event as receivers get it |
+//! | [`report`] | pages of orders, and the store's figures |
+//! | [`time`] | instants and durations as text |
+//! | [`read`] | strict reading of JSON, and what is said about a mistake |
 
-use autoreceive_domain::Event;
+pub mod command;
+pub mod event;
+pub mod line;
+pub mod order;
+pub mod read;
+pub mod report;
+pub mod time;
 
-/// The JSON text of an event as it is sent to receivers: `{"id","type","timestamp","data":{"cause","order":{…}}}`.
-#[must_use]
-pub fn event_json(_event: &Event) -> String {
-    todo!()
-}
+pub use event::event_json;
+pub use order::OrderView;
+pub use read::Wrong;

@@ -5,6 +5,8 @@ mod api;
 mod cli;
 mod config;
 mod conformance;
+mod main_job;
+mod races;
 mod redis_store;
 mod sqlite_store;
 mod support;

@@ -1,3 +1,5 @@
 //! What several tests share.
 
+pub mod process;
+pub mod receiver;
 pub mod redis_server;

@@ -1,0 +1,72 @@
+//! The engine inside a service of your own, with an action of your own.
+//!
+//!     cargo run --example own_action
+//!
+//! Places and pays an order with half a second of silence, and credits points when it is received. The action is attempted
+//! at least once, so it remembers the event ids it has done: that is what makes a repeat harmless.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoreceive::action::{Action, Outcome, Subscription};
+use autoreceive::domain::{Command, Event, OrderId, Place, Policy, Span, Terms};
+use autoreceive::engine::{Engine, Settings};
+use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::telemetry::Metrics;
+use tokio::sync::mpsc;
+
+/// Credits one point for every 100 minor units, once for each order.
+struct Points {
+    done: Mutex<HashSet<String>>,
+    credited: mpsc::UnboundedSender<(String, u64)>,
+}
+
+#[async_trait]
+impl Action for Points {
+    async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
+        events.iter().map(|event| self.credit(event)).collect()
+    }
+}
+
+impl Points {
+    fn credit(&self, event: &Event) -> Outcome {
+        let order = &event.0;
+        let Some(amount) = order.amount else { return Outcome::Dead { why: "the order has no amount".into() } };
+        let is_new = self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(event.id());
+        if is_new && self.credited.send((order.id.to_string(), amount / 100)).is_err() {
+            return Outcome::retry("nobody takes the points");
+        }
+        Outcome::Done
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let (credited, mut points) = mpsc::unbounded_channel();
+    let directory = tempfile::tempdir()?;
+    let store = Arc::new(SqliteStore::open(&directory.path().join("orders.db"))?);
+    let policy = Policy::new("default", Terms::default())?;
+    let action = Subscription::new("points", Points { done: Mutex::default(), credited });
+    let engine = Engine::start(store, [policy.clone()], vec![action], Settings::default(), Arc::new(Metrics::default()));
+
+    let id: OrderId = "A-1001".parse()?;
+    let place = Place {
+        buyer_id: Some("buyer-7".parse()?),
+        policy,
+        amount: Some(59_000),
+        currency: Some("KRW".parse()?),
+        data: None,
+        receive_after: Some(Span::from_ms(500)),
+        at: None,
+        paid_at: None,
+    };
+    engine.submit(id.clone(), Command::Place(Box::new(place))).await?;
+    engine.submit(id, Command::Pay { at: None }).await?;
+
+    let (order, credit) = tokio::time::timeout(Duration::from_secs(10), points.recv()).await?.unwrap_or_default();
+    println!("{order} was received by itself: {credit} points");
+    engine.stop(Duration::from_secs(5)).await;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The composition root: the only place that names concrete stores and actions, and the order of start and stop.
+//!
+//! Start: store, engine (sweeper and relays with it), API. Stop: API, commands in hand, due orders in hand, attempts in hand.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::action::Subscription;
+use crate::action::log::Log;
+use crate::action::webhook::Webhook;
+use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
+use crate::engine::{Engine, Settings};
+use crate::http;
+use crate::store::redis::{RedisSettings, RedisStore};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{OpenError, Store};
+use crate::telemetry::{Metrics, logging};
+
+mod demo;
+
+/// How long what is in hand may take to finish once the program is asked to end.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Runs the service until SIGINT or SIGTERM. With `demo`, on a store in a temporary directory and with sample orders.
+///
+/// # Errors
+/// Where the store cannot be opened or the address not be listened on.
+pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
+    let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
+    logging::start(&config.log);
+    let store = open_store(&config.store).await?;
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
+    let engine = start_engine(&config, store)?;
+    announce(&config, &listener, demo);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(http::serve(listener, engine.clone(), stop.clone()));
+    if demo {
+        tokio::spawn(demo::run(engine.clone()));
+    }
+    asked_to_stop().await?;
+    tracing::info!("stopping: finishing what is in hand");
+    stop.cancel();
+    serving.await??;
+    engine.stop(STOP_WITHIN).await;
+    tracing::info!("stopped");
+    drop(directory);
+    Ok(())
+}
+
+/// Opens the configured store.
+///
+/// # Errors
+/// Where it is away, locked, not ours, newer than this program, or made for another number of shards.
+pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, OpenError> {
+    match &config.url {
+        StoreAddress::Sqlite(path) => Ok(Arc::new(open_sqlite(path)?)),
+        StoreAddress::Redis(url) => {
+            let settings = RedisSettings {
+                url: url.expose().to_string(),
+                prefix: config.prefix.clone(),
+                shards: config.shards,
+                timeout: config.timeout.to_std(),
+                connections: config.connections,
+            };
+            Ok(Arc::new(RedisStore::open(settings).await?))
+        }
+    }
+}
+
+fn open_sqlite(path: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(path)
+}
+
+fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine> {
+    let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
+    let settings = Settings { batch: config.sweeper.batch, check_every: config.sweeper.check_every.to_std(), ..Settings::default() };
+    Ok(Engine::start(store, config.policies.values().cloned(), actions, settings, Arc::new(Metrics::default())))
+}
+
+fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
+    let action: Arc<dyn crate::action::Action> = match &config.kind {
+        ActionKind::Log => Arc::new(Log),
+        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret.clone(), timeout.to_std())?),
+    };
+    Ok(Subscription {
+        name: config.name.clone(),
+        on: config.on.clone(),
+        batch: config.batch,
+        concurrency: config.concurrency,
+        lease: config.lease.to_std(),
+        action,
+    })
+}
+
+fn announce(config: &Config, listener: &TcpListener, demo: bool) {
+    let address = listener.local_addr().unwrap_or(config.http.listen);
+    let actions: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
+    let what = if demo { "autoreceive demo" } else { "autoreceive" };
+    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions.join(", "));
+    println!("API on http://{address} · stop with Ctrl-C");
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

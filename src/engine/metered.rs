@@ -1,0 +1,94 @@
+//! A store whose calls are timed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use autoreceive_domain::{OrderId, Revision, Span, Terms};
+
+use crate::store::{
+    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, Page, Rested, Settlement, Shard, Stats, Store, StoreError, Verdict,
+    View,
+};
+use crate::telemetry::Metrics;
+
+pub(crate) struct Metered {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl Metered {
+    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Metered {
+        Metered { store, metrics }
+    }
+
+    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let start = Instant::now();
+        let result = call.await;
+        self.metrics.store_call(operation, start.elapsed(), matches!(result, Err(StoreError::Unavailable(_))));
+        result
+    }
+}
+
+#[async_trait]
+impl Store for Metered {
+    fn shards(&self) -> Shard {
+        self.store.shards()
+    }
+
+    fn shard_of(&self, id: &OrderId) -> Shard {
+        self.store.shard_of(id)
+    }
+
+    async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
+        self.timed("load", self.store.load(ids)).await
+    }
+
+    async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
+        self.timed("terms", self.store.terms(wanted)).await
+    }
+
+    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
+        let start = Instant::now();
+        let verdicts = self.store.commit(commits).await;
+        let failed = verdicts.iter().any(|verdict| !matches!(verdict, Verdict::Done { .. }));
+        self.metrics.store_call("commit", start.elapsed(), failed);
+        verdicts
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.timed("heads", self.store.heads()).await
+    }
+
+    async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
+        self.timed("due", self.store.due(looks, limit)).await
+    }
+
+    async fn rested(&self, limit: usize) -> Result<Rested, StoreError> {
+        self.timed("rested", self.store.rested(limit)).await
+    }
+
+    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
+        self.timed("claim", self.store.claim(action, limit, lease)).await
+    }
+
+    async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+        self.timed("settle", self.store.settle(action, settlements)).await
+    }
+
+    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+        self.timed("renew", self.store.renew(action, entries, lease)).await
+    }
+
+    async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.timed("page", self.store.page(view, cursor, limit)).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.timed("stats", self.store.stats()).await
+    }
+
+    async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
+        self.timed("workers", self.store.workers(me, within)).await
+    }
+}

@@ -1,0 +1,254 @@
+//! What is asked, as it comes in: one struct for the fields of each command. The order's id and the command's word stand
+//! elsewhere (in the path, in the line), so that the same fields serve both.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use autoreceive_domain::command::Verb;
+use autoreceive_domain::order::Reason;
+use autoreceive_domain::{Cause, Command, OrderId, Place, Policy, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use serde_json::value::RawValue;
+
+use super::read::{Wrong, read, whole};
+use super::time::read_time;
+
+mod data;
+
+/// The largest amount: beyond it programs that count in doubles, JavaScript's among them, lose digits.
+pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
+
+/// The fields of `place`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceFields {
+    /// Who bought: the shop's own id of the buyer, 1 to 128 bytes.
+    pub buyer_id: String,
+    /// The policy whose terms hold for the order; `default` without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// What the order costs, in minor units of the currency (59000 KRW = ₩59,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Number>,
+    /// The currency of the amount, three capital letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Any JSON up to 4,096 bytes; it comes back in every event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<RawValue>>,
+    /// The silence after which this order is received, in place of the policy's: `24h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_after: Option<String>,
+    /// When it was placed; now without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// When it was paid, where it already is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid_at: Option<String>,
+}
+
+/// The fields of `pay` and `deliver`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AtFields {
+    /// When it happened; now without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// The fields of `ship`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShipFields {
+    /// When it was shipped; now without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Who carries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// Under which number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+}
+
+/// The fields of `receive`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiveFields {
+    /// Who says so: `buyer` or `operator`; the buyer without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// The fields of `extend`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendFields {
+    /// The how-manieth extension it is, from 1; 1 without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Number>,
+}
+
+/// The fields of `hold`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldFields {
+    /// Why, 1 to 200 bytes.
+    pub reason: String,
+    /// Names the hold, 1 to 64 bytes; without it, the reason does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// The fields of `release`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseFields {
+    /// The hold's name.
+    pub id: String,
+}
+
+/// The fields of `cancel`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelFields {
+    /// Why, 1 to 200 bytes.
+    pub reason: String,
+}
+
+/// The fields of `refund`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefundFields {
+    /// Why, 1 to 200 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Reads the command `verb` from the fields in `json`, passing over those in `hidden`.
+///
+/// # Errors
+/// Where they are not the command's fields, or one has a value that cannot be.
+pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str], policies: &BTreeMap<String, Policy>) -> Result<Command, Wrong> {
+    match verb {
+        Verb::Place => read::<PlaceFields>(json, hidden)?.command(policies),
+        Verb::Pay => Ok(Command::Pay { at: read::<AtFields>(json, hidden)?.time()? }),
+        Verb::Ship => read::<ShipFields>(json, hidden)?.command(),
+        Verb::Deliver => Ok(Command::Deliver { at: read::<AtFields>(json, hidden)?.time()? }),
+        Verb::Receive => read::<ReceiveFields>(json, hidden)?.command(),
+        Verb::Extend => read::<ExtendFields>(json, hidden)?.command(),
+        Verb::Hold => read::<HoldFields>(json, hidden)?.command(),
+        Verb::Release => Ok(Command::Release { id: text("id", &read::<ReleaseFields>(json, hidden)?.id)? }),
+        Verb::Cancel => Ok(Command::Cancel { reason: text("reason", &read::<CancelFields>(json, hidden)?.reason)? }),
+        Verb::Refund => Ok(Command::Refund { reason: optional("reason", read::<RefundFields>(json, hidden)?.reason.as_deref())? }),
+        Verb::Due => Err(unknown_command("due")),
+    }
+}
+
+/// Reads a command's word.
+///
+/// # Errors
+/// Where it is none of the ten.
+pub fn read_verb(word: &str) -> Result<Verb, Wrong> {
+    Verb::parse(word).ok_or_else(|| unknown_command(word))
+}
+
+fn unknown_command(word: &str) -> Wrong {
+    let words = Verb::PUBLIC.map(Verb::as_str).join(", ");
+    let shown: String = word.chars().take(40).collect();
+    Wrong::value("command", format_args!("{shown:?} is not known; expected one of {words}"))
+}
+
+/// Reads an order's id.
+///
+/// # Errors
+/// Where it is empty, longer than 128 bytes, or has a control character.
+pub fn read_order_id(id: &str) -> Result<OrderId, Wrong> {
+    text("order_id", id)
+}
+
+impl PlaceFields {
+    fn command(self, policies: &BTreeMap<String, Policy>) -> Result<Command, Wrong> {
+        let amount = self.amount.map(|amount| whole("amount", &amount, 0, MAX_AMOUNT)).transpose()?;
+        Ok(Command::Place(Box::new(Place {
+            buyer_id: Some(text("buyer_id", &self.buyer_id)?),
+            policy: policy(self.policy.as_deref().unwrap_or("default"), policies)?,
+            amount,
+            currency: optional("currency", self.currency.as_deref())?,
+            data: self.data.map(|json| data::read_data(json.get())).transpose()?,
+            receive_after: optional("receive_after", self.receive_after.as_deref())?,
+            at: time("at", self.at.as_deref())?,
+            paid_at: time("paid_at", self.paid_at.as_deref())?,
+        })))
+    }
+}
+
+impl AtFields {
+    fn time(self) -> Result<Option<Time>, Wrong> {
+        time("at", self.at.as_deref())
+    }
+}
+
+impl ShipFields {
+    fn command(self) -> Result<Command, Wrong> {
+        Ok(Command::Ship {
+            at: time("at", self.at.as_deref())?,
+            carrier: optional("carrier", self.carrier.as_deref())?,
+            tracking: optional("tracking", self.tracking.as_deref())?,
+        })
+    }
+}
+
+impl ReceiveFields {
+    fn command(self) -> Result<Command, Wrong> {
+        match self.by.as_deref() {
+            None | Some("buyer") => Ok(Command::Receive { by: Cause::Buyer }),
+            Some("operator") => Ok(Command::Receive { by: Cause::Operator }),
+            Some(other) => Err(Wrong::value("by", format_args!("is {other:?}; \"buyer\" or \"operator\" is expected"))),
+        }
+    }
+}
+
+impl ExtendFields {
+    fn command(self) -> Result<Command, Wrong> {
+        let number = self.number.map_or(Ok(1), |number| whole("number", &number, 1, u32::MAX.into()))?;
+        Ok(Command::Extend { number: u32::try_from(number).unwrap_or(u32::MAX) })
+    }
+}
+
+impl HoldFields {
+    fn command(self) -> Result<Command, Wrong> {
+        let reason: Reason = text("reason", &self.reason)?;
+        let id = match &self.id {
+            Some(id) => text("id", id)?,
+            None => self.reason.parse().map_err(|_| Wrong::value("id", "is required where the reason has more than 64 bytes"))?,
+        };
+        Ok(Command::Hold { id, reason })
+    }
+}
+
+fn policy(name: &str, policies: &BTreeMap<String, Policy>) -> Result<Policy, Wrong> {
+    let unknown = || {
+        let names: Vec<&str> = policies.keys().map(String::as_str).collect();
+        let shown: String = name.chars().take(40).collect();
+        Wrong::value("policy", format_args!("{shown:?} is not configured; expected one of {}", names.join(", ")))
+    };
+    policies.get(name).cloned().ok_or_else(unknown)
+}
+
+fn text<T: FromStr<Err: fmt::Display>>(field: &'static str, text: &str) -> Result<T, Wrong> {
+    text.parse().map_err(|error| Wrong::value(field, error))
+}
+
+fn optional<T: FromStr<Err: fmt::Display>>(field: &'static str, value: Option<&str>) -> Result<Option<T>, Wrong> {
+    value.map(|value| text(field, value)).transpose()
+}
+
+fn time(field: &'static str, value: Option<&str>) -> Result<Option<Time>, Wrong> {
+    value.map(|value| read_time(field, value)).transpose()
+}
+
+#[cfg(test)]
+mod tests;

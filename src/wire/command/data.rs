@@ -1,0 +1,86 @@
+//! `data`: what the shop wants to find again comes back letter by letter, without the blanks between.
+
+use autoreceive_domain::words::Data;
+use serde_json::Value;
+
+use super::super::read::Wrong;
+
+/// How deep `data` may be nested. Receivers read it four levels further down, and many stop at 100 or 128.
+const MAX_DEPTH: usize = 64;
+
+/// Reads `data` from JSON text. Numbers keep their digits and objects their order: the text is not written anew.
+///
+/// # Errors
+/// Where it is longer than 4,096 bytes or nested deeper than 64 levels, or has a string or number that strict receivers refuse.
+pub(super) fn read_data(json: &str) -> Result<Data, Wrong> {
+    let (compact, depth) = compacted(json);
+    if depth > MAX_DEPTH {
+        return Err(Wrong::value("data", format_args!("is nested {depth} levels deep; at most {MAX_DEPTH} are allowed")));
+    }
+    let data = Data::new(&compact).map_err(|error| Wrong::value("data", error))?;
+    // Raw JSON was only skimmed: half a surrogate pair or 1e999 would pass, and receivers would stumble over it.
+    serde_json::from_str::<Value>(&compact).map_err(|error| Wrong::value("data", format_args!("cannot be passed on: {error}")))?;
+    Ok(data)
+}
+
+/// JSON text without the blanks between its parts, and how deep it is nested.
+fn compacted(json: &str) -> (String, usize) {
+    let (mut compact, mut depth, mut deepest) = (String::with_capacity(json.len()), 0usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for c in json.chars() {
+        if in_string {
+            in_string = c != '"' || escaped;
+            escaped = c == '\\' && !escaped;
+        } else {
+            match c {
+                ' ' | '\t' | '\n' | '\r' => continue,
+                '"' => in_string = true,
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        compact.push(c);
+    }
+    (compact, deepest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn data_loses_its_blanks_and_nothing_else() {
+        for (json, kept) in [
+            (" { \"b\" : 1 , \"a\" : [ 1.10 , 12345678901234567890123 ] } ", "{\"b\":1,\"a\":[1.10,12345678901234567890123]}"),
+            (r#""a \" b \\" "#, r#""a \" b \\""#),
+            ("\t true\r\n", "true"),
+            (r#"{"한 글":"\u00e9 🙂"}"#, r#"{"한 글":"\u00e9 🙂"}"#),
+        ] {
+            assert_eq!(read_data(json).unwrap().as_str(), kept);
+        }
+    }
+
+    #[test]
+    fn data_that_receivers_would_stumble_over_is_refused() {
+        let (long, deep) = (format!("\"{}\"", "x".repeat(4_095)), format!("{}{}", "[".repeat(65), "]".repeat(65)));
+        for json in [r#""\ud800""#, "1e999", &long, &deep] {
+            let wrong = read_data(json).unwrap_err();
+            assert_eq!((wrong.code(), wrong.field()), ("invalid", Some("data")), "{json:.20}");
+        }
+        assert!(read_data(&format!("\"{}\"", "x".repeat(4_094))).is_ok());
+        assert!(read_data(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn compact_text_means_the_same(key: String, text: String, number: f64, blanks in "[ \t\r\n]{0,3}") {
+            let value = serde_json::json!({ key: [text, number, null, {"": []}] });
+            let pretty = format!("{blanks}{}{blanks}", serde_json::to_string_pretty(&value).unwrap());
+            prop_assert_eq!(compacted(&pretty).0, serde_json::to_string(&value).unwrap());
+        }
+    }
+}

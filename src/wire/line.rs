@@ -1,0 +1,130 @@
+//! One command of many, as a line of JSON, and its answer.
+
+use std::collections::BTreeMap;
+
+use autoreceive_domain::{Command, OrderId, Policy};
+use serde::{Deserialize, Serialize};
+
+use super::command::{read_command, read_order_id, read_verb};
+use super::read::{Wrong, read};
+
+/// Which fields of a line are not the command's own.
+const HEAD: [&str; 2] = ["order_id", "command"];
+
+#[derive(Deserialize)]
+struct Head {
+    order_id: String,
+    command: String,
+}
+
+/// A line that cannot be read, and the order it names, if that much can be told.
+#[derive(Debug)]
+pub struct WrongLine {
+    /// Which order it names.
+    pub order_id: Option<OrderId>,
+    /// What is wrong.
+    pub wrong: Wrong,
+}
+
+/// Reads a line: `{"order_id":"A-1","command":"pay",…the command's fields}`.
+///
+/// # Errors
+/// Where it is not that, or a field has a value that cannot be.
+pub fn read_line(json: &[u8], policies: &BTreeMap<String, Policy>) -> Result<(OrderId, Command), WrongLine> {
+    let nameless = |wrong| WrongLine { order_id: None, wrong };
+    let head: Head = read(json, &[]).map_err(nameless)?;
+    let id = read_order_id(&head.order_id).map_err(nameless)?;
+    match read_verb(&head.command).and_then(|verb| read_command(verb, json, &HEAD, policies)) {
+        Ok(command) => Ok((id, command)),
+        Err(wrong) => Err(WrongLine { order_id: Some(id), wrong }),
+    }
+}
+
+/// The answer to a line.
+#[derive(Debug, Serialize)]
+pub struct Answer<'a> {
+    /// The line's number, from 1; blank lines count.
+    pub line: u64,
+    /// The order it names, if that much can be told.
+    pub order_id: Option<&'a str>,
+    /// How it went.
+    pub result: LineResult,
+    /// Where the order stands now, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
+    /// The order's version now, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Why it was not carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<LineError<'a>>,
+}
+
+/// How a line went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineResult {
+    /// It changed the order.
+    Changed,
+    /// It had been carried out before.
+    Unchanged,
+    /// The order does not permit it.
+    Rejected,
+    /// It is no command.
+    Invalid,
+    /// It was not answered; it may or may not have been carried out, and is safe to repeat.
+    Unavailable,
+}
+
+/// Why a line was not carried out.
+#[derive(Debug, Serialize)]
+pub struct LineError<'a> {
+    /// The reason, for programs.
+    pub code: &'static str,
+    /// The reason, for people.
+    pub title: &'a str,
+    /// The field with the mistake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'a str>,
+    /// The commands that could be carried out now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Vec<&'static str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use autoreceive_domain::Terms;
+
+    use super::*;
+
+    fn line(json: &str) -> Result<(OrderId, Command), WrongLine> {
+        let policies = BTreeMap::from([("default".to_owned(), Policy::new("default", Terms::default()).unwrap())]);
+        read_line(json.as_bytes(), &policies)
+    }
+
+    #[test]
+    fn a_line_is_a_command_whatever_the_order_of_its_fields() {
+        for json in [r#"{"order_id":"A-1","command":"release","id":"dispute"}"#, r#"{"id":"dispute","command":"release","order_id":"A-1"}"#]
+        {
+            let (id, command) = line(json).unwrap();
+            assert_eq!((id.as_str(), command), ("A-1", Command::Release { id: "dispute".parse().unwrap() }));
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_names_its_order_where_it_can() {
+        for (json, id, code, field) in [
+            (r#"{"order_id":"A-1","command":"due"}"#, Some("A-1"), "invalid", Some("command")),
+            (r#"{"order_id":"A-1","command":"pay","by":"buyer"}"#, Some("A-1"), "malformed", Some("by")),
+            (r#"{"order_id":"A-1","command":"cancel","reason":""}"#, Some("A-1"), "invalid", Some("reason")),
+            (r#"{"order_id":"","command":"pay"}"#, None, "invalid", Some("order_id")),
+            (r#"{"order_id":"A-1","order_id":"A-2","command":"pay"}"#, None, "malformed", Some("order_id")),
+            (r#"{"order_id":"A-1"}"#, None, "malformed", Some("command")),
+            ("garbage", None, "malformed", None),
+        ] {
+            let error = line(json).unwrap_err();
+            assert_eq!((error.wrong.code(), error.wrong.field()), (code, field), "{json}: {}", error.wrong);
+            assert_eq!(error.order_id.as_ref().map(OrderId::as_str), id, "{json}");
+        }
+    }
+}

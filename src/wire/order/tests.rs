@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use autoreceive_domain::decide::{Decision, decide, decide_absent};
+use autoreceive_domain::{Cause, Command, Event, Order, Policy, Span, Terms, Time};
+use serde_json::{Value, json};
+
+use super::OrderView;
+use crate::wire::command::read_command;
+use crate::wire::event_json;
+
+const NOON: i64 = 1_795_435_200_000;
+
+fn terms() -> Terms {
+    Terms { remind_before: vec![Span::from_hours(6)], pay_within: Some(Span::from_hours(1)), ..Terms::default() }
+}
+
+fn changed(decision: Decision) -> Order {
+    match decision {
+        Decision::Changed(order) => *order,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn placed(fields: Value) -> Order {
+    let policies = [("default".to_owned(), Policy::new("default", terms()).unwrap())].into();
+    let command = read_command(autoreceive_domain::command::Verb::Place, fields.to_string().as_bytes(), &[], &policies).unwrap();
+    changed(decide_absent(&"A-1".parse().unwrap(), &command, Time::from_ms(NOON)))
+}
+
+fn then(order: &Order, command: &Command) -> Order {
+    changed(decide(order, command, Time::from_ms(NOON), &terms()))
+}
+
+fn view(order: &Order) -> Value {
+    serde_json::to_value(OrderView::new(order)).unwrap()
+}
+
+#[test]
+fn a_placed_order_shows_what_was_sent_and_nothing_it_has_not() {
+    let order =
+        placed(json!({"buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h"}));
+    let expected = json!({
+        "order_id": "A-1", "status": "PENDING_PAYMENT", "version": 1, "policy": "default", "policy_revision": order.revision.as_str(),
+        "buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h",
+        "placed_at": "2026-11-23T12:00:00.000Z", "updated_at": "2026-11-23T12:00:00.000Z",
+        "last_event": {"type": "order.placed", "cause": "shop"}, "extensions": 0,
+        "clock": {"kind": "pay", "state": "running", "deadline": "2026-11-23T13:00:00.000Z"}, "holds": [],
+    });
+    assert_eq!(view(&order), expected);
+}
+
+#[test]
+fn a_running_clock_shows_its_deadline_and_reminder_and_a_paused_one_what_remains() {
+    let paid = then(&placed(json!({"buyer_id": "B-7"})), &Command::Pay { at: None });
+    let clock = json!({"kind": "receive", "state": "running", "deadline": "2026-11-24T12:00:00.000Z", "next_reminder_at": "2026-11-24T06:00:00.000Z"});
+    assert_eq!(view(&paid)["clock"], clock);
+    let held = view(&then(&paid, &Command::Hold { id: "d-1".parse().unwrap(), reason: "dispute".parse().unwrap() }));
+    assert_eq!(held["clock"], json!({"kind": "receive", "state": "paused", "remaining": "1d"}));
+    assert_eq!(held["holds"], json!([{"id": "d-1", "reason": "dispute", "since": "2026-11-23T12:00:00.000Z"}]));
+}
+
+#[test]
+fn an_order_without_a_clock_shows_null() {
+    let paid = then(&placed(json!({"buyer_id": "B-7"})), &Command::Pay { at: None });
+    let received = view(&then(&paid, &Command::Receive { by: Cause::Buyer }));
+    assert_eq!(received["clock"], Value::Null);
+    assert_eq!(received["received_at"], "2026-11-23T12:00:00.000Z");
+    assert_eq!(received["last_event"], json!({"type": "order.received", "cause": "buyer"}));
+}
+
+#[test]
+fn terms_are_shown_where_they_are_given() {
+    let order = placed(json!({"buyer_id": "B-7"}));
+    let shown = serde_json::to_value(OrderView::with_terms(&order, &terms())).unwrap();
+    assert_eq!(
+        shown["terms"],
+        json!({"pay_within": "1h", "starts_at": "paid", "receive_after": "1d", "remind_before": ["6h"], "max_extensions": 0,
+            "extend_by": "3d", "release_grace": "1d", "retain_for": "30d"})
+    );
+}
+
+#[test]
+fn an_event_carries_the_order_as_the_change_left_it() {
+    let order = placed(json!({"buyer_id": "B-7", "data": "<script>"}));
+    let shown: Value = serde_json::from_str(&event_json(&Event(Arc::new(order.clone())))).unwrap();
+    let expected = json!({
+        "id": "A-1:1", "type": "order.placed", "timestamp": "2026-11-23T12:00:00.000Z",
+        "data": {"cause": "shop", "order": view(&order)},
+    });
+    assert_eq!(shown, expected);
+}

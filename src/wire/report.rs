@@ -1,0 +1,120 @@
+//! Pages of orders, and the store's figures, as they go out.
+
+use std::collections::BTreeMap;
+
+use autoreceive_domain::{Cause, EventKind};
+use serde::Serialize;
+
+use super::order::OrderView;
+use super::time::Instant;
+use crate::store::{ActionStats, Item, Page, Stats};
+
+/// A page of orders.
+#[derive(Debug, Serialize)]
+pub struct PageView<'a> {
+    /// The store's time.
+    pub now: Instant,
+    /// The orders.
+    pub items: Vec<ItemView<'a>>,
+    /// What to ask the next page with; left out on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<&'a str>,
+}
+
+/// A line of a page.
+#[derive(Debug, Serialize)]
+pub struct ItemView<'a> {
+    /// Which order.
+    pub order_id: &'a str,
+    /// When it is looked at next; in the held view, since when it is held.
+    pub at: Instant,
+    /// The order; null where its record is gone or cannot be read.
+    pub order: Option<OrderView<'a>>,
+    /// Why its record cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The figures of the store.
+#[derive(Debug, Serialize)]
+pub struct StatsView<'a> {
+    /// The store's time.
+    pub now: Instant,
+    /// How many orders that are not resting stand in each status.
+    pub orders: BTreeMap<&'static str, u64>,
+    /// How many events of each type and cause there ever were.
+    pub events: Vec<EventCount>,
+    /// How many orders have a wake to come or passed.
+    pub waiting: u64,
+    /// How many of them have passed it.
+    pub overdue: u64,
+    /// The wake that passed longest ago.
+    pub oldest_overdue: Option<Instant>,
+    /// How many orders are held.
+    pub held: u64,
+    /// The outboxes.
+    pub actions: Vec<ActionView<'a>>,
+}
+
+/// How many events of a type and cause there ever were.
+#[derive(Debug, Serialize)]
+pub struct EventCount {
+    /// What happened.
+    pub r#type: &'static str,
+    /// Who or what made it happen.
+    pub cause: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// The outbox of an action.
+#[derive(Debug, Serialize)]
+pub struct ActionView<'a> {
+    /// The action's name.
+    pub name: &'a str,
+    /// How many entries wait, under lease or not.
+    pub pending: u64,
+    /// The earliest time at which one comes up.
+    pub next_at: Option<Instant>,
+    /// How many dead letters there are.
+    pub dead: u64,
+}
+
+impl<'a> From<&'a Page> for PageView<'a> {
+    fn from(page: &'a Page) -> PageView<'a> {
+        PageView { now: Instant(page.now), items: page.items.iter().map(ItemView::from).collect(), cursor: page.cursor.as_deref() }
+    }
+}
+
+impl<'a> From<&'a Item> for ItemView<'a> {
+    fn from(item: &'a Item) -> ItemView<'a> {
+        let (order, error) = match &item.order {
+            Ok(order) => (order.as_ref().map(OrderView::new), None),
+            Err(unreadable) => (None, Some(unreadable.to_string())),
+        };
+        ItemView { order_id: item.id.as_str(), at: Instant(item.at), order, error }
+    }
+}
+
+impl<'a> From<&'a Stats> for StatsView<'a> {
+    fn from(stats: &'a Stats) -> StatsView<'a> {
+        let event =
+            |(kind, cause, count): &(EventKind, Cause, u64)| EventCount { r#type: kind.as_str(), cause: cause.as_str(), count: *count };
+        StatsView {
+            now: Instant(stats.now),
+            orders: stats.orders.iter().map(|(status, count)| (status.as_str(), *count)).collect(),
+            events: stats.totals.iter().map(event).collect(),
+            waiting: stats.waiting,
+            overdue: stats.overdue,
+            oldest_overdue: stats.oldest_overdue.map(Instant),
+            held: stats.held,
+            actions: stats.actions.iter().map(ActionView::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a ActionStats> for ActionView<'a> {
+    fn from(action: &'a ActionStats) -> ActionView<'a> {
+        ActionView { name: &action.name, pending: action.pending, next_at: action.next_at.map(Instant), dead: action.dead }
+    }
+}

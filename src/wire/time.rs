@@ -1,0 +1,84 @@
+//! Instants and durations as text. Out go RFC 3339 in UTC with milliseconds and the domain's durations; in comes any offset.
+
+use autoreceive_domain::{Span, Time};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::read::Wrong;
+
+/// An instant as it is shown: `2026-11-23T00:00:00.000Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instant(pub Time);
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A `Time` lies between 1970 and 9999, which jiff can represent.
+        let instant = Timestamp::from_millisecond(self.0.ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+        write!(f, "{instant:.3}")
+    }
+}
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A length of time as it is shown: `24h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length(pub Span);
+
+impl Serialize for Length {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Reads an instant. Anything finer than a millisecond is cut off.
+///
+/// # Errors
+/// Where `text` is not RFC 3339 with an offset, or lies outside the years 1970 to 9999.
+pub fn read_time(field: &'static str, text: &str) -> Result<Time, Wrong> {
+    let wrong = || {
+        let shown: String = text.chars().take(40).collect();
+        Wrong::value(
+            field,
+            format!(
+                "{shown:?} is not a time: RFC 3339 with an offset is expected, for example \"2026-11-23T09:00:00+09:00\", from 1970 to 9999"
+            ),
+        )
+    };
+    let ms = text.parse::<Timestamp>().map_err(|_| wrong())?.as_millisecond();
+    let time = Time::from_ms(ms);
+    // `Time` moves what it cannot represent to the nearest instant; an order must not be placed at one nobody named.
+    if time.ms() == ms { Ok(time) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_with_any_offset_comes_back_in_utc_with_milliseconds() {
+        for (text, shown) in [
+            ("2026-11-23T00:00:00Z", "2026-11-23T00:00:00.000Z"),
+            ("2026-11-23T09:00:00.5+09:00", "2026-11-23T00:00:00.500Z"),
+            ("2026-11-22T20:00:00.123999-04:00", "2026-11-23T00:00:00.123Z"),
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+            ("9999-12-30T21:59:59.999Z", "9999-12-30T21:59:59.999Z"),
+        ] {
+            assert_eq!(Instant(read_time("at", text).unwrap()).to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_the_field_named() {
+        let far = "9".repeat(5_000);
+        for text in ["", "now", "2026-11-23", "2026-11-23T00:00:00", "1969-12-31T23:59:59.999Z", "1763856000", "2026-13-01T00:00:00Z", &far]
+        {
+            let wrong = read_time("paid_at", text).unwrap_err();
+            assert_eq!(wrong.field(), Some("paid_at"), "{text:?}");
+            assert!(wrong.to_string().len() < 300, "{wrong}");
+        }
+    }
+}
