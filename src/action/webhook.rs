@@ -51,7 +51,7 @@ impl Webhook {
     ///
     /// # Errors
     /// See [`WebhookError`].
-    pub fn new(url: Url, secret: &SigningSecret, timeout: Duration) -> Result<Webhook, WebhookError> {
+    pub fn new(url: Url, secret: SigningSecret, timeout: Duration) -> Result<Webhook, WebhookError> {
         let client = Client::builder()
             .user_agent(concat!("autoreceive/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
