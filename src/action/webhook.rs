@@ -38,8 +38,8 @@ pub struct Webhook {
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
     /// No connection could be secured, for example because the system has no root certificates.
-    #[error("the HTTP client cannot be set up: {0}")]
-    Client(reqwest::Error),
+    #[error("connections to the receiver cannot be secured; are the root certificates installed (package ca-certificates)?")]
+    Client(#[source] reqwest::Error),
     /// A secret that nothing can be signed with.
     #[error("messages cannot be signed: {0}")]
     Signer(standardwebhooks::WebhookError),
@@ -52,14 +52,7 @@ impl Webhook {
     /// # Errors
     /// See [`WebhookError`].
     pub fn new(url: Url, secret: SigningSecret, timeout: Duration) -> Result<Webhook, WebhookError> {
-        let client = Client::builder()
-            .user_agent(concat!("autoreceive/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT.min(timeout))
-            .timeout(timeout)
-            .build()
-            .map_err(WebhookError::Client)?;
+        let client = client(&url, timeout).map_err(WebhookError::Client)?;
         let signer = standardwebhooks::Webhook::from_bytes(secret.expose().to_vec()).map_err(WebhookError::Signer)?;
         Ok(Webhook { client, url, signer, timeout })
     }
@@ -82,6 +75,17 @@ impl Webhook {
             Err(error) => Outcome::retry(answer::failure(&error, self.timeout)),
         }
     }
+}
+
+fn client(url: &Url, timeout: Duration) -> Result<Client, reqwest::Error> {
+    let builder = Client::builder()
+        .user_agent(concat!("autoreceive/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT.min(timeout))
+        .timeout(timeout);
+    // Without TLS no root certificates are needed; a bare container has none.
+    if url.scheme() == "http" { builder.tls_certs_only([]).build() } else { builder.build() }
 }
 
 #[async_trait]
