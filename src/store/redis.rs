@@ -13,8 +13,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicU16;
+use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms};
@@ -143,7 +143,7 @@ impl Store for RedisStore {
         self.all_terms(wanted).await
     }
 
-    async fn commit(&self, commits: Vec<Commit>) -> Vec<Verdict> {
+    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
         self.commit_all(commits).await
     }
 

@@ -95,7 +95,7 @@ async fn an_order_is_committed_found_due_received_and_settled() {
     let mut first = commit(shard, now, vec![change(None, order.clone())]);
     first.entries = vec![entry("log", "e1", now)];
     first.policies = vec![policy()];
-    assert_eq!(store.commit(vec![first]).await, [all_done()]);
+    assert_eq!(store.commit(vec![Arc::new(first)]).await, [all_done()]);
     let loaded = store.load(&[id.clone(), "none".parse().unwrap()]).await.unwrap();
     assert_eq!(loaded.orders[0].as_ref().unwrap().as_ref(), Some(&order));
     assert_eq!(loaded.orders[1], Ok(None));
@@ -107,7 +107,7 @@ async fn an_order_is_committed_found_due_received_and_settled() {
     let mut second = commit(shard, due.now, vec![change(Some(&order), received.clone())]);
     second.entries = vec![entry("log", "e2", due.now)];
     second.notes = vec![RestNote { look_at: due.now, members: vec![0] }];
-    assert_eq!(store.commit(vec![second]).await, [all_done()]);
+    assert_eq!(store.commit(vec![Arc::new(second)]).await, [all_done()]);
 
     let log: ActionName = "log".into();
     let claimed = store.claim(&log, 10, Span::from_secs(30)).await.unwrap();

@@ -11,6 +11,7 @@ use super::link::Failure;
 use super::pack::Pack;
 use super::reply::number;
 use super::{MAX_CHANGES, RedisStore};
+
 use crate::store::{ActionName, Change, Commit, Members, Verdict, entry};
 
 /// Changes in the order in which the script counts them, those with a record first.
@@ -32,8 +33,8 @@ enum Piece {
 }
 
 impl RedisStore {
-    pub(super) async fn commit_all(&self, commits: Vec<Commit>) -> Vec<Verdict> {
-        let mut verdicts: Vec<Option<Verdict>> = commits.iter().map(too_large).collect();
+    pub(super) async fn commit_all(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
+        let mut verdicts: Vec<Option<Verdict>> = commits.iter().map(|commit| too_large(commit)).collect();
         let mut calls = Pipeline::with_capacity(commits.len());
         let mut sent = Vec::with_capacity(commits.len());
         for (i, commit) in commits.iter().enumerate() {
