@@ -46,7 +46,7 @@ impl Points {
 async fn main() -> anyhow::Result<()> {
     let (credited, mut points) = mpsc::unbounded_channel();
     let directory = tempfile::tempdir()?;
-    let store = Arc::new(SqliteStore::open(&directory.path().join("orders.db"))?);
+    let store = Arc::new(SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(5))?);
     let policy = Policy::new("default", Terms::default())?;
     let action = Subscription::new("points", Points { done: Mutex::default(), credited });
     let engine = Engine::start(store, [policy.clone()], vec![action], Settings::default(), Arc::new(Metrics::default()));

@@ -2,7 +2,6 @@
 //!
 //! Start: store, engine (sweeper and relays with it), API. Stop: API, commands in hand, due orders in hand, attempts in hand.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +59,7 @@ pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
 /// Where it is away, locked, not ours, newer than this program, or made for another number of shards.
 pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, OpenError> {
     match &config.url {
-        StoreAddress::Sqlite(path) => Ok(Arc::new(open_sqlite(path)?)),
+        StoreAddress::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, config.timeout.to_std())?)),
         StoreAddress::Redis(url) => {
             let settings = RedisSettings {
                 url: url.expose().to_string(),
@@ -74,10 +73,6 @@ pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, OpenErro
     }
 }
 
-fn open_sqlite(path: &Path) -> Result<SqliteStore, OpenError> {
-    SqliteStore::open(path)
-}
-
 fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine> {
     let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
     let settings = Settings { batch: config.sweeper.batch, check_every: config.sweeper.check_every.to_std(), ..Settings::default() };
@@ -87,7 +82,7 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret.clone(), timeout.to_std())?),
+        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret, timeout.to_std())?),
     };
     Ok(Subscription {
         name: config.name.clone(),

@@ -17,6 +17,8 @@
 pub use autoreceive_domain as domain;
 
 pub mod action;
+pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod engine;

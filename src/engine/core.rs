@@ -193,7 +193,7 @@ impl Core {
             let lag_ms = deadline.map(|deadline| now.since(deadline).ms());
             if event.kind() == EventKind::Received {
                 self.metrics.received.get_or_create(&ByCause::of(event.cause())).inc();
-                lag_ms.map_or((), |lag_ms| self.metrics.lag.observe(lag_ms as f64 / 1_000.0));
+                lag_ms.iter().for_each(|&lag_ms| self.metrics.lag.observe(lag_ms as f64 / 1_000.0));
             }
             log_event(event, deadline, lag_ms);
         }

@@ -158,7 +158,11 @@ async fn check(engines: &[Engine], witness: &Witness) {
     assert_eq!(histories.len(), ORDERS);
     for (id, history) in &histories {
         let (order, _) = engines[0].show(id).await.unwrap().unwrap();
-        assert_eq!(history.keys().copied().collect::<Vec<_>>(), (1..=order.version).collect::<Vec<_>>(), "{id}: one event for each version");
+        assert_eq!(
+            history.keys().copied().collect::<Vec<_>>(),
+            (1..=order.version).collect::<Vec<_>>(),
+            "{id}: one event for each version"
+        );
         assert_eq!(history[&order.version], order);
         assert!(order.is_resting(), "{order:?}");
         for pair in history.values().collect::<Vec<_>>().windows(2) {
@@ -188,7 +192,7 @@ async fn on_redis_each_order_has_one_legal_history_with_three_workers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sqlite_each_order_has_one_legal_history() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("race.db")).unwrap();
+    let store = SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();
     let witness = Witness::default();
     let engines = [engine(Arc::new(store), &witness)];
     race(&engines).await;
@@ -199,7 +203,7 @@ async fn on_sqlite_each_order_has_one_legal_history() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_commands_of_one_order_queued_at_once_are_carried_out_in_their_order() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("race.db")).unwrap();
+    let store = SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();
     let witness = Witness::default();
     let engine = engine(Arc::new(store), &witness);
     let hold = |i: usize| Command::Hold { id: format!("h{i}").parse().unwrap(), reason: "x".parse().unwrap() };
@@ -210,7 +214,8 @@ async fn many_commands_of_one_order_queued_at_once_are_carried_out_in_their_orde
     for command in commands {
         pending.push(engine.enqueue(id(0), command).await.unwrap());
     }
-    let versions: Vec<u64> = futures_util::future::try_join_all(pending).await.unwrap().iter().map(|r| r.order.as_ref().unwrap().0.version).collect();
+    let versions: Vec<u64> =
+        futures_util::future::try_join_all(pending).await.unwrap().iter().map(|r| r.order.as_ref().unwrap().0.version).collect();
     let mut expected = vec![1, 2];
     expected.extend((0..10).flat_map(|i| [3 + 2 * i, 4 + 2 * i, 4 + 2 * i]));
     assert_eq!(versions, expected);

@@ -1,5 +1,6 @@
 //! The one clock an order carries: none, running towards a deadline, or paused with so much remaining.
 
+use crate::order::Status;
 use crate::policy::Terms;
 use crate::time::{Span, Time};
 
@@ -27,6 +28,17 @@ impl ClockKind {
             ClockKind::Ship => "ship",
             ClockKind::Receive => "receive",
             ClockKind::Settle => "settle",
+        }
+    }
+
+    /// Whether an order in `status` can carry a clock of this kind.
+    #[must_use]
+    pub fn fits(self, status: Status) -> bool {
+        match self {
+            ClockKind::Pay => status == Status::PendingPayment,
+            ClockKind::Ship => status == Status::Paid,
+            ClockKind::Receive => status.is_open(),
+            ClockKind::Settle => status == Status::Received,
         }
     }
 

@@ -68,7 +68,7 @@ pub fn permits(order: &Order, verb: Verb, terms: &Terms) -> bool {
         Verb::Deliver => matches!(status, Status::Paid | Status::Shipped),
         Verb::Receive => status.is_open(),
         Verb::Extend => order.runs_to_receipt() && order.extensions < terms.max_extensions,
-        Verb::Hold => (status.is_open() || is_settling(order)) && order.holds.len() < MAX_HOLDS,
+        Verb::Hold => is_holdable(order) && order.holds.len() < MAX_HOLDS,
         Verb::Release => order.is_held(),
         Verb::Cancel => matches!(status, Status::PendingPayment | Status::Paid),
         Verb::Refund => status.is_open() || matches!(status, Status::Received | Status::Completed),
@@ -79,8 +79,9 @@ fn never_paid(order: &Order) -> bool {
     order.times.paid_at.is_none() && order.times.late_payment_at.is_none()
 }
 
-fn is_settling(order: &Order) -> bool {
-    order.status == Status::Received && order.clock.kind() == Some(ClockKind::Settle)
+/// Whether there is still something that a hold could put off: the receipt, or the settling after it.
+fn is_holdable(order: &Order) -> bool {
+    order.status.is_open() || (order.status == Status::Received && order.clock.kind() == Some(ClockKind::Settle))
 }
 
 /// Whether the order carries the command's mark already. The first one stands, whatever this one's arguments are.
@@ -126,7 +127,7 @@ fn refuse(order: &Order, command: &Command, now: Time, terms: &Terms) -> Option<
         Command::Due => None,
         Command::Extend { .. } if order.runs_to_receipt() && order.extensions >= terms.max_extensions => because(Code::ExtensionLimit),
         Command::Extend { number } if order.runs_to_receipt() && *number > order.extensions + 1 => because(Code::ExtensionOutOfOrder),
-        Command::Hold { .. } if order.holds.len() >= MAX_HOLDS => because(Code::TooManyHolds),
+        Command::Hold { .. } if is_holdable(order) && order.holds.len() >= MAX_HOLDS => because(Code::TooManyHolds),
         Command::Release { id } if !order.holds.iter().any(|hold| hold.id == *id) => because(Code::NotHeld),
         _ if !permits(order, command.verb(), terms) => because(Code::of(command.verb())),
         _ if in_future(command, now) => Some(Rejection::in_future(&order.id, Some(order.status))),
@@ -319,19 +320,21 @@ fn run_out(order: &mut Order, now: Time, terms: &Terms) -> Option<EventKind> {
         order.clock = Clock::running(kind, deadline, now, terms);
         return Some(EventKind::ReceiveReminder);
     }
-    match (kind, order.status) {
-        (ClockKind::Pay, Status::PendingPayment) => Some(time_out(order, "payment_timeout", now)),
-        (ClockKind::Ship, Status::Paid) => Some(time_out(order, "ship_timeout", now)),
-        (ClockKind::Receive, status) if status.is_open() => {
-            receive(order, now, terms);
-            Some(EventKind::Received)
-        }
-        (ClockKind::Settle, Status::Received) => {
-            end(order, Status::Completed, now);
-            Some(EventKind::Completed)
-        }
-        _ => None,
+    if !kind.fits(order.status) {
+        return None;
     }
+    Some(match kind {
+        ClockKind::Pay => time_out(order, "payment_timeout", now),
+        ClockKind::Ship => time_out(order, "ship_timeout", now),
+        ClockKind::Receive => {
+            receive(order, now, terms);
+            EventKind::Received
+        }
+        ClockKind::Settle => {
+            end(order, Status::Completed, now);
+            EventKind::Completed
+        }
+    })
 }
 
 fn time_out(order: &mut Order, reason: &str, now: Time) -> EventKind {

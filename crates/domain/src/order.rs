@@ -260,6 +260,19 @@ impl Order {
         ended && self.clock == Clock::None
     }
 
+    /// Whether the clock suits the status and the holds, as it does after every decision. A record of which this is not true
+    /// was damaged: a held order whose clock runs would be received in the middle of its dispute.
+    pub(crate) fn clock_fits(&self) -> bool {
+        match self.clock {
+            Clock::None => true,
+            Clock::Paused { kind, .. } => self.is_held() && kind.fits(self.status),
+            Clock::Running { kind, deadline, remind_at } => {
+                let reminder_fits = remind_at.is_none_or(|at| kind == ClockKind::Receive && at < deadline);
+                !self.is_held() && kind.fits(self.status) && reminder_fits
+            }
+        }
+    }
+
     /// Whether the receive clock runs, so that it can be extended.
     #[must_use]
     pub fn runs_to_receipt(&self) -> bool {

@@ -11,7 +11,7 @@ pub struct OrderId(Arc<str>);
 
 /// A short text of a shop's: 1 to `MAX` bytes of UTF-8 without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Text<const MAX: usize>(String);
+pub struct Text<const MAX: usize>(Box<str>);
 
 /// What a shop wants to find again in every event of the order: compact JSON of at most 4 KiB. Checked to be JSON where
 /// it came in; here it is text.
@@ -86,7 +86,7 @@ impl<const MAX: usize> FromStr for Text<MAX> {
     type Err = WrongText;
 
     fn from_str(text: &str) -> Result<Self, WrongText> {
-        check(text, MAX).map(|()| Text(text.to_owned()))
+        check(text, MAX).map(|()| Text(text.into()))
     }
 }
 
@@ -111,9 +111,9 @@ impl Data {
         if json.len() > Data::MAX {
             return Err(WrongText::TooLong(json.len(), Data::MAX));
         }
-        match json.bytes().find(u8::is_ascii_control) {
-            Some(byte) if byte != 0x7f => Err(WrongText::Control(byte.into())),
-            _ => Ok(Data(json.into())),
+        match json.bytes().find(|&byte| byte < b' ') {
+            Some(byte) => Err(WrongText::Control(byte.into())),
+            None => Ok(Data(json.into())),
         }
     }
 
@@ -147,6 +147,14 @@ impl FromStr for Currency {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_has_no_line_break_wherever_it_stands() {
+        for bad in ["\n", "{\"a\":\u{7f}\"\n\"}", "\u{7f}\u{0}"] {
+            assert!(matches!(Data::new(bad), Err(WrongText::Control(_))), "{bad:?}");
+        }
+        assert!(Data::new("\"\u{7f}\"").is_ok());
+    }
 
     #[test]
     fn an_order_id_is_any_text_without_control_characters_up_to_128_bytes() {
