@@ -66,7 +66,11 @@ impl fmt::Display for StoreAddress {
 }
 
 impl StoreAddress {
-    fn parse(text: &str) -> Result<StoreAddress, &'static str> {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// Says what was expected; never repeats the text, which may hold a password.
+    pub fn parse(text: &str) -> Result<StoreAddress, &'static str> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             return if path.is_empty() { Err("\"sqlite:\" is followed by a path") } else { Ok(StoreAddress::Sqlite(path.into())) };
         }

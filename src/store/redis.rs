@@ -1,1 +1,185 @@
-//! The store on Redis.
+//! The store on Redis 7.0 or newer.
+//!
+//! | module | does |
+//! |---|---|
+//! | `keys` | names every key |
+//! | `link` | the connections, and what a failure means |
+//! | `script`, `lua/` | the scripts; each says in its header what it takes, returns, and why it is safe |
+//! | `open` | what is checked before anything is written |
+//! | `commit`, `pack` | a commit as the columns that its script takes |
+//! | `read`, `page`, `stats` | reading, by plain commands |
+//! | `outbox` | entries: claimed, settled, renewed |
+//! | `reply` | answers, taken apart |
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::atomic::AtomicU16;
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use autoreceive_domain::{OrderId, Revision, Span, Terms};
+
+use super::{
+    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Rested, Settlement, Shard, Stats, Store, StoreError,
+    Verdict, View,
+};
+
+mod commit;
+mod keys;
+mod link;
+mod open;
+mod outbox;
+mod pack;
+mod page;
+mod read;
+mod reply;
+mod script;
+mod stats;
+
+/// The most changes in one commit, and the most members that one command names: Lua cannot spread out 8,000 values.
+const MAX_CHANGES: usize = 1_000;
+
+/// Where the store is and how it is used.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://user:password@host:port/db`; all but the host can be left out.
+    pub url: String,
+    /// What every key begins with: 1 to 64 of `A-Z a-z 0-9 _ - : .`.
+    pub prefix: String,
+    /// Over how many shards orders are spread, 1 to 1024; fixed when the store is created.
+    pub shards: Shard,
+    /// How long a call may take altogether.
+    pub timeout: Span,
+    /// How many connections are used in turn, each opened when it is first needed; 1 to 64.
+    pub connections: usize,
+}
+
+impl Default for RedisSettings {
+    fn default() -> RedisSettings {
+        let (url, prefix) = ("redis://127.0.0.1:6379".to_owned(), "ar".to_owned());
+        RedisSettings { url, prefix, shards: 64, timeout: Span::FIVE_SECONDS, connections: 8 }
+    }
+}
+
+impl fmt::Debug for RedisSettings {
+    /// Without the address, which has the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RedisSettings { url: _, prefix, shards, timeout, connections } = self;
+        write!(f, "RedisSettings {{ prefix: {prefix:?}, shards: {shards}, timeout: {timeout}, connections: {connections}, .. }}")
+    }
+}
+
+/// Orders and entries on Redis.
+pub struct RedisStore {
+    link: link::Link,
+    scripts: script::Scripts,
+    keys: keys::Keys,
+    prefix: String,
+    shards: Shard,
+    /// At which shard the next round over all shards begins.
+    rotation: AtomicU16,
+    /// The actions whose names this process knows to be stored.
+    noted: RwLock<HashSet<ActionName>>,
+}
+
+impl RedisStore {
+    /// Connects, checks the server, the user's rights and what is stored, and creates the store where there is none.
+    ///
+    /// # Errors
+    /// Where the store cannot be used; the message says what was found, what is expected, and what to do.
+    pub async fn open(settings: RedisSettings) -> Result<RedisStore, OpenError> {
+        open::check_settings(&settings)?;
+        let client = open::client(&settings)?;
+        let place = client.get_connection_info().addr().to_string();
+        let store = RedisStore {
+            link: link::Link::new(client, settings.connections, settings.timeout.to_std()),
+            scripts: script::Scripts::new(),
+            keys: keys::Keys::new(&settings.prefix),
+            prefix: settings.prefix,
+            shards: settings.shards,
+            rotation: AtomicU16::new(rand::random()),
+            noted: RwLock::default(),
+        };
+        store.check(&place).await?;
+        Ok(store)
+    }
+
+    fn is_noted(&self, action: &ActionName) -> bool {
+        self.noted.read().is_ok_and(|noted| noted.contains(action))
+    }
+
+    fn set_noted(&self, action: &ActionName) {
+        if let Ok(mut noted) = self.noted.write() {
+            noted.insert(action.clone());
+        }
+    }
+}
+
+/// The places in a list, gathered by the shard that each belongs to.
+fn by_shard(shards: impl Iterator<Item = Shard>) -> BTreeMap<Shard, Vec<usize>> {
+    let mut places: BTreeMap<Shard, Vec<usize>> = BTreeMap::new();
+    for (place, shard) in shards.enumerate() {
+        places.entry(shard).or_default().push(place);
+    }
+    places
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn shards(&self) -> Shard {
+        self.shards
+    }
+
+    fn shard_of(&self, id: &OrderId) -> Shard {
+        // Less than the number of shards, so it fits.
+        (crc32fast::hash(id.as_str().as_bytes()) % u32::from(self.shards)) as Shard
+    }
+
+    async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
+        self.load_all(ids).await
+    }
+
+    async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
+        self.all_terms(wanted).await
+    }
+
+    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
+        self.commit_all(commits).await
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.all_heads().await
+    }
+
+    async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
+        self.due_orders(looks, limit).await
+    }
+
+    async fn rested(&self, limit: usize) -> Result<Rested, StoreError> {
+        self.rested_notes(limit).await
+    }
+
+    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
+        self.claim_entries(action, limit, lease).await
+    }
+
+    async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+        self.settle_entries(action, settlements).await
+    }
+
+    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+        self.renew_entries(action, entries, lease).await
+    }
+
+    async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.page_of(view, cursor, limit).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.figures().await
+    }
+
+    async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
+        self.living(me, within).await
+    }
+}

@@ -147,6 +147,20 @@ pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str], policies: &BTreeMa
     }
 }
 
+/// Reads a new order: its id among the fields of `place`.
+///
+/// # Errors
+/// Where they are not these, or one has a value that cannot be.
+pub fn read_place(json: &[u8], policies: &BTreeMap<String, Policy>) -> Result<(OrderId, Command), Wrong> {
+    #[derive(Deserialize)]
+    struct Head {
+        order_id: String,
+    }
+    let head: Head = read(json, &[])?;
+    let id = read_order_id(&head.order_id)?;
+    read_command(Verb::Place, json, &["order_id"], policies).map(|command| (id, command))
+}
+
 /// Reads a command's word.
 ///
 /// # Errors

@@ -88,7 +88,7 @@ pub struct LineError<'a> {
     pub field: Option<&'a str>,
     /// The commands that could be carried out now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed: Option<Vec<&'static str>>,
+    pub allowed: Option<&'a [&'static str]>,
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ async fn on_redis_each_order_has_one_legal_history_with_three_workers() {
     let witness = Witness::default();
     let mut engines = Vec::new();
     for _ in 0..3 {
-        let store = RedisStore::open(RedisSettings::new(redis.url())).await.unwrap();
+        let store = RedisStore::open(RedisSettings { url: redis.url(), ..RedisSettings::default() }).await.unwrap();
         engines.push(engine(Arc::new(store), &witness));
     }
     race(&engines).await;

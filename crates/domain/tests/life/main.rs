@@ -1,0 +1,8 @@
+//! The life of an order by example: every row of the table of commands, with exact deadlines. Read it as documentation.
+
+mod delay;
+mod ending;
+mod parcel;
+mod payment;
+mod reminder;
+mod support;

@@ -1,0 +1,91 @@
+//! The parcel is shipped and delivered, and the receipt confirmed.
+
+use autoreceive_domain::decide::Code;
+use autoreceive_domain::{Cause, Clock, ClockKind, Command, EventKind, Status, Terms};
+
+use crate::support::{Shop, deliver, from_delivery, from_shipment, h, hold, receive, ship, span};
+
+#[test]
+fn with_a_start_at_the_payment_shipping_leaves_the_clock_alone() {
+    let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
+    shop.changed(h(5), ship()).runs(Status::Shipped, ClockKind::Receive, h(24));
+}
+
+#[test]
+fn with_a_start_at_the_shipment_an_order_is_received_24_hours_after_it() {
+    let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() }).placed_and_paid_at(0);
+    shop.changed(h(70), ship());
+    shop.due_at(ClockKind::Receive, h(94));
+}
+
+#[test]
+fn with_a_start_at_the_delivery_a_shipped_order_waits_for_it_or_falls_back() {
+    let mut free = Shop::new(from_delivery()).placed_and_paid_at(0);
+    free.changed(h(5), ship()).stands(Status::Shipped, Clock::None);
+    let mut bounded = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() }).placed_and_paid_at(0);
+    bounded.changed(h(5), ship());
+    bounded.due_at(ClockKind::Receive, h(5 + 14 * 24));
+    bounded.changed(h(5 + 14 * 24), Command::Due).stands(Status::Received, Clock::None);
+}
+
+#[test]
+fn a_shipment_reported_after_the_delivery_changes_nothing() {
+    let mut shop = Shop::new(from_delivery()).placed_and_paid_at(0);
+    shop.changed(h(9), deliver());
+    shop.unchanged(h(10), ship());
+    assert_eq!(shop.order().times.shipped_at, None);
+}
+
+#[test]
+fn an_unpaid_order_is_not_shipped() {
+    Shop::new(Terms::default()).placed().rejected(0, ship(), Code::NotShippable);
+}
+
+#[test]
+fn with_a_start_at_the_delivery_an_order_is_received_24_hours_after_it() {
+    let mut shop = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() }).placed_and_paid_at(0);
+    shop.changed(h(5), ship());
+    shop.changed(h(50), deliver()).runs(Status::Delivered, ClockKind::Receive, h(74));
+}
+
+#[test]
+fn with_a_start_at_the_shipment_a_delivery_leaves_the_running_clock_alone() {
+    let mut shop = Shop::new(from_shipment()).placed_and_paid_at(0);
+    shop.changed(h(5), ship());
+    shop.changed(h(20), deliver());
+    shop.due_at(ClockKind::Receive, h(29));
+}
+
+#[test]
+fn with_a_start_at_the_shipment_and_none_reported_the_delivery_starts_the_clock() {
+    let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() }).placed_and_paid_at(0);
+    shop.changed(h(20), deliver());
+    shop.due_at(ClockKind::Receive, h(44));
+}
+
+#[test]
+fn with_a_start_at_the_payment_a_delivery_leaves_the_clock_alone() {
+    let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
+    shop.changed(h(20), deliver());
+    shop.due_at(ClockKind::Receive, h(24));
+}
+
+#[test]
+fn a_buyer_or_an_operator_confirms_at_once_even_while_the_order_is_held() {
+    for by in [Cause::Buyer, Cause::Operator] {
+        let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
+        shop.changed(h(1), hold("dispute"));
+        shop.changed(h(2), receive(by)).stands(Status::Received, Clock::None);
+        shop.told(3, EventKind::Received, by);
+        assert!(!shop.order().is_held() && shop.order().is_resting());
+        shop.unchanged(h(3), receive(Cause::Buyer));
+    }
+}
+
+#[test]
+fn a_confirmation_before_the_timer_wins_even_past_the_deadline() {
+    let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
+    shop.changed(h(25), receive(Cause::Buyer));
+    shop.unchanged(h(25), Command::Due);
+    shop.told(2, EventKind::Received, Cause::Buyer);
+}

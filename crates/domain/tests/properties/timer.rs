@@ -1,0 +1,89 @@
+//! The timer: never early, never asleep over something that is due, and never woken for nothing.
+
+use autoreceive_domain::{Clock, Command, Decision, EventKind, Order, Status, Time, decide};
+use proptest::prelude::*;
+
+use crate::generate::{DAY_MS, Life, a_life, a_wild_life, shifted};
+
+fn due(order: &Order, now: Time, life: &Life) -> Option<Order> {
+    match decide(order, &Command::Due, now, life.terms()) {
+        Decision::Changed(after) => Some(*after),
+        Decision::Unchanged => None,
+        Decision::Rejected(rejection) => panic!("a Due was rejected: {rejection}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_order_is_received_completed_or_cancelled_before_its_deadline(life in a_life(), early in 1..=20 * DAY_MS) {
+        for order in life.live().versions() {
+            let Some(deadline) = order.clock.deadline() else { continue };
+            for now in [shifted(deadline, -1), shifted(deadline, -early)] {
+                let Some(after) = due(order, now, &life) else { continue };
+                prop_assert_eq!((after.kind, after.status), (EventKind::ReceiveReminder, order.status));
+                prop_assert_eq!(after.clock.deadline(), Some(deadline));
+            }
+        }
+    }
+
+    #[test]
+    fn at_its_wake_something_happens_and_not_a_millisecond_before(life in a_wild_life()) {
+        for order in life.live().versions() {
+            let Some(wake) = order.wake() else { continue };
+            prop_assert!(due(order, wake, &life).is_some());
+            if wake.ms() > 0 {
+                prop_assert_eq!(due(order, shifted(wake, -1), &life), None);
+            }
+        }
+    }
+
+    #[test]
+    fn past_its_deadline_an_order_is_ended_at_once_without_a_reminder(life in a_life(), late in 0..=20 * DAY_MS) {
+        for order in life.live().versions() {
+            let Some(deadline) = order.clock.deadline() else { continue };
+            let after = due(order, shifted(deadline, late), &life).unwrap();
+            prop_assert!(matches!(after.status, Status::Received | Status::Completed | Status::Cancelled));
+            prop_assert_ne!(after.kind, EventKind::ReceiveReminder);
+        }
+    }
+
+    #[test]
+    fn an_order_without_a_running_clock_never_fires(life in a_wild_life(), late in any::<i64>()) {
+        let story = life.live();
+        for order in story.versions().filter(|order| order.is_held() || order.clock == Clock::None) {
+            prop_assert_eq!(order.wake(), None);
+            prop_assert_eq!(due(order, shifted(story.end, late), &life), None);
+        }
+    }
+
+    #[test]
+    fn the_wake_is_there_while_the_clock_runs_and_never_after_the_deadline(life in a_wild_life()) {
+        for order in life.live().versions() {
+            prop_assert_eq!(order.wake().is_some(), matches!(order.clock, Clock::Running { .. }));
+            prop_assert!(order.wake() <= order.clock.deadline());
+        }
+    }
+
+    #[test]
+    fn left_to_the_timer_an_order_comes_to_its_end_in_a_bounded_number_of_steps(life in a_life()) {
+        let mut order = life.live().last;
+        let mut last = None;
+        for _ in 0..=life.terms().remind_before.len() + 2 {
+            let Some(wake) = order.wake() else { break };
+            prop_assert!(last < Some(wake) || order.clock.deadline() == Some(wake), "woken again at {wake:?}");
+            last = Some(wake);
+            order = due(&order, wake, &life).unwrap();
+        }
+        prop_assert_eq!(order.wake(), None);
+    }
+
+    #[test]
+    fn after_a_reminder_the_next_wake_lies_ahead(life in a_wild_life()) {
+        for taken in life.live().taken {
+            let Some(after) = taken.changed() else { continue };
+            if after.kind == EventKind::ReceiveReminder {
+                prop_assert!(after.wake() > Some(taken.now));
+            }
+        }
+    }
+}

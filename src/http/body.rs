@@ -1,0 +1,52 @@
+//! The body of a single command: JSON, short, and sent without delay.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use futures_util::StreamExt;
+
+use super::guard::has_type;
+use super::problem::Problem;
+
+/// The most bytes of a command.
+const MOST: usize = 64 * 1024;
+/// How long a command may take to arrive.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
+
+/// The JSON text of a command's fields. A request without a body has none: `{}`.
+pub struct Json(pub Vec<u8>);
+
+impl<S: Sync> FromRequest<S> for Json {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Json, Problem> {
+        let typed = has_type(request.headers(), &["application/json"]);
+        if !typed && request.headers().contains_key(header::CONTENT_TYPE) {
+            return Err(Problem::wrong_type("application/json"));
+        }
+        let read = tokio::time::timeout(ARRIVES_WITHIN, read(request.into_body()));
+        match read.await.map_err(|_| Problem::too_slow())?? {
+            empty if empty.trim_ascii().is_empty() => Ok(Json(b"{}".to_vec())),
+            _ if !typed => Err(Problem::wrong_type("application/json")),
+            json => Ok(Json(json)),
+        }
+    }
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > MOST {
+        return Err(Problem::too_large(MOST));
+    }
+    let (mut bytes, mut chunks) = (Vec::with_capacity(announced), body.into_data_stream());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed("the body broke off"))?;
+        if bytes.len() + chunk.len() > MOST {
+            return Err(Problem::too_large(MOST));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

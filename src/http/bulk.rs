@@ -1,0 +1,139 @@
+//! Many commands as lines, streamed in both directions: answers go out, in order, while lines still come in.
+//!
+//! Lines are queued with the engine one after another, so the commands of one order are carried out in the order of their
+//! lines; only the answers are waited for side by side. Where the engine's queue is full, no further line is read.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use autoreceive_domain::{Order, OrderId};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+
+use super::Api;
+use super::guard::has_type;
+use super::lines::{Line, Lines, MOST};
+use super::problem::Problem;
+use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};
+use crate::wire::Wrong;
+use crate::wire::line::{Answer, LineError, LineResult, WrongLine, read_line};
+
+/// The most lines of a stream that are read and not yet answered.
+pub const IN_FLIGHT: usize = 1_024;
+/// The most answers that go out in one piece.
+const TOGETHER: usize = 256;
+
+/// `POST /v1/commands`
+pub(super) async fn commands(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+    if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
+        return Err(Problem::wrong_type("application/x-ndjson"));
+    }
+    let permit = api.streams.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    let lines = Lines::new(request.into_body(), api.stop.clone());
+    let answers = answers(api.engine, lines).map(move |chunk| {
+        // The stream of answers holds its place among the streams until it ends.
+        let _ = &permit;
+        Ok::<_, Infallible>(chunk)
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(answers)).into_response())
+}
+
+fn answers(engine: Engine, lines: Lines) -> impl Stream<Item = Bytes> {
+    let lines = stream::unfold(lines, |mut lines| async { lines.next().await.map(|line| (line, lines)) });
+    lines
+        .then(move |(number, line)| begin(engine.clone(), number, line))
+        .map(Begun::finish)
+        .buffered(IN_FLIGHT)
+        .ready_chunks(TOGETHER)
+        .map(|answers| answers.concat().into())
+}
+
+/// A line whose command was queued, or that needs no engine.
+struct Begun {
+    number: u64,
+    id: Option<OrderId>,
+    state: Result<Pending, Failure>,
+}
+
+/// Why a line was not carried out.
+struct Failure {
+    result: LineResult,
+    problem: Problem,
+}
+
+async fn begin(engine: Engine, number: u64, line: Line) -> Begun {
+    let text = match line {
+        Line::Text(text) => text,
+        Line::TooLong => return Begun { number, id: None, state: Err(Failure::invalid(too_long())) },
+        Line::TooSlow => return Begun { number, id: None, state: Err(Failure::unavailable(Problem::too_slow())) },
+        Line::Stopping => return Begun { number, id: None, state: Err(SubmitError::Stopping.into()) },
+    };
+    match read_line(&text, engine.policies()) {
+        Ok((id, command)) => {
+            let state = engine.enqueue(id.clone(), command).await.map_err(Failure::from);
+            Begun { number, id: Some(id), state }
+        }
+        Err(WrongLine { order_id, wrong }) => Begun { number, id: order_id, state: Err(Failure::invalid(wrong)) },
+    }
+}
+
+fn too_long() -> Wrong {
+    Wrong::value("line", format_args!("has more than {MOST} bytes"))
+}
+
+impl Failure {
+    fn invalid(wrong: Wrong) -> Failure {
+        Failure { result: LineResult::Invalid, problem: wrong.into() }
+    }
+
+    fn unavailable(problem: Problem) -> Failure {
+        Failure { result: LineResult::Unavailable, problem }
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Failure {
+        Failure::unavailable(error.into())
+    }
+}
+
+impl Begun {
+    /// The answer, when there is one.
+    async fn finish(self) -> Vec<u8> {
+        let reply = match self.state {
+            Ok(pending) => pending.await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        let (number, id) = (self.number, self.id.as_ref());
+        match reply {
+            Err(failure) => answer(number, id, None, failure.result, Some(&failure.problem)),
+            Ok(reply) => {
+                let order = reply.order.as_ref().map(|(order, _)| order);
+                match reply.outcome {
+                    ReplyOutcome::Changed => answer(number, id, order, LineResult::Changed, None),
+                    ReplyOutcome::Unchanged => answer(number, id, order, LineResult::Unchanged, None),
+                    ReplyOutcome::Rejected(rejection) => answer(number, id, order, LineResult::Rejected, Some(&rejection.into())),
+                }
+            }
+        }
+    }
+}
+
+fn answer(line: u64, id: Option<&OrderId>, order: Option<&Arc<Order>>, result: LineResult, problem: Option<&Problem>) -> Vec<u8> {
+    let error = problem.map(|problem| LineError {
+        code: problem.code,
+        title: &problem.title,
+        field: problem.field.as_deref(),
+        allowed: problem.allowed.as_deref(),
+    });
+    let (status, version) = (order.map(|order| order.status.as_str()), order.map(|order| order.version));
+    // A view of texts and numbers cannot fail to become JSON.
+    let mut text =
+        serde_json::to_vec(&Answer { line, order_id: id.map(OrderId::as_str), result, status, version, error }).unwrap_or_default();
+    text.push(b'\n');
+    text
+}

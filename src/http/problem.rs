@@ -1,0 +1,183 @@
+//! What is said when something is wrong: RFC 9457 problem details. The one place that gives engine results a status code.
+
+use std::any::Any;
+
+use autoreceive_domain::Rejection;
+use autoreceive_domain::command::Verb;
+use autoreceive_domain::decide::Code;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::engine::SubmitError;
+use crate::store::StoreError;
+use crate::wire::Wrong;
+
+/// A problem, as it is sent.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    r#type: &'static str,
+    /// The reason, for programs.
+    pub code: &'static str,
+    /// The reason, for people.
+    pub title: String,
+    #[serde(serialize_with = "as_number")]
+    status: StatusCode,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    /// The field with the mistake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Where the order stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_status: Option<&'static str>,
+    /// The commands that could be carried out now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Vec<&'static str>>,
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: nothing happens twice.";
+const AGAIN: &str = "Nothing was done. Try again in a moment.";
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: impl Into<String>) -> Problem {
+        Problem { r#type: "about:blank", code, title: title.into(), status, detail: None, field: None, order_status: None, allowed: None }
+    }
+
+    /// There is nothing of that name.
+    pub fn not_found(title: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", title)
+    }
+
+    /// The path is none of a command: its last word is unknown.
+    pub fn unknown_command(wrong: &Wrong) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string())
+    }
+
+    /// There is no such order.
+    pub fn no_order(id: &autoreceive_domain::OrderId) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, Code::OrderNotFound.as_str(), format!("there is no order {id}"))
+    }
+
+    /// The path is known, but not with this method.
+    pub fn method_not_allowed(title: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
+    }
+
+    /// It does not look like what it should be.
+    pub fn malformed(title: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "malformed", title)
+    }
+
+    /// It comes from another site's page.
+    pub fn foreign_page() -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, "foreign_page", "web pages of other sites cannot change anything here")
+    }
+
+    /// The body is of another type.
+    pub fn wrong_type(expected: &str) -> Problem {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", format!("the content-type must be {expected}"))
+    }
+
+    /// The body is too long.
+    pub fn too_large(most: usize) -> Problem {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is longer than {most} bytes"))
+    }
+
+    /// The body came too slowly.
+    pub fn too_slow() -> Problem {
+        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time") }
+    }
+
+    /// More is asked at a time than can be worked on.
+    pub fn overloaded() -> Problem {
+        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too much is asked at the same time") }
+    }
+
+    /// No answer was found in time.
+    pub fn timed_out() -> Problem {
+        Problem { detail: Some(REPEAT), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time") }
+    }
+
+    /// A mistake of this program's.
+    pub fn internal() -> Problem {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this service made a mistake; its log says more")
+    }
+}
+
+impl From<Wrong> for Problem {
+    fn from(wrong: Wrong) -> Problem {
+        let status = match wrong {
+            Wrong::Form { .. } => StatusCode::BAD_REQUEST,
+            Wrong::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem { field: wrong.field().map(str::to_owned), ..Problem::new(status, wrong.code(), wrong.to_string()) }
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Problem {
+        let status = match rejection.code {
+            Code::OrderNotFound => StatusCode::NOT_FOUND,
+            Code::AtInFuture => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::CONFLICT,
+        };
+        let allowed: Vec<&str> = rejection.allowed.into_iter().map(Verb::as_str).collect();
+        Problem {
+            order_status: rejection.status.map(|status| status.as_str()),
+            allowed: (!allowed.is_empty()).then_some(allowed),
+            ..Problem::new(status, rejection.code.as_str(), rejection.title)
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Problem {
+        let unavailable =
+            |code, detail| Problem { detail: Some(detail), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()) };
+        match &error {
+            SubmitError::Overloaded => unavailable("overloaded", AGAIN),
+            SubmitError::Stopping => unavailable("stopping", AGAIN),
+            SubmitError::Store(why) => Problem { detail: Some(REPEAT), ..store_unavailable(why) },
+            SubmitError::Unreadable(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        match &error {
+            StoreError::Unavailable(why) => store_unavailable(why),
+            StoreError::WrongCursor(_) => Wrong::value("cursor", "is none that a page of this view gave out").into(),
+        }
+    }
+}
+
+/// The reason stays in the log: it may name hosts and paths that are nobody's business.
+fn store_unavailable(why: &str) -> Problem {
+    tracing::debug!(why, "a request was not answered: the store is unavailable");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the store does not answer")
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Answers a request whose handler panicked.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request met a mistake in this program; the panic message above says where");
+    Problem::internal().into_response()
+}

@@ -1,0 +1,89 @@
+//! Connections: how many, how slow they may be, and how they end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::patience::Patient;
+use crate::engine::Engine;
+
+/// The most connections; the next ones wait to be accepted.
+const CONNECTIONS: usize = 10_000;
+/// How long the head of a request may take, and how long a connection may lie idle.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// The most bytes of a request's head.
+const HEAD_BYTES: usize = 32 * 1024;
+/// How long a client may leave its answer unread.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// How long requests in hand may take to finish at the end. What follows, the engine's own end, has eight seconds more.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait where no connection could be accepted, mostly because all file descriptors are taken.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often in a row that may happen where there is no connection whose end could help.
+const FAILURES: u32 = 100;
+
+/// Serves the API on `listener` until `stop` is cancelled; then requests in hand are finished, for two seconds at most.
+///
+/// # Errors
+/// Where the listener is broken for good.
+pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToken) -> io::Result<()> {
+    serve_router(listener, super::router(engine, stop.clone()), stop).await
+}
+
+async fn serve_router(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+    let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut failures = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    failures = 0;
+                    connections.spawn(serve_connection(stream, router.clone(), graceful.watcher(), place));
+                }
+                Err(error) if failures >= FAILURES && connections.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    failures += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections were cut off with requests in hand; repeating those is safe");
+    }
+    Ok(())
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, watcher: Watcher, _place: OwnedSemaphorePermit) {
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(Patient::new(stream, READ_WITHIN));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(io, TowerToHyperService::new(router));
+    // What goes wrong here is a client that went away, or was too slow: no news for the log.
+    let _ = watcher.watch(connection).await;
+}

@@ -1,0 +1,120 @@
+//! The connections: opened when first used, opened again after a failure, used in turn, so that a large answer on one does
+//! not hold up everybody.
+//!
+//! A connection is given up after any failure, a time-out too: the other end may be gone without a word. What other
+//! callers wait for on it still arrives, if it ever does.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Pipeline, ServerError, Value};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use super::script::Script;
+
+/// Why a call had no answer that can be used.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// It was not carried out, and nothing was written.
+    Refused(String),
+    /// It was sent; nobody knows.
+    Unanswered(String),
+}
+
+impl Failure {
+    pub(super) fn text(self) -> String {
+        match self {
+            Failure::Refused(text) | Failure::Unanswered(text) => text,
+        }
+    }
+}
+
+/// What an error answer says.
+pub(super) fn server_text(error: &ServerError) -> String {
+    format!("{} {}", error.code(), error.details().unwrap_or_default()).trim_end().to_owned()
+}
+
+pub(super) struct Link {
+    client: Client,
+    slots: Vec<Slot>,
+    turn: AtomicUsize,
+    made: AtomicU64,
+    timeout: Duration,
+}
+
+/// A place for one connection, with a number that tells it from the one that was there before.
+type Slot = Mutex<Option<(u64, MultiplexedConnection)>>;
+
+impl Link {
+    pub(super) fn new(client: Client, connections: usize, timeout: Duration) -> Link {
+        let slots = (0..connections).map(|_| Mutex::new(None)).collect();
+        Link { client, slots, turn: AtomicUsize::new(0), made: AtomicU64::new(0), timeout }
+    }
+
+    /// Sends all commands of `pipe` and returns an answer for each, error answers among them.
+    pub(super) async fn send(&self, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
+        if pipe.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = Instant::now() + self.timeout;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        let slot = &self.slots[turn];
+        let (number, mut connection) = match timeout_at(deadline, self.connection(slot)).await {
+            Ok(connection) => connection.map_err(Failure::Refused)?,
+            Err(_) => return Err(Failure::Refused(format!("no connection within {:?}", self.timeout))),
+        };
+        let failure = match timeout_at(deadline, connection.send_packed_commands(pipe, 0, pipe.len())).await {
+            Ok(Ok(answers)) if answers.len() == pipe.len() => return Ok(answers),
+            Ok(Ok(_)) => "an answer is missing".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {:?}", self.timeout),
+        };
+        slot.lock().await.take_if(|(held, _)| *held == number);
+        Err(Failure::Unanswered(failure))
+    }
+
+    async fn connection(&self, slot: &Slot) -> Result<(u64, MultiplexedConnection), String> {
+        let mut held = slot.lock().await;
+        if let Some(connection) = held.as_ref() {
+            return Ok(connection.clone());
+        }
+        // The crate's own limit on answers would be 500 ms; `send` keeps the configured one.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(self.timeout));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|e| e.to_string())?;
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        Ok(held.insert((number, connection)).clone())
+    }
+
+    /// Runs calls of a script, and those again, with its source, that met a server without it: they were not carried out.
+    pub(super) async fn run(&self, script: &Script, calls: &Pipeline) -> Vec<Result<Value, Failure>> {
+        let mut answers = self.attempt(calls).await;
+        let (mut again, mut places) = (Pipeline::new(), Vec::new());
+        for (place, call) in calls.cmd_iter().enumerate() {
+            if matches!(answers.get(place), Some(Err(Failure::Refused(text))) if text.starts_with("NOSCRIPT")) {
+                again.add_command(script.with_source(call));
+                places.push(place);
+            }
+        }
+        for (place, answer) in places.into_iter().zip(self.attempt(&again).await) {
+            answers[place] = answer;
+        }
+        answers
+    }
+
+    async fn attempt(&self, calls: &Pipeline) -> Vec<Result<Value, Failure>> {
+        match self.send(calls).await {
+            Ok(answers) => answers.into_iter().map(refusal).collect(),
+            Err(failure) => vec![Err(failure); calls.len()],
+        }
+    }
+}
+
+/// An error answer to a script means that nothing was written: each checks everything before its first write.
+fn refusal(answer: Value) -> Result<Value, Failure> {
+    match answer {
+        Value::ServerError(error) => Err(Failure::Refused(server_text(&error))),
+        answer => Ok(answer),
+    }
+}

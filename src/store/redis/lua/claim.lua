@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- Leases the entries of one action in one shard whose time has come. Allowed without memory, so that the outbox can drain.
+--
+-- KEYS  out outdata
+-- ARGV  limit, lease in ms
+-- Returns the store's time, {id, text or nil, …}, and when the first entry that was not taken comes up, '' for none.
+-- Safe: both keys are read before the only write.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local limit = tonumber(ARGV[1])
+local first = redis.call('ZRANGE', KEYS[1], 0, limit, 'WITHSCORES')
+local ids, leases, next_at = {}, {}, ''
+local lease = string.format('%.0f', now + ARGV[2])
+for i = 1, #first, 2 do
+  if #ids == limit or tonumber(first[i + 1]) > now then
+    next_at = first[i + 1]
+    break
+  end
+  ids[#ids + 1] = first[i]
+  leases[#leases + 1], leases[#leases + 2] = lease, first[i]
+end
+if #ids == 0 then return { now, {}, next_at } end
+local texts, taken = redis.call('HMGET', KEYS[2], unpack(ids)), {}
+for i, id in ipairs(ids) do taken[2 * i - 1], taken[2 * i] = id, texts[i] end
+redis.call('ZADD', KEYS[1], unpack(leases))
+return { now, taken, next_at }

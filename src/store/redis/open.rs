@@ -1,0 +1,190 @@
+//! What is checked before the store is used, so that nothing fails half-way later. Each message says what was found, what
+//! is expected, and the way out; none has the password.
+
+use std::collections::HashMap;
+
+use redis::{Client, IntoConnectionInfo, Pipeline, Value};
+
+use super::link::{Link, server_text};
+use super::reply::text;
+use super::{RedisSettings, RedisStore};
+use crate::store::OpenError;
+
+/// The layout that this version of the program reads and writes.
+const FORMAT: u32 = 1;
+/// What stands in every `meta` of ours.
+const PROGRAM: &str = "autoreceive";
+
+/// Every command on a shard's keys, with the number of arguments after the key that it wants.
+const SHARD_COMMANDS: [(&str, u8); 15] = [
+    ("HSET", 2),
+    ("HSETNX", 2),
+    ("HDEL", 1),
+    ("HGET", 1),
+    ("HMGET", 1),
+    ("HGETALL", 0),
+    ("HLEN", 0),
+    ("ZADD", 2),
+    ("ZREM", 1),
+    ("ZRANGE", 2),
+    ("ZCARD", 0),
+    ("ZCOUNT", 2),
+    ("ZSCORE", 1),
+    ("ZREMRANGEBYSCORE", 2),
+    ("TYPE", 0),
+];
+
+/// Reads the address.
+pub(super) fn client(settings: &RedisSettings) -> Result<Client, OpenError> {
+    // The crate's own message is not passed on: what it found in the address may be a part of the password.
+    let wrong = || "the Redis address cannot be read; expected redis://user:password@host:port/db, user, password, port and db optional";
+    let info = settings.url.as_str().into_connection_info().map_err(|_| OpenError(wrong().to_owned()))?;
+    Client::open(info).map_err(|_| OpenError(wrong().to_owned()))
+}
+
+/// Refuses settings that cannot work.
+pub(super) fn check_settings(settings: &RedisSettings) -> Result<(), OpenError> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'.');
+    if !(1..=64).contains(&settings.prefix.len()) || !settings.prefix.bytes().all(is_plain) {
+        return refuse(format!("{:?} is not a prefix of keys: 1 to 64 of A-Z, a-z, 0-9, _ - : . are expected", settings.prefix));
+    }
+    if !(1..=1_024).contains(&settings.shards) {
+        return refuse(format!("{} shards are configured; 1 to 1024 are possible", settings.shards));
+    }
+    if !(1..=64).contains(&settings.connections) {
+        return refuse(format!("{} connections are configured; 1 to 64 are possible", settings.connections));
+    }
+    if settings.timeout.ms() == 0 {
+        return refuse("the time-out is nothing; at least 1ms is expected, and 5s is usual".to_owned());
+    }
+    Ok(())
+}
+
+fn refuse<T>(why: String) -> Result<T, OpenError> {
+    Err(OpenError(why))
+}
+
+impl RedisStore {
+    /// Makes sure that this server, this user and what is stored here can be worked with.
+    pub(super) async fn check(&self, place: &str) -> Result<(), OpenError> {
+        let fail = |why: String| OpenError(format!("Redis at {place}: {why}"));
+        check_server(&info(&self.link).await.map_err(fail)?).map_err(fail)?;
+        self.check_rights().await.map_err(fail)?;
+        self.check_meta().await.map_err(fail)?;
+        self.check_types().await.map_err(fail)
+    }
+
+    async fn check_rights(&self) -> Result<(), String> {
+        let mut call = self.scripts.probe.call(&[]);
+        let shard_keys = self.keys.orders(0);
+        let others = [("EVALSHA", "0".to_owned(), 1), ("SADD", self.keys.actions(), 1), ("SMEMBERS", self.keys.actions(), 0)];
+        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2)];
+        for (command, args) in SHARD_COMMANDS {
+            call.arg(command).arg(&shard_keys).arg(args);
+        }
+        for (command, key, args) in others.into_iter().chain(globals) {
+            call.arg(command).arg(key).arg(args);
+        }
+        let mut calls = Pipeline::new();
+        calls.add_command(call);
+        let mut answers = self.link.run(&self.scripts.probe, &calls).await;
+        let refused =
+            answers.pop().unwrap_or(Ok(Value::Nil)).map_err(|failure| format!("its scripts cannot be run: {}", failure.text()))?;
+        let refused: Vec<String> = list(refused).chunks(2).map(|pair| pair.join(" ")).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "this user may not run {}; give it the rights `~{}:* +@all -@dangerous +info`, for example",
+            refused.join(", "),
+            self.prefix
+        ))
+    }
+
+    async fn check_meta(&self) -> Result<(), String> {
+        let key = self.keys.meta();
+        let mut call = self.scripts.open.call(std::slice::from_ref(&key));
+        call.arg(&["program", PROGRAM, "format"]).arg(FORMAT).arg("shards").arg(self.shards);
+        let mut calls = Pipeline::new();
+        calls.add_command(call);
+        let answer = self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
+        let fields = list(answer.map_err(|failure| format!("the note of what this store is cannot be made in {key}: {}", failure.text()))?);
+        let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).and_then(|pair| pair.get(1)).map(String::as_str);
+        if field("program") != Some(PROGRAM) {
+            return Err(format!("{key} was not written by autoreceive; choose another prefix or database"));
+        }
+        let format = field("format").unwrap_or("none");
+        if format.parse() != Ok(FORMAT) {
+            return Err(format!(
+                "the store has format {format}; this version reads format {FORMAT}: run the version of autoreceive that wrote it, or a newer one"
+            ));
+        }
+        let shards = field("shards").unwrap_or("none");
+        if shards.parse() != Ok(self.shards) {
+            return Err(format!(
+                "the store was created with {shards} shards, which cannot be changed; {} are configured: configure {shards}",
+                self.shards
+            ));
+        }
+        Ok(())
+    }
+
+    async fn check_types(&self) -> Result<(), String> {
+        let fixed = self.keys.fixed(self.shards);
+        let mut pipe = Pipeline::with_capacity(fixed.len());
+        for (key, _) in &fixed {
+            pipe.cmd("TYPE").arg(key);
+        }
+        let answers = self.link.send(&pipe).await.map_err(|failure| failure.text())?;
+        for ((key, want), answer) in fixed.iter().zip(answers) {
+            let is = text(answer).unwrap_or_default();
+            if is != *want && is != "none" {
+                return Err(format!(
+                    "the key {key} is a {is}, and a {want} is expected: something else writes under the prefix {:?}; choose another prefix",
+                    self.prefix
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The texts of an answer.
+fn list(answer: Value) -> Vec<String> {
+    match answer {
+        Value::Array(list) => list.into_iter().map(|value| text(value).unwrap_or_default()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+async fn info(link: &Link) -> Result<HashMap<String, String>, String> {
+    let mut pipe = Pipeline::new();
+    pipe.cmd("INFO");
+    let answer = link.send(&pipe).await.map_err(|failure| format!("cannot be reached: {}", failure.text()))?.pop();
+    let info = match answer.unwrap_or(Value::Nil) {
+        Value::ServerError(error) => return Err(format!("INFO is refused ({}); its version must be known", server_text(&error))),
+        answer => text(answer).unwrap_or_default(),
+    };
+    Ok(info.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+}
+
+fn check_server(info: &HashMap<String, String>) -> Result<(), String> {
+    let field = |name: &str| info.get(name).map_or("", String::as_str);
+    let version = field("redis_version");
+    if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 7) {
+        return Err(format!("its version is {version:?}; 7.0 or newer is needed"));
+    }
+    let policy = field("maxmemory_policy");
+    if policy.starts_with("allkeys-") {
+        return Err(format!("its maxmemory-policy is {policy}, which deletes orders when memory runs short; set it to noeviction"));
+    }
+    if field("role") == "slave" {
+        return Err("it is a replica, which cannot be written to; give the address of its primary".to_owned());
+    }
+    if field("cluster_enabled") == "1" {
+        return Err(
+            "it is a node of a Redis Cluster, which this address form cannot use; give the address of a server of its own".to_owned()
+        );
+    }
+    Ok(())
+}

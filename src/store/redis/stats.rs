@@ -1,0 +1,73 @@
+//! Figures, and who is alive.
+
+use autoreceive_domain::{Span, Time};
+use redis::Pipeline;
+
+use super::RedisStore;
+use super::outbox::unavailable;
+use super::reply::Replies;
+use crate::store::{ActionStats, Stats, StoreError};
+
+impl RedisStore {
+    pub(super) async fn figures(&self) -> Result<Stats, StoreError> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("TIME");
+        pipe.cmd("SMEMBERS").arg(self.keys.actions());
+        let mut replies = self.ask(&pipe).await?;
+        let (now, mut actions) = (replies.time()?, replies.texts()?);
+        actions.sort_unstable();
+        let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
+        let idle = |name: &String| ActionStats { name: name.as_str().into(), pending: 0, next_at: None, dead: 0 };
+        let actions = actions.iter().map(idle).collect();
+        let (orders, totals) = (Vec::new(), Vec::new());
+        let mut stats = Stats { now, orders, totals, waiting: 0, overdue: 0, oldest_overdue: None, held: 0, actions };
+        for _ in 0..self.shards {
+            add_shard(&mut stats, &mut replies)?;
+        }
+        Ok(stats)
+    }
+
+    fn figures_of_all_shards(&self, now: Time, actions: &[String]) -> Pipeline {
+        let mut pipe = Pipeline::new();
+        for shard in 0..self.shards {
+            pipe.cmd("HGETALL").arg(self.keys.counts(shard));
+            pipe.cmd("ZCARD").arg(self.keys.due(shard));
+            pipe.cmd("ZCOUNT").arg(self.keys.due(shard)).arg("-inf").arg(now.ms());
+            pipe.cmd("ZRANGE").arg(self.keys.due(shard)).arg(0).arg(0).arg("WITHSCORES");
+            pipe.cmd("ZCARD").arg(self.keys.held(shard));
+            for action in actions {
+                pipe.cmd("ZCARD").arg(self.keys.out(shard, action));
+                pipe.cmd("ZRANGE").arg(self.keys.out(shard, action)).arg(0).arg(0).arg("WITHSCORES");
+                pipe.cmd("ZCARD").arg(self.keys.dead(shard, action));
+            }
+        }
+        pipe
+    }
+
+    pub(super) async fn living(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
+        let mut call = self.scripts.workers.call(&[self.keys.workers()]);
+        call.arg(me).arg(within.ms());
+        let mut calls = Pipeline::new();
+        calls.add_command(call);
+        let answers = self.link.run(&self.scripts.workers, &calls).await.into_iter().collect::<Result<_, _>>();
+        Replies::new(answers.map_err(unavailable)?).texts()
+    }
+}
+
+fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError> {
+    let mut counts = replies.nested()?;
+    while let Some((key, count)) = counts.pair()? {
+        stats.add_count(&key, count);
+    }
+    stats.waiting += replies.count()?;
+    stats.overdue += replies.count()?;
+    let oldest = replies.head()?.filter(|at| *at <= stats.now);
+    stats.oldest_overdue = stats.oldest_overdue.into_iter().chain(oldest).min();
+    stats.held += replies.count()?;
+    for action in &mut stats.actions {
+        action.pending += replies.count()?;
+        action.next_at = action.next_at.into_iter().chain(replies.head()?).min();
+        action.dead += replies.count()?;
+    }
+    Ok(())
+}
