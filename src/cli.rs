@@ -1,1 +1,106 @@
-//! The command line.
+//! The command line. `serve`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`serve`], [`config`] | run the service, look at its configuration |
+//! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
+//! | [`client`] | how it is asked |
+//! | [`output`], [`zone`] | tables, and times as people read them |
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::action::webhook::SigningSecret;
+
+mod client;
+mod config;
+mod failure;
+mod import;
+mod list;
+mod order;
+mod output;
+mod serve;
+mod stats;
+mod zone;
+
+use config::ConfigCommand;
+use failure::Failure;
+use import::ImportArgs;
+use order::OrderCommand;
+use serve::ServeArgs;
+use stats::StatsArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  autoreceive serve --demo                            # sample orders, windows of a few seconds
+  autoreceive order place A-1 --buyer-id u-7 --amount 59000 --currency KRW
+  autoreceive order pay A-1
+  autoreceive order list
+
+Exit codes:
+  0  done
+  1  an error
+  2  wrong usage
+  3  rejected: the order does not exist, does not permit it, or a value is wrong
+  4  the service is not available; repeating is always safe";
+
+/// Closes e-commerce orders on time: paid, silent for the agreed time, RECEIVED once, and the shop told.
+#[derive(Debug, Parser)]
+#[command(name = "autoreceive", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: the timer, the actions and the API.
+    Serve(ServeArgs),
+    /// Place, pay, ship, … show or list orders.
+    #[command(subcommand)]
+    Order(OrderCommand),
+    /// Send many commands, one JSON object a line.
+    Import(ImportArgs),
+    /// What is waiting, overdue, held and pending.
+    Stats(StatsArgs),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make secrets for webhooks.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+}
+
+/// `autoreceive secret …`
+#[derive(Debug, Subcommand)]
+enum SecretCommand {
+    /// Print a fresh random secret that messages can be signed with.
+    #[command(after_help = "Example:\n  export SHOP_WEBHOOK_SECRET=$(autoreceive secret new)")]
+    New,
+}
+
+/// Does what was asked for, and says how it ended.
+pub async fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Order(command) => order::run(command).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Stats(args) => stats::run(args).await,
+        Command::Config(command) => config::run(command),
+        Command::Secret(SecretCommand::New) => {
+            output::print(&SigningSecret::fresh());
+            Ok(())
+        }
+    }
+}

@@ -1,2 +1,11 @@
 //! The program.
-fn main() {}
+
+use std::process::ExitCode;
+
+use autoreceive::cli::{self, Cli};
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run(Cli::parse()).await
+}

@@ -1,1 +1,285 @@
-//! Tests.
+//! The command line: the real binary.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use autoreceive::action::webhook::SigningSecret;
+use autoreceive::cli::Cli;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use clap::CommandFactory;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// The binary in an empty directory, without this process's configuration and with no root certificates to rely on.
+fn autoreceive(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTORECEIVE_")) {
+        command.env_remove(name);
+    }
+    command.args(args).env("TZ", "UTC").env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    autoreceive(args).current_dir(&directory).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A service that gives one answer to everything, and what it was asked.
+struct Canned {
+    url: String,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Canned {
+    async fn start(status: u16, body: impl ToString) -> Canned {
+        let (asked, body) = (Arc::new(Mutex::new(Vec::new())), body.to_string());
+        let seen = asked.clone();
+        let answer = move |request: Request| async move {
+            let line = format!("{} {}", request.method(), request.uri());
+            let sent = axum::body::to_bytes(request.into_body(), 1 << 24).await.unwrap();
+            seen.lock().unwrap().push((line, text(&sent)));
+            (StatusCode::from_u16(status).unwrap(), body).into_response()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        Canned { url, asked }
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        self.run_with(args, "").await
+    }
+
+    async fn run_with(&self, args: &[&str], input: &str) -> Output {
+        let mut command = autoreceive(args);
+        command.env("AUTORECEIVE_URL", &self.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let input = input.to_owned();
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().unwrap();
+            // A command that does not read its input ends before all of it is written.
+            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child.wait_with_output().unwrap()
+        });
+        ended.await.unwrap()
+    }
+
+    fn asked(&self) -> (String, String) {
+        self.asked.lock().unwrap().last().cloned().unwrap()
+    }
+}
+
+fn order() -> Value {
+    json!({
+        "order_id": "A-1", "status": "PAID", "version": 2, "policy": "default", "policy_revision": "default.k3x9q1", "buyer_id": "u-7",
+        "amount": 59000, "currency": "KRW", "placed_at": "2026-11-23T01:00:00.000Z", "paid_at": "2026-11-23T01:00:01.000Z",
+        "updated_at": "2026-11-23T01:00:01.000Z", "extensions": 0, "holds": [],
+        "clock": {"kind": "receive", "state": "running", "deadline": "2026-11-24T01:00:01.000Z"}
+    })
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    fn visit(command: &clap::Command, path: &[&str], seen: &mut usize) {
+        if command.has_subcommands() {
+            let subcommands = command.get_subcommands().filter(|sub| sub.get_name() != "help");
+            return subcommands.for_each(|sub| visit(sub, &[path, &[sub.get_name()]].concat(), seen));
+        }
+        let output = run(&[path, &["--help"]].concat());
+        let help = text(&output.stdout);
+        let example = help.split_once("Example").is_some_and(|(_, examples)| examples.contains(&format!("autoreceive {}", path.join(" "))));
+        assert!(output.status.success() && example, "{path:?}\n{help}");
+        *seen += 1;
+    }
+    let mut seen = 0;
+    visit(&Cli::command(), &[], &mut seen);
+    assert!(seen >= 18, "{seen}");
+    let help = text(&run(&["--help"]).stdout);
+    assert!(help.contains("Exit codes:") && help.contains("Examples:"), "{help}");
+}
+
+#[test]
+fn the_command_line_is_well_formed_and_wrong_usage_ends_with_2() {
+    Cli::command().debug_assert();
+    for args in [&["nonsense"][..], &[], &["order", "place", "A-1"], &["order", "list", "--tz", "Asia/Soul"], &["order", "list", "lost"]] {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn the_annotated_defaults_are_printed_and_are_a_good_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let defaults = text(&run(&["config", "show", "--default"]).stdout);
+    assert!(defaults.contains("# Where orders are kept"), "{defaults}");
+    std::fs::write(directory.path().join("autoreceive.toml"), defaults).unwrap();
+    let output = autoreceive(&["config", "check"]).current_dir(&directory).output().unwrap();
+    assert_eq!(text(&output.stdout), "ok: the defaults, and over them autoreceive.toml in the current directory\n");
+}
+
+#[test]
+fn the_values_in_force_are_shown_with_their_sources_and_without_secrets() {
+    let output = autoreceive(&["config", "show"]).env("AUTORECEIVE_STORE__URL", "redis://me:canary@h:1/0").output().unwrap();
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("# the defaults, and over them AUTORECEIVE_STORE__URL\n"), "{shown}");
+    assert!(shown.contains("url = \"redis://me:***@h:1/0\"") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn a_bad_configuration_is_reported_and_ends_with_1() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bad.toml");
+    std::fs::write(&file, "[store]\nshards = 0\n[http]\nlisten = \"0.0.0.0:1\"\n").unwrap();
+    for args in [["config", "check"], ["config", "show"]] {
+        let output = autoreceive(&args).arg("--config").arg(&file).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("store.shards") && said.contains("http.listen") && said.contains("no authentication yet"), "{said}");
+    }
+}
+
+#[test]
+fn a_new_secret_can_be_signed_with() {
+    let secret = text(&run(&["secret", "new"]).stdout);
+    assert!(secret.trim_end().parse::<SigningSecret>().is_ok(), "a line with a secret");
+}
+
+#[test]
+fn without_a_service_the_client_says_how_to_start_one_and_ends_with_4() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}");
+    for args in [&["order", "pay", "A-1"][..], &["order", "list"], &["stats"], &["import", "-"]] {
+        let output = autoreceive(args).args(["--url", &url]).stdin(Stdio::null()).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {said}");
+        assert!(said.contains("autoreceive serve") && said.contains(&url), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_sent_in_the_words_of_the_api() {
+    let service = Canned::start(200, order()).await;
+    let cases = [
+        (&["pay", "a/b c"][..], "POST /v1/orders/a%2Fb%20c/pay", json!({})),
+        (&["ship", "A", "--carrier", "CJ", "--tracking", "6"], "POST /v1/orders/A/ship", json!({"carrier": "CJ", "tracking": "6"})),
+        (&["deliver", "A", "--at", "T"], "POST /v1/orders/A/deliver", json!({"at": "T"})),
+        (&["receive", "A"], "POST /v1/orders/A/receive", json!({"by": "operator"})),
+        (&["receive", "A", "--by", "buyer"], "POST /v1/orders/A/receive", json!({"by": "buyer"})),
+        (&["extend", "A", "--number", "2"], "POST /v1/orders/A/extend", json!({"number": 2})),
+        (&["hold", "A", "--reason", "r", "--id", "d"], "POST /v1/orders/A/hold", json!({"reason": "r", "id": "d"})),
+        (&["release", "A", "--id", "d"], "POST /v1/orders/A/release", json!({"id": "d"})),
+        (&["cancel", "A", "--reason", "r"], "POST /v1/orders/A/cancel", json!({"reason": "r"})),
+        (&["refund", "A"], "POST /v1/orders/A/refund", json!({})),
+        (
+            &["place", "A", "--buyer-id", "b", "--amount", "5", "--data", "{\"n\":1e30}", "--receive-after", "48h"],
+            "POST /v1/orders",
+            json!({"order_id": "A", "buyer_id": "b", "amount": 5, "data": {"n": 1e30}, "receive_after": "48h"}),
+        ),
+    ];
+    for (args, line, body) in cases {
+        let output = service.run(&[&["order"], args].concat()).await;
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        let (asked, sent) = service.asked();
+        assert_eq!((asked.as_str(), serde_json::from_str::<Value>(&sent).unwrap()), (line, body));
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_shown_to_people_in_their_zone_and_to_programs_as_it_came() {
+    let service = Canned::start(200, order()).await;
+    let shown = text(&service.run(&["order", "show", "A-1", "--tz", "Asia/Seoul"]).await.stdout);
+    for expected in ["status  PAID (version 2)", "amount  59000 KRW (minor units)", "clock   receive: due 2026-11-24 10:00:01 KST"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+    let json = text(&service.run(&["order", "show", "A-1", "--json"]).await.stdout);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), order());
+}
+
+#[tokio::test]
+async fn a_list_is_a_plain_table_in_a_pipe_and_names_the_next_page() {
+    let at = "2026-11-23T03:12:00.000Z";
+    let item = json!({"order_id": "A-1", "at": at, "order": order()});
+    let gone = json!({"order_id": "B-2", "at": at, "order": null, "error": "the stored order B-2 cannot be read"});
+    let service = Canned::start(200, json!({"now": "2026-11-23T00:00:00.000Z", "items": [item, gone], "cursor": "next"})).await;
+    let output = service.run(&["order", "list", "overdue", "--limit", "2"]).await;
+    assert_eq!(service.asked().0, "GET /v1/orders?view=overdue&limit=2");
+    let expected = "\
+ORDER  STATUS      CLOCK    DUE
+A-1    PAID        receive  2026-11-23 03:12:00 UTC  in 3h 12m
+B-2    unreadable           2026-11-23 03:12:00 UTC  in 3h 12m
+";
+    assert_eq!(text(&output.stdout), expected);
+    assert!(text(&output.stderr).contains("--cursor next"));
+}
+
+#[tokio::test]
+async fn figures_are_shown() {
+    let stats = json!({
+        "now": "2026-11-23T00:00:10.000Z", "orders": {"PAID": 3}, "events": [{"type": "order.received", "cause": "timer", "count": 7}],
+        "waiting": 3, "overdue": 1, "oldest_overdue": "2026-11-23T00:00:08.000Z", "held": 0,
+        "actions": [{"name": "shop", "pending": 2, "next_at": null, "dead": 1}]
+    });
+    let shown = text(&Canned::start(200, stats).await.run(&["stats"]).await.stdout);
+    for expected in ["overdue       1, the oldest 2s ago", "PAID    3", "order.received  timer  7", "shop    2        1"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_is_possible_and_its_kind_is_the_exit_code() {
+    let problem = json!({"code": "not_shippable", "title": "order A-1 is CANCELLED", "status": 409, "allowed": ["pay"]});
+    for (status, code) in [(404, 3), (409, 3), (422, 3), (408, 4), (429, 4), (503, 4), (500, 1), (400, 1), (302, 1)] {
+        let service = Canned::start(status, &problem).await;
+        let output = service.run(&["order", "ship", "A-1"]).await;
+        assert_eq!(output.status.code(), Some(code), "{status}");
+        assert_eq!(text(&output.stderr), "error: order A-1 is CANCELLED (possible now: pay)\n");
+        let output = service.run(&["order", "ship", "A-1", "--json"]).await;
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), problem);
+    }
+    let output = Canned::start(200, "<html>").await.run(&["order", "list"]).await;
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("is no autoreceive service"), "{output:?}");
+}
+
+#[tokio::test]
+async fn an_import_sends_every_line_prints_the_bad_ones_and_sums_up() {
+    let answers = [
+        json!({"line": 1, "order_id": "A", "result": "changed", "status": "PAID", "version": 1}),
+        json!({"line": 3, "order_id": "B", "result": "unchanged", "status": "PAID", "version": 1}),
+        json!({"line": 4, "order_id": "C", "result": "rejected", "error": {"code": "x", "title": "no", "allowed": ["place"]}}),
+        json!({"line": 5, "order_id": null, "result": "invalid", "error": {"code": "x", "title": "not JSON"}}),
+    ];
+    let service = Canned::start(200, answers.map(|answer| format!("{answer}\n")).concat()).await;
+    let input = "one\n\ntwo\n three\r\nlast line without an end";
+    let output = service.run_with(&["import", "-"], input).await;
+    assert_eq!(service.asked(), ("POST /v1/commands".to_owned(), input.to_owned()));
+    assert_eq!(text(&output.stdout), "line 4 (C): rejected: no (possible now: place)\nline 5: invalid: not JSON\n");
+    assert!(text(&output.stderr).contains("4 lines: 1 changed, 1 unchanged, 1 rejected, 1 invalid\n"), "{output:?}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[tokio::test]
+async fn a_large_file_is_imported_whole() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let line = format!("{{\"order_id\":\"{}\"}}\n", "x".repeat(1_000));
+    std::fs::write(file.path(), line.repeat(2_000)).unwrap();
+    let answers: String = (1..=2_000).map(|line| format!("{{\"line\":{line},\"order_id\":\"A\",\"result\":\"changed\"}}\n")).collect();
+    let service = Canned::start(200, answers).await;
+    let output = service.run(&["import", file.path().to_str().unwrap()]).await;
+    assert!(output.status.success() && text(&output.stderr).contains("2000 changed"), "{output:?}");
+    assert_eq!(service.asked().1.len(), line.len() * 2_000);
+}
+
+#[tokio::test]
+async fn an_import_that_was_not_answered_in_full_says_so() {
+    let service = Canned::start(200, "{\"line\":1,\"order_id\":\"A\",\"result\":\"changed\"}\n").await;
+    let output = service.run_with(&["import", "-"], "one\ntwo\n").await;
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output.stderr).contains("1 of 2 lines were not carried out or not answered; import the file again"), "{output:?}");
+}

@@ -1,0 +1,220 @@
+//! `autoreceive import`: many commands as one stream, and the answers as they come.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read, stderr, stdin};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::Args;
+use futures_util::stream;
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::{Body, Method};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::client::{ClientArgs, explained};
+use super::{Failure, output};
+
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks that are read ahead of what the service takes.
+const AHEAD: usize = 4;
+/// The longest line of the answer.
+const LINE_BYTES: usize = 1024 * 1024;
+
+const EXAMPLES: &str = r#"Examples:
+  autoreceive import orders.ndjson
+  export-orders | autoreceive import -
+
+Each line is a command, under the name and with the fields that it has in the API:
+  {"order_id":"A-1","command":"place","buyer_id":"u-7","paid_at":"2026-11-23T10:00:00+09:00"}
+  {"order_id":"A-2","command":"pay"}
+
+Repeating the whole file is safe: what was done before counts as unchanged. The exit code is 3 where a line was rejected or
+invalid, and 4 where the service did not answer every line."#;
+
+/// What to import.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ImportArgs {
+    /// A file, or - for standard input.
+    file: PathBuf,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// How one line went.
+#[derive(Deserialize)]
+struct Answer {
+    line: u64,
+    order_id: Option<String>,
+    result: String,
+    #[serde(default)]
+    error: Value,
+}
+
+/// How many lines went how.
+#[derive(Default)]
+struct Summary {
+    changed: u64,
+    unchanged: u64,
+    rejected: u64,
+    invalid: u64,
+    unavailable: u64,
+}
+
+pub async fn run(args: ImportArgs) -> Result<(), Failure> {
+    let (source, size) = open(&args.file)?;
+    let bar = progress(size);
+    let lines = Arc::new(AtomicU64::new(0));
+    let body = Body::wrap_stream(chunks(source, lines.clone(), bar.clone()));
+    let request = args.client.request(Method::POST, args.client.address(&["v1", "commands"])?)?;
+    let answered = answers(&args.client, request.header("content-type", "application/x-ndjson").body(body), &bar).await;
+    bar.finish_and_clear();
+    answered?.verdict(lines.load(Ordering::Relaxed))
+}
+
+type Source = Box<dyn Read + Send>;
+
+fn open(path: &Path) -> Result<(Source, Option<u64>), Failure> {
+    if path == Path::new("-") {
+        return Ok((Box::new(stdin()), None));
+    }
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let size = file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
+    Ok((Box::new(file), size))
+}
+
+fn progress(size: Option<u64>) -> ProgressBar {
+    let bar = match size {
+        _ if !stderr().is_terminal() => ProgressBar::hidden(),
+        Some(size) => ProgressBar::new(size),
+        None => ProgressBar::new_spinner(),
+    };
+    let template = if size.is_some() { "{bar:40} {bytes}/{total_bytes} {msg} {eta}" } else { "{spinner} {bytes} {msg}" };
+    // The templates are constants; a wrong one would leave the plain bar.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Reads in a thread of its own, because files and standard input block, never far ahead of what the service takes.
+fn chunks(mut source: Source, lines: Arc<AtomicU64>, bar: ProgressBar) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    std::thread::spawn(move || {
+        let mut blank = true;
+        loop {
+            let chunk = read_chunk(&mut source);
+            if let Ok(chunk) = &chunk {
+                blank = count_lines(chunk, blank, &lines);
+                bar.inc(chunk.len() as u64);
+            }
+            let last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
+            if last && !blank {
+                lines.fetch_add(1, Ordering::Relaxed);
+            }
+            let ended = last && chunk.is_ok();
+            if ended || sender.blocking_send(chunk).is_err() || last {
+                return;
+            }
+        }
+    });
+    stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|chunk| (chunk, receiver)) })
+}
+
+fn read_chunk(source: &mut Source) -> std::io::Result<Bytes> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let length = source.read(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(buffer.into())
+}
+
+/// Counts the ends of lines that are not blank; returns whether the line begun is still blank.
+fn count_lines(chunk: &[u8], mut blank: bool, lines: &AtomicU64) -> bool {
+    for byte in chunk {
+        match byte {
+            b'\n' => {
+                lines.fetch_add(u64::from(!blank), Ordering::Relaxed);
+                blank = true;
+            }
+            b' ' | b'\t' | b'\r' => {}
+            _ => blank = false,
+        }
+    }
+    blank
+}
+
+async fn answers(client: &ClientArgs, request: reqwest::RequestBuilder, bar: &ProgressBar) -> Result<Summary, Failure> {
+    let mut response = client.send(request).await?;
+    let mut summary = Summary::default();
+    let mut rest = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => rest.extend_from_slice(&chunk),
+            Ok(None) => return Ok(summary),
+            Err(error) => {
+                let so_far = summary.to_string();
+                return Err(Failure::Unavailable(format!("{}; so far {so_far}", client.unreachable(&error))));
+            }
+        }
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            summary.take(&line, client.json, bar)?;
+        }
+        if rest.len() > LINE_BYTES {
+            return Err(anyhow::anyhow!("what answers at {} is no autoreceive service", client.url).into());
+        }
+    }
+}
+
+impl Summary {
+    fn take(&mut self, line: &[u8], json: bool, bar: &ProgressBar) -> Result<(), Failure> {
+        let answer: Answer = serde_json::from_slice(line).context("an answer of the service cannot be read")?;
+        let count = match answer.result.as_str() {
+            "changed" => &mut self.changed,
+            "unchanged" => &mut self.unchanged,
+            "rejected" => &mut self.rejected,
+            "unavailable" => &mut self.unavailable,
+            _ => &mut self.invalid,
+        };
+        *count += 1;
+        let bad = !matches!(answer.result.as_str(), "changed" | "unchanged");
+        if json {
+            bar.suspend(|| output::print(&String::from_utf8_lossy(line)));
+        } else if bad {
+            let order = answer.order_id.map(|id| format!(" ({id})")).unwrap_or_default();
+            let why = explained(&answer.error).unwrap_or_default();
+            bar.suspend(|| output::print(&format!("line {}{order}: {}: {why}", answer.line, answer.result)));
+        }
+        bar.set_message(self.to_string());
+        Ok(())
+    }
+
+    /// Says how it went in the end, `sent` lines having been sent.
+    fn verdict(&self, sent: u64) -> Result<(), Failure> {
+        let answered = self.changed + self.unchanged + self.rejected + self.invalid + self.unavailable;
+        eprintln!("{answered} lines: {self}");
+        if answered < sent || self.unavailable > 0 {
+            let missing = self.unavailable + sent.saturating_sub(answered);
+            return Err(Failure::Unavailable(format!(
+                "{missing} of {sent} lines were not carried out or not answered; import the file again"
+            )));
+        }
+        match self.rejected + self.invalid {
+            0 => Ok(()),
+            bad => Err(Failure::Rejected(format!("{bad} of {sent} lines were not carried out"))),
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Summary { changed, unchanged, rejected, invalid, unavailable } = self;
+        write!(f, "{changed} changed, {unchanged} unchanged, {rejected} rejected, {invalid} invalid")?;
+        if *unavailable > 0 { write!(f, ", {unavailable} unavailable") } else { Ok(()) }
+    }
+}

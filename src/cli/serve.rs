@@ -1,0 +1,49 @@
+//! `autoreceive serve`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::{Config, Sources};
+
+const EXAMPLES: &str = "\
+Examples:
+  autoreceive serve                                   # orders in ./autoreceive.db, API on 127.0.0.1:8780
+  autoreceive serve --store redis://127.0.0.1:6379/0
+  autoreceive serve --config /etc/autoreceive.toml
+  autoreceive serve --demo                            # a temporary store, sample orders, windows of a few seconds
+
+Every key can also be set in the environment, for example AUTORECEIVE_STORE__URL; see `autoreceive config show --default`.";
+
+/// What the service is started with.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Where orders are kept: sqlite:PATH or redis://user:password@host:port/db. A password is better put into the
+    /// environment: AUTORECEIVE_STORE__URL.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// Where the API listens.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// The configuration file; autoreceive.toml in the current directory without it, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show what it does: a temporary store, sample orders, windows of a few seconds.
+    #[arg(long)]
+    pub demo: bool,
+}
+
+impl ServeArgs {
+    fn load(&self) -> anyhow::Result<Config> {
+        let store = self.store.clone().map(|url| ("--store", "store.url", url));
+        let listen = self.listen.clone().map(|listen| ("--listen", "http.listen", listen));
+        let flags = store.into_iter().chain(listen).collect();
+        Ok(Config::load(&Sources::of_process(self.config.clone(), flags))?)
+    }
+}
+
+pub async fn run(args: ServeArgs) -> Result<(), Failure> {
+    crate::app::serve(args.load()?, args.demo).await.map_err(Failure::Other)
+}

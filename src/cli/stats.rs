@@ -1,0 +1,57 @@
+//! `autoreceive stats`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::ClientArgs;
+use super::{Failure, output, zone};
+
+/// Where to ask.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  autoreceive stats\n  autoreceive stats --json | jq .overdue")]
+pub struct StatsArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub async fn run(args: StatsArgs) -> Result<(), Failure> {
+    let stats = args.client.get(&["v1", "stats"], &[]).await?;
+    if !args.client.json {
+        show(&stats, &args.client);
+    }
+    Ok(())
+}
+
+fn show(stats: &Value, client: &ClientArgs) {
+    let oldest = &stats["oldest_overdue"];
+    let since = if oldest.is_null() { String::new() } else { format!(", the oldest {}", zone::distance(oldest, &stats["now"])) };
+    output::pairs(&[
+        ("service time", zone::local(&stats["now"], &client.zone())),
+        ("waiting", text(&stats["waiting"])),
+        ("overdue", format!("{}{since}", text(&stats["overdue"]))),
+        ("held", text(&stats["held"])),
+    ]);
+    let orders: Vec<_> = stats["orders"].as_object().into_iter().flatten().map(|(status, n)| vec![status.clone(), text(n)]).collect();
+    section(&["STATUS", "ORDERS"], orders);
+    section(&["EVENT", "CAUSE", "EVER"], rows(&stats["events"], &["type", "cause", "count"]));
+    let mut actions = rows(&stats["actions"], &["name", "pending", "dead"]);
+    for (row, action) in actions.iter_mut().zip(stats["actions"].as_array().into_iter().flatten()) {
+        row.push(zone::local(&action["next_at"], &client.zone()));
+    }
+    section(&["ACTION", "PENDING", "DEAD", "NEXT"], actions);
+}
+
+fn section(header: &[&str], rows: Vec<Vec<String>>) {
+    if !rows.is_empty() {
+        output::print("");
+        output::table(header, rows);
+    }
+}
+
+fn rows(list: &Value, keys: &[&str]) -> Vec<Vec<String>> {
+    list.as_array().into_iter().flatten().map(|item| keys.iter().map(|key| text(&item[*key])).collect()).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
