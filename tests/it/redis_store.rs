@@ -156,8 +156,8 @@ async fn a_changed_order_takes_all_its_events_along_and_a_loser_leaves_nothing()
     full.entries.push(NewEntry { action: "gone".into(), id: "g".into(), at: now, members: Members::Some(vec![(0, 0)]) });
     // The first order is already there in another version, so that its change loses.
     let other = paid(&id("A-1"), now, HOUR);
-    assert_eq!(store.commit(vec![commit(shard, now, vec![change(None, other.clone())])]).await, [all_done()]);
-    assert_eq!(store.commit(vec![full]).await, [Verdict::Done { losers: vec![0] }]);
+    assert_eq!(store.commit(vec![commit(shard, now, vec![change(None, other.clone())]).into()]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full.into()]).await, [Verdict::Done { losers: vec![0] }]);
 
     let loaded = store.load(&[id("A-1"), held.id.clone()]).await.unwrap();
     assert_eq!(loaded.orders, [Ok(Some(other)), Ok(held.order.as_deref().cloned())]);
@@ -181,14 +181,14 @@ async fn a_removed_order_leaves_no_trace_and_a_lost_removal_removes_nothing() {
     let now = now(&store).await;
     let full = full_commit(&store, now);
     let (shard, changes) = (full.shard, full.changes.clone());
-    assert_eq!(store.commit(vec![full]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
     let removal = |change: &Change, expected| Change { expected, was: Some(Status::Paid), order: None, events: vec![], ..change.clone() };
     let note = store.rested(10).await.unwrap().notes.remove(0).note;
     let newcomer = (0..).map(|i| id(&format!("N-{i}"))).find(|other| store.shard_of(other) == shard).unwrap();
     let newcomer = change(None, paid(&newcomer, now, HOUR));
     let mut removals = commit(shard, now, vec![removal(&changes[0], 9), removal(&changes[1], 2), newcomer]);
     removals.notes_done = vec![note];
-    assert_eq!(store.commit(vec![removals]).await, [Verdict::Done { losers: vec![0] }]);
+    assert_eq!(store.commit(vec![removals.into()]).await, [Verdict::Done { losers: vec![0] }]);
     let loaded = store.load(&[changes[0].id.clone(), changes[1].id.clone()]).await.unwrap();
     assert_eq!(loaded.orders, [Ok(changes[0].order.as_deref().cloned()), Ok(None)]);
     assert!(store.rested(10).await.unwrap().notes.is_empty());
@@ -206,7 +206,7 @@ async fn a_stale_decision_is_not_committed() {
         let mut stale = full_commit(&store, now);
         stale.entries.clear();
         stale.now = Time::from_ms(now.ms() + skew);
-        assert_eq!(store.commit(vec![stale]).await, [Verdict::Done { losers: vec![0, 1] }]);
+        assert_eq!(store.commit(vec![stale.into()]).await, [Verdict::Done { losers: vec![0, 1] }]);
     }
     assert_eq!(everything(&server), before);
 }
@@ -224,7 +224,7 @@ async fn forgotten_scripts_are_sent_again_with_every_call() {
             one.entries = vec![entry("log", order.id.as_str(), now)];
             one
         });
-        assert_eq!(store.commit(commits.collect()).await, vec![all_done(); 20]);
+        assert_eq!(store.commit(commits.map(Into::into).collect()).await, vec![all_done(); 20]);
         server.cli(&["SCRIPT", "FLUSH"]).unwrap();
         let claimed = store.claim(&"log".into(), 100, Span::from_secs(30)).await.unwrap();
         assert_eq!(claimed.entries.len(), 20);
@@ -250,12 +250,12 @@ async fn a_wrong_type_on_any_key_fails_before_anything_is_written_and_is_named()
     // The names of the actions are noted apart from the commit.
     let mut names = commit(shard, now, vec![]);
     names.entries = full_commit(&store, now).entries;
-    assert_eq!(store.commit(vec![names]).await, [all_done()]);
+    assert_eq!(store.commit(vec![names.into()]).await, [all_done()]);
     for what in ["orders", "due", "counts", "held", "purge", "terms", "out:log", "outdata:log", "out:webhook", "outdata:webhook"] {
         let key = format!("ar:{{{shard}}}:{what}");
         server.cli(&["SET", &key, "x"]).unwrap();
         let before = everything(&server);
-        match store.commit(vec![full_commit(&store, now)]).await.remove(0) {
+        match store.commit(vec![full_commit(&store, now).into()]).await.remove(0) {
             Verdict::Refused(why) => assert!(why.contains("WRONGTYPE") && why.contains(&key), "{why}"),
             other => panic!("{what}: {other:?}"),
         }
@@ -268,7 +268,7 @@ async fn a_wrong_type_on_any_key_fails_before_anything_is_written_and_is_named()
     }
     server.cli(&["HSET", &format!("ar:{{{shard}}}:counts"), "PAID", "many"]).unwrap();
     let before = everything(&server);
-    let verdict = store.commit(vec![full_commit(&store, now)]).await.remove(0);
+    let verdict = store.commit(vec![full_commit(&store, now).into()]).await.remove(0);
     assert!(matches!(&verdict, Verdict::Refused(why) if why.contains("not a number")), "{verdict:?}");
     assert_eq!(everything(&server), before);
 }
@@ -280,7 +280,7 @@ async fn settling_with_a_wrong_type_on_any_key_writes_nothing() {
     let now = now(&store).await;
     let full = full_commit(&store, now);
     let shard = full.shard;
-    assert_eq!(store.commit(vec![full]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
     let log: ActionName = "log".into();
     let claimed = store.claim(&log, 1, Span::from_secs(30)).await.unwrap().entries.remove(0);
     let after = vec![
@@ -311,10 +311,10 @@ async fn without_memory_nothing_is_committed_and_the_outbox_still_drains() {
     let now = now(&store).await;
     let full = full_commit(&store, now);
     let shard = full.shard;
-    assert_eq!(store.commit(vec![full]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
     let before = everything(&server);
-    let verdict = store.commit(vec![commit(shard, now, vec![change(None, paid(&id("B"), now, HOUR))])]).await.remove(0);
+    let verdict = store.commit(vec![commit(shard, now, vec![change(None, paid(&id("B"), now, HOUR))]).into()]).await.remove(0);
     assert!(matches!(&verdict, Verdict::Refused(why) if why.starts_with("OOM")), "{verdict:?}");
     assert_eq!(everything(&server), before);
 
@@ -403,14 +403,14 @@ async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_n
     let now = now(&store).await;
     let mut full = full_commit(&store, now);
     full.changes.truncate(1);
-    assert_eq!(store.commit(vec![full]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
     let before = everything(&server);
     for command in ["-hset", "-hdel", "-zadd", "-zrem", "-hsetnx", "-hmget", "-type"] {
         grant(&[command]);
         let mut full = full_commit(&store, now);
         full.changes.remove(0);
         full.notes.clear();
-        let verdict = store.commit(vec![full]).await.remove(0);
+        let verdict = store.commit(vec![full.into()]).await.remove(0);
         assert!(matches!(verdict, Verdict::Refused(_)), "{command}: {verdict:?}");
         assert_eq!(everything(&server), before, "{command}");
     }
@@ -422,7 +422,7 @@ async fn every_key_is_documented_and_carries_its_shard() {
     let store = open(&server).await;
     let now = now(&store).await;
     store.workers("w1", Span::from_secs(10)).await.unwrap();
-    assert_eq!(store.commit(vec![full_commit(&store, now)]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full_commit(&store, now).into()]).await, [all_done()]);
     let claimed = store.claim(&"log".into(), 1, Span::from_secs(30)).await.unwrap().entries.remove(0);
     let dead = After::Dead { event: claimed.events[0].clone(), history: history(now), at: now };
     store.settle(&"log".into(), vec![Settlement { entry: claimed.entry, after: vec![dead] }]).await.unwrap();
@@ -448,12 +448,12 @@ async fn a_commit_of_a_thousand_changes_is_carried_out_and_a_larger_one_is_refus
     let now = now(&store).await;
     let orders = in_one_shard(&store, now, 1_001);
     let mut changes: Vec<Change> = orders.iter().map(|order| change(None, order.clone())).collect();
-    let refused = store.commit(vec![commit(0, now, changes.clone())]).await.remove(0);
+    let refused = store.commit(vec![commit(0, now, changes.clone()).into()]).await.remove(0);
     assert!(matches!(&refused, Verdict::Refused(why) if why.contains("1001")), "{refused:?}");
     changes.pop();
     let mut largest = commit(0, now, changes);
     largest.entries = vec![entry("log", "e", now)];
-    assert_eq!(store.commit(vec![largest]).await, [all_done()]);
+    assert_eq!(store.commit(vec![largest.into()]).await, [all_done()]);
     let due = store.due(&[Look { shard: 0, extra: 1 }], 998).await.unwrap();
     assert_eq!((due.shards[0].orders.len(), due.shards[0].next_at), (999, orders[0].wake()));
     let claimed = store.claim(&"log".into(), 1, Span::from_secs(30)).await.unwrap();
@@ -461,9 +461,9 @@ async fn a_commit_of_a_thousand_changes_is_carried_out_and_a_larger_one_is_refus
     // Every second one has another version by now.
     let moved: Vec<Change> = orders.iter().take(1_000).map(|order| change(Some(order), after(order, &Command::Due, now))).collect();
     let half = moved.iter().step_by(2).cloned().collect();
-    assert_eq!(store.commit(vec![commit(0, now, half)]).await, [all_done()]);
+    assert_eq!(store.commit(vec![commit(0, now, half).into()]).await, [all_done()]);
     let losers = (0..1_000).step_by(2).collect();
-    assert_eq!(store.commit(vec![commit(0, now, moved)]).await, [Verdict::Done { losers }]);
+    assert_eq!(store.commit(vec![commit(0, now, moved).into()]).await, [Verdict::Done { losers }]);
 }
 
 #[tokio::test]
@@ -478,7 +478,7 @@ async fn two_hundred_orders_with_four_kibibytes_of_data_are_committed_at_once() 
     }
     let mut large = commit(0, now, orders.iter().map(|order| change(None, order.clone())).collect());
     large.entries = vec![entry("log", "e", now)];
-    assert_eq!(store.commit(vec![large]).await, [all_done()]);
+    assert_eq!(store.commit(vec![large.into()]).await, [all_done()]);
     let ids: Vec<OrderId> = orders.iter().map(|order| order.id.clone()).collect();
     let loaded = store.load(&ids).await.unwrap().orders;
     assert!(loaded.into_iter().zip(&orders).all(|(loaded, order)| loaded.as_ref() == Ok(&Some(order.clone()))));
@@ -494,12 +494,12 @@ async fn a_commit_that_is_not_answered_in_time_is_unknown_and_loading_shows_what
     let order = paid(&id("A-1"), now, HOUR);
     // A server that did not know the script would answer so after waking, and nothing would come of it.
     for _ in 0..8 {
-        assert_eq!(store.commit(vec![commit(0, now, vec![])]).await, [all_done()]);
+        assert_eq!(store.commit(vec![commit(0, now, vec![]).into()]).await, [all_done()]);
     }
     let asleep = server.clone();
     let sleep = std::thread::spawn(move || asleep.cli(&["DEBUG", "SLEEP", "2"]));
     until(async || store.heads().await.err()).await;
-    let verdict = store.commit(vec![commit(store.shard_of(&order.id), now, vec![change(None, order.clone())])]).await.remove(0);
+    let verdict = store.commit(vec![commit(store.shard_of(&order.id), now, vec![change(None, order.clone())]).into()]).await.remove(0);
     assert!(matches!(verdict, Verdict::Unknown(_)), "{verdict:?}");
     let found = until(async || store.load(std::slice::from_ref(&order.id)).await.ok()?.orders.remove(0).ok()?).await;
     assert_eq!(found, order);
@@ -523,7 +523,7 @@ async fn a_killed_server_refuses_and_serves_again_by_itself_with_all_that_was_ac
     let store = open(&server).await;
     let now = now(&store).await;
     let order = paid(&id("A-1"), now, HOUR);
-    let one = || vec![commit(store.shard_of(&order.id), now, vec![change(None, order.clone())])];
+    let one = || vec![commit(store.shard_of(&order.id), now, vec![change(None, order.clone())]).into()];
     assert_eq!(store.commit(one()).await, [all_done()]);
     server.kill();
     assert!(store.load(std::slice::from_ref(&order.id)).await.is_err());
@@ -542,7 +542,7 @@ async fn pages_go_through_all_shards_without_a_gap_even_where_all_fall_due_in_on
     for i in 0..500 {
         let order = paid(&id(&format!("P-{i}")), now, 25 * HOUR);
         expected.push(order.id.clone());
-        assert_eq!(store.commit(vec![commit(store.shard_of(&order.id), now, vec![change(None, order)])]).await, [all_done()]);
+        assert_eq!(store.commit(vec![commit(store.shard_of(&order.id), now, vec![change(None, order)]).into()]).await, [all_done()]);
     }
     expected.sort();
     let (mut found, mut cursor) = (Vec::new(), None);
@@ -573,7 +573,7 @@ async fn a_claim_never_takes_more_than_its_limit_and_reaches_every_shard() {
         one.entries = vec![entry("log", order.id.as_str(), now)];
         one
     });
-    assert_eq!(store.commit(commits.collect()).await, vec![all_done(); 100]);
+    assert_eq!(store.commit(commits.map(Into::into).collect()).await, vec![all_done(); 100]);
     let mut taken: Vec<EntryRef> = Vec::new();
     while taken.len() < 98 {
         let claimed = store.claim(&log, 7, Span::from_secs(60)).await.unwrap();
@@ -601,7 +601,7 @@ async fn what_cannot_be_read_is_listed_and_harms_nothing_else() {
     let now = now(&store).await;
     let full = full_commit(&store, now);
     let shard = full.shard;
-    assert_eq!(store.commit(vec![full]).await, [all_done()]);
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
     let key = |what: &str| format!("ar:{{{shard}}}:{what}");
     server.cli(&["HSET", &key("orders"), "A-1", "1|?|nonsense"]).unwrap();
     server.cli(&["HSET", &key("outdata:log"), "e1", "nonsense"]).unwrap();
@@ -633,7 +633,7 @@ async fn a_waiting_order_takes_at_most_310_bytes() {
     }
     for (shard, changes) in shards.into_iter().enumerate() {
         let commits = changes.chunks(500).map(|changes| commit(shard as Shard, now, changes.to_vec()));
-        assert!(store.commit(commits.collect()).await.iter().all(|verdict| *verdict == all_done()));
+        assert!(store.commit(commits.map(Into::into).collect()).await.iter().all(|verdict| *verdict == all_done()));
     }
     let each = (used() - before) / count;
     println!("{each} bytes for a waiting order");

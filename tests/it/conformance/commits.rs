@@ -150,7 +150,7 @@ async fn the_commits_of_one_call_are_independent(store: Kept) {
     let now = now(&store).await;
     keep(&store, vec![placed(&id("b"), now)]).await;
     let ids = ["a", "b", "c", "d"].map(id);
-    let commits = ids.iter().map(|id| commit(&store, now, vec![paid(id, now, now)])).collect();
+    let commits = ids.iter().map(|id| commit(&store, now, vec![paid(id, now, now)]).into()).collect();
     let verdicts = store.commit(commits).await;
     let done = |losers: &[u32]| Verdict::Done { losers: losers.to_vec() };
     assert_eq!(verdicts, [done(&[]), done(&[0]), done(&[]), done(&[])]);

@@ -113,7 +113,7 @@ pub fn entry(action: &str, id: &str, at: Time, members: Members) -> NewEntry {
 
 /// Commits one commit, and returns its losers.
 pub async fn losers(store: &Kept, commit: Commit) -> Vec<u32> {
-    let verdicts = store.commit(vec![commit]).await;
+    let verdicts = store.commit(vec![commit.into()]).await;
     let [Verdict::Done { losers }] = &verdicts[..] else { panic!("not done: {verdicts:?}") };
     losers.clone()
 }
@@ -125,7 +125,7 @@ pub async fn keep(store: &Kept, changes: Vec<Change>) {
     for change in changes {
         shards.entry(store.shard_of(&change.id)).or_default().push(change);
     }
-    let verdicts = store.commit(shards.into_values().map(|changes| commit(store, now, changes)).collect()).await;
+    let verdicts = store.commit(shards.into_values().map(|changes| commit(store, now, changes).into()).collect()).await;
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Done { losers: Vec::new() }), "{verdicts:?}");
 }
 

@@ -59,7 +59,7 @@ async fn write_ten_times(store: Kept) {
         let next = Arc::new(Order { version: order.version + 1, changed_at: now, ..order.clone() });
         let change =
             Change { id: order.id.clone(), expected: order.version, was: Some(order.status), order: Some(next), events: Vec::new() };
-        let verdicts = store.commit(vec![commit(&store, now, vec![change])]).await;
+        let verdicts = store.commit(vec![commit(&store, now, vec![change]).into()]).await;
         written += usize::from(verdicts == [Verdict::Done { losers: Vec::new() }]);
     }
 }
