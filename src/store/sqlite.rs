@@ -35,7 +35,7 @@ mod read;
 mod threads;
 
 /// Enough that some shards are read and decided while others are written. Part of the layout: every order carries its shard.
-const SHARDS: Shard = 4;
+const SHARDS: Shard = 8;
 
 const WRITER: Duty = Duty { name: "sqlite-writer", behavior: TransactionBehavior::Immediate, group: 64 };
 const READER: Duty = Duty { name: "sqlite-reader", behavior: TransactionBehavior::Deferred, group: 1 };

@@ -112,8 +112,8 @@ async fn race(engines: &[Engine]) {
             // Both queued before either is answered: two commands of one order in one batch.
             let pending = [of(0).enqueue(id(i), place()).await.unwrap(), of(0).enqueue(id(i), Command::Pay { at: None }).await.unwrap()];
             let [_, paid] = futures_util::future::try_join_all(pending).await.unwrap().try_into().unwrap();
-            let deadline = paid.order.unwrap().0.clock.deadline().unwrap();
-            let wait = deadline.since(paid_now(&engines[0]).await).to_std();
+            let (order, _) = paid.order.unwrap();
+            let wait = order.clock.deadline().unwrap().since(order.changed_at).to_std();
             tokio::time::sleep(wait.saturating_sub(Duration::from_millis((i % 5) as u64))).await;
             let shots = (0..3).map(|client| {
                 let engine = of(client);
@@ -126,11 +126,6 @@ async fn race(engines: &[Engine]) {
     while let Some(client) = clients.join_next().await {
         client.unwrap();
     }
-}
-
-/// The store's time.
-async fn paid_now(engine: &Engine) -> autoreceive::domain::Time {
-    engine.stats().await.unwrap().now
 }
 
 /// Whether `to` may follow `from`, by the table of an order's life.

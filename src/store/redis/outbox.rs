@@ -8,6 +8,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::link::Failure;
 use super::reply::{Replies, text};
+use super::script::Script;
 use super::{MAX_CHANGES, RedisStore, by_shard};
 use crate::store::{ActionName, After, Claimed, ClaimedEntry, EntryRef, Settlement, Shard, StoreError, entry};
 
@@ -77,26 +78,28 @@ impl RedisStore {
         for settlement in &others {
             calls.add_command(self.settle_call(action, settlement));
         }
-        self.link.run(&self.scripts.settle, &calls).await.into_iter().try_for_each(|answer| answer.map(drop).map_err(unavailable))
+        self.run_all(&self.scripts.settle, &calls).await
     }
 
-    /// Nothing follows: no script is needed.
+    /// Nothing follows: a short script for many.
     async fn remove_entries(&self, action: &ActionName, entries: &[EntryRef]) -> Result<(), StoreError> {
-        let places = by_shard(entries.iter().map(|entry| entry.shard));
-        let mut pipe = Pipeline::with_capacity(places.len() * 4);
-        for (shard, places) in &places {
-            let ids: Vec<&str> = places.iter().map(|&place| entries[place].id.as_str()).collect();
-            pipe.cmd("MULTI");
-            pipe.cmd("ZREM").arg(self.keys.out(*shard, action)).arg(&ids);
-            pipe.cmd("HDEL").arg(self.keys.outdata(*shard, action)).arg(&ids);
-            pipe.cmd("EXEC");
+        let mut calls = Pipeline::new();
+        for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
+            let keys = [self.keys.out(shard, action), self.keys.outdata(shard, action)];
+            for places in places.chunks(MAX_CHANGES) {
+                let mut call = self.scripts.remove.call(&keys);
+                places.iter().for_each(|&place| {
+                    call.arg(&entries[place].id);
+                });
+                calls.add_command(call);
+            }
         }
-        let mut replies = self.ask(&pipe).await?;
-        for _ in &places {
-            (0..3).try_for_each(|_| replies.done())?;
-            replies.nested()?.all_done()?;
-        }
-        Ok(())
+        self.run_all(&self.scripts.remove, &calls).await
+    }
+
+    /// Runs calls whose answers say nothing.
+    async fn run_all(&self, script: &Script, calls: &Pipeline) -> Result<(), StoreError> {
+        self.link.run(script, calls).await.into_iter().try_for_each(|answer| answer.map(drop).map_err(unavailable))
     }
 
     fn settle_call(&self, action: &ActionName, settlement: &Settlement) -> Cmd {
@@ -127,7 +130,7 @@ impl RedisStore {
                 calls.add_command(call);
             }
         }
-        self.link.run(&self.scripts.renew, &calls).await.into_iter().try_for_each(|answer| answer.map(drop).map_err(unavailable))
+        self.run_all(&self.scripts.renew, &calls).await
     }
 }
 

@@ -46,16 +46,6 @@ impl Replies {
         Ok(Time::from_ms(seconds.saturating_mul(1_000).saturating_add(micros / 1_000)))
     }
 
-    /// An answer that says nothing but that it was done.
-    pub(super) fn done(&mut self) -> Result<(), StoreError> {
-        self.next().map(drop)
-    }
-
-    /// All answers that are left, none of them an error.
-    pub(super) fn all_done(mut self) -> Result<(), StoreError> {
-        (0..self.0.len()).try_for_each(|_| self.done())
-    }
-
     /// A text; none where there is none.
     pub(super) fn text(&mut self) -> Result<Option<String>, StoreError> {
         self.next().map(text)

@@ -1,0 +1,53 @@
+//! A service in this process, on a store in memory, with its API on a free port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use autoreceive::domain::{Policy, Span, Terms};
+use autoreceive::engine::{Engine, Settings};
+use autoreceive::http;
+use autoreceive::store::Store;
+use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::telemetry::Metrics;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// A running service; it ends with the test's runtime.
+pub struct Service {
+    /// Where its API is.
+    pub url: String,
+    /// Its engine.
+    pub engine: Engine,
+}
+
+impl Service {
+    /// Starts one with the policies `default` (24 hours after the payment) and `parcel` (7 days after the delivery, two
+    /// extensions).
+    pub async fn start_sqlite() -> Service {
+        let store = SqliteStore::in_memory().unwrap();
+        Service::start(Arc::new(store)).await
+    }
+
+    async fn start(store: Arc<dyn Store>) -> Service {
+        let parcel = Terms {
+            starts_at: autoreceive::domain::StartsAt::Delivered,
+            receive_after: Span::from_hours(7 * 24),
+            max_extensions: 2,
+            extend_by: Span::from_hours(3 * 24),
+            ..Terms::default()
+        };
+        let policies = [Policy::new("default", Terms::default()).unwrap(), Policy::new("parcel", parcel).unwrap()];
+        let engine = Engine::start(store, policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(http::serve(listener, engine.clone(), CancellationToken::new()));
+        let service = Service { url, engine };
+        super::process::eventually("the service answers", 10, async || reqwest::get(format!("{}/readyz", service.url)).await.is_ok()).await;
+        service
+    }
+
+    /// Ends its background work.
+    pub async fn stop(self) {
+        self.engine.stop(Duration::from_secs(5)).await;
+    }
+}
