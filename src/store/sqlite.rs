@@ -1,1 +1,197 @@
-//! The store in one SQLite file.
+//! The store in one SQLite file: for one machine, with nothing to install.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`open`] | one process at a time, only a file of ours, brought to the newest layout |
+//! | [`threads`] | own the connections: one writes, two read; what waits together is committed together |
+//! | [`commit`] | writes what was decided |
+//! | [`outbox`] | claims, renews and settles entries |
+//! | [`read`], [`page`] | read |
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use autoreceive_domain::{OrderId, Revision, Span, Terms, Time};
+use futures_util::future::join_all;
+use rusqlite::{Connection, TransactionBehavior};
+
+use self::commit::Prepared;
+use self::page::Place;
+use self::threads::{Duty, Failure, Threads};
+use super::{
+    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Rested, Settlement, Shard, Stats, Store, StoreError,
+    Verdict, View,
+};
+
+mod commit;
+mod open;
+mod outbox;
+mod page;
+mod read;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+/// Enough that some shards are read and decided while others are written. Part of the layout: every order carries its shard.
+const SHARDS: Shard = 8;
+
+const WRITER: Duty = Duty { name: "sqlite-writer", behavior: TransactionBehavior::Immediate, group: 64 };
+const READER: Duty = Duty { name: "sqlite-reader", behavior: TransactionBehavior::Deferred, group: 1 };
+
+/// A reader more than is needed to keep the writer busy, so that a long count delays no order.
+const READERS: usize = 2;
+
+/// Orders in an SQLite file. What it answered is on the disk. Dropping it waits until the file is closed.
+pub struct SqliteStore {
+    /// None in memory, where one connection sees the data and does everything. Closed before the writer, so that the
+    /// writer can tidy up.
+    readers: Option<Threads>,
+    writer: Threads,
+    /// Signs of life; not in the file, because no other process can be using it.
+    workers: Mutex<HashMap<String, Time>>,
+    /// Released last.
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the file, and makes it where there is none. No call waits longer than `timeout`.
+    ///
+    /// # Errors
+    /// Where another process uses the file, it is not one of ours, or a newer version wrote it. The text says what to do.
+    pub fn open(path: &Path, timeout: Duration) -> Result<SqliteStore, OpenError> {
+        let lock = open::lock(path)?;
+        let writer = Threads::start(vec![open::writer(path, timeout)?], WRITER, timeout).map_err(no_thread)?;
+        let readers = (0..READERS).map(|_| open::reader(path, timeout)).collect::<Result<_, _>>()?;
+        let readers = Threads::start(readers, READER, timeout).map_err(no_thread)?;
+        Ok(SqliteStore { readers: Some(readers), writer, workers: Mutex::default(), _lock: Some(lock) })
+    }
+
+    /// A store that is gone when it is dropped, for tests.
+    ///
+    /// # Errors
+    /// Where there is no memory or thread for it.
+    pub fn in_memory() -> Result<SqliteStore, OpenError> {
+        let connection = open::memory().map_err(|error| OpenError(error.to_string()))?;
+        let writer = Threads::start(vec![connection], WRITER, Duration::from_secs(5)).map_err(no_thread)?;
+        Ok(SqliteStore { readers: None, writer, workers: Mutex::default(), _lock: None })
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.readers.as_ref().unwrap_or(&self.writer).run(work).await.map_err(unavailable)
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.writer.run(work).await.map_err(unavailable)
+    }
+
+    async fn commit_one(&self, commit: Commit) -> Verdict {
+        let prepared = Prepared::new(commit);
+        match self.writer.run(move |connection| prepared.write(connection, now())).await {
+            Ok(losers) => Verdict::Done { losers },
+            Err(Failure::Refused(why)) => Verdict::Refused(why),
+            Err(Failure::Unknown(why)) => Verdict::Unknown(why),
+        }
+    }
+}
+
+/// The store's clock: the machine's.
+#[expect(clippy::disallowed_methods, reason = "a store is what reads the time, and this one reads it here only")]
+fn now() -> Time {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_ms(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn unavailable(failure: Failure) -> StoreError {
+    StoreError::Unavailable(failure.into_text())
+}
+
+fn no_thread(error: std::io::Error) -> OpenError {
+    OpenError(format!("cannot start a thread for the store: {error}"))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn shards(&self) -> Shard {
+        SHARDS
+    }
+
+    fn shard_of(&self, id: &OrderId) -> Shard {
+        // Smaller than SHARDS, so it fits.
+        (crc32fast::hash(id.as_str().as_bytes()) % u32::from(SHARDS)) as Shard
+    }
+
+    async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |connection| read::load(connection, &ids)).await
+    }
+
+    async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
+        // All shards share one file, and so what one knows all know.
+        let revisions: Vec<Revision> = wanted.iter().map(|(_, revision)| revision.clone()).collect();
+        self.read(move |connection| read::terms(connection, &revisions)).await
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<Verdict> {
+        join_all(commits.into_iter().map(|commit| self.commit_one(commit))).await
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.read(read::heads).await
+    }
+
+    async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
+        let looks = looks.to_vec();
+        self.read(move |connection| read::due(connection, &looks, limit)).await
+    }
+
+    async fn rested(&self, limit: usize) -> Result<Rested, StoreError> {
+        self.read(move |connection| read::rested(connection, limit)).await
+    }
+
+    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
+        let action = ActionName::clone(action);
+        let leased = self.write(move |connection| outbox::claim(connection, &action, limit, lease, now())).await?;
+        Ok(leased.read())
+    }
+
+    async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+        let action = ActionName::clone(action);
+        self.write(move |connection| outbox::settle(connection, &action, &settlements)).await
+    }
+
+    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+        let (action, entries) = (ActionName::clone(action), entries.to_vec());
+        self.write(move |connection| outbox::renew(connection, &action, &entries, now().after(lease))).await
+    }
+
+    async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        let after = Place::parse(view, cursor)?;
+        self.read(move |connection| page::page(connection, view, after, limit)).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.read(page::stats).await
+    }
+
+    async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
+        let now = now();
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.insert(me.to_owned(), now);
+        workers.retain(|_, seen| now.since(*seen) <= within);
+        let mut names: Vec<String> = workers.keys().cloned().collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
