@@ -5,7 +5,7 @@ macro_rules! every_store {
     ($($test:ident),* $(,)?) => {
         every_store!(@sqlite_in_memory: $($test),*);
         every_store!(@sqlite_file: $($test),*);
-        // Redis: every_store!(@redis: $($test),*);
+        every_store!(@redis: $($test),*);
     };
     (@$store:ident: $($test:ident),*) => {
         mod $store {
@@ -35,7 +35,10 @@ mod stores {
     use std::time::Duration;
 
     use autoreceive::store::Store;
+    use autoreceive::store::redis::{RedisSettings, RedisStore};
     use autoreceive::store::sqlite::SqliteStore;
+
+    use crate::support::redis_server::RedisServer;
 
     /// An empty store and what it lives in: a directory or a server of its own, which goes after it.
     pub struct Subject {
@@ -51,5 +54,11 @@ mod stores {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
         Subject { store: Arc::new(store), _lives_in: Box::new(directory) }
+    }
+
+    pub async fn redis() -> Subject {
+        let server = RedisServer::start(&[]);
+        let store = RedisStore::open(RedisSettings { url: server.url(), ..RedisSettings::default() }).await.unwrap();
+        Subject { store: Arc::new(store), _lives_in: Box::new(server) }
     }
 }
