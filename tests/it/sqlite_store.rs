@@ -202,7 +202,7 @@ async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterward
     let at = now(&store).await;
     let mut commit = commit(&store, at, vec![placed(&id("A-1"), at)]);
     commit.entries.push(entry("sync", "e1", at, Members::All));
-    let verdicts = store.commit(vec![commit]).await;
+    let verdicts = store.commit(vec![commit.into()]).await;
     assert!(matches!(verdicts[..], [Verdict::Refused(_)]), "{verdicts:?}");
     assert_eq!(loaded(&store, &id("A-1")).await, None);
     shell.execute_batch("ROLLBACK").unwrap();
@@ -216,7 +216,7 @@ async fn what_was_asked_before_closing_is_finished_even_if_nobody_waits_for_it()
     let store = open(&path);
     let now = now(&store).await;
     let ids: Vec<_> = (0..10).map(|i| id(&format!("A-{i}"))).collect();
-    let commits = ids.iter().map(|id| commit(&store, now, vec![placed(id, now)])).collect();
+    let commits = ids.iter().map(|id| commit(&store, now, vec![placed(id, now)]).into()).collect();
     tokio::select! {
         biased;
         _ = store.commit(commits) => panic!("answered at once"),

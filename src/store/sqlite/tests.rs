@@ -42,7 +42,7 @@ async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
     limit_pages(40).await.unwrap();
     let (mut done, mut refused) = (0, 0);
     for round in 0..20 {
-        let commits = (0..4).map(|i| large_commit(&store, &format!("A-{round}-{i}"))).collect();
+        let commits = (0..4).map(|i| large_commit(&store, &format!("A-{round}-{i}"))).map(Into::into).collect();
         for verdict in store.commit(commits).await {
             match verdict {
                 Verdict::Done { losers } => done += u64::from(losers.is_empty()),
@@ -57,7 +57,7 @@ async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
 
     limit_pages(100_000).await.unwrap();
     let again = large_commit(&store, "again");
-    assert_eq!(store.commit(vec![again]).await, [Verdict::Done { losers: Vec::new() }]);
+    assert_eq!(store.commit(vec![again.into()]).await, [Verdict::Done { losers: Vec::new() }]);
 }
 
 /// A thread that writes to a table of numbers, and is kept waiting until something is sent.
