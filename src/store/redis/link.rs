@@ -44,7 +44,7 @@ pub(super) struct Link {
     timeout: Duration,
 }
 
-/// A place for one connection, with a number that tells it from the one that was there before.
+/// A place for one connection, with its number: later ones have higher numbers.
 type Slot = Mutex<Option<(u64, MultiplexedConnection)>>;
 
 impl Link {
@@ -68,10 +68,14 @@ impl Link {
         let failure = match timeout_at(deadline, connection.send_packed_commands(pipe, 0, pipe.len())).await {
             Ok(Ok(answers)) if answers.len() == pipe.len() => return Ok(answers),
             Ok(Ok(_)) => "an answer is missing".to_owned(),
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                // The server has gone, and with it every connection made before; not each caller should find that out.
+                self.slots.iter().for_each(|slot| give_up(slot, self.made.load(Ordering::Relaxed)));
+                error.to_string()
+            }
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
-        slot.lock().await.take_if(|(held, _)| *held == number);
+        give_up(slot, number);
         Err(Failure::Unanswered(failure))
     }
 
@@ -108,6 +112,13 @@ impl Link {
             Ok(answers) => answers.into_iter().map(refusal).collect(),
             Err(failure) => vec![Err(failure); calls.len()],
         }
+    }
+}
+
+/// Forgets the slot's connection where it was made by then. A slot that is locked is getting a new one.
+fn give_up(slot: &Slot, until: u64) {
+    if let Ok(mut held) = slot.try_lock() {
+        held.take_if(|(number, _)| *number <= until);
     }
 }
 

@@ -1,0 +1,95 @@
+//! What is checked before the store is used.
+
+use super::*;
+
+#[tokio::test]
+async fn a_server_or_store_that_does_not_fit_is_refused_with_the_way_out() {
+    let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let why = why_refused(settings(&server)).await;
+    assert!(why.contains("allkeys-lru") && why.contains("noeviction"), "{why}");
+    assert!(everything(&server).is_empty());
+    server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).unwrap();
+    open(&server).await;
+
+    let why = why_refused(RedisSettings { shards: 32, ..settings(&server) }).await;
+    assert!(why.contains("64") && why.contains("32"), "{why}");
+    server.cli(&["HSET", "ar:meta", "format", "2"]).unwrap();
+    let why = why_refused(settings(&server)).await;
+    assert!(why.contains("format 2") && why.contains("newer"), "{why}");
+    server.cli(&["HDEL", "ar:meta", "program"]).unwrap();
+    let why = why_refused(settings(&server)).await;
+    assert!(why.contains("ar:meta") && why.contains("another prefix"), "{why}");
+    server.cli(&["SET", "ar:meta", "x"]).unwrap();
+    let why = why_refused(settings(&server)).await;
+    assert!(why.contains("WRONGTYPE") && why.contains("ar:meta"), "{why}");
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]).unwrap();
+    assert!(why_refused(settings(&server)).await.contains("replica"));
+    for wrong in [
+        RedisSettings { prefix: "{x}".into(), ..settings(&server) },
+        RedisSettings { prefix: String::new(), ..settings(&server) },
+        RedisSettings { shards: 0, ..settings(&server) },
+        RedisSettings { connections: 0, ..settings(&server) },
+        RedisSettings { timeout: Span::ZERO, ..settings(&server) },
+    ] {
+        why_refused(wrong).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_opens_the_store_and_never_stands_in_a_message() {
+    let server = RedisServer::start(&["--requirepass", "s3cr3t"]);
+    let with = |user: &str, password: &str| RedisSettings {
+        url: format!("redis://{user}:{password}@127.0.0.1:{}/1", server.port),
+        ..settings(&server)
+    };
+    RedisStore::open(with("", "s3cr3t")).await.unwrap();
+    RedisStore::open(with("default", "s3cr3t")).await.unwrap();
+    let mut messages = vec![why_refused(settings(&server)).await, format!("{:?}", with("", "s3cr3t"))];
+    for wrong in ["c4n4ry", "c4n4ry@x:y/z", "c4n4ry%"] {
+        messages.push(why_refused(with("", wrong)).await);
+    }
+    messages.push(why_refused(RedisSettings { url: "c4n4ry://s3cr3t".into(), ..settings(&server) }).await);
+    for message in messages {
+        assert!(!message.contains("c4n4ry") && !message.contains("s3cr3t"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_secured_address_is_never_served_in_the_clear() {
+    let server = RedisServer::start(&[]);
+    let url = format!("rediss://127.0.0.1:{}", server.port);
+    let why = why_refused(RedisSettings { url, ..settings(&server) }).await;
+    assert!(why.contains("cannot be reached"), "{why}");
+    assert!(everything(&server).is_empty());
+}
+
+#[tokio::test]
+async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_no_half_state() {
+    let server = RedisServer::start(&["--user", "default", "on", "nopass", "~*", "&*", "+@all"]);
+    let user = RedisSettings { url: format!("redis://shop:pw@127.0.0.1:{}", server.port), ..settings(&server) };
+    let grant = |rights: &[&str]| {
+        server.cli(&[&["ACL", "SETUSER", "shop", "reset", "on", ">pw", "~ar:*", "+@all", "-@dangerous", "+info"], rights].concat()).unwrap()
+    };
+    for command in ["HSET", "HSETNX", "HDEL", "ZADD", "ZREM", "HMGET", "ZRANGE", "EVALSHA", "SADD"] {
+        grant(&[&format!("-{}", command.to_lowercase())]);
+        let why = why_refused(user.clone()).await;
+        assert!(why.to_uppercase().contains(command), "{why}");
+        assert!(everything(&server).is_empty());
+    }
+    grant(&[]);
+    let store = RedisStore::open(user).await.unwrap();
+    let now = now(&store).await;
+    let mut full = full_commit(&store, now);
+    full.changes.truncate(1);
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
+    let before = everything(&server);
+    for command in ["-hset", "-hdel", "-zadd", "-zrem", "-hsetnx", "-hmget", "-type"] {
+        grant(&[command]);
+        let mut full = full_commit(&store, now);
+        full.changes.remove(0);
+        full.notes.clear();
+        let verdict = store.commit(vec![full.into()]).await.remove(0);
+        assert!(matches!(verdict, Verdict::Refused(_)), "{command}: {verdict:?}");
+        assert_eq!(everything(&server), before, "{command}");
+    }
+}
