@@ -2,6 +2,6 @@
 
 mod bad_input;
 mod bulk;
+mod client;
 mod connections;
 mod orders;
-mod service;

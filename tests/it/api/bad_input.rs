@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::service::{Answer, Service};
+use super::client::{Answer, Client};
 
 const JSON: &str = "content-type: application/json";
 
@@ -110,7 +110,7 @@ fn wrong_commands() -> Vec<Row> {
         command("extend", json!({"number": 0}), 422, "invalid", "number"),
         command("extend", json!({"number": -1}), 422, "invalid", "number"),
         command("extend", json!({"number": "1"}), 400, "malformed", "number"),
-        command("extend", json!({"number": 2}), 409, "extension_out_of_order", "number 1"),
+        command("extend", json!({"number": 1}), 409, "extension_limit", "extended 0 times"),
         command("hold", json!({}), 400, "malformed", "reason"),
         command("hold", json!({"reason": "x".repeat(65)}), 422, "invalid", "id"),
         command("hold", json!({"reason": "x".repeat(201), "id": "h"}), 422, "invalid", "reason"),
@@ -195,32 +195,32 @@ fn check(row: &Row, answer: &Answer) {
 }
 
 /// Everything that must not change.
-async fn state(service: &Service) -> Value {
-    let mut stats = service.get("/v1/stats").await.json();
+async fn state(client: &Client) -> Value {
+    let mut stats = client.get("/v1/stats").await.json();
     stats.as_object_mut().unwrap().remove("now");
-    json!([stats, service.get("/v1/orders/A-1").await.json()])
+    json!([stats, client.get("/v1/orders/A-1").await.json()])
 }
 
 #[tokio::test]
 async fn whatever_is_wrong_is_told_and_changes_nothing() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     let paid = json!({"order_id": "A-1", "buyer_id": "B-7", "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3650d"});
-    assert_eq!(service.post("/v1/orders", &paid).await.status, 201);
-    let before = state(&service).await;
+    assert_eq!(client.post("/v1/orders", &paid).await.status, 201);
+    let before = state(&client).await;
     let paths = ["orders", "orders/A-1/pay", "orders/A-1/ship", "orders/A-1/deliver", "orders/A-1/receive", "orders/A-1/extend"];
     let others = ["orders/A-1/hold", "orders/A-1/release", "orders/A-1/cancel", "orders/A-1/refund", "orders/A-1/place"];
     let for_all = paths.iter().chain(&others).flat_map(|path| wrong_for_all(&format!("/v1/{path}")));
     let rows = for_all.chain(wrong_places()).chain(wrong_commands()).chain(wrong_ids()).chain(wrong_paths());
     for row in rows {
-        let answer = service.request(row.method, &row.path, row.headers, &row.body).await;
+        let answer = client.request(row.method, &row.path, row.headers, &row.body).await;
         check(&row, &answer);
-        assert_eq!(state(&service).await, before, "{} {}", row.method, row.path);
+        assert_eq!(state(&client).await, before, "{} {}", row.method, row.path);
     }
 }
 
 #[tokio::test]
 async fn a_wrong_line_is_told_and_changes_nothing() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     let line = |fields: Value| {
         let mut line = json!({"order_id": "N-1", "command": "place", "buyer_id": "B-7"});
         line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -248,12 +248,12 @@ async fn a_wrong_line_is_told_and_changes_nothing() {
         (line(json!({"at": "today"})), "invalid", "at"),
     ];
     let lines: Vec<u8> = rows.iter().flat_map(|(line, ..)| [line, b"\n".as_slice()].concat()).collect();
-    let answers = service.bulk(lines).await;
+    let answers = client.bulk(lines).await;
     assert_eq!(answers.len(), rows.len());
     for ((line, code, names), answer) in rows.iter().zip(&answers) {
         let what = format!("{} → {answer}", String::from_utf8_lossy(&line[..line.len().min(80)]));
         assert_eq!((&answer["result"], &answer["error"]["code"]), (&json!("invalid"), &json!(code)), "{what}");
         assert!(answer["error"]["title"].as_str().unwrap().contains(names), "{what}");
     }
-    assert_eq!(service.get("/v1/stats").await.json()["events"], json!([]));
+    assert_eq!(client.get("/v1/stats").await.json()["events"], json!([]));
 }

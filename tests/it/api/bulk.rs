@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::service::Service;
+use super::client::Client;
 
 fn of<'a>(answers: &'a [Value], field: &str) -> Vec<&'a str> {
     answers.iter().map(|answer| answer[field].as_str().unwrap_or("-")).collect()
@@ -14,7 +14,7 @@ fn of<'a>(answers: &'a [Value], field: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     let mut lines = String::new();
     for i in 0..500 {
         let id = format!("A-{i}");
@@ -29,7 +29,7 @@ async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
             lines.push_str(&format!("{line}\n"));
         }
     }
-    let answers = service.bulk(lines).await;
+    let answers = client.bulk(lines).await;
     assert_eq!(answers.len(), 3_000);
     for (i, answers) in answers.chunks(6).enumerate() {
         assert_eq!(of(answers, "result"), ["changed", "changed", "changed", "unchanged", "rejected", "changed"], "A-{i}");
@@ -37,11 +37,12 @@ async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
         assert!(answers.iter().all(|answer| answer["order_id"] == format!("A-{i}")));
     }
     assert!(answers.iter().zip(1..).all(|(answer, number)| answer["line"] == number));
+    client.service.stop().await;
 }
 
 #[tokio::test]
 async fn one_bad_line_harms_no_other() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     let long = format!(r#"{{"order_id":"A-9","command":"cancel","reason":"{}"}}"#, "x".repeat(70_000));
     let lines = [
         r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#,
@@ -54,7 +55,7 @@ async fn one_bad_line_harms_no_other() {
         r#"{"order_id":"A-1","command":"ship"}"#,
         r#"{"order_id":"A-1","command":"pay"}"#,
     ];
-    let answers = service.bulk(lines.join("\r\n")).await;
+    let answers = client.bulk(lines.join("\r\n")).await;
     assert_eq!(of(&answers, "result"), ["changed", "invalid", "invalid", "invalid", "rejected", "invalid", "rejected", "changed"]);
     let numbers: Vec<_> = answers.iter().map(|answer| answer["line"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 3, 4, 5, 6, 7, 8, 9]);
@@ -66,8 +67,8 @@ async fn one_bad_line_harms_no_other() {
 
 #[tokio::test]
 async fn a_line_is_answered_while_the_next_is_still_to_come() {
-    let service = Service::start().await;
-    let (reader, mut writer) = TcpStream::connect(service.address).await.unwrap().into_split();
+    let client = Client::start().await;
+    let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let head = "POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.unwrap();
     let mut answers = BufReader::new(reader).lines();
@@ -89,8 +90,8 @@ async fn a_line_is_answered_while_the_next_is_still_to_come() {
 
 #[tokio::test]
 async fn a_service_that_shuts_down_answers_what_was_sent_and_says_so() {
-    let service = Service::start().await;
-    let (reader, mut writer) = TcpStream::connect(service.address).await.unwrap().into_split();
+    let client = Client::start().await;
+    let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let line = "{\"order_id\":\"A-1\",\"command\":\"place\",\"buyer_id\":\"B-7\"}\n";
     let head = "POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(format!("{head}{:x}\r\n{line}\r\n", line.len()).as_bytes()).await.unwrap();
@@ -100,11 +101,11 @@ async fn a_service_that_shuts_down_answers_what_was_sent_and_says_so() {
         while let Some(line) = answers.next_line().await.unwrap() {
             if let Ok(answer @ Value::Object(_)) = serde_json::from_str::<Value>(&line) {
                 results.push(format!("{} {}", answer["result"], answer["error"]["code"]));
-                service.stop.cancel();
+                client.service.stop_api.cancel();
             }
         }
     };
     tokio::time::timeout(Duration::from_secs(20), read).await.expect("the stream does not end");
     assert_eq!(results, ["\"changed\" null", "\"unavailable\" \"stopping\""]);
-    service.serving.await.unwrap().unwrap();
+    client.service.serving.await.unwrap().unwrap();
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::service::Service;
+use super::client::Client;
 
 /// Longer than any limit that ends a connection in these tests.
 const BOUND: Duration = Duration::from_secs(60);
@@ -20,9 +20,9 @@ async fn end_of(mut stream: TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     let open = async |text: &str| {
-        let mut stream = TcpStream::connect(service.address).await.unwrap();
+        let mut stream = TcpStream::connect(&client.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         stream
     };
@@ -33,7 +33,7 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
     let half = "POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let body = open(half).await;
     let (unused, kept) = (open("").await, open("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await);
-    assert_eq!(service.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status, 201);
+    assert_eq!(client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status, 201);
     let (slow, ended, unused, kept) = tokio::join!(end_of(body), end_of(silent.remove(0)), end_of(unused), end_of(kept));
     assert_eq!(unused, b"");
     assert!(String::from_utf8_lossy(&kept).ends_with("ok\n"));
@@ -44,8 +44,8 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
 
 #[tokio::test]
 async fn a_body_without_an_end_is_cut_off_at_its_limit() {
-    let service = Service::start().await;
-    let (mut reader, mut writer) = TcpStream::connect(service.address).await.unwrap().into_split();
+    let client = Client::start().await;
+    let (mut reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let head = "POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
@@ -61,44 +61,44 @@ async fn a_body_without_an_end_is_cut_off_at_its_limit() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     let header = format!("x-long: {}", "x".repeat(100_000));
-    let answer = service.request("GET", "/healthz", &header, b"").await;
+    let answer = client.request("GET", "/healthz", &header, b"").await;
     assert_eq!(answer.status, 431, "{answer:?}");
     let many = "x-many: 1\n".repeat(1_000);
-    assert_eq!(service.request("GET", "/healthz", &many, b"").await.status, 431);
+    assert_eq!(client.request("GET", "/healthz", &many, b"").await.status, 431);
 }
 
 #[tokio::test]
 async fn what_is_no_http_is_refused() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     for bytes in [
         b"\x16\x03\x01\x02\x00".as_slice(),
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /a b HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n",
     ] {
-        let answer = service.send(bytes).await;
+        let answer = client.send(bytes).await;
         assert_eq!(answer.status, 400, "{answer:?}");
     }
 }
 
 #[tokio::test]
 async fn answers_are_kept_by_nobody_in_between() {
-    let service = Service::start().await;
+    let client = Client::start().await;
     for path in ["/v1/stats", "/nowhere"] {
-        let answer = service.get(path).await;
+        let answer = client.get(path).await;
         assert!(answer.head.contains("\r\ncache-control: no-store"), "{}", answer.head);
     }
 }
 
 #[tokio::test]
 async fn the_api_ends_at_once_where_nothing_is_in_hand() {
-    let service = Service::start().await;
-    let idle = TcpStream::connect(service.address).await.unwrap();
-    assert_eq!(service.get("/healthz").await.status, 200);
-    service.stop.cancel();
-    service.serving.await.unwrap().unwrap();
+    let client = Client::start().await;
+    let idle = TcpStream::connect(&client.address).await.unwrap();
+    assert_eq!(client.get("/healthz").await.status, 200);
+    client.service.stop_api.cancel();
+    client.service.serving.await.unwrap().unwrap();
     assert_eq!(end_of(idle).await, b"");
-    assert!(TcpStream::connect(service.address).await.is_err());
+    assert!(TcpStream::connect(&client.address).await.is_err());
 }

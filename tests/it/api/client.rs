@@ -1,31 +1,22 @@
-//! A service in this process, and a client that sends exactly what it is told to: no library tidies up a path or a header.
+//! A client that sends exactly what it is told to: no library tidies up a path or a header.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive::domain::{Policy, Span, Terms};
-use autoreceive::engine::{Engine, Settings};
-use autoreceive::http;
-use autoreceive::store::sqlite::SqliteStore;
-use autoreceive::telemetry::Metrics;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpStream;
+
+use crate::support::service::Service;
 
 /// No answer takes longer in a test.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// A running service.
-pub struct Service {
-    /// Where its API is.
-    pub address: SocketAddr,
-    /// Ends the API.
-    pub stop: CancellationToken,
-    /// Finishes when the API has ended.
-    pub serving: JoinHandle<std::io::Result<()>>,
+/// A client and its service.
+pub struct Client {
+    /// The service.
+    pub service: Service,
+    /// Where its API is: host and port.
+    pub address: String,
 }
 
 /// An answer as it came.
@@ -51,22 +42,17 @@ impl Answer {
     }
 }
 
-impl Service {
-    /// Starts one with the policies `default` (received after a day, one extension) and `prepaid`.
-    pub async fn start() -> Service {
-        let store = Arc::new(SqliteStore::in_memory().unwrap());
-        let terms = Terms { pay_within: Some(Span::from_hours(1)), max_extensions: 1, ..Terms::default() };
-        let policies = [Policy::new("default", terms).unwrap(), Policy::new("prepaid", Terms::default()).unwrap()];
-        let engine = Engine::start(store, policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let serving = tokio::spawn(http::serve(listener, engine, stop.clone()));
-        Service { address, stop, serving }
+impl Client {
+    /// A client of a new service.
+    pub async fn start() -> Client {
+        let service = Service::start_sqlite().await;
+        let address = service.url.trim_start_matches("http://").to_owned();
+        Client { service, address }
     }
 
     /// Sends these bytes and returns the answer, up to the end of the connection.
     pub async fn send(&self, bytes: &[u8]) -> Answer {
-        let (mut reader, mut writer) = TcpStream::connect(self.address).await.unwrap().into_split();
+        let (mut reader, mut writer) = TcpStream::connect(&self.address).await.unwrap().into_split();
         let mut received = Vec::new();
         let write = async {
             // A service that has heard enough closes before everything is written.
