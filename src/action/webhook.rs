@@ -51,7 +51,7 @@ impl Webhook {
     ///
     /// # Errors
     /// See [`WebhookError`].
-    pub fn new(url: Url, secret: &SigningSecret, timeout: Duration) -> Result<Webhook, WebhookError> {
+    pub fn new(url: Url, secret: SigningSecret, timeout: Duration) -> Result<Webhook, WebhookError> {
         let client = client(&url, timeout).map_err(WebhookError::Client)?;
         let signer = standardwebhooks::Webhook::from_bytes(secret.expose().to_vec()).map_err(WebhookError::Signer)?;
         Ok(Webhook { client, url, signer, timeout })

@@ -266,18 +266,17 @@ fn lines(order: &Value, client: &ClientArgs) -> Vec<(&'static str, String)> {
             format!("{} since {}{until}: {}", text(&hold["id"]), zone::local(&hold["since"], &zone), text(&hold["reason"])),
         ));
     }
-    for (name, key) in [("data", "data"), ("terms", "terms")] {
-        if !order[key].is_null() {
-            lines.push((name, order[key].to_string()));
-        }
+    if !order["data"].is_null() {
+        lines.push(("data", order["data"].to_string()));
     }
+    lines.extend(order["terms"].as_object().into_iter().flatten().map(|(name, value)| ("terms", format!("{name} = {value}"))));
     lines
 }
 
 fn clock(clock: &Value, zone: &jiff::tz::TimeZone) -> Vec<(&'static str, String)> {
     let Some(kind) = clock["kind"].as_str() else { return Vec::new() };
     if clock["state"] == "paused" {
-        return vec![("clock", format!("{kind}: paused with {} left", text(&clock["remaining"])))];
+        return vec![("clock", format!("{kind}: paused with {} left", zone::length(&text(&clock["remaining"]))))];
     }
     let mut lines = vec![("clock", format!("{kind}: due {}", zone::local(&clock["deadline"], zone)))];
     if clock["next_reminder_at"].is_string() {

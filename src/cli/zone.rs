@@ -1,5 +1,6 @@
 //! Times as people read them: in a named zone, which is always shown with them.
 
+use autoreceive_domain::Span;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -22,9 +23,13 @@ pub fn local(value: &Value, zone: &TimeZone) -> String {
 pub fn distance(at: &Value, now: &Value) -> String {
     let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let (Some(at), Some(now)) = (instant(at), instant(now)) else { return String::new() };
-    let seconds = at.duration_since(now).as_secs();
-    let length = two_units(seconds.unsigned_abs());
-    if seconds < 0 { format!("{length} ago") } else { format!("in {length}") }
+    let length = two_units(at.duration_since(now).as_secs().unsigned_abs());
+    if at <= now { format!("{length} ago") } else { format!("in {length}") }
+}
+
+/// A length of time in its two largest units; anything else as it came.
+pub fn length(text: &str) -> String {
+    text.parse::<Span>().map_or_else(|_| text.to_owned(), |span| two_units(span.to_std().as_secs()))
 }
 
 fn two_units(seconds: u64) -> String {
@@ -61,8 +66,10 @@ mod tests {
             ("2026-11-23T03:12:00.000Z", "in 3h 12m"),
             ("2026-11-25T06:59:59.000Z", "in 2d 6h"),
             ("2026-11-22T23:59:56.000Z", "4s ago"),
+            ("2026-11-22T23:59:59.900Z", "0s ago"),
         ] {
             assert_eq!(distance(&json!(at), &now), expected);
         }
+        assert_eq!((length("86399979ms").as_str(), length("soon").as_str()), ("23h 59m", "soon"));
     }
 }

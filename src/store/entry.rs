@@ -71,3 +71,85 @@ fn decode_history(line: &str) -> Option<History> {
     let errors = parts.map(error).collect::<Option<_>>()?;
     Some(History { attempts, first_at, errors })
 }
+
+#[cfg(test)]
+mod tests {
+    use autoreceive_domain::decide::decide_absent;
+    use autoreceive_domain::words::Data;
+    use autoreceive_domain::{Command, Decision, Place, Policy, Terms};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(id: &str, data: Option<&str>) -> Event {
+        let place = Place {
+            buyer_id: None,
+            policy: Policy::new("default", Terms::default()).unwrap(),
+            amount: Some(59_000),
+            currency: None,
+            data: data.map(|json| Data::new(json).unwrap()),
+            receive_after: None,
+            at: None,
+            paid_at: None,
+        };
+        let now = Time::from_ms(1_800_000_000_000);
+        match decide_absent(&id.parse().unwrap(), &Command::Place(Box::new(place)), now) {
+            Decision::Changed(order) => Event(Arc::new(*order)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn history(errors: &[&str]) -> History {
+        let at = Time::from_ms(1_800_000_000_000);
+        History { attempts: 7, first_at: at, errors: errors.iter().map(|&text| (at, text.to_owned())).collect() }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            ids in prop::collection::vec("\\PC{1,32}", 1..5),
+            data in prop::option::of("[^\\p{Cc}]{1,40}"),
+            errors in prop::option::of(prop::collection::vec("[^\\p{Cc}]{0,60}", 0..=History::ERRORS)),
+        ) {
+            let events: Vec<Event> = ids.iter().map(|id| event(id, data.as_deref())).collect();
+            let history = errors.as_ref().map(|errors| history(&errors.iter().map(String::as_str).collect::<Vec<_>>()));
+            prop_assert_eq!(decode("e1", &encode(history.as_ref(), &events)), Ok((history, events)));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(\t?[0-9 |a-zA-Z\t.]{0,20}\n?){0,6}|\\PC*") {
+            let _ = decode("e1", &text);
+        }
+    }
+
+    #[test]
+    fn an_error_is_kept_on_one_line_and_short() {
+        let long = "하".repeat(200);
+        let text = encode(Some(&history(&["two\nlines\tand a tab", &long, ""])), [&event("A-1", None)]);
+        let (history, events) = decode("e1", &text).unwrap();
+        let errors: Vec<String> = history.unwrap().errors.into_iter().map(|(_, text)| text).collect();
+        assert_eq!(errors, ["two lines and a tab", &long[..300], ""]);
+        assert_eq!(events, [event("A-1", None)]);
+    }
+
+    #[test]
+    fn what_another_hand_wrote_is_reported_under_the_entrys_id() {
+        let good = encode(None, [&event("A-1", None)]);
+        let with_history = encode(Some(&history(&["why"])), [&event("A-1", None)]);
+        let wrong = [
+            String::new(),
+            "A-1".to_owned(),
+            format!("{good}\n"),
+            format!("{good}\nA-2"),
+            good.replacen("A-1", "", 1),
+            with_history.replacen('7', "many", 1),
+            with_history.replacen("\t7", "", 1),
+            format!("\t1\n{good}"),
+            format!("\t1\t2\tnever\n{good}"),
+        ];
+        for text in wrong {
+            assert_eq!(decode("e1", &text).unwrap_err().id, "e1", "{text:?}");
+        }
+        assert!(decode("e1", &good.replacen("1|N", "0|N", 1)).is_err());
+    }
+}

@@ -32,6 +32,8 @@ mod open;
 mod outbox;
 mod page;
 mod read;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 /// Enough that some shards are read and decided while others are written. Part of the layout: every order carries its shard.

@@ -84,7 +84,7 @@ impl Receiver {
 }
 
 fn webhook(url: &str, secret: &str, timeout: Duration) -> Webhook {
-    Webhook::new(url.parse().unwrap(), &secret.parse().unwrap(), timeout).unwrap()
+    Webhook::new(url.parse().unwrap(), secret.parse().unwrap(), timeout).unwrap()
 }
 
 async fn only(webhook: &Webhook, event: &Event) -> Outcome {

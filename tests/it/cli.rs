@@ -14,6 +14,8 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::support::process::Process;
+
 /// The binary in an empty directory, without this process's configuration and with no root certificates to rely on.
 fn autoreceive(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
@@ -60,21 +62,26 @@ impl Canned {
     }
 
     async fn run_with(&self, args: &[&str], input: &str) -> Output {
-        let mut command = autoreceive(args);
-        command.env("AUTORECEIVE_URL", &self.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let input = input.to_owned();
-        let ended = tokio::task::spawn_blocking(move || {
-            let mut child = command.spawn().unwrap();
-            // A command that does not read its input ends before all of it is written.
-            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-            child.wait_with_output().unwrap()
-        });
-        ended.await.unwrap()
+        ask(&self.url, args, input).await
     }
 
     fn asked(&self) -> (String, String) {
         self.asked.lock().unwrap().last().cloned().unwrap()
     }
+}
+
+/// Runs a client command against the service at `url`.
+async fn ask(url: &str, args: &[&str], input: &str) -> Output {
+    let mut command = autoreceive(args);
+    command.env("AUTORECEIVE_URL", url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let input = input.to_owned();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        // A command that does not read its input ends before all of it is written.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    });
+    ended.await.unwrap()
 }
 
 fn order() -> Value {
@@ -282,4 +289,60 @@ async fn an_import_that_was_not_answered_in_full_says_so() {
     let output = service.run_with(&["import", "-"], "one\ntwo\n").await;
     assert_eq!(output.status.code(), Some(4));
     assert!(text(&output.stderr).contains("1 of 2 lines were not carried out or not answered; import the file again"), "{output:?}");
+}
+
+#[tokio::test]
+async fn an_order_can_be_led_through_its_life_from_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("autoreceive.toml");
+    std::fs::write(&config, "[policies.default]\nmax_extensions = 1\n").unwrap();
+    let service = Process::serve(&config).await;
+    let steps = [
+        (
+            &["place", "A-1", "--buyer-id", "u-7", "--amount", "59000", "--currency", "KRW", "--data", "{\"n\":1}"][..],
+            "PENDING_PAYMENT (version 1)",
+        ),
+        (&["pay", "A-1"], "PAID (version 2)"),
+        (&["pay", "A-1"], "PAID (version 2)"),
+        (&["extend", "A-1"], "PAID (version 3)"),
+        (&["ship", "A-1", "--carrier", "CJ"], "SHIPPED (version 4)"),
+        (&["hold", "A-1", "--reason", "arrived broken", "--id", "dispute-9"], "paused with"),
+        (&["list", "held"], "A-1    SHIPPED  receive"),
+        (&["release", "A-1", "--id", "dispute-9"], "SHIPPED (version 6)"),
+        (&["list"], "A-1    SHIPPED  receive"),
+        (&["receive", "A-1"], "RECEIVED (version 7)"),
+        (&["refund", "A-1", "--reason", "returned"], "REFUNDED (version 8)"),
+        (&["show", "A-1"], "max_extensions = 1"),
+        (&["list"], "no orders are upcoming"),
+    ];
+    for (args, expected) in steps {
+        let output = ask(&service.url, &[&["order"], args].concat(), "").await;
+        assert!(output.status.success() && text(&output.stdout).contains(expected), "{args:?}: {output:?}");
+    }
+    for args in
+        [&["hold", "A-1", "--reason", "late"][..], &["pay", "B-2"], &["list", "--limit", "0"], &["place", "A-1", "--buyer-id", "other"]]
+    {
+        let output = ask(&service.url, &[&["order"], args].concat(), "").await;
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {output:?}");
+    }
+    let figures = text(&ask(&service.url, &["stats"], "").await.stdout);
+    assert!(figures.contains("order.refunded"), "{figures}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_imported_again_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("autoreceive.toml");
+    std::fs::write(&config, "").unwrap();
+    let service = Process::serve(&config).await;
+    let lines = |n| {
+        format!("{{\"order_id\":\"A-{n}\",\"command\":\"place\",\"buyer_id\":\"b\"}}\n{{\"order_id\":\"A-{n}\",\"command\":\"pay\"}}\n")
+    };
+    let input: String = (0..2_000).map(lines).collect();
+    for expected in ["4000 changed, 0 unchanged", "0 changed, 4000 unchanged"] {
+        let output = ask(&service.url, &["import", "-"], &input).await;
+        assert!(output.status.success() && text(&output.stderr).contains(expected), "{output:?}");
+    }
+    let output = ask(&service.url, &["import", "-"], "\nnonsense\n").await;
+    assert!(output.status.code() == Some(3) && text(&output.stdout).starts_with("line 2: invalid: "), "{output:?}");
 }

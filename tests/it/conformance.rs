@@ -21,7 +21,7 @@ macro_rules! every_store {
 mod commits;
 mod due;
 mod figures;
-mod kit;
+pub mod kit;
 mod outbox;
 mod pages;
 mod races;

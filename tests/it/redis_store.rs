@@ -386,6 +386,15 @@ async fn a_password_opens_the_store_and_never_stands_in_a_message() {
 }
 
 #[tokio::test]
+async fn a_secured_address_is_never_served_in_the_clear() {
+    let server = RedisServer::start(&[]);
+    let url = format!("rediss://127.0.0.1:{}", server.port);
+    let why = why_refused(RedisSettings { url, ..settings(&server) }).await;
+    assert!(why.contains("cannot be reached"), "{why}");
+    assert!(everything(&server).is_empty());
+}
+
+#[tokio::test]
 async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_no_half_state() {
     let server = RedisServer::start(&["--user", "default", "on", "nopass", "~*", "&*", "+@all"]);
     let user = RedisSettings { url: format!("redis://shop:pw@127.0.0.1:{}", server.port), ..settings(&server) };

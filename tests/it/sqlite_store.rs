@@ -1,1 +1,227 @@
-//! Tests.
+//! What only the SQLite store promises: what it refuses to open, and what survives.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use autoreceive::domain::{Order, Status};
+use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::store::{Members, Verdict, View};
+use rusqlite::Connection;
+use tempfile::{TempDir, tempdir};
+
+use crate::conformance::kit::*;
+
+fn open(path: &Path) -> Kept {
+    Arc::new(SqliteStore::open(path, Duration::from_secs(30)).unwrap())
+}
+
+/// Why the file was refused, which must name it.
+fn refusal(path: &Path) -> String {
+    let Err(error) = SqliteStore::open(path, Duration::from_secs(1)) else { panic!("{} was opened", path.display()) };
+    let text = error.to_string();
+    assert!(text.contains(&path.display().to_string()), "{text}");
+    text
+}
+
+fn directory() -> (TempDir, std::path::PathBuf) {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("orders.db");
+    (directory, path)
+}
+
+#[tokio::test]
+async fn a_file_in_use_is_refused_until_it_is_closed() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    let text = refusal(&path);
+    assert!(text.contains("another process") && text.contains("orders.db.lock"), "{text}");
+    drop(store);
+    open(&path);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_not_changed() {
+    let (_directory, path) = directory();
+    let content = "order_id,status\nA-1,PAID\n".repeat(200);
+    fs::write(&path, &content).unwrap();
+    assert!(refusal(&path).contains("not an SQLite database"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), content);
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused_and_not_changed() {
+    let (_directory, path) = directory();
+    let shop = Connection::open(&path).unwrap();
+    shop.execute_batch("CREATE TABLE orders (id TEXT); INSERT INTO orders VALUES ('A-1');").unwrap();
+    shop.close().unwrap();
+    let content = fs::read(&path).unwrap();
+    assert!(refusal(&path).contains("another program"));
+    assert_eq!(fs::read(&path).unwrap(), content);
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "nothing but the file and its lock");
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused_and_not_changed() {
+    let (_directory, path) = directory();
+    drop(open(&path));
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch("PRAGMA user_version = 99; PRAGMA journal_mode = DELETE;").unwrap();
+    file.close().unwrap();
+    let content = fs::read(&path).unwrap();
+    let text = refusal(&path);
+    assert!(text.contains("newer version") && text.contains("99"), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_file_in_a_directory_that_is_not_there_is_refused() {
+    let (_directory, path) = directory();
+    refusal(&path.join("orders.db"));
+    fs::create_dir(&path).unwrap();
+    refusal(&path);
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_store() {
+    let (_directory, path) = directory();
+    fs::write(&path, "").unwrap();
+    assert_eq!(open(&path).stats().await.unwrap().waiting, 0);
+}
+
+/// An order that waits, one that is late, one that is held, and an entry.
+async fn fill(store: &Kept) -> Vec<Arc<Order>> {
+    let now = now(store).await;
+    let held = and_then(paid(&id("held"), now, now), &hold("dispute"), now);
+    let changes = vec![paid(&id("waits"), now, now), overdue(&id("late"), hours(1), now), held];
+    keep(store, changes.clone()).await;
+    keep_entry(store, "e1", now.after(hours(1))).await;
+    changes.iter().map(after).collect()
+}
+
+async fn assert_whole(store: &Kept, orders: &[Arc<Order>]) {
+    for order in orders {
+        assert_eq!(loaded(store, &order.id).await.as_ref(), Some(&**order));
+    }
+    assert_eq!(due_ids(store).await, ["late"]);
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.waiting, stats.overdue, stats.held), (2, 1, 1));
+    assert_eq!(stats.orders.iter().find(|(status, _)| *status == Status::Paid), Some(&(Status::Paid, 3)));
+    assert_eq!((&*stats.actions[0].name, stats.actions[0].pending), ("sync", 1));
+}
+
+#[tokio::test]
+async fn everything_is_there_after_closing_and_opening_again() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    let orders = fill(&store).await;
+    drop(store);
+    for _ in 0..2 {
+        assert_whole(&open(&path), &orders).await;
+    }
+}
+
+/// The files are copied while the store is open, which is what a killed process leaves behind.
+#[tokio::test]
+async fn everything_that_was_answered_is_there_after_a_kill() {
+    let (directory, path) = directory();
+    let store = open(&path);
+    let orders = fill(&store).await;
+    let copy = directory.path().join("copy.db");
+    for ending in ["", "-wal"] {
+        fs::copy(format!("{}{ending}", path.display()), format!("{}{ending}", copy.display())).unwrap();
+    }
+    assert_whole(&open(&copy), &orders).await;
+    assert_whole(&store, &orders).await;
+}
+
+/// A commit cut off anywhere in the log is there whole or not at all: the order, its count and its entry.
+#[tokio::test]
+async fn a_commit_cut_off_by_a_power_loss_is_there_whole_or_not_at_all() {
+    let (directory, path) = directory();
+    let store = open(&path);
+    keep(&store, vec![placed(&id("first"), now(&store).await)]).await;
+    let log = |path: &Path| std::path::PathBuf::from(format!("{}-wal", path.display()));
+    let before = fs::read(log(&path)).unwrap().len();
+    keep_entry(&store, "e1", now(&store).await).await;
+    let whole = fs::read(log(&path)).unwrap();
+    assert!(whole.len() > before);
+
+    let copy = directory.path().join("copy.db");
+    let mut seen = [0, 0];
+    for end in (before..whole.len()).step_by(509).chain([whole.len()]) {
+        fs::copy(&path, &copy).unwrap();
+        fs::write(log(&copy), &whole[..end]).unwrap();
+        let cut = open(&copy);
+        assert!(loaded(&cut, &id("first")).await.is_some());
+        let is_there = loaded(&cut, &id("order-of-e1")).await.is_some();
+        let stats = cut.stats().await.unwrap();
+        assert_eq!(stats.orders, [(Status::PendingPayment, 1 + u64::from(is_there))], "cut at {end}");
+        assert_eq!(stats.actions.len(), usize::from(is_there), "cut at {end}");
+        seen[usize::from(is_there)] += 1;
+    }
+    assert!(seen[0] > 3 && seen[1] > 0, "{seen:?}");
+}
+
+/// Somebody wrote nonsense into the file: it is reported, harms nothing else, and stays as it is.
+#[tokio::test]
+async fn what_cannot_be_read_is_reported_and_left_alone() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    let now = now(&store).await;
+    let neighbours = neighbours(&store, 2);
+    keep(&store, neighbours.iter().map(|id| overdue(id, hours(1), now)).collect()).await;
+    keep_entry(&store, "good", now).await;
+    keep_entry(&store, "bad", now).await;
+    let vandal = Connection::open(&path).unwrap();
+    vandal.execute("UPDATE orders SET record = '1|?|nonsense' WHERE id = ?", [neighbours[0].as_str()]).unwrap();
+    vandal.execute("UPDATE outbox SET data = CAST(x'ff' AS TEXT) WHERE id = 'bad'", []).unwrap();
+
+    let mut orders = store.load(&neighbours).await.unwrap().orders;
+    assert!(orders.remove(1).unwrap().is_some());
+    assert_eq!(orders.remove(0).unwrap_err().id, neighbours[0].as_str());
+    assert_eq!(due_ids(&store).await.len(), 2);
+    let unreadable = |items: Vec<bool>| items.into_iter().filter(|is_err| *is_err).count();
+    let page = store.page(View::Overdue, None, 10).await.unwrap();
+    assert_eq!(unreadable(page.items.iter().map(|item| item.order.is_err()).collect()), 1);
+    let claimed = claim(&store, hours(1)).await;
+    assert_eq!((entry_ids(&claimed), claimed.unreadable.len(), &*claimed.unreadable[0].id), (vec!["good".to_owned()], 1, "bad"));
+    assert!(claim(&store, hours(1)).await.unreadable.is_empty(), "leased like the others");
+    let record: String = vandal.query_row("SELECT record FROM orders WHERE id = ?", [neighbours[0].as_str()], |row| row.get(0)).unwrap();
+    assert_eq!(record, "1|?|nonsense");
+}
+
+/// Somebody's `sqlite3` shell is writing: commits are refused, nothing of them is written, and it passes by itself.
+#[tokio::test]
+async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterwards() {
+    let (_directory, path) = directory();
+    let store: Kept = Arc::new(SqliteStore::open(&path, Duration::from_secs(1)).unwrap());
+    let shell = Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let at = now(&store).await;
+    let mut commit = commit(&store, at, vec![placed(&id("A-1"), at)]);
+    commit.entries.push(entry("sync", "e1", at, Members::All));
+    let verdicts = store.commit(vec![commit.into()]).await;
+    assert!(matches!(verdicts[..], [Verdict::Refused(_)]), "{verdicts:?}");
+    assert_eq!(loaded(&store, &id("A-1")).await, None);
+    shell.execute_batch("ROLLBACK").unwrap();
+    keep(&store, vec![placed(&id("A-1"), at)]).await;
+    assert!(store.stats().await.unwrap().actions.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_asked_before_closing_is_finished_even_if_nobody_waits_for_it() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    let now = now(&store).await;
+    let ids: Vec<_> = (0..10).map(|i| id(&format!("A-{i}"))).collect();
+    let commits = ids.iter().map(|id| commit(&store, now, vec![placed(id, now)]).into()).collect();
+    tokio::select! {
+        biased;
+        _ = store.commit(commits) => panic!("answered at once"),
+        () = std::future::ready(()) => {}
+    }
+    drop(store);
+    assert!(open(&path).load(&ids).await.unwrap().orders.into_iter().all(|order| order.unwrap().is_some()));
+}

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use autoreceive_domain::{Event, Time, record};
-use rusqlite::{Connection, params};
+use autoreceive_domain::{Event, Order, Time, record};
+use rusqlite::{CachedStatement, Connection, params};
 
-use crate::store::{Change, Commit, Members, NewEntry, RestNote, STALE_AFTER, entry};
+use crate::store::{Change, Commit, Members, NewEntry, RestNote, STALE_AFTER, Shard, entry};
 
 /// A commit with its texts.
 pub(super) struct Prepared {
@@ -46,34 +46,20 @@ impl Prepared {
         Ok(losers)
     }
 
+    /// Whose order had another version than the expected one.
     fn write_orders(&self, connection: &Connection) -> rusqlite::Result<Vec<u32>> {
+        let mut statements = Statements::prepare(connection)?;
         let mut losers = Vec::new();
         for ((index, change), record) in (0..).zip(&self.commit.changes).zip(&self.records) {
-            if !self.write_order(connection, change, record.as_deref())? {
+            let written = match change.order.as_deref().zip(record.as_deref()) {
+                Some((order, record)) => statements.put(self.commit.shard, order, record, expected(change))?,
+                None => statements.remove(change.id.as_str(), expected(change))?,
+            };
+            if !written {
                 losers.push(index);
             }
         }
         Ok(losers)
-    }
-
-    /// Whether the order had the expected version, and so was written.
-    fn write_order(&self, connection: &Connection, change: &Change, record: Option<&str>) -> rusqlite::Result<bool> {
-        let id = change.id.as_str();
-        // No version reaches 2^63; one that is asked for there matches nothing.
-        let expected = i64::try_from(change.expected).unwrap_or(-1);
-        let Some((order, record)) = change.order.as_ref().zip(record) else {
-            return remove_order(connection, id, expected);
-        };
-        let version = i64::try_from(order.version).unwrap_or(i64::MAX);
-        let (wake, held) = (order.wake().map(Time::ms), order.held_since().map(Time::ms));
-        let written = if expected == 0 {
-            let sql = "INSERT INTO orders (id, shard, version, wake, held, record) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-            connection.prepare_cached(sql)?.execute(params![id, self.commit.shard, version, wake, held, record])?
-        } else {
-            let sql = "UPDATE orders SET version = ?, wake = ?, held = ?, record = ? WHERE id = ? AND version = ?";
-            connection.prepare_cached(sql)?.execute(params![version, wake, held, record, id, expected])?
-        };
-        Ok(written == 1)
     }
 
     fn write_entries(&self, connection: &Connection, losers: &[u32]) -> rusqlite::Result<()> {
@@ -131,12 +117,48 @@ fn is_stale(decided: Time, now: Time) -> bool {
     now.since(decided) > STALE_AFTER || decided.since(now) > STALE_AFTER
 }
 
-fn remove_order(connection: &Connection, id: &str, expected: i64) -> rusqlite::Result<bool> {
-    if expected == 0 {
-        return connection.prepare_cached("SELECT 1 FROM orders WHERE id = ?")?.exists([id]).map(|found| !found);
+/// No version reaches 2^63; one that is asked for there matches nothing.
+fn expected(change: &Change) -> i64 {
+    i64::try_from(change.expected).unwrap_or(-1)
+}
+
+/// What is carried out for every order of a herd, and so is not looked up for each. All of it says whether the order had the
+/// expected version, 0 where there is none.
+struct Statements<'c> {
+    insert: CachedStatement<'c>,
+    update: CachedStatement<'c>,
+    delete: CachedStatement<'c>,
+    find: CachedStatement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Statements<'c>> {
+        let insert = "INSERT INTO orders (version, wake, held, record, id, shard) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        let update = "UPDATE orders SET version = ?, wake = ?, held = ?, record = ? WHERE id = ? AND version = ?";
+        Ok(Statements {
+            insert: connection.prepare_cached(insert)?,
+            update: connection.prepare_cached(update)?,
+            delete: connection.prepare_cached("DELETE FROM orders WHERE id = ? AND version = ?")?,
+            find: connection.prepare_cached("SELECT 1 FROM orders WHERE id = ?")?,
+        })
     }
-    let removed = connection.prepare_cached("DELETE FROM orders WHERE id = ? AND version = ?")?.execute(params![id, expected])?;
-    Ok(removed == 1)
+
+    fn put(&mut self, shard: Shard, order: &Order, record: &str, expected: i64) -> rusqlite::Result<bool> {
+        let (id, version) = (order.id.as_str(), i64::try_from(order.version).unwrap_or(i64::MAX));
+        let (wake, held) = (order.wake().map(Time::ms), order.held_since().map(Time::ms));
+        let written = match expected {
+            0 => self.insert.execute(params![version, wake, held, record, id, shard])?,
+            _ => self.update.execute(params![version, wake, held, record, id, expected])?,
+        };
+        Ok(written == 1)
+    }
+
+    fn remove(&mut self, id: &str, expected: i64) -> rusqlite::Result<bool> {
+        match expected {
+            0 => self.find.exists([id]).map(|found| !found),
+            _ => self.delete.execute(params![id, expected]).map(|removed| removed == 1),
+        }
+    }
 }
 
 /// The entry's text without the events of `losers`; nothing where none is left.

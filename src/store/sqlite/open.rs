@@ -44,7 +44,8 @@ fn lock_path(path: &Path) -> PathBuf {
 pub(super) fn writer(path: &Path, timeout: Duration) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(timeout).map_err(failed)?;
+    // Half of the time that the caller waits, so that it hears of another program's lock before it gives up.
+    connection.busy_timeout(timeout / 2).map_err(failed)?;
     let version = check(path, &connection)?;
     // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere `fullfsync` does nothing.
     connection

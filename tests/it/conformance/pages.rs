@@ -1,6 +1,6 @@
 //! Pages of the three views.
 
-use autoreceive::domain::{Order, Span, Time};
+use autoreceive::domain::{Order, OrderId, Span, Time};
 use autoreceive::store::{Change, Item, StoreError, View};
 
 use super::kit::*;
@@ -81,9 +81,14 @@ async fn the_pages_of_held_hold_each_held_order_once(store: Kept) {
 
 async fn orders_of_one_millisecond_are_paged_without_a_gap(store: Kept) {
     let now = now(&store).await;
-    let same: Vec<Change> = (0..50).map(|i| overdue(&id(&format!("A-{i}")), hours(1), now)).collect();
-    keep(&store, same.clone()).await;
-    assert_holds(&all(&store, View::Overdue, 8).await, &same, Order::wake);
+    let make = |kind: &str, change: &dyn Fn(OrderId) -> Change| (0..50).map(|i| change(id(&format!("{kind}-{i}")))).collect::<Vec<_>>();
+    let upcoming = make("u", &|id| paid(&id, now, now));
+    let late = make("o", &|id| overdue(&id, hours(1), now));
+    let held = make("h", &|id| and_then(paid(&id, now, now), &hold("dispute"), now));
+    keep(&store, [&upcoming[..], &late, &held].concat()).await;
+    assert_holds(&all(&store, View::Upcoming, 8).await, &upcoming, Order::wake);
+    assert_holds(&all(&store, View::Overdue, 8).await, &late, Order::wake);
+    assert_holds(&all(&store, View::Held, 8).await, &held, Order::held_since);
 }
 
 async fn a_cursor_of_another_list_is_refused(store: Kept) {

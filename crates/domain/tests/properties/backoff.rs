@@ -40,11 +40,16 @@ proptest! {
     }
 
     #[test]
-    fn an_event_is_given_up_where_the_next_wait_would_pass_the_horizon(failed in any::<u32>(), spent in any::<i64>(), seed in any::<u64>()) {
-        let spent = Span::from_ms(spent);
+    fn an_event_is_given_up_where_the_next_wait_would_pass_the_horizon(
+        failed in 0..12u32, near in -25_000_000..=0i64, any_spent in any::<i64>(), is_near in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let spent = Span::from_ms(if is_near { HORIZON.ms() + near } else { any_spent });
         let wait = next_wait(failed, spent, seed);
         prop_assert_eq!(wait.is_none(), spent.ms() + documented(failed) * 1_000 > HORIZON.ms());
         prop_assert!(wait.is_none_or(|wait| spent.ms() + wait.ms() <= HORIZON.ms()));
+        let base = Span::from_secs(documented(failed));
+        let just_left = Span::from_ms(HORIZON.ms() - base.ms());
+        prop_assert_eq!(next_wait(failed, just_left, seed), Some(base));
     }
 
     #[test]

@@ -188,7 +188,12 @@ pub fn currency() -> impl Strategy<Value = Currency> {
     prop::sample::select(vec!["KRW", "EUR", "USD", "ZZZ"]).prop_map(|text| text.parse().unwrap())
 }
 
+/// One of a few ids, so that holds are released and sent again; mostly one of two.
 fn hold_id() -> impl Strategy<Value = Text<64>> {
+    prop_oneof![3 => prop::sample::select(vec!["dispute", "a|b"]).prop_map(|id| id.parse().unwrap()), 1 => any_hold_id()]
+}
+
+fn any_hold_id() -> impl Strategy<Value = Text<64>> {
     let few = vec!["dispute", "return", "a|b", "%7C", "~", "손", "7", "8", "9", "10", "11", "12"];
     prop::sample::select(few).prop_map(|id| id.parse().unwrap())
 }
@@ -228,7 +233,7 @@ fn pause(scale: Scale) -> BoxedStrategy<Pause> {
 }
 
 /// Any command, `again` now and then: the place of the order itself, or one that differs from it. `holds` is the weight of
-/// holds among them.
+/// holds under any id.
 pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
     let other = Place { amount: Some(again.amount.map_or(1, |amount| amount ^ 1)), ..again.clone() };
     let paid = Place { paid_at: again.at, ..again.clone() };
@@ -241,8 +246,9 @@ pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
         3 => ship,
         3 => Just(Command::Deliver { at: None }),
         1 => by.prop_map(|by| Command::Receive { by }),
-        3 => prop_oneof![4 => 0..6u32, 1 => any::<u32>()].prop_map(|number| Command::Extend { number }),
-        holds => (hold_id(), text()).prop_map(|(id, reason)| Command::Hold { id, reason }),
+        4 => prop_oneof![6 => 1..3u32, 4 => 0..6u32, 1 => any::<u32>()].prop_map(|number| Command::Extend { number }),
+        4 => (hold_id(), text()).prop_map(|(id, reason)| Command::Hold { id, reason }),
+        holds => (any_hold_id(), text()).prop_map(|(id, reason)| Command::Hold { id, reason }),
         5 => hold_id().prop_map(|id| Command::Release { id }),
         1 => text().prop_map(|reason| Command::Cancel { reason }),
         1 => option::of(text()).prop_map(|reason| Command::Refund { reason }),
@@ -264,7 +270,7 @@ pub fn life(scale: Scale) -> impl Strategy<Value = Life> {
         .prop_flat_map(move |(id, name, terms, start)| {
             let policy = Policy::new(name, terms).unwrap();
             // Some orders are quarrelled about until no further hold is taken.
-            let holds = prop_oneof![9 => Just(4u32), 1 => Just(60)];
+            let holds = prop_oneof![9 => Just(1u32), 1 => Just(80)];
             (Just(id), Just(policy.clone()), place(scale, policy, start), Just(start), holds)
         })
         .prop_flat_map(move |(id, policy, place, start, holds)| {
