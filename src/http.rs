@@ -54,9 +54,11 @@ struct Api {
 }
 
 /// The routes on `engine`. Streams of lines end when `stop` is cancelled.
-#[must_use]
 pub fn router(engine: Engine, stop: CancellationToken) -> Router {
-    let api = Api { engine, requests: Arc::new(Semaphore::new(REQUESTS)), streams: Arc::new(Semaphore::new(STREAMS)), stop };
+    routes(Api { engine, requests: Arc::new(Semaphore::new(REQUESTS)), streams: Arc::new(Semaphore::new(STREAMS)), stop })
+}
+
+fn routes(api: Api) -> Router {
     let single = Router::new()
         .route("/v1/orders", post(orders::place).get(orders::list))
         .route("/v1/orders/{id}", get(orders::show))
@@ -66,8 +68,9 @@ pub fn router(engine: Engine, stop: CancellationToken) -> Router {
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
         .layer(from_fn(guard::answer_in_time));
-    let routes = Router::new().route("/v1/commands", post(bulk::commands)).merge(single);
-    routes
+    Router::new()
+        .route("/v1/commands", post(bulk::commands))
+        .merge(single)
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(from_fn(guard::refuse_foreign_pages))

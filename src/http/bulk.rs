@@ -32,7 +32,7 @@ pub(super) async fn commands(State(api): State<Api>, request: Request) -> Result
     if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
         return Err(Problem::wrong_type("application/x-ndjson"));
     }
-    let permit = api.streams.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    let permit = api.streams.clone().try_acquire_owned()?;
     let lines = Lines::new(request.into_body(), api.stop.clone());
     let answers = answers(api.engine, lines).map(move |chunk| {
         // The stream of answers holds its place among the streams until it ends.

@@ -15,7 +15,7 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// `GET /v1/stats`
 pub(super) async fn stats(State(api): State<Api>) -> Result<Response, Problem> {
-    let _permit = api.admit()?;
+    let _permit = api.requests.try_acquire()?;
     let stats = api.engine.stats().await?;
     Ok(axum::Json(StatsView::from(&stats)).into_response())
 }

@@ -8,7 +8,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokio::sync::SemaphorePermit;
 
 use super::Api;
 use super::body::Json;
@@ -20,14 +19,9 @@ use crate::wire::report::PageView;
 use crate::wire::{OrderView, Wrong};
 
 impl Api {
-    /// Room for one more request.
-    pub(super) fn admit(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.requests.try_acquire().map_err(|_| Problem::overloaded())
-    }
-
     /// Carries out a command. Returns the order as it left it, and whether it changed anything.
     async fn carry_out(&self, id: OrderId, command: Command) -> Result<(bool, Arc<Order>), Problem> {
-        let _permit = self.admit()?;
+        let _permit = self.requests.try_acquire()?;
         let reply = self.engine.submit(id, command).await?;
         let changed = match reply.outcome {
             ReplyOutcome::Changed => true,
@@ -64,7 +58,7 @@ pub(super) async fn command(
 pub(super) async fn show(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let Path(id) = path.map_err(|_| not_text())?;
     let id = read_order_id(&id)?;
-    let _permit = api.admit()?;
+    let _permit = api.requests.try_acquire()?;
     let (order, terms) = api.engine.show(&id).await?.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }
@@ -89,7 +83,7 @@ pub(super) struct PageQuery {
 pub(super) async fn list(State(api): State<Api>, query: Result<Query<PageQuery>, QueryRejection>) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
     let (view, limit) = (read_view(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
-    let _permit = api.admit()?;
+    let _permit = api.requests.try_acquire()?;
     let page = api.engine.page(view, query.cursor.as_deref(), limit).await?;
     Ok(axum::Json(PageView::from(&page)).into_response())
 }

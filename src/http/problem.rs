@@ -8,6 +8,7 @@ use autoreceive_domain::decide::Code;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::TryAcquireError;
 
 use crate::engine::SubmitError;
 use crate::store::StoreError;
@@ -94,11 +95,6 @@ impl Problem {
         Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time") }
     }
 
-    /// More is asked at a time than can be worked on.
-    pub fn overloaded() -> Problem {
-        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too much is asked at the same time") }
-    }
-
     /// No answer was found in time.
     pub fn timed_out() -> Problem {
         Problem { detail: Some(REPEAT), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time") }
@@ -133,6 +129,13 @@ impl From<Rejection> for Problem {
             allowed: (!allowed.is_empty()).then_some(allowed),
             ..Problem::new(status, rejection.code.as_str(), rejection.title)
         }
+    }
+}
+
+impl From<TryAcquireError> for Problem {
+    /// More is asked at the same time than there is room for.
+    fn from(_: TryAcquireError) -> Problem {
+        SubmitError::Overloaded.into()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoreceive_domain::{Cause, EventKind};
+use autoreceive_domain::{Cause, EventKind, Status};
 use serde::Serialize;
 
 use super::order::OrderView;
@@ -40,7 +40,7 @@ pub struct ItemView<'a> {
 pub struct StatsView<'a> {
     /// The store's time.
     pub now: Instant,
-    /// How many orders that are not resting stand in each status.
+    /// How many orders that are not resting stand in each status; every status is named.
     pub orders: BTreeMap<&'static str, u64>,
     /// How many events of each type and cause there ever were.
     pub events: Vec<EventCount>,
@@ -102,7 +102,7 @@ impl<'a> From<&'a Stats> for StatsView<'a> {
             |(kind, cause, count): &(EventKind, Cause, u64)| EventCount { r#type: kind.as_str(), cause: cause.as_str(), count: *count };
         StatsView {
             now: Instant(stats.now),
-            orders: stats.orders.iter().map(|(status, count)| (status.as_str(), *count)).collect(),
+            orders: Status::ALL.map(|status| (status.as_str(), count_of(stats, status))).into(),
             events: stats.totals.iter().map(event).collect(),
             waiting: stats.waiting,
             overdue: stats.overdue,
@@ -111,6 +111,10 @@ impl<'a> From<&'a Stats> for StatsView<'a> {
             actions: stats.actions.iter().map(ActionView::from).collect(),
         }
     }
+}
+
+fn count_of(stats: &Stats, status: Status) -> u64 {
+    stats.orders.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| *count)
 }
 
 impl<'a> From<&'a ActionStats> for ActionView<'a> {

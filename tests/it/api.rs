@@ -1,1 +1,7 @@
-//! Tests.
+//! The HTTP API on a real socket, with an engine on SQLite in memory behind it.
+
+mod bad_input;
+mod bulk;
+mod client;
+mod connections;
+mod orders;

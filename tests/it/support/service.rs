@@ -10,6 +10,7 @@ use autoreceive::store::Store;
 use autoreceive::store::sqlite::SqliteStore;
 use autoreceive::telemetry::Metrics;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A running service; it ends with the test's runtime.
@@ -18,6 +19,10 @@ pub struct Service {
     pub url: String,
     /// Its engine.
     pub engine: Engine,
+    /// Ends its API.
+    pub stop_api: CancellationToken,
+    /// Finishes when its API has ended.
+    pub serving: JoinHandle<std::io::Result<()>>,
 }
 
 impl Service {
@@ -40,8 +45,9 @@ impl Service {
         let engine = Engine::start(store, policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(http::serve(listener, engine.clone(), CancellationToken::new()));
-        let service = Service { url, engine };
+        let stop_api = CancellationToken::new();
+        let serving = tokio::spawn(http::serve(listener, engine.clone(), stop_api.clone()));
+        let service = Service { url, engine, stop_api, serving };
         super::process::eventually("the service answers", 10, async || reqwest::get(format!("{}/readyz", service.url)).await.is_ok()).await;
         service
     }
