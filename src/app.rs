@@ -82,7 +82,7 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret.clone(), timeout.to_std())?),
+        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret, timeout.to_std())?),
     };
     Ok(Subscription {
         name: config.name.clone(),
@@ -99,6 +99,9 @@ fn announce(config: &Config, listener: &TcpListener, demo: bool) {
     let actions: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
     let what = if demo { "autoreceive demo" } else { "autoreceive" };
     println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions.join(", "));
+    if !config.sources.is_empty() {
+        println!("configured by {}", config.sources.join(", "));
+    }
     println!("API on http://{address} · stop with Ctrl-C");
 }
 

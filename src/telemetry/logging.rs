@@ -1,5 +1,7 @@
 //! The log: lines for people or JSON for programs, on standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,7 +20,7 @@ pub fn start(config: &LogConfig) {
     };
     // Other crates' details are of no use to whoever runs a shop.
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("autoreceive", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(std::io::stderr().is_terminal());
     let layer = match config.format {
         LogFormat::Plain => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
