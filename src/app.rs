@@ -32,6 +32,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
+    let access = access(&config)?;
     let store = open_store(&config.store).await?;
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -39,7 +40,7 @@ pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
     let engine = start_engine(&config, store)?;
     announce(&config, &listener, demo);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(http::serve(listener, engine.clone(), stop.clone()));
+    let serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
     if demo {
         tokio::spawn(demo::run(engine.clone()));
     }
@@ -51,6 +52,12 @@ pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
     tracing::info!("stopped");
     drop(directory);
     Ok(())
+}
+
+fn access(config: &Config) -> Result<http::Access, http::TlsError> {
+    let files = config.http.tls_cert.as_ref().zip(config.http.tls_key.as_ref());
+    let tls = files.map(|(cert, key)| http::Tls::load(cert, key)).transpose()?;
+    Ok(http::Access { tokens: config.tokens.clone(), tls })
 }
 
 /// Opens the configured store.
@@ -102,7 +109,8 @@ fn announce(config: &Config, listener: &TcpListener, demo: bool) {
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));
     }
-    println!("API on http://{address} · stop with Ctrl-C");
+    let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
+    println!("API on {scheme}://{address}, its documentation on {scheme}://{address}/docs · stop with Ctrl-C");
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {

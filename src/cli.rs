@@ -1,8 +1,8 @@
-//! The command line. `serve`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
+//! The command line. `serve`, `config`, `secret` and `token` work on this machine; the others talk HTTP to a running service.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`serve`], [`config`] | run the service, look at its configuration |
+//! | [`serve`], [`config`], [`token`] | run the service, look at its configuration, make tokens for it |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`client`] | how it is asked |
 //! | [`output`], [`zone`] | tables, and times as people read them |
@@ -22,6 +22,7 @@ mod order;
 mod output;
 mod serve;
 mod stats;
+mod token;
 mod zone;
 
 use config::ConfigCommand;
@@ -30,6 +31,7 @@ use import::ImportArgs;
 use order::OrderCommand;
 use serve::ServeArgs;
 use stats::StatsArgs;
+use token::TokenCommand;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,6 +72,9 @@ enum Command {
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Make tokens for the API.
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 /// `autoreceive secret …`
@@ -102,5 +107,6 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             output::print(&SigningSecret::fresh());
             Ok(())
         }
+        Command::Token(command) => token::run(command),
     }
 }

@@ -13,26 +13,38 @@ use crate::wire::report::StatsView;
 /// How long the store may take to show that it is there.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// `GET /v1/stats`
+/// The store's figures.
+#[utoipa::path(get, path = "/v1/stats", tag = "operations", responses((status = 200, description = "The figures.", body = StatsView)))]
 pub(super) async fn stats(State(api): State<Api>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let stats = api.engine.stats().await?;
     Ok(axum::Json(StatsView::from(&stats)).into_response())
 }
 
-/// `GET /healthz`: the process is alive.
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses(
+    (status = 200, description = "It is.", body = String, content_type = "text/plain", example = "ok\n"),
+))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the store answers too.
+/// Whether the service can be asked: its store answers, too.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
+    (status = 200, description = "It can.", body = String, content_type = "text/plain", example = "ok\n"),
+    (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
+        content_type = "application/problem+json"),
+))]
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
     let ready = tokio::time::timeout(READY_WITHIN, api.engine.ready());
     ready.await.map_err(|_| Problem::timed_out())??;
     Ok("ok\n")
 }
 
-/// `GET /metrics`
+/// Figures for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "The figures, in the OpenMetrics text format.", body = String, content_type = "application/openmetrics-text"),
+))]
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     let format = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     (format, api.engine.metrics().await).into_response()
