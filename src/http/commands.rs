@@ -18,6 +18,7 @@ use crate::wire::command::{
     AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
     read_command, read_order_id, read_place,
 };
+use crate::wire::schema::OrderIdText;
 use crate::wire::{OrderView, Wrong};
 
 /// The order that the path names.
@@ -75,16 +76,33 @@ pub(super) async fn place_new(State(api): State<Api>, Json(json): Json) -> Resul
     Ok((status, axum::Json(OrderView::new(&order))).into_response())
 }
 
+/// Place an order under the id in the path.
+///
+/// Otherwise the same as `POST /v1/orders`.
+#[utoipa::path(post, path = "/v1/orders/{order_id}/place", tag = "commands",
+    params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
+    request_body(content = PlaceFields, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The order as it is now.", body = OrderView),
+        (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
+            body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn place(State(api): State<Api>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
+    api.command(id, Verb::Place, &json).await
+}
+
 /// The route of a command: its word, its fields, and why an order may refuse it.
 macro_rules! command {
-    ($(#[$doc:meta])* $name:ident, $verb:ident, $path:literal, $fields:ident, $missing:literal, $conflict:literal) => {
+    ($(#[$doc:meta])* $name:ident, $verb:ident, $path:literal, $fields:ident, $conflict:literal) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "commands",
-            params(("order_id" = crate::wire::schema::OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
+            params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
             request_body(content = $fields, content_type = "application/json"),
             responses(
                 (status = 200, description = "The order as it is now: the command was carried out, or had been before.", body = OrderView),
-                (status = 404, description = $missing, body = Problem, content_type = "application/problem+json"),
+                (status = 404, description = "`order_not_found`: there is no such order; it has to be placed first", body = Problem, content_type = "application/problem+json"),
                 (status = 409, description = $conflict, body = Problem, content_type = "application/problem+json"),
                 (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
                     body = Problem, content_type = "application/problem+json"),
@@ -96,65 +114,58 @@ macro_rules! command {
 }
 
 command!(
-    /// Place this order.
-    ///
-    /// The same as `POST /v1/orders`, with the id in the path.
-    place, Place, "/v1/orders/{order_id}/place", PlaceFields, "`not_found`: there is no such path",
-    "`order_exists`: another order was placed under this id; ids are never reused"
-);
-command!(
     /// The payment was confirmed.
     ///
     /// Starts the receive clock where the policy counts from the payment. Of an order that was cancelled unpaid it is
     /// noted once as a late payment (event `order.late_payment`), so that the shop pays it back.
-    pay, Pay, "/v1/orders/{order_id}/pay", AtFields, "`order_not_found`",
+    pay, Pay, "/v1/orders/{order_id}/pay", AtFields,
     "`not_payable`: the order's status does not permit it; `allowed` names what it does"
 );
 command!(
     /// The parcel was handed over.
-    ship, Ship, "/v1/orders/{order_id}/ship", ShipFields, "`order_not_found`",
+    ship, Ship, "/v1/orders/{order_id}/ship", ShipFields,
     "`not_shippable`: the order's status does not permit it; `allowed` names what it does"
 );
 command!(
     /// The parcel arrived.
-    deliver, Deliver, "/v1/orders/{order_id}/deliver", AtFields, "`order_not_found`",
+    deliver, Deliver, "/v1/orders/{order_id}/deliver", AtFields,
     "`not_deliverable`: the order's status does not permit it; `allowed` names what it does"
 );
 command!(
     /// Confirm the receipt at once.
     ///
     /// Holds are taken off.
-    receive, Receive, "/v1/orders/{order_id}/receive", ReceiveFields, "`order_not_found`",
+    receive, Receive, "/v1/orders/{order_id}/receive", ReceiveFields,
     "`not_receivable`: the order's status does not permit it; `allowed` names what it does"
 );
 command!(
     /// Give the buyer more time.
     ///
     /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times.
-    extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields, "`order_not_found`",
+    extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields,
     "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; `extension_out_of_order`: the number skips one"
 );
 command!(
     /// Stop the clock, for a dispute for example.
     ///
     /// An order can have several holds; its clock goes on when the last one is released.
-    hold, Hold, "/v1/orders/{order_id}/hold", HoldFields, "`order_not_found`",
+    hold, Hold, "/v1/orders/{order_id}/hold", HoldFields,
     "`not_holdable`: the order's status does not permit it; `too_many_holds`: it had all that an order can have in its life"
 );
 command!(
     /// Take a hold off.
     ///
     /// When the last one goes, the clock goes on, with at least the policy's `release_grace` left.
-    release, Release, "/v1/orders/{order_id}/release", ReleaseFields, "`order_not_found`",
+    release, Release, "/v1/orders/{order_id}/release", ReleaseFields,
     "`not_held`: the order never had a hold of this id"
 );
 command!(
     /// Cancel the order before its shipment.
-    cancel, Cancel, "/v1/orders/{order_id}/cancel", CancelFields, "`order_not_found`",
+    cancel, Cancel, "/v1/orders/{order_id}/cancel", CancelFields,
     "`not_cancellable`: the order's status does not permit it; `allowed` names what it does"
 );
 command!(
     /// The money was paid back.
-    refund, Refund, "/v1/orders/{order_id}/refund", RefundFields, "`order_not_found`",
+    refund, Refund, "/v1/orders/{order_id}/refund", RefundFields,
     "`not_refundable`: the order's status does not permit it; `allowed` names what it does"
 );

@@ -15,7 +15,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::read::{Wrong, read, whole};
-use super::schema::{LengthText, OrderIdText, TimeText};
+use super::schema::{AnyData, ByWord, LengthText, OrderIdText, TimeText};
 use super::time::read_time;
 
 mod data;
@@ -44,7 +44,7 @@ pub struct PlaceFields {
     pub currency: Option<String>,
     /// Any JSON up to 4,096 bytes; it comes back in every event.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = serde_json::Value, required = false, example = json!({"cart": 7}))]
+    #[schema(value_type = AnyData, required = false)]
     pub data: Option<Box<RawValue>>,
     /// The silence after which this order is received, in place of the policy's: `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ pub struct ShipFields {
 pub struct ReceiveFields {
     /// Who says so: `buyer` or `operator`; the buyer without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^(buyer|operator)$", example = "buyer")]
+    #[schema(value_type = Option<ByWord>)]
     pub by: Option<String>,
 }
 

@@ -62,7 +62,7 @@ pub struct Answer<'a> {
     #[schema(example = 1)]
     pub line: u64,
     /// The order it names, if that much can be told.
-    #[schema(value_type = Option<OrderIdText>)]
+    #[schema(value_type = Option<OrderIdText>, required = true)]
     pub order_id: Option<&'a str>,
     /// How it went.
     pub result: LineResult,

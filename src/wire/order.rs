@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::schema::{CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord, StatusWord};
+use super::schema::{AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord, StateWord, StatusWord};
 use super::time::{Instant, Length};
 
 /// An order as it is shown. Times, texts and amounts that it does not have are left out.
@@ -41,7 +41,7 @@ pub struct OrderView<'a> {
     pub currency: Option<&'a str>,
     /// What the shop sent along.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = serde_json::Value, required = false, example = json!({"cart": 7}))]
+    #[schema(value_type = AnyData, required = false)]
     pub data: Option<&'a RawValue>,
     /// The order's own time of silence, in place of the policy's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +71,7 @@ pub struct OrderView<'a> {
     #[schema(example = 0)]
     pub extensions: u32,
     /// The clock; null where nothing is waited for.
+    #[schema(required = true)]
     pub clock: Option<ClockView>,
     /// Every hold of its life, released ones too.
     pub holds: Vec<HoldView<'a>>,
@@ -140,7 +141,7 @@ pub struct ClockView {
     #[schema(value_type = ClockWord)]
     pub kind: &'static str,
     /// `running` or `paused`.
-    #[schema(example = "running", pattern = "^(running|paused)$")]
+    #[schema(value_type = StateWord)]
     pub state: &'static str,
     /// When it runs out, where it runs.
     #[serde(skip_serializing_if = "Option::is_none")]

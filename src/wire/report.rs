@@ -37,6 +37,7 @@ pub struct ItemView<'a> {
     #[schema(value_type = InstantText)]
     pub at: Instant,
     /// The order; null where its record is gone or cannot be read.
+    #[schema(required = true)]
     pub order: Option<OrderView<'a>>,
     /// Why its record cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,7 @@ pub struct StatsView<'a> {
     #[schema(example = 0)]
     pub overdue: u64,
     /// The wake that passed longest ago.
-    #[schema(value_type = Option<InstantText>)]
+    #[schema(value_type = Option<InstantText>, required = true)]
     pub oldest_overdue: Option<Instant>,
     /// How many orders are held.
     #[schema(example = 3)]
@@ -97,7 +98,7 @@ pub struct ActionView<'a> {
     #[schema(example = 0)]
     pub pending: u64,
     /// The earliest time at which one comes up.
-    #[schema(value_type = Option<InstantText>)]
+    #[schema(value_type = Option<InstantText>, required = true)]
     pub next_at: Option<Instant>,
     /// How many dead letters there are.
     #[schema(example = 0)]

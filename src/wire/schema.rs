@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::{Cause, ClockKind, EventKind, OrderId, StartsAt, Status};
 use serde_json::json;
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -57,6 +57,13 @@ described! {
     StartWord = "StartsAt": words([StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered], |start| start.as_str());
     /// A command.
     VerbWord = "Command": words(Verb::PUBLIC, Verb::as_str);
+    /// Whether a clock runs.
+    StateWord = "ClockState": words(["running", "paused"], |state| state);
+    /// Who says that an order was received.
+    ByWord = "ReceivedBy": words(["buyer", "operator"], |by| by);
+    /// What a shop sends along.
+    AnyData = "Data": ObjectBuilder::new().schema_type(SchemaType::AnyValue).examples([json!({"cart": 7})])
+        .description(Some("Any JSON up to 4,096 bytes without the blanks between its parts, and 64 levels deep.")).build();
     /// Which page.
     ViewWord = "View": words([View::Upcoming, View::Overdue, View::Held], |view| view.to_string());
     /// An order's id.

@@ -43,6 +43,16 @@ fn webhook(rest: &str) -> String {
     format!("[actions.shop]\ntype = \"webhook\"\nurl = \"https://shop.example/hook\"\n{rest}\n")
 }
 
+fn token(name: &str, role: &str) -> String {
+    format!("[tokens.{name}]\nrole = \"{role}\"\nsha256 = \"{}\"\n", "0f".repeat(32))
+}
+
+#[test]
+fn with_a_token_the_api_may_listen_anywhere() {
+    let config = Case::file(&format!("[http]\nlisten = \"0.0.0.0:8780\"\n{}", token("shop", "write"))).load().unwrap();
+    assert!(!config.tokens.is_empty() && config.show().contains("[tokens.shop]"), "{}", config.show());
+}
+
 #[test]
 fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
     let config = Case::file("").load().unwrap();
@@ -132,6 +142,15 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
         ("[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]", "\"order.recieved\" is not an event type"),
         ("[http]\nlisten = \"localhost\"", "is not an address and a port"),
+        (
+            "[tokens.shop]\nrole = \"admin\"",
+            "tokens.shop.role (in autoreceive.toml in the current directory): is none of \"read\", \"write\", \"operate\"",
+        ),
+        (
+            "[tokens.shop]\nrole = \"read\"\nsha256 = \"abc\"",
+            "tokens.shop.sha256 (in autoreceive.toml in the current directory): is not the SHA-256",
+        ),
+        ("[tokens.shop]\nrole = \"read\"", "tokens.shop"),
         ("store = 5", "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer"),
         ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
     ];
@@ -161,6 +180,10 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type"),
         ("[actions.\"a b\"]\ntype = \"log\"".to_owned(), "actions.a b", "is not an action name"),
         ("[http]\nlisten = \"0.0.0.0:8780\"".to_owned(), "http.listen", "autoreceive token new"),
+        ("[http]\ntls_cert = \"cert.pem\"".to_owned(), "http.tls_cert", "http.tls_key"),
+        ("[http]\ntls_key = \"key.pem\"".to_owned(), "http.tls_cert", "http.tls_key"),
+        (format!("{}{}", token("a", "write"), token("b", "read")), "tokens.a.sha256", "tokens.b.sha256"),
+        (token("\"A b\"", "write"), "tokens.A b", "is not a token name"),
         ("[store]\nshards = 0".to_owned(), "store.shards", "expected 1 to 4096"),
         ("[store]\nurl = \"rediss://h\"".to_owned(), "store.url", "TLS"),
         ("[store]\nurl = \"mysql://h\"".to_owned(), "store.url", "sqlite:PATH"),
@@ -213,6 +236,9 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"whsec_canary",
         "[actions.shop]\ntype = \"webhook\"\nurl = \"ftp://canary\"",
         "[actions.shop]\ntype = \"webhook\"\nbatch = \"canary\"",
+        "[tokens.shop]\nrole = \"canary\"",
+        "[tokens.shop]\nrole = \"read\"\nsha256 = \"canary\"",
+        "[tokens]\nshop = \"canary\"",
     ];
     for file in cases {
         let problem = Case::file(file).problem();

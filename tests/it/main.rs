@@ -8,5 +8,6 @@ mod conformance;
 mod main_job;
 mod races;
 mod redis_store;
+mod secrets;
 mod sqlite_store;
 mod support;
