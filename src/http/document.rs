@@ -6,14 +6,16 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, Paths};
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response as Described, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder, Schema};
 use utoipa_swagger_ui::Config;
 
 use super::Api;
 use super::problem::Problem;
 use crate::access::Role;
 use crate::wire::event::EventView;
+use crate::wire::schema::{OrderIdText, ViewWord};
 
 /// What the security scheme is called in the document.
 const TOKEN: &str = "token";
@@ -31,7 +33,7 @@ const TOKEN: &str = "token";
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact(),
     ),
-    components(schemas(Problem, EventView)),
+    components(schemas(Problem, EventView, OrderIdText, ViewWord)),
     tags(
         (name = "commands", description = "What happens to orders."),
         (name = "orders", description = "Orders as they are."),
@@ -53,16 +55,30 @@ pub fn assemble(routes: OpenApi) -> OpenApi {
 }
 
 /// Adds what follows from a route's kind: the role it needs, and the errors that every route of its kind can answer.
-pub fn complete(paths: &mut Paths, role: Option<Role>) {
+pub fn complete(schemas: &[(String, RefOr<Schema>)], paths: &mut Paths, role: Option<Role>) {
     for item in paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             demand(operation, role);
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                // Where no field is required, an empty body stands for an empty object.
+                body.required = Some(if needs_fields(body, schemas) { Required::True } else { Required::False });
+            }
             let errors = common_errors(operation.request_body.is_some(), role.is_some());
             for (status, description) in errors {
                 add_error(operation, status, description);
             }
         }
     }
+}
+
+fn needs_fields(body: &RequestBody, schemas: &[(String, RefOr<Schema>)]) -> bool {
+    let named = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(named)), .. }) => named.ref_location.rsplit('/').next().map(str::to_owned),
+        _ => None,
+    };
+    let names: Vec<String> = body.content.values().filter_map(named).collect();
+    let required = |schema: &RefOr<Schema>| matches!(schema, RefOr::T(Schema::Object(object)) if !object.required.is_empty());
+    schemas.iter().any(|(name, schema)| names.contains(name) && required(schema))
 }
 
 fn demand(operation: &mut Operation, role: Option<Role>) {

@@ -27,7 +27,7 @@ impl Routes {
     /// A route for tokens of `role` and more.
     pub fn needs(self, role: Role, (schemas, mut paths, methods): UtoipaMethodRouter<Api>) -> Routes {
         let Routes { router, gate } = self;
-        document::complete(&mut paths, Some(role));
+        document::complete(&schemas, &mut paths, Some(role));
         let keeper = gate.clone();
         let methods = methods.route_layer(from_fn(move |request: Request, next: Next| {
             let refusal = keeper.refusal(&request, role);
@@ -43,7 +43,7 @@ impl Routes {
 
     /// A route for everybody: it must tell nothing about any order.
     pub fn open(self, (schemas, mut paths, methods): UtoipaMethodRouter<Api>) -> Routes {
-        document::complete(&mut paths, None);
+        document::complete(&schemas, &mut paths, None);
         Routes { router: self.router.routes((schemas, paths, methods)), gate: self.gate }
     }
 

@@ -145,7 +145,7 @@ pub struct HoldFields {
     /// Why, 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")]
     pub reason: String,
-    /// Names the hold, 1 to 64 bytes; without it, the reason does.
+    /// Names the hold, 1 to 64 bytes; without it, the reason does, which then has to be as short.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")]
     pub id: Option<String>,

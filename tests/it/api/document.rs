@@ -49,6 +49,17 @@ async fn every_documented_route_is_there_and_answers_as_documented() {
     assert_eq!(words, verbs);
 }
 
+#[tokio::test]
+async fn every_reference_leads_somewhere() {
+    let client = Client::start().await;
+    let document = document(&client).await;
+    let text = document.to_string();
+    let named: BTreeSet<&str> = text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let known: BTreeSet<&str> = schemas(&document).keys().map(String::as_str).collect();
+    assert!(named.len() > 20, "{named:?}");
+    assert_eq!(named.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
 /// Routes can only come in through the table: nothing else of the API adds one.
 #[test]
 fn no_route_is_added_beside_the_table() {
