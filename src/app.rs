@@ -25,6 +25,9 @@ mod demo;
 /// How long what is in hand may take to finish once the program is asked to end.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
+/// Files that may be open: the API's connections, and the stores' and actions' own.
+const OPEN_FILES: u64 = 12_000;
+
 /// Runs the service until SIGINT or SIGTERM. With `demo`, on a store in a temporary directory and with sample orders.
 ///
 /// # Errors
@@ -33,6 +36,7 @@ pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
     let access = access(&config)?;
+    allow_many_connections();
     let store = open_store(&config.store).await?;
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -52,6 +56,19 @@ pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
     tracing::info!("stopped");
     drop(directory);
     Ok(())
+}
+
+/// Raises this process's soft limit of open files to what its connections need. Many systems begin with 1,024, and then a
+/// thousand idle clients would keep all others out.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(OPEN_FILES, |hard| hard.min(OPEN_FILES));
+    if limit.current.is_some_and(|soft| soft < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised; fewer connections are possible");
+    }
 }
 
 fn access(config: &Config) -> Result<http::Access, http::TlsError> {

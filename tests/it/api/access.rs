@@ -57,7 +57,7 @@ fn expected_role(method: &str, path: &str) -> Option<Role> {
     match method {
         _ if public.contains(&path) => None,
         "get" => Some(Role::Read),
-        _ if path.starts_with("/v1/actions") => Some(Role::Operate),
+        _ if path.starts_with("/v1/actions") || path.starts_with("/v1/test") => Some(Role::Operate),
         _ => Some(Role::Write),
     }
 }
