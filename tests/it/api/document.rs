@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autoreceive::domain::command::Verb;
+use autoreceive::domain::decide::Code;
 use autoreceive::domain::{Policy, Terms};
 use autoreceive::wire::command::{read_command, read_place};
 use autoreceive::wire::line::read_line;
@@ -58,6 +59,17 @@ async fn every_reference_leads_somewhere() {
     let known: BTreeSet<&str> = schemas(&document).keys().map(String::as_str).collect();
     assert!(named.len() > 20, "{named:?}");
     assert_eq!(named.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+#[tokio::test]
+async fn every_reason_of_a_refusal_is_documented_where_it_can_occur() {
+    let client = Client::start().await;
+    let document = document(&client).await;
+    for code in Code::ALL {
+        let documented =
+            operations(&document).iter().any(|(_, _, said)| said["responses"].to_string().contains(&format!("`{}`", code.as_str())));
+        assert!(documented, "{} is not documented", code.as_str());
+    }
 }
 
 /// Routes can only come in through the table: nothing else of the API adds one.
