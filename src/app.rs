@@ -105,7 +105,11 @@ fn announce(config: &Config, listener: &TcpListener, demo: bool) {
     println!("API on http://{address} · stop with Ctrl-C");
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// Where signals cannot be waited for.
+pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

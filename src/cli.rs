@@ -1,9 +1,10 @@
-//! The command line. `serve`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
+//! The command line. `serve`, `listen`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`serve`], [`config`] | run the service, look at its configuration |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
+//! | [`listen`] | a receiver of webhooks for development |
 //! | [`client`] | how it is asked |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
@@ -18,6 +19,7 @@ mod config;
 mod failure;
 mod import;
 mod list;
+mod listen;
 mod order;
 mod output;
 mod serve;
@@ -27,6 +29,7 @@ mod zone;
 use config::ConfigCommand;
 use failure::Failure;
 use import::ImportArgs;
+use listen::ListenArgs;
 use order::OrderCommand;
 use serve::ServeArgs;
 use stats::StatsArgs;
@@ -64,6 +67,8 @@ enum Command {
     Import(ImportArgs),
     /// What is waiting, overdue, held and pending.
     Stats(StatsArgs),
+    /// Receive, verify and print webhooks: a shop to develop against.
+    Listen(ListenArgs),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -97,6 +102,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Order(command) => order::run(command).await,
         Command::Import(args) => import::run(args).await,
         Command::Stats(args) => stats::run(args).await,
+        Command::Listen(args) => listen::run(args).await,
         Command::Config(command) => config::run(command),
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
