@@ -37,7 +37,7 @@ impl Listener {
             .spawn()
             .unwrap();
         let mut listener = Listener { child, directory, url: String::new() };
-        eventually("it listens", 30, async || listener.said().contains("waiting for webhooks on ")).await;
+        eventually("it listens", 30, async || listener.said().ends_with("stop with Ctrl-C\n")).await;
         let said = listener.said();
         let rest = said.split_once("waiting for webhooks on ").unwrap().1;
         listener.url = rest.split_whitespace().next().unwrap().to_owned();
