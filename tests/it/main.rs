@@ -3,6 +3,7 @@
 mod actions;
 mod api;
 mod cli;
+mod clients;
 mod config;
 mod conformance;
 mod listen;
