@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod config;
 mod conformance;
+mod guides;
 mod listen;
 mod main_job;
 mod races;
