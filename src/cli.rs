@@ -6,6 +6,7 @@
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`listen`] | a receiver of webhooks for development |
 //! | [`client`] | how it is asked |
+//! | [`bench`] | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::action::webhook::SigningSecret;
 
+mod bench;
 mod client;
 mod config;
 mod failure;
@@ -26,6 +28,7 @@ mod serve;
 mod stats;
 mod zone;
 
+use bench::BenchArgs;
 use config::ConfigCommand;
 use failure::Failure;
 use import::ImportArgs;
@@ -75,6 +78,8 @@ enum Command {
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Measure this machine: throughput, lag, memory.
+    Bench(BenchArgs),
 }
 
 /// `autoreceive secret …`
@@ -104,6 +109,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Stats(args) => stats::run(args).await,
         Command::Listen(args) => listen::run(args).await,
         Command::Config(command) => config::run(command),
+        Command::Bench(args) => bench::run(args).await,
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
             Ok(())
