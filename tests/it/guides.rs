@@ -26,7 +26,8 @@ fn once(names: Vec<String>) -> BTreeSet<String> {
 
 /// The default file with every key in it, those that are commented out too.
 fn every_key() -> BTreeMap<String, Value> {
-    let commented = |line: &str| line.starts_with("# [") || line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = "));
+    let is_key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    let commented = |line: &str| line.strip_prefix("# ").is_some_and(|rest| rest.starts_with('[') || is_key(rest));
     let line = |line: &'static str| if commented(line) { &line[2..] } else { line };
     let text: Vec<&str> = DEFAULT_FILE.lines().map(line).collect();
     let mut keys = BTreeMap::new();
@@ -48,7 +49,9 @@ fn flatten(path: &str, table: &Table, keys: &mut BTreeMap<String, Value>) {
 fn every_key_and_no_other_is_in_the_configuration_document() {
     let name = |key: &str| key.replace("policies.default.", "policies.NAME.").replace("actions.shop.", "actions.NAME.");
     let expected: BTreeSet<String> = every_key().keys().map(|key| name(key)).collect();
-    assert!(expected.contains("store.url") && expected.contains("policies.NAME.pay_within") && expected.contains("actions.NAME.secret_env"));
+    assert!(
+        expected.contains("store.url") && expected.contains("policies.NAME.pay_within") && expected.contains("actions.NAME.secret_env")
+    );
     assert_eq!(once(first_cells(&document("docs/configuration.md"))), expected);
 }
 
