@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`serve`], [`config`] | run the service, look at its configuration |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
+//! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
 //! | [`client`] | how it is asked |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
@@ -15,6 +16,7 @@ use crate::action::webhook::SigningSecret;
 
 mod client;
 mod config;
+mod dead_letters;
 mod failure;
 mod import;
 mod list;
@@ -25,6 +27,7 @@ mod stats;
 mod zone;
 
 use config::ConfigCommand;
+use dead_letters::DeadLettersCommand;
 use failure::Failure;
 use import::ImportArgs;
 use order::OrderCommand;
@@ -64,6 +67,9 @@ enum Command {
     Import(ImportArgs),
     /// What is waiting, overdue, held and pending.
     Stats(StatsArgs),
+    /// What an action failed at for good: list, show, replay or discard it.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -97,6 +103,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Order(command) => order::run(command).await,
         Command::Import(args) => import::run(args).await,
         Command::Stats(args) => stats::run(args).await,
+        Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());

@@ -7,6 +7,7 @@
 //! | [`sweeper`] | the timer: finds what is due and submits `Due` |
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
 //! | [`retention`] | removes orders that rested long enough |
+//! | [`dead_letters`] | what failed for good: found, replayed, discarded |
 //! | [`team`], [`wakes`], [`terms`], [`now`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::store::{Page, Stats, Store, StoreError, View};
 use crate::telemetry::Metrics;
 
 mod core;
+mod dead_letters;
 mod gather;
 mod metered;
 mod now;
@@ -33,6 +35,7 @@ mod team;
 mod terms;
 mod wakes;
 
+pub use dead_letters::{LetterFilter, Resolved};
 pub use gather::Pending;
 
 use self::core::Core;

@@ -59,6 +59,17 @@ pub trait Store: Send + Sync + 'static {
     /// Moves the end of the lease of entries that are still there to `lease` from now.
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError>;
 
+    /// A page of an action's dead letters, at most `limit` long, those given up first first, from where `cursor` (of an
+    /// earlier page of this action) points.
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError>;
+
+    /// Those of the named dead letters that are there.
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Ends dead letters that are still there, each atomically. Returns how many were. A replayed one becomes an entry that
+    /// can be claimed at once, under its event id, with no attempts made; one without a text can only be discarded.
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError>;
+
     /// A page of orders, at most `limit` long, from where `cursor` (of an earlier page of this view) points.
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError>;
 
@@ -327,6 +338,50 @@ pub enum After {
     },
 }
 
+/// An event that an action failed at for good.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Where it lies, and the event's id.
+    pub letter: EntryRef,
+    /// When it was given up.
+    pub died_at: Time,
+    /// What happened, and how its attempts went.
+    pub content: Result<(Event, History), Unreadable>,
+}
+
+/// A page of dead letters.
+#[derive(Debug)]
+pub struct DeadPage {
+    /// The store's time.
+    pub now: Time,
+    /// The dead letters.
+    pub letters: Vec<DeadLetter>,
+    /// Where the next page begins, if there is more.
+    pub cursor: Option<String>,
+}
+
+/// How a dead letter ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It is attempted again, as if for the first time.
+    Replay,
+    /// It is removed.
+    Discard,
+}
+
+impl DeadLetter {
+    /// A dead letter from its stored text; none where there is no text.
+    pub(crate) fn read(letter: EntryRef, died_at: Time, text: Option<&str>) -> DeadLetter {
+        let wrong = |what: &str| Unreadable { id: letter.id.clone(), what: what.to_owned() };
+        let content =
+            text.ok_or_else(|| wrong("no text")).and_then(|text| entry::decode(&letter.id, text)).and_then(|(history, events)| {
+                let event = events.into_iter().next().ok_or_else(|| wrong("no event"))?;
+                Ok((event, history.ok_or_else(|| wrong("no history"))?))
+            });
+        DeadLetter { letter, died_at, content }
+    }
+}
+
 /// A list of orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
@@ -392,6 +447,8 @@ pub struct ActionStats {
     pub next_at: Option<Time>,
     /// How many dead letters there are.
     pub dead: u64,
+    /// When the oldest of them was given up.
+    pub oldest_dead: Option<Time>,
 }
 
 impl Change {

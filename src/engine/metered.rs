@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms};
 
 use crate::store::{
-    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, Page, Rested, Settlement, Shard, Stats, Store, StoreError, Verdict,
-    View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, Page, Resolution, Rested, Settlement, Shard,
+    Stats, Store, StoreError, Verdict, View,
 };
 use crate::telemetry::Metrics;
 
@@ -78,6 +78,18 @@ impl Store for Metered {
 
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
         self.timed("renew", self.store.renew(action, entries, lease)).await
+    }
+
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
+        self.timed("dead_page", self.store.dead_page(action, cursor, limit)).await
+    }
+
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.timed("dead_letters", self.store.dead_letters(action, letters)).await
+    }
+
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
+        self.timed("resolve", self.store.resolve(action, letters, how)).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {

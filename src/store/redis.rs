@@ -9,6 +9,7 @@
 //! | `commit`, `pack` | a commit as the columns that its script takes |
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
+//! | `dead` | dead letters: shown, replayed, discarded |
 //! | `reply` | answers, taken apart |
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,11 +21,12 @@ use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms};
 
 use super::{
-    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Rested, Settlement, Shard, Stats, Store, StoreError,
-    Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
+    Shard, Stats, Store, StoreError, Verdict, View,
 };
 
 mod commit;
+mod dead;
 mod keys;
 mod link;
 mod open;
@@ -169,6 +171,18 @@ impl Store for RedisStore {
 
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
         self.renew_entries(action, entries, lease).await
+    }
+
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
+        self.page_of_dead(action, cursor, limit).await
+    }
+
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.named_dead(action, letters).await
+    }
+
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
+        self.resolve_dead(action, letters, how).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {

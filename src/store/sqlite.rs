@@ -6,6 +6,7 @@
 //! | [`threads`] | own the connections: one writes, two read; what waits together is committed together |
 //! | [`commit`] | writes what was decided |
 //! | [`outbox`] | claims, renews and settles entries |
+//! | [`dead`] | dead letters: shown, replayed, discarded |
 //! | [`read`], [`page`] | read |
 
 use std::collections::HashMap;
@@ -23,11 +24,12 @@ use self::commit::Prepared;
 use self::page::Place;
 use self::threads::{Duty, Failure, Threads};
 use super::{
-    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Rested, Settlement, Shard, Stats, Store, StoreError,
-    Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
+    Shard, Stats, Store, StoreError, Verdict, View,
 };
 
 mod commit;
+mod dead;
 mod open;
 mod outbox;
 mod page;
@@ -176,8 +178,24 @@ impl Store for SqliteStore {
         self.write(move |connection| outbox::renew(connection, &action, &entries, now().after(lease))).await
     }
 
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
+        let action = ActionName::clone(action);
+        let after = Place::parse(&dead::list(&action), cursor)?;
+        self.read(move |connection| dead::page(connection, &action, after, limit)).await
+    }
+
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
+        let (action, letters) = (ActionName::clone(action), letters.to_vec());
+        self.read(move |connection| dead::find(connection, &action, &letters)).await
+    }
+
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
+        let (action, letters) = (ActionName::clone(action), letters.to_vec());
+        self.write(move |connection| dead::resolve(connection, &action, &letters, how, now())).await
+    }
+
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        let after = Place::parse(view, cursor)?;
+        let after = Place::parse(&view.to_string(), cursor)?;
         self.read(move |connection| page::page(connection, view, after, limit)).await
     }
 
