@@ -6,6 +6,7 @@
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
 //! | [`client`] | how it is asked |
+//! | [`bench`] | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::action::webhook::SigningSecret;
 
+mod bench;
 mod client;
 mod config;
 mod dead_letters;
@@ -26,6 +28,7 @@ mod serve;
 mod stats;
 mod zone;
 
+use bench::BenchArgs;
 use config::ConfigCommand;
 use dead_letters::DeadLettersCommand;
 use failure::Failure;
@@ -76,6 +79,8 @@ enum Command {
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Measure this machine: throughput, lag, memory.
+    Bench(BenchArgs),
 }
 
 /// `autoreceive secret …`
@@ -105,6 +110,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Stats(args) => stats::run(args).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
+        Command::Bench(args) => bench::run(args).await,
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
             Ok(())
