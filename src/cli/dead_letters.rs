@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, stderr};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -62,11 +62,12 @@ pub struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).multiple(true).args(["ids", "all", "older_than", "error"])))]
 pub struct ResolveArgs {
     /// The action.
     action: String,
     /// Those of these events.
-    #[arg(value_name = "EVENT_ID", required_unless_present_any = ["all", "older_than", "error"])]
+    #[arg(value_name = "EVENT_ID")]
     ids: Vec<String>,
     /// Every one.
     #[arg(long, conflicts_with_all = ["ids", "older_than", "error"])]
@@ -175,9 +176,9 @@ async fn resolve(args: ResolveArgs, word: &str) -> Result<(), Failure> {
     if args.client.json {
         output::print(&json!({"matched": matched, "done": done, "unreadable": unreadable}).to_string());
     } else if args.dry_run {
-        output::print(&format!("{matched} dead letters would be {word}ed"));
+        output::print(&format!("{} would be {word}ed", counted(matched)));
     } else {
-        output::print(&format!("{done} dead letters {word}ed"));
+        output::print(&format!("{} {word}ed", counted(done)));
     }
     let missing = (args.ids.len() as u64).saturating_sub(matched);
     if missing > 0 {
@@ -240,6 +241,10 @@ async fn dead(args: &ResolveArgs) -> Result<u64, Failure> {
     let figures = args.client.quietly(request).await?;
     let mut actions = figures["actions"].as_array().into_iter().flatten();
     Ok(actions.find(|action| action["name"] == *args.action).and_then(|action| action["dead"].as_u64()).unwrap_or(0))
+}
+
+fn counted(letters: u64) -> String {
+    if letters == 1 { "1 dead letter".to_owned() } else { format!("{letters} dead letters") }
 }
 
 fn text(value: &Value) -> String {
