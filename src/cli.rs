@@ -5,6 +5,7 @@
 //! | [`serve`], [`config`] | run the service, look at its configuration |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
+//! | [`clock`] | puts the time of a service for tests forward |
 //! | [`client`] | how it is asked |
 //! | [`bench`] | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
@@ -17,6 +18,7 @@ use crate::action::webhook::SigningSecret;
 
 mod bench;
 mod client;
+mod clock;
 mod config;
 mod dead_letters;
 mod failure;
@@ -29,6 +31,7 @@ mod stats;
 mod zone;
 
 use bench::BenchArgs;
+use clock::ClockCommand;
 use config::ConfigCommand;
 use dead_letters::DeadLettersCommand;
 use failure::Failure;
@@ -70,6 +73,9 @@ enum Command {
     Import(ImportArgs),
     /// What is waiting, overdue, held and pending.
     Stats(StatsArgs),
+    /// Put the time of a service for tests forward.
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// What an action failed at for good: list, show, replay or discard it.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -108,6 +114,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Order(command) => order::run(command).await,
         Command::Import(args) => import::run(args).await,
         Command::Stats(args) => stats::run(args).await,
+        Command::Clock(command) => clock::run(command).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
         Command::Bench(args) => bench::run(args).await,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::action::Subscription;
-use crate::store::{Page, Stats, Store, StoreError, View};
+use crate::store::{Page, Stats, Store, StoreError, TestClock, View};
 use crate::telemetry::Metrics;
 
 mod core;
@@ -223,6 +223,26 @@ impl Engine {
     /// Where the store does not answer.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.core.store.stats().await
+    }
+
+    /// Whether the store's time can be put forward.
+    #[must_use]
+    pub fn has_test_clock(&self) -> bool {
+        self.core.store.has_test_clock()
+    }
+
+    /// Puts the store's time forward. What has come due by it is looked at here at once, and by other workers at their next
+    /// look; leases and waits for another attempt run out by it, too.
+    ///
+    /// # Errors
+    /// Where the store has no test clock, it would be too far ahead, or the store does not answer.
+    pub async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        let clock = self.core.store.advance(by).await?;
+        tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was put forward");
+        self.core.time.heard(clock.now);
+        self.core.wakes.look_again();
+        self.core.outbox.wake_all();
+        Ok(clock)
     }
 
     /// Whether the store answers.

@@ -66,6 +66,7 @@ fn routes(api: Api) -> Router {
         .route("/v1/orders/{id}", get(orders::show))
         .route("/v1/orders/{id}/{command}", post(orders::command))
         .route("/v1/stats", get(operations::stats))
+        .route("/v1/test/clock", post(operations::advance_clock))
         .route("/v1/actions", get(actions::list))
         .route("/v1/actions/{name}/dead-letters", get(actions::dead_letters))
         .route("/v1/actions/{name}/dead-letters/replay", post(actions::replay))

@@ -76,6 +76,12 @@ pub trait Store: Send + Sync + 'static {
     /// What is waiting, due, held and pending.
     async fn stats(&self) -> Result<Stats, StoreError>;
 
+    /// Whether this store was created for tests: only then can its time be put forward.
+    fn has_test_clock(&self) -> bool;
+
+    /// Puts the store's time forward, for every worker and for good, and returns how it stands: [`Span::LONGEST`] in all.
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError>;
+
     /// Notes that worker `me` is alive, and returns all that gave a sign of life within `within`, `me` among them.
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
 }
@@ -89,12 +95,43 @@ pub enum StoreError {
     /// A cursor that no page of this view gave out.
     #[error("{0:?} is not a cursor of this list")]
     WrongCursor(String),
+    /// The time cannot be put forward, or not so far.
+    #[error("{0}")]
+    Clock(&'static str),
+}
+
+impl StoreError {
+    /// The time of a store that serves a shop is the real one.
+    pub const NO_TEST_CLOCK: StoreError = StoreError::Clock("this store was not created with a test clock");
+    /// More than [`Span::LONGEST`] in all.
+    pub const TOO_FAR: StoreError = StoreError::Clock("would put the clock forward by more than 3653d in all");
+}
+
+/// How the clock of a store for tests stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TestClock {
+    /// The store's time.
+    pub now: Time,
+    /// By how much it is ahead of the real time.
+    pub ahead: Span,
 }
 
 /// Why a store cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(pub String);
+
+impl OpenError {
+    /// Says why a store whose clock is of the one kind is not opened as one of the other.
+    pub(crate) fn other_clock(created_for_tests: bool) -> &'static str {
+        if created_for_tests {
+            "it was created with --test-clock, so its time can be put forward and it must not serve a shop. Start it with --test-clock, \
+             or use another store"
+        } else {
+            "it was created without --test-clock, and keeps the real time for good. For tests, use a store that does not exist yet"
+        }
+    }
+}
 
 /// What `load` found.
 #[derive(Debug)]

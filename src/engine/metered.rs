@@ -8,7 +8,7 @@ use autoreceive_domain::{OrderId, Revision, Span, Terms};
 
 use crate::store::{
     ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, Page, Resolution, Rested, Settlement, Shard,
-    Stats, Store, StoreError, Verdict, View,
+    Stats, Store, StoreError, TestClock, Verdict, View,
 };
 use crate::telemetry::Metrics;
 
@@ -98,6 +98,14 @@ impl Store for Metered {
 
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.timed("stats", self.store.stats()).await
+    }
+
+    fn has_test_clock(&self) -> bool {
+        self.store.has_test_clock()
+    }
+
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        self.timed("advance", self.store.advance(by)).await
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {

@@ -71,6 +71,11 @@ impl Outbox {
         self.outlets.iter().filter(|outlet| *outlet.subscription.name == *action).for_each(|outlet| outlet.stored.notify_one());
     }
 
+    /// Tells every relay that there may be something to claim at once.
+    pub(crate) fn wake_all(&self) {
+        self.outlets.iter().for_each(|outlet| outlet.stored.notify_one());
+    }
+
     /// Whether this worker is configured with an action of that name.
     pub(crate) fn has(&self, action: &str) -> bool {
         self.outlets.iter().any(|outlet| *outlet.subscription.name == *action)

@@ -66,7 +66,12 @@ impl Wakes {
         self.with(|next| (0..).zip(next.iter()).filter_map(|(shard, wake)| wake.map(|at| ready_at(shard, at))).min())
     }
 
-    /// Returns when a nearer wake was committed.
+    /// The time has moved: a wake that was still to come may have passed.
+    pub(crate) fn look_again(&self) {
+        self.nearer.notify_one();
+    }
+
+    /// Returns when a nearer wake was committed, or the time has moved.
     pub(crate) async fn nearer(&self) {
         self.nearer.notified().await;
     }

@@ -168,6 +168,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match &error {
             StoreError::Unavailable(why) => store_unavailable(why),
+            StoreError::Clock(why) => Wrong::value("advance", why).into(),
             StoreError::WrongCursor(_) => Wrong::value("cursor", "is none that a page of this view gave out").into(),
         }
     }

@@ -55,6 +55,7 @@ impl RedisStore {
                 self.keys.outdata(shard, action),
                 self.keys.dead(shard, action),
                 self.keys.deaddata(shard, action),
+                self.keys.clock(shard),
             ];
             for places in places.chunks(MAX_CHANGES) {
                 let mut call = self.scripts.resolve.call(&keys);

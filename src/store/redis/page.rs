@@ -36,12 +36,6 @@ impl RedisStore {
         Ok(Page { now, items: self.items(lines).await?, cursor })
     }
 
-    pub(super) async fn now(&self) -> Result<Time, StoreError> {
-        let mut pipe = Pipeline::new();
-        pipe.cmd("TIME");
-        self.ask(&pipe).await?.time()
-    }
-
     /// The first lines of a list beyond the instant `from`, or beyond `after`: more than `limit`, where there are more.
     pub(super) async fn lines_after(
         &self,

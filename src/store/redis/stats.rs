@@ -11,7 +11,7 @@ use crate::store::{ActionStats, Stats, StoreError};
 impl RedisStore {
     pub(super) async fn figures(&self) -> Result<Stats, StoreError> {
         let mut pipe = Pipeline::new();
-        pipe.cmd("TIME");
+        self.ask_time(&mut pipe);
         pipe.cmd("SMEMBERS").arg(self.keys.actions());
         let mut replies = self.ask(&pipe).await?;
         let (now, mut actions) = (replies.time()?, replies.texts()?);

@@ -3,9 +3,9 @@
 use autoreceive_domain::Time;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::outbox;
 use super::page::Place;
 use super::read::{rows, text, time};
-use super::{now, outbox};
 use crate::store::{DeadLetter, DeadPage, EntryRef, Resolution, entry};
 
 /// What the cursors of an action's pages begin with.
@@ -13,7 +13,7 @@ pub(super) fn list(action: &str) -> String {
     format!("dead/{action}")
 }
 
-pub(super) fn page(connection: &Connection, action: &str, after: Place, limit: usize) -> rusqlite::Result<DeadPage> {
+pub(super) fn page(connection: &Connection, action: &str, after: Place, limit: usize, now: Time) -> rusqlite::Result<DeadPage> {
     let sql = "SELECT shard, id, at, data, key FROM dead WHERE action = ? AND (at, key) > (?, ?) ORDER BY at, key LIMIT ?";
     let (at, key) = after.columns();
     let mut statement = connection.prepare_cached(sql)?;
@@ -25,7 +25,7 @@ pub(super) fn page(connection: &Connection, action: &str, after: Place, limit: u
     let more = found.len() > limit;
     found.truncate(limit);
     let cursor = found.last().filter(|_| more).map(|(place, _)| place.cursor(&list(action)));
-    Ok(DeadPage { now: now(), letters: found.into_iter().map(|(_, letter)| letter).collect(), cursor })
+    Ok(DeadPage { now, letters: found.into_iter().map(|(_, letter)| letter).collect(), cursor })
 }
 
 pub(super) fn find(connection: &Connection, action: &str, letters: &[EntryRef]) -> rusqlite::Result<Vec<DeadLetter>> {

@@ -3,8 +3,8 @@
 use autoreceive_domain::Time;
 use rusqlite::{Connection, Row, params};
 
+use super::SHARDS;
 use super::read::{order, order_id, rows, time};
-use super::{SHARDS, now};
 use crate::store::{ActionStats, Item, Page, Stats, StoreError, View};
 
 /// A place in a view: after the order with this time and key.
@@ -44,8 +44,7 @@ impl Place {
     }
 }
 
-pub(super) fn page(connection: &Connection, view: View, after: Place, limit: usize) -> rusqlite::Result<Page> {
-    let now = now();
+pub(super) fn page(connection: &Connection, view: View, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page> {
     let mut found = match view {
         View::Held => held(connection, after, limit)?,
         View::Upcoming => by_wake(connection, after.max(Place { at: now.ms(), key: i64::MAX }), i64::MAX, limit)?,
@@ -86,8 +85,7 @@ fn item(row: &Row) -> rusqlite::Result<(Place, Item)> {
     Ok((place, Item { at, order: order(row, 3, &id)?.map(Some), id }))
 }
 
-pub(super) fn stats(connection: &Connection) -> rusqlite::Result<Stats> {
-    let now = now();
+pub(super) fn stats(connection: &Connection, now: Time) -> rusqlite::Result<Stats> {
     let total = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| count(row, 0));
     let mut stats = Stats {
         now,

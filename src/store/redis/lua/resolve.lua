@@ -2,7 +2,7 @@
 -- Ends dead letters that are still there: gives them back to the outbox, due now and with no attempts made, or drops them.
 -- Allowed without memory, so that they can be discarded.
 --
--- KEYS  out outdata dead deaddata
+-- KEYS  out outdata dead deaddata clock
 -- ARGV  'replay' or 'discard', then event ids
 -- Returns how many were there; one without a text is not replayed.
 -- Safe: every type is read before the first write, and rights are asked for.
@@ -14,7 +14,7 @@ for _, command in ipairs({ 'HSET', 'HDEL', 'ZADD', 'ZREM' }) do
   if not redis.acl_check_cmd(command, KEYS[1], '0', '0') then return redis.error_reply('NOPERM this user may not ' .. command) end
 end
 local time = call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + (call('GET', KEYS[5]) or 0))
 local texts = call('HMGET', KEYS[4], unpack(ARGV, 2))
 for i, text in ipairs(texts) do
   local id = ARGV[i + 1]
