@@ -239,8 +239,7 @@ impl Engine {
     pub async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
         let clock = self.core.store.advance(by).await?;
         tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was put forward");
-        self.core.time.heard(clock.now);
-        self.core.wakes.look_again();
+        self.core.wakes.time_moved();
         self.core.outbox.wake_all();
         Ok(clock)
     }
