@@ -19,7 +19,7 @@ macro_rules! every_store {
 }
 
 mod commits;
-mod dead_letters;
+pub mod dead_letters;
 mod due;
 mod figures;
 pub mod kit;

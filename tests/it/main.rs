@@ -12,3 +12,4 @@ mod redis_store;
 mod sqlite_store;
 mod support;
 mod test_clock;
+mod workers;

@@ -18,7 +18,7 @@ every_store!(
 );
 
 /// A dead letter of the action `sync`, given up at `at`.
-async fn bury(store: &Kept, name: &str, at: Time) -> EntryRef {
+pub async fn bury(store: &Kept, name: &str, at: Time) -> EntryRef {
     let now = now(store).await;
     let (entry, event) = keep_entry(store, name, now).await;
     let letter = EntryRef { shard: entry.shard, id: event.id() };
