@@ -111,8 +111,9 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
 fn announce(config: &Config, listener: &TcpListener, manner: Manner) {
     let address = listener.local_addr().unwrap_or(config.http.listen);
     let actions: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
+    let actions = if actions.is_empty() { "none".to_owned() } else { actions.join(", ") };
     let what = if manner.demo { "autoreceive demo" } else { "autoreceive" };
-    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions.join(", "));
+    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions);
     if manner.test_clock {
         println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
     }

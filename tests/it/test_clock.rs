@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autoreceive::domain::{Command as Asked, EventKind, OrderId, Policy, Span, Status, Terms};
 use autoreceive::engine::{Engine, Settings};
@@ -30,7 +30,21 @@ impl Ground {
         [Ground::Sqlite(tempdir().unwrap()), Ground::Redis(RedisServer::start(&[]))]
     }
 
+    /// Opens the store. A file that was just closed can stay locked for a moment: a process that another test starts has it
+    /// open, too, until it becomes another program.
     async fn open(&self, test_clock: bool) -> Result<Kept, OpenError> {
+        let begun = Instant::now();
+        loop {
+            match self.try_open(test_clock).await {
+                Err(error) if error.0.contains("another process") && begun.elapsed() < Duration::from_secs(30) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_open(&self, test_clock: bool) -> Result<Kept, OpenError> {
         Ok(match self {
             Ground::Sqlite(directory) => {
                 let (path, timeout) = (directory.path().join("orders.db"), Duration::from_secs(30));
