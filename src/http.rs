@@ -7,6 +7,7 @@
 //! | [`orders`] | one order, and pages of many |
 //! | [`bulk`], [`lines`] | many commands, as lines, streamed in both directions |
 //! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
+//! | [`actions`] | the outboxes of actions, and their dead letters |
 //! | [`auth`] | who is let in: tokens and roles |
 //! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
@@ -32,6 +33,7 @@ use auth::Gate;
 use problem::Problem;
 use routes::Routes;
 
+mod actions;
 mod auth;
 mod body;
 mod bulk;
@@ -109,6 +111,12 @@ fn routes(gate: &Gate) -> (Router<Api>, OpenApi) {
         .needs(Role::Read, routes!(orders::show))
         .needs(Role::Read, routes!(operations::stats))
         .needs(Role::Read, routes!(operations::metrics))
+        .needs(Role::Operate, routes!(operations::advance_clock))
+        .needs(Role::Read, routes!(actions::list))
+        .needs(Role::Read, routes!(actions::dead_letters))
+        .needs(Role::Read, routes!(actions::dead_letter))
+        .needs(Role::Operate, routes!(actions::replay))
+        .needs(Role::Operate, routes!(actions::discard))
         .open(routes!(operations::healthz))
         .open(routes!(operations::readyz))
         .open(routes!(document::openapi))

@@ -15,7 +15,7 @@ use super::Api;
 use super::problem::Problem;
 use crate::access::Role;
 use crate::wire::event::EventView;
-use crate::wire::schema::{OrderIdText, ViewWord};
+use crate::wire::schema::{ActionText, EventIdText, OrderIdText, ViewWord};
 
 /// What the security scheme is called in the document.
 const TOKEN: &str = "token";
@@ -33,10 +33,11 @@ const TOKEN: &str = "token";
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact(),
     ),
-    components(schemas(Problem, EventView, OrderIdText, ViewWord)),
+    components(schemas(Problem, EventView, OrderIdText, ViewWord, ActionText, EventIdText)),
     tags(
         (name = "commands", description = "What happens to orders."),
         (name = "orders", description = "Orders as they are."),
+        (name = "actions", description = "What is done about events, and what could not be done."),
         (name = "operations", description = "Figures, health and this document."),
     ),
 )]

@@ -7,8 +7,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
+use super::body::Json;
 use super::problem::Problem;
 use crate::wire::report::StatsView;
+use crate::wire::time::{AdvanceFields, ClockView, read_advance};
 
 /// How long the store may take to show that it is there.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -30,6 +32,8 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// Whether the service can be asked: its store answers, too.
+///
+/// Whoever looks is told where its time is not the real one.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "It can.", body = String, content_type = "text/plain", example = "ok\n"),
     (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
@@ -38,7 +42,28 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
     let ready = tokio::time::timeout(READY_WITHIN, api.engine.ready());
     ready.await.map_err(|_| Problem::timed_out())??;
-    Ok("ok\n")
+    Ok(if api.engine.has_test_clock() { "ok (test clock)\n" } else { "ok\n" })
+}
+
+/// Put the time of a test store forward.
+///
+/// Forward only, and only on a store that was created for tests (`serve --test-clock`); on any other there is no such route.
+#[utoipa::path(post, path = "/v1/test/clock", tag = "operations",
+    request_body(content = AdvanceFields, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The time as it is now.", body = ClockView),
+        (status = 404, description = "`not_found`: this store has no test clock", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: this is no length of time, or too long a one", body = Problem,
+            content_type = "application/problem+json"),
+    ))]
+pub(super) async fn advance_clock(State(api): State<Api>, json: Result<Json, Problem>) -> Result<Response, Problem> {
+    if !api.engine.has_test_clock() {
+        return Err(Problem::not_found("there is no test clock here: only `serve --test-clock` on a new store makes one"));
+    }
+    let by = read_advance(&json?.0)?;
+    let _permit = api.requests.try_acquire()?;
+    let clock = api.engine.advance(by).await?;
+    Ok(axum::Json(ClockView::from(clock)).into_response())
 }
 
 /// Figures for Prometheus.

@@ -69,6 +69,11 @@ described! {
     /// An order's id.
     OrderIdText = "OrderId": text("The shop's id of an order: 1 to 128 bytes of UTF-8 without control characters. Never reused.", "A-1")
         .min_length(Some(1)).max_length(Some(OrderId::MAX)).pattern(Some(NO_CONTROLS)).build();
+    /// An action's name.
+    ActionText = "ActionName": text("An action's name: 1 to 32 of `a-z`, `0-9`, `_` and `-`.", "shop").pattern(Some("^[a-z0-9_-]{1,32}$")).build();
+    /// An event's id.
+    EventIdText = "EventId": text("An event's id: the order's id, percent-encoded, a colon, and the order's version.", "A-1:3")
+        .min_length(Some(1)).pattern(Some("^[A-Za-z0-9_%-]+:[0-9]+$")).build();
     /// A time, as it comes in.
     TimeText = "Time": text(
         "A time: RFC 3339 with any offset, from 1970 to 9999. Anything finer than a millisecond is cut off.", "2026-11-23T09:00:00+09:00",

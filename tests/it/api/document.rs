@@ -37,11 +37,14 @@ async fn every_documented_route_is_there_and_answers_as_documented() {
     assert_eq!(document["openapi"], "3.1.0");
     let mut words = BTreeSet::new();
     for (method, path, said) in operations(&document) {
-        let place = path.replace("{order_id}", "A-1").replace("{file}", "index.html");
+        let place =
+            path.replace("{order_id}", "A-1").replace("{file}", "index.html").replace("{name}", "shop").replace("{event_id}", "A-1:1");
         let query = if path == "/v1/orders" && method == "GET" { "?view=upcoming" } else { "" };
         let answer = client.request(&method, &format!("{place}{query}"), "content-type: application/x-ndjson", b"").await;
         let code = if answer.head.contains("problem+json") { answer.json()["code"].as_str().unwrap().to_owned() } else { String::new() };
-        assert!(!["not_found", "method_not_allowed", "unknown_command"].contains(&code.as_str()), "{method} {path}: {answer:?}");
+        // A store without a test clock hides this route as if it were not there.
+        let hidden = path == "/v1/test/clock" && answer.json()["title"].as_str().is_some_and(|title| title.contains("test clock"));
+        assert!(hidden || !["not_found", "method_not_allowed", "unknown_command"].contains(&code.as_str()), "{method} {path}: {answer:?}");
         let documented = said["responses"].as_object().unwrap();
         assert!(documented.contains_key(&answer.status.to_string()), "{method} {path} answers {}", answer.status);
         words.extend(path.strip_prefix("/v1/orders/{order_id}/").map(str::to_owned));
