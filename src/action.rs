@@ -9,6 +9,8 @@ use autoreceive_domain::{Event, EventKind};
 use crate::store::ActionName;
 
 pub mod log;
+pub mod outgoing;
+mod tls;
 pub mod webhook;
 
 /// Something that is done about events, at least once for each.

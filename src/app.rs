@@ -82,7 +82,7 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret, timeout.to_std())?),
+        ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
     };
     Ok(Subscription {
         name: config.name.clone(),

@@ -64,10 +64,12 @@ fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
         }
     }
     let text = text.replace("starts_at = \"paid\"", "starts_at = \"delivered\"").replace("secret = \"whsec_…\"\n", "");
+    let text = text.replace("ca_file = \"/etc/ssl/our-authority.pem\"\n", "");
     let config = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).load().unwrap();
     let terms = &config.policies["default"].terms;
     assert_eq!((terms.starts_at, terms.pay_within), (StartsAt::Delivered, Some(Span::from_secs(1_800))));
-    assert!(matches!(config.actions[0].kind, ActionKind::Webhook { timeout: Span::TEN_SECONDS, .. }));
+    let ActionKind::Webhook(webhook) = &config.actions[0].kind else { panic!("a webhook") };
+    assert_eq!((webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private), (10, Some(100), false));
 }
 
 #[test]
@@ -88,6 +90,7 @@ fn the_environment_can_hold_numbers_lists_and_whole_actions() {
         .env("AUTORECEIVE_POLICIES__DEFAULT__REMIND_BEFORE", r#"["6h", "1h"]"#)
         .env("AUTORECEIVE_ACTIONS__SHOP__TYPE", "webhook")
         .env("AUTORECEIVE_ACTIONS__SHOP__URL", "http://127.0.0.1:9/")
+        .env("AUTORECEIVE_ACTIONS__SHOP__ALLOW_PRIVATE", "true")
         .env("AUTORECEIVE_ACTIONS__SHOP__SECRET", SECRET)
         .env("AUTORECEIVE_LOG__FORMAT", "json")
         .load()
@@ -154,8 +157,16 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (webhook(&format!("{secret}secret_env = \"X\"")), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook(""), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook("secret_env = \"NOWHERE\""), "actions.shop.secret_env", "NOWHERE"),
+        (webhook(&format!("{secret}rate = 0")), "actions.shop.rate", "1 to 10000"),
+        (webhook(&format!("{secret}rate = 1\nbatch = 1000")), "actions.shop.rate", "actions.shop.batch"),
+        (webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")), "actions.shop.ca_file", "/nowhere.pem"),
+        (webhook(&secret).replace("shop.example", "0x7f.1"), "actions.shop.url: 127.0.0.1", "set actions.shop.allow_private = true"),
+        (webhook(&secret).replace("shop.example", "LOCALHOST."), "actions.shop.url: localhost.", "set actions.shop.allow_private = true"),
+        (webhook(&secret).replace("shop.example", "169.254.169.254"), "actions.shop.url: 169.254.169.254", "nothing is ever sent to"),
+        (webhook("secret = []"), "actions.shop.secret", "hold 0 secrets"),
+        ("[actions.shop]\ntype = \"webhook\"".to_owned(), "actions.shop.url", "is missing"),
         (webhook("secret = \"whsec_c2hvcnQ=\""), "actions.shop.secret", "autoreceive secret new"),
-        ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type"),
+        ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type = \"log\""),
         ("[actions.\"a b\"]\ntype = \"log\"".to_owned(), "actions.a b", "is not an action name"),
         ("[http]\nlisten = \"0.0.0.0:8780\"".to_owned(), "http.listen", "no authentication yet"),
         ("[store]\nshards = 0".to_owned(), "store.shards", "expected 1 to 4096"),
@@ -208,6 +219,7 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
         "[actions]\nshop = \"canary\"",
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"canary\"",
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"whsec_canary",
+        "[actions.shop]\ntype = \"webhook\"\nurl = \"https://a.example\"\nsecret = [\"whsec_canary\"]",
         "[actions.shop]\ntype = \"webhook\"\nurl = \"ftp://canary\"",
         "[actions.shop]\ntype = \"webhook\"\nbatch = \"canary\"",
     ];
