@@ -8,8 +8,10 @@ use autoreceive_domain::{Event, EventKind};
 
 use crate::store::ActionName;
 
+pub mod http;
 pub mod log;
 pub mod outgoing;
+pub mod template;
 mod tls;
 pub mod webhook;
 

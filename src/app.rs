@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
+use crate::action::http::Http;
 use crate::action::log::Log;
 use crate::action::webhook::Webhook;
 use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
@@ -82,6 +83,7 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
+        ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
         ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
     };
     Ok(Subscription {

@@ -12,9 +12,11 @@ use super::layers::Layers;
 use super::values;
 use crate::store::ActionName;
 
+pub use http::HttpConfig;
 pub use webhook::WebhookConfig;
 
 mod endpoint;
+mod http;
 mod webhook;
 
 /// An action, checked.
@@ -41,6 +43,8 @@ pub enum ActionKind {
     Log,
     /// Posts a signed message.
     Webhook(WebhookConfig),
+    /// Makes a request of templates.
+    Http(Box<HttpConfig>),
 }
 
 /// The keys that every type has.
@@ -66,13 +70,14 @@ const COMMON: [&str; 5] = ["type", "on", "batch", "concurrency", "lease"];
 enum ActionType {
     Log,
     Webhook,
+    Http,
 }
 
 impl ActionType {
     fn batch(self) -> usize {
         match self {
             ActionType::Log => 200,
-            ActionType::Webhook => 64,
+            ActionType::Webhook | ActionType::Http => 64,
         }
     }
 }
@@ -114,6 +119,10 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
         ActionType::Webhook => {
             let (shown, keys) = scope.keys(own)?;
             (shown, ActionKind::Webhook(webhook::check(keys, &scope)?))
+        }
+        ActionType::Http => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Http(Box::new(http::check(keys, &scope)?)))
         }
     };
     let Common { on, concurrency, lease, .. } = &common;

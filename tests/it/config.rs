@@ -43,6 +43,10 @@ fn webhook(rest: &str) -> String {
     format!("[actions.shop]\ntype = \"webhook\"\nurl = \"https://shop.example/hook\"\n{rest}\n")
 }
 
+fn http(rest: &str) -> String {
+    format!("[actions.shop]\ntype = \"http\"\n{rest}\n")
+}
+
 #[test]
 fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
     let config = Case::file("").load().unwrap();
@@ -65,10 +69,12 @@ fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
     }
     let text = text.replace("starts_at = \"paid\"", "starts_at = \"delivered\"").replace("secret = \"whsec_…\"\n", "");
     let text = text.replace("ca_file = \"/etc/ssl/our-authority.pem\"\n", "");
-    let config = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).load().unwrap();
+    let config = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).env("GATEWAY_TOKEN", "canary").load().unwrap();
     let terms = &config.policies["default"].terms;
     assert_eq!((terms.starts_at, terms.pay_within), (StartsAt::Delivered, Some(Span::from_secs(1_800))));
-    let ActionKind::Webhook(webhook) = &config.actions[0].kind else { panic!("a webhook") };
+    let kind = |name: &str| &config.actions.iter().find(|action| &*action.name == name).unwrap().kind;
+    assert!(matches!(kind("messenger"), ActionKind::Http(http) if http.request.secrets.0.contains_key("GATEWAY_TOKEN")));
+    let ActionKind::Webhook(webhook) = kind("shop") else { panic!("a webhook") };
     assert_eq!((webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private), (10, Some(100), false));
 }
 
@@ -157,6 +163,18 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (webhook(&format!("{secret}secret_env = \"X\"")), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook(""), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook("secret_env = \"NOWHERE\""), "actions.shop.secret_env", "NOWHERE"),
+        (http("url = \"https://{{ data.order.data.host }}/\""), "actions.shop.url", "a host without a template"),
+        (http("url = \"https://me:pw@a.example/\""), "actions.shop.url", "without a template or a password"),
+        (http("url = \"http://[::1]/\""), "actions.shop.url: ::1", "set actions.shop.allow_private = true"),
+        (http("url = \"https://a.example/{{ id\""), "actions.shop.url: line 1", "syntax error"),
+        (http("url = \"https://a.example/\"\nbody = \"{% if %}\""), "actions.shop.body: line 1", "syntax error"),
+        (http("url = \"https://a.example/\"\nheaders = { Host = \"b\" }"), "actions.shop.headers.Host", "by the program itself"),
+        (http("url = \"https://a.example/\"\nheaders = { \"a b\" = \"b\" }"), "actions.shop.headers.a b", "not the name of a header"),
+        (http("url = \"https://a.example/\"\nenv = [\"NOWHERE\"]"), "actions.shop.env", "NOWHERE"),
+        (http("url = \"https://a.example/\"\nok_value = \"1\""), "actions.shop.ok_pointer", "actions.shop.ok_value"),
+        (http("url = \"https://a.example/\"\nok_value = \"1\"\nok_pointer = \"ok\""), "actions.shop.ok_pointer", "JSON pointer"),
+        (http("url = \"https://a.example/\"\nmethod = \"get\""), "actions.shop.method", "expected GET"),
+        (http("url = \"https://a.example/\"\nsecret = \"x\""), "actions.shop.secret", "of actions.shop.type = \"http\""),
         (webhook(&format!("{secret}rate = 0")), "actions.shop.rate", "1 to 10000"),
         (webhook(&format!("{secret}rate = 1\nbatch = 1000")), "actions.shop.rate", "actions.shop.batch"),
         (webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")), "actions.shop.ca_file", "/nowhere.pem"),
@@ -209,6 +227,28 @@ fn no_secret_is_ever_shown() {
     assert!(config.show().contains("redis://me:***@h:6379/0") && config.show().contains("secret = \"***\""), "{}", config.show());
     let StoreAddress::Redis(url) = config.store.url else { panic!("a Redis address") };
     assert_eq!(url.expose().password(), Some("canary"));
+}
+
+#[test]
+fn what_a_template_holds_is_never_shown_but_the_host() {
+    let file = http(
+        "url = \"https://a.example/canary\"\nheaders = { authorization = \"canary\" }\nbody = '{\"key\": \"canary\"}'\nenv = [\"TOKEN\"]",
+    );
+    let config = Case::file(&file).env("TOKEN", "canary").load().unwrap();
+    assert!(!config.show().contains("canary") && config.show().contains("https://a.example/***"), "{}", config.show());
+    let ActionKind::Http(http) = &config.actions[0].kind else { panic!("an http action") };
+    assert_eq!(format!("{:?}", http.request.secrets), "{\"TOKEN\"}");
+}
+
+#[test]
+fn every_recipe_of_the_documentation_is_a_configuration() {
+    let document = include_str!("../../docs/notifications.md");
+    let recipes = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut case = Case::file(&recipes.collect::<String>());
+    for name in document.split("env.").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap()) {
+        case = case.env(name, "a-secret-of-some-length");
+    }
+    assert!(case.load().unwrap().actions.len() >= 4);
 }
 
 #[test]
