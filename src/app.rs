@@ -10,10 +10,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
+use crate::action::email::Email;
 use crate::action::http::Http;
 use crate::action::log::Log;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, EmailConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::store::redis::{RedisSettings, RedisStore};
@@ -84,6 +85,10 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
         ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
+        ActionKind::Email(email) => {
+            let EmailConfig { writing, server, timeout, rate } = (**email).clone();
+            Arc::new(Email::new(writing, server, timeout.to_std(), rate).map_err(anyhow::Error::msg)?)
+        }
         ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
     };
     Ok(Subscription {

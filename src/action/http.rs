@@ -89,7 +89,7 @@ impl Http {
     }
 
     async fn send(&self, event: &Event) -> Outcome {
-        let request = match self.request(&values(event, &self.secrets)) {
+        let request = match self.request(&values(event, &self.secrets, &[])) {
             Ok(request) => request,
             // The event will never be another one.
             Err(why) => return Outcome::Dead { why: self.secrets.redact(&why) },

@@ -22,7 +22,7 @@ use super::Outcome;
 
 pub mod address;
 pub(super) mod answer;
-mod pace;
+pub(super) mod pace;
 mod resolver;
 
 /// How many events of one attempt are sent at the same time.

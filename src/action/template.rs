@@ -59,6 +59,7 @@ impl Templates {
             _ => AutoEscape::None,
         });
         environment.set_formatter(format);
+        environment.add_filter("local", local);
         Templates { environment }
     }
 
@@ -92,11 +93,19 @@ impl Templates {
 #[derive(Debug, Clone)]
 pub(crate) struct Template(String);
 
-/// What templates see: the event as receivers get it, and the secrets as `env`.
-pub(crate) fn values(event: &Event, secrets: &Secrets) -> Value {
+/// What templates see: the event as receivers get it, the secrets as `env`, and what the action adds.
+pub(crate) fn values(event: &Event, secrets: &Secrets, more: &[(&str, Value)]) -> Value {
     // The text is JSON: it was made in this line.
     let event: BTreeMap<String, Value> = serde_json::from_str(&wire::event_json(event)).unwrap_or_default();
-    Value::from_pairs(event.into_iter().chain([("env".to_owned(), Value::from(secrets.0.clone()))]))
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    Value::from_pairs(event.into_iter().chain([("env".to_owned(), Value::from(secrets.0.clone()))]).chain(more))
+}
+
+/// `{{ time | local("Asia/Seoul") }}`: a time as people there write it.
+fn local(time: String, zone: String) -> Result<String, Error> {
+    let at = time.parse::<jiff::Timestamp>().and_then(|time| time.in_tz(&zone));
+    let at = at.map_err(|_| Error::new(ErrorKind::InvalidOperation, "local: expected a time, and the name of a time zone"))?;
+    Ok(at.strftime("%Y-%m-%d %H:%M %Z").to_string())
 }
 
 fn in_words(error: &Error) -> String {

@@ -12,9 +12,11 @@ use super::layers::Layers;
 use super::values;
 use crate::store::ActionName;
 
-pub use http::HttpConfig;
+pub use email::EmailConfig;
+pub use http::RequestConfig;
 pub use webhook::WebhookConfig;
 
+mod email;
 mod endpoint;
 mod http;
 mod webhook;
@@ -44,7 +46,9 @@ pub enum ActionKind {
     /// Posts a signed message.
     Webhook(WebhookConfig),
     /// Makes a request of templates.
-    Http(Box<HttpConfig>),
+    Http(Box<RequestConfig>),
+    /// Sends a letter.
+    Email(Box<EmailConfig>),
 }
 
 /// The keys that every type has.
@@ -71,6 +75,7 @@ enum ActionType {
     Log,
     Webhook,
     Http,
+    Email,
 }
 
 impl ActionType {
@@ -78,6 +83,7 @@ impl ActionType {
         match self {
             ActionType::Log => 200,
             ActionType::Webhook | ActionType::Http => 64,
+            ActionType::Email => 20,
         }
     }
 }
@@ -123,6 +129,10 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
         ActionType::Http => {
             let (shown, keys) = scope.keys(own)?;
             (shown, ActionKind::Http(Box::new(http::check(keys, &scope)?)))
+        }
+        ActionType::Email => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Email(Box::new(email::check(keys, &scope)?)))
         }
     };
     let Common { on, concurrency, lease, .. } = &common;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use autoreceive::action::Outcome;
 use autoreceive::domain::{Event, OrderId, record};
 
+mod email;
 mod http;
 mod log;
 mod misbehaving;

@@ -47,6 +47,11 @@ fn http(rest: &str) -> String {
     format!("[actions.shop]\ntype = \"http\"\n{rest}\n")
 }
 
+fn email(rest: &str) -> String {
+    let server = "server = \"smtp.example.com\"\nfrom = \"Shop <no-reply@shop.example>\"\nto_pointer = \"/email\"";
+    format!("[actions.shop]\ntype = \"email\"\n{server}\n{rest}\n")
+}
+
 #[test]
 fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
     let config = Case::file("").load().unwrap();
@@ -69,7 +74,9 @@ fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
     }
     let text = text.replace("starts_at = \"paid\"", "starts_at = \"delivered\"").replace("secret = \"whsec_…\"\n", "");
     let text = text.replace("ca_file = \"/etc/ssl/our-authority.pem\"\n", "");
-    let config = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).env("GATEWAY_TOKEN", "canary").load().unwrap();
+    let text = text.replace("templates = \"/etc/autoreceive/letters\"\n", "");
+    let case = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).env("GATEWAY_TOKEN", "canary").env("SMTP_PASSWORD", "canary");
+    let config = case.load().unwrap();
     let terms = &config.policies["default"].terms;
     assert_eq!((terms.starts_at, terms.pay_within), (StartsAt::Delivered, Some(Span::from_secs(1_800))));
     let kind = |name: &str| &config.actions.iter().find(|action| &*action.name == name).unwrap().kind;
@@ -175,6 +182,17 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (http("url = \"https://a.example/\"\nok_value = \"1\"\nok_pointer = \"ok\""), "actions.shop.ok_pointer", "JSON pointer"),
         (http("url = \"https://a.example/\"\nmethod = \"get\""), "actions.shop.method", "expected GET"),
         (http("url = \"https://a.example/\"\nsecret = \"x\""), "actions.shop.secret", "of actions.shop.type = \"http\""),
+        (email("tls = \"none\""), "actions.shop.tls", "actions.shop.server"),
+        (email("user = \"x\""), "actions.shop.user", "actions.shop.password_env"),
+        (email("user = \"x\"\npassword_env = \"NOWHERE\""), "actions.shop.password_env", "NOWHERE"),
+        (email("language = \"fr\""), "actions.shop.on", "actions.shop.templates can hold it as received.fr.txt"),
+        (email("on = [\"order.shipped\"]"), "actions.shop.on", "shipped.en.txt"),
+        (email("templates = \"/nowhere\""), "actions.shop.templates", "/nowhere"),
+        (email("time_zone = \"Mars/Olympus\""), "actions.shop.time_zone", "Asia/Seoul"),
+        (email("batch = 1000"), "actions.shop.batch", "actions.shop.timeout"),
+        (email("language_pointer = \"language\""), "actions.shop.language_pointer", "JSON pointer"),
+        (email("").replace("no-reply@", "no-reply"), "actions.shop.from", "expected an address"),
+        (email("").replace("smtp.example.com", "me:canary@smtp.example.com"), "actions.shop.server", "expected a host"),
         (webhook(&format!("{secret}rate = 0")), "actions.shop.rate", "1 to 10000"),
         (webhook(&format!("{secret}rate = 1\nbatch = 1000")), "actions.shop.rate", "actions.shop.batch"),
         (webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")), "actions.shop.ca_file", "/nowhere.pem"),
@@ -241,6 +259,24 @@ fn what_a_template_holds_is_never_shown_but_the_host() {
 }
 
 #[test]
+fn letters_of_ones_own_replace_and_add_to_those_that_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = |text: &str| {
+        std::fs::write(directory.path().join("shipped.de.txt"), text).unwrap();
+        std::fs::write(directory.path().join("README.txt"), "not a letter").unwrap();
+        let rest = format!("templates = {:?}\nlanguage = \"de\"\non = [\"order.shipped\"]", directory.path());
+        Case::file(&email(&rest)).load()
+    };
+    let config = load("Subject: Unterwegs\n\nIhre Bestellung {{ data.order.order_id }} ist unterwegs.\n").unwrap();
+    let ActionKind::Email(letters) = &config.actions[0].kind else { panic!("an email action") };
+    assert_eq!(letters.writing.letters.len(), 7);
+    for (wrong, expected) in [("Hello", "expected \"Subject: …\""), ("Subject: a\n\n\n{{ x", "shipped.de.txt: text: line 2")] {
+        let problem = load(wrong).unwrap_err().to_string();
+        assert!(problem.contains("actions.shop.templates") && problem.contains(expected), "{problem}");
+    }
+}
+
+#[test]
 fn every_recipe_of_the_documentation_is_a_configuration() {
     let document = include_str!("../../docs/notifications.md");
     let recipes = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -248,7 +284,7 @@ fn every_recipe_of_the_documentation_is_a_configuration() {
     for name in document.split("env.").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap()) {
         case = case.env(name, "a-secret-of-some-length");
     }
-    assert!(case.load().unwrap().actions.len() >= 4);
+    assert!(case.env("SMTP_PASSWORD", "a-secret-of-some-length").load().unwrap().actions.len() >= 5);
 }
 
 #[test]

@@ -54,7 +54,8 @@ pub fn timeout(timeout: Option<Span>, scope: &Scope) -> Result<Span, String> {
     Ok(timeout)
 }
 
-fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
+/// The most attempts in a second: as many as keep the engine's own bound on an attempt.
+pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
     let Some(rate) = rate else { return Ok(()) };
     let key = scope.key("rate");
     if !(1..=10_000).contains(&rate) {

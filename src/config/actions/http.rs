@@ -17,7 +17,7 @@ use crate::config::values;
 
 /// Requests made of templates, checked.
 #[derive(Debug, Clone)]
-pub struct HttpConfig {
+pub struct RequestConfig {
     /// What a request is made of.
     pub request: Request,
     /// What bounds the attempts.
@@ -73,7 +73,7 @@ fn post() -> String {
     "POST".to_owned()
 }
 
-pub fn check(keys: HttpKeys, scope: &Scope) -> Result<HttpConfig, String> {
+pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
     let url = &keys.url.0;
     let wrong_origin = || format!("{}: expected https:// or http:// and a host without a template or a password", scope.key("url"));
     let origin = http::origin(url).ok_or_else(wrong_origin)?;
@@ -90,7 +90,7 @@ pub fn check(keys: HttpKeys, scope: &Scope) -> Result<HttpConfig, String> {
     };
     // Made once to see whether its templates can be read.
     Http::new(request.clone(), &Limits { authorities: None, ..limits.clone() }).map_err(|error| scope.key(&error.to_string()))?;
-    Ok(HttpConfig { request, limits })
+    Ok(RequestConfig { request, limits })
 }
 
 fn method(name: &str, scope: &Scope) -> Result<Method, String> {
