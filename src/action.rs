@@ -12,6 +12,7 @@ pub mod email;
 pub mod http;
 pub mod log;
 pub mod outgoing;
+pub mod stream;
 pub mod template;
 mod tls;
 pub mod webhook;

@@ -13,6 +13,7 @@ use crate::action::Subscription;
 use crate::action::email::Email;
 use crate::action::http::Http;
 use crate::action::log::Log;
+use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
 use crate::config::{ActionConfig, ActionKind, Config, EmailConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
@@ -88,6 +89,9 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
         ActionKind::Email(email) => {
             let EmailConfig { writing, server, timeout, rate } = (**email).clone();
             Arc::new(Email::new(writing, server, timeout.to_std(), rate).map_err(anyhow::Error::msg)?)
+        }
+        ActionKind::Stream(stream) => {
+            Arc::new(Stream::new(stream.url.expose().as_str(), stream.settings.clone()).map_err(anyhow::Error::msg)?)
         }
         ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
     };

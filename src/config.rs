@@ -15,7 +15,7 @@ use autoreceive_domain::{Policy, Span, Terms};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use actions::{ActionConfig, ActionKind, EmailConfig, RequestConfig, WebhookConfig};
+pub use actions::{ActionConfig, ActionKind, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
 pub use layers::Sources;
 pub use values::{MaskedUrl, StoreAddress};
 

@@ -14,11 +14,13 @@ use crate::store::ActionName;
 
 pub use email::EmailConfig;
 pub use http::RequestConfig;
+pub use stream::StreamConfig;
 pub use webhook::WebhookConfig;
 
 mod email;
 mod endpoint;
 mod http;
+mod stream;
 mod webhook;
 
 /// An action, checked.
@@ -49,6 +51,8 @@ pub enum ActionKind {
     Http(Box<RequestConfig>),
     /// Sends a letter.
     Email(Box<EmailConfig>),
+    /// Adds to a Redis Stream.
+    Stream(StreamConfig),
 }
 
 /// The keys that every type has.
@@ -76,12 +80,13 @@ enum ActionType {
     Webhook,
     Http,
     Email,
+    Stream,
 }
 
 impl ActionType {
     fn batch(self) -> usize {
         match self {
-            ActionType::Log => 200,
+            ActionType::Log | ActionType::Stream => 200,
             ActionType::Webhook | ActionType::Http => 64,
             ActionType::Email => 20,
         }
@@ -133,6 +138,10 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
         ActionType::Email => {
             let (shown, keys) = scope.keys(own)?;
             (shown, ActionKind::Email(Box::new(email::check(keys, &scope)?)))
+        }
+        ActionType::Stream => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Stream(stream::check(keys, &scope)?))
         }
     };
     let Common { on, concurrency, lease, .. } = &common;

@@ -9,6 +9,7 @@ mod email;
 mod http;
 mod log;
 mod misbehaving;
+mod stream;
 mod tls;
 mod webhook;
 

@@ -52,6 +52,10 @@ fn email(rest: &str) -> String {
     format!("[actions.shop]\ntype = \"email\"\n{server}\n{rest}\n")
 }
 
+fn stream(rest: &str) -> String {
+    format!("[actions.shop]\ntype = \"stream\"\nurl = \"redis://me:canary@h:6379/0\"\nstream = \"orders\"\n{rest}\n")
+}
+
 #[test]
 fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
     let config = Case::file("").load().unwrap();
@@ -193,6 +197,10 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (email("language_pointer = \"language\""), "actions.shop.language_pointer", "JSON pointer"),
         (email("").replace("no-reply@", "no-reply"), "actions.shop.from", "expected an address"),
         (email("").replace("smtp.example.com", "me:canary@smtp.example.com"), "actions.shop.server", "expected a host"),
+        (stream("max_len = 0"), "actions.shop.max_len", "gone before"),
+        (stream("timeout = \"30s\""), "actions.shop.lease", "actions.shop.timeout"),
+        (stream("").replace("\"orders\"", "\"\""), "actions.shop.stream", "1 to 256 bytes"),
+        (stream("").replace("redis:", "http:"), "actions.shop.url", "rediss:// for TLS"),
         (webhook(&format!("{secret}rate = 0")), "actions.shop.rate", "1 to 10000"),
         (webhook(&format!("{secret}rate = 1\nbatch = 1000")), "actions.shop.rate", "actions.shop.batch"),
         (webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")), "actions.shop.ca_file", "/nowhere.pem"),
@@ -298,6 +306,9 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
         "[actions.shop]\ntype = \"webhook\"\nurl = \"https://a.example\"\nsecret = [\"whsec_canary\"]",
         "[actions.shop]\ntype = \"webhook\"\nurl = \"ftp://canary\"",
         "[actions.shop]\ntype = \"webhook\"\nbatch = \"canary\"",
+        "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \"redis://me:canary@h:6379/canary\"",
+        "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \"http://me:canary@h:6379/0\"",
+        "[actions.shop]\ntype = \"http\"\nurl = \"https://me:canary@a.example/\"",
     ];
     for file in cases {
         let problem = Case::file(file).problem();
