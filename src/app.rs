@@ -108,8 +108,9 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
 fn announce(config: &Config, listener: &TcpListener, demo: bool) {
     let address = listener.local_addr().unwrap_or(config.http.listen);
     let actions: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
+    let actions = if actions.is_empty() { "none".to_owned() } else { actions.join(", ") };
     let what = if demo { "autoreceive demo" } else { "autoreceive" };
-    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions.join(", "));
+    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions);
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));
     }

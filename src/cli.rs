@@ -5,6 +5,7 @@
 //! | [`serve`], [`config`] | run the service, look at its configuration |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`client`] | how it is asked |
+//! | [`bench`] | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::action::webhook::SigningSecret;
 
+mod bench;
 mod client;
 mod config;
 mod failure;
@@ -24,6 +26,7 @@ mod serve;
 mod stats;
 mod zone;
 
+use bench::BenchArgs;
 use config::ConfigCommand;
 use failure::Failure;
 use import::ImportArgs;
@@ -70,6 +73,8 @@ enum Command {
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Measure this machine: throughput, lag, memory.
+    Bench(BenchArgs),
 }
 
 /// `autoreceive secret …`
@@ -98,6 +103,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Import(args) => import::run(args).await,
         Command::Stats(args) => stats::run(args).await,
         Command::Config(command) => config::run(command),
+        Command::Bench(args) => bench::run(args).await,
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
             Ok(())

@@ -10,3 +10,4 @@ mod races;
 mod redis_store;
 mod sqlite_store;
 mod support;
+mod workers;

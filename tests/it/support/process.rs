@@ -16,7 +16,7 @@ impl Process {
     pub async fn serve(config: &Path) -> Process {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(config.with_extension("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_autoreceive"))
+        let child = Command::new(binary())
             .args(["serve", "--config", config.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
             .current_dir(config.parent().unwrap())
             .stdin(Stdio::null())
@@ -74,6 +74,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY` names it.
+fn binary() -> String {
+    std::env::var("AUTORECEIVE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
 }
 
 /// A port that nobody listens on.
