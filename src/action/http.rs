@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use autoreceive_domain::Event;
 use minijinja::value::Value;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url};
 
 use super::outgoing::{self, Limits, Outgoing, OutgoingError, answer};
@@ -43,14 +43,19 @@ pub struct Expected {
 /// Makes a request of each event.
 pub struct Http {
     outgoing: Outgoing,
-    templates: Templates,
+    form: Form,
     method: Method,
+    secrets: Secrets,
+    expected: Option<Expected>,
+}
+
+/// The templates of a request, read.
+struct Form {
+    templates: Templates,
     origin: Url,
     url: Template,
     headers: Vec<(HeaderName, Template)>,
     body: Option<(Template, Escape)>,
-    secrets: Secrets,
-    expected: Option<Expected>,
 }
 
 /// Why requests cannot be made.
@@ -67,25 +72,75 @@ pub enum HttpError {
     Template(String, String),
 }
 
-impl Http {
-    /// An action that makes `request` of each event, within `limits`.
+impl Request {
+    /// Whether its templates can be read.
     ///
     /// # Errors
-    /// See [`HttpError`].
-    pub fn new(request: Request, limits: &Limits) -> Result<Http, HttpError> {
+    /// Says which one cannot, and in which line.
+    pub fn check(&self) -> Result<(), HttpError> {
+        Form::new(self).map(drop)
+    }
+}
+
+impl Form {
+    fn new(request: &Request) -> Result<Form, HttpError> {
         let origin = origin(&request.url).ok_or(HttpError::Origin)?;
         let mut templates = Templates::new();
         let mut add =
             |name: &str, source: &str, escape| templates.add(name, source, escape).map_err(|why| HttpError::Template(name.to_owned(), why));
         let url = add("url", &request.url, Escape::Percent)?;
         let escape = body_escape(&request.headers);
-        let body = request.body.map(|body| add("body", &body, escape)).transpose()?.map(|body| (body, escape));
+        let body = request.body.as_ref().map(|body| add("body", body, escape)).transpose()?.map(|body| (body, escape));
         let mut headers = Vec::new();
         for (name, source) in &request.headers {
             headers.push((name.clone(), add(&format!("headers.{name}"), source, Escape::None)?));
         }
+        Ok(Form { templates, origin, url, headers, body })
+    }
+
+    fn url(&self, values: &Value) -> Result<Url, String> {
+        let url: Url = self.render("url", &self.url, values)?.parse().map_err(|_| "url: is none once it is filled in".to_owned())?;
+        if url.origin() == self.origin.origin() { Ok(url) } else { Err("url: would lead to another host".to_owned()) }
+    }
+
+    fn headers(&self, values: &Value) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        for (name, template) in &self.headers {
+            let key = format!("headers.{name}");
+            let value = HeaderValue::from_bytes(self.render(&key, template, values)?.as_bytes());
+            let mut value = value.map_err(|_| format!("{key}: a control character cannot be sent in a header"))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        if self.body.is_some() {
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        Ok(headers)
+    }
+
+    fn body(&self, values: &Value) -> Result<Option<String>, String> {
+        let Some((template, escape)) = &self.body else { return Ok(None) };
+        let body = self.render("body", template, values)?;
+        if *escape == Escape::Json && serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
+            return Err("body: is not JSON once it is filled in; {{ … }} writes the quotes of a text by itself".to_owned());
+        }
+        Ok(Some(body))
+    }
+
+    fn render(&self, key: &str, template: &Template, values: &Value) -> Result<String, String> {
+        self.templates.render(template, values).map_err(|why| format!("{key}: {why}"))
+    }
+}
+
+impl Http {
+    /// An action that makes `request` of each event, within `limits`.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub fn new(request: Request, limits: &Limits) -> Result<Http, HttpError> {
+        let form = Form::new(&request)?;
         let Request { method, secrets, expected, .. } = request;
-        Ok(Http { outgoing: Outgoing::new(&origin, limits)?, templates, method, origin, url, headers, body, secrets, expected })
+        Ok(Http { outgoing: Outgoing::new(&form.origin, limits)?, form, method, secrets, expected })
     }
 
     async fn send(&self, event: &Event) -> Outcome {
@@ -107,33 +162,11 @@ impl Http {
     }
 
     fn request(&self, values: &Value) -> Result<RequestBuilder, String> {
-        let url = self.render("url", &self.url, values)?;
-        let url: Url = url.parse().map_err(|_| "url: is none once it is filled in".to_owned())?;
-        if url.origin() != self.origin.origin() {
-            return Err("url: would lead to another host".to_owned());
-        }
-        let mut request = self.outgoing.client().request(self.method.clone(), url);
-        for (name, template) in &self.headers {
-            let key = format!("headers.{name}");
-            let value = HeaderValue::from_bytes(self.render(&key, template, values)?.as_bytes());
-            let mut value = value.map_err(|_| format!("{key}: a control character cannot be sent in a header"))?;
-            value.set_sensitive(true);
-            request = request.header(name, value);
-        }
-        let Some((template, escape)) = &self.body else { return Ok(request) };
-        let body = self.render("body", template, values)?;
-        if *escape != Escape::Json {
-            return Ok(request.body(body));
-        }
-        if serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
-            return Err("body: is not JSON once it is filled in; {{ … }} writes the quotes of a text by itself".to_owned());
-        }
-        let named = self.headers.iter().any(|(name, _)| name == CONTENT_TYPE);
-        Ok(if named { request.body(body) } else { request.header(CONTENT_TYPE, "application/json").body(body) })
-    }
-
-    fn render(&self, key: &str, template: &Template, values: &Value) -> Result<String, String> {
-        self.templates.render(template, values).map_err(|why| format!("{key}: {why}"))
+        let request = self.outgoing.client().request(self.method.clone(), self.form.url(values)?).headers(self.form.headers(values)?);
+        Ok(match self.form.body(values)? {
+            Some(body) => request.body(body),
+            None => request,
+        })
     }
 
     fn judge(&self, said: &[u8], expected: &Expected) -> Outcome {

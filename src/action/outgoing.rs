@@ -33,7 +33,7 @@ const ANSWER_BYTES: usize = 64 * 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// What bounds the attempts at one receiver.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// The longest wait for the whole answer.
     pub timeout: Duration,
@@ -43,6 +43,13 @@ pub struct Limits {
     pub allow_private: bool,
     /// Certificates (PEM) of authorities that are trusted beside the system's.
     pub authorities: Option<Vec<u8>>,
+}
+
+impl Default for Limits {
+    /// Ten seconds, as fast as it goes, and no private addresses.
+    fn default() -> Limits {
+        Limits { timeout: Duration::from_secs(10), rate: None, allow_private: false, authorities: None }
+    }
 }
 
 /// Why a receiver cannot be spoken to at all.

@@ -37,8 +37,10 @@ impl Secrets {
     /// The text without any of the secrets.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.0.values().filter(|secret| !secret.is_empty());
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+        let mut secrets: Vec<&String> = self.0.values().filter(|secret| !secret.is_empty()).collect();
+        // One may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
 }
 

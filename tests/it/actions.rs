@@ -11,6 +11,7 @@ mod log;
 mod misbehaving;
 mod stream;
 mod tls;
+mod together;
 mod webhook;
 
 /// The receipt of an order.

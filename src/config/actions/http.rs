@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Scope;
 use super::endpoint::{self, EndpointKeys};
-use crate::action::http::{self, Expected, Http, Request};
+use crate::action::http::{self, Expected, Request};
 use crate::action::outgoing::Limits;
 use crate::action::template::Secrets;
 use crate::config::values;
@@ -88,8 +88,7 @@ pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
         secrets: secrets(&keys.env, scope)?,
         expected: expected(keys.ok_pointer, keys.ok_value, scope)?,
     };
-    // Made once to see whether its templates can be read.
-    Http::new(request.clone(), &Limits { authorities: None, ..limits.clone() }).map_err(|error| scope.key(&error.to_string()))?;
+    request.check().map_err(|error| scope.key(&error.to_string()))?;
     Ok(RequestConfig { request, limits })
 }
 

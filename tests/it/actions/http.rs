@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use super::{event, why};
 
 /// Requests as they came: method, address, headers, body.
-type Seen = Arc<Mutex<Vec<(String, String, axum::http::HeaderMap, String)>>>;
+pub type Seen = Arc<Mutex<Vec<(String, String, axum::http::HeaderMap, String)>>>;
 
-async fn gateway(answer: &'static str) -> (String, Seen) {
+pub async fn gateway(answer: &'static str) -> (String, Seen) {
     let seen = Seen::default();
     let take = async move |State(seen): State<Seen>, request: axum::extract::Request| {
         let (parts, body) = request.into_parts();
