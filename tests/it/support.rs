@@ -1,5 +1,6 @@
 //! What several tests share.
 
+pub mod listener;
 pub mod process;
 pub mod receiver;
 pub mod redis_server;
