@@ -10,9 +10,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
+use crate::action::email::Email;
+use crate::action::http::Http;
 use crate::action::log::Log;
+use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, EmailConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::store::redis::{RedisSettings, RedisStore};
@@ -120,7 +123,15 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret, timeout.to_std())?),
+        ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
+        ActionKind::Email(email) => {
+            let EmailConfig { writing, server, timeout, rate } = (**email).clone();
+            Arc::new(Email::new(writing, server, timeout.to_std(), rate).map_err(anyhow::Error::msg)?)
+        }
+        ActionKind::Stream(stream) => {
+            Arc::new(Stream::new(stream.url.expose().as_str(), stream.settings.clone()).map_err(anyhow::Error::msg)?)
+        }
+        ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
     };
     Ok(Subscription {
         name: config.name.clone(),

@@ -14,10 +14,11 @@ use std::path::PathBuf;
 
 use autoreceive_domain::{Policy, Span, Terms};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use crate::access::Tokens;
 
-pub use actions::{ActionConfig, ActionKind};
+pub use actions::{ActionConfig, ActionKind, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
 pub use layers::Sources;
 pub use tokens::is_token_name;
 pub use values::{MaskedUrl, StoreAddress};
@@ -147,7 +148,7 @@ struct File {
     sweeper: SweeperConfig,
     policies: BTreeMap<String, values::TermsValue>,
     #[serde(default)]
-    actions: BTreeMap<String, actions::ActionValue>,
+    actions: BTreeMap<String, Table>,
     #[serde(default)]
     tokens: BTreeMap<String, tokens::TokenValue>,
     log: LogConfig,
@@ -160,13 +161,18 @@ impl Config {
     /// Names the key, where it was set, and what was expected; never a secret.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let layers = layers::read(sources)?;
-        let mut file: File = errors::typed(&layers)?;
+        let mut file: File = errors::typed(layers.merged(), "", &layers, "", &[]).map_err(|problem| ConfigError(vec![problem]))?;
         if file.actions.is_empty() {
-            file.actions.insert("log".to_owned(), actions::ActionValue::log());
+            file.actions.extend([actions::log()]);
         }
         let mut problems = check::problems(&file);
         let policies = collect(file.policies.iter().map(|(name, terms)| policy(name, &terms.0)), &mut problems);
-        let actions = collect(file.actions.iter().map(|(name, value)| value.resolve(name, &sources.env)), &mut problems);
+        let action = |(name, table): (&String, &mut Table)| {
+            let (shown, config) = actions::read(name, std::mem::take(table), &layers, &sources.env)?;
+            *table = shown;
+            Ok(config)
+        };
+        let actions = collect(file.actions.iter_mut().map(action), &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }

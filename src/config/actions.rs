@@ -1,14 +1,27 @@
-//! One `[actions.NAME]`: the keys that every type has, and those of one type.
+//! One `[actions.NAME]`: the keys that every type has are here, those of one type in its own module.
 
 use std::collections::BTreeMap;
 
 use autoreceive_domain::{EventKind, Span};
-use serde::de::Error;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Table;
 
-use super::values::{self, MaskedUrl};
-use crate::action::webhook::SigningSecret;
+use super::errors;
+use super::layers::Layers;
+use super::values;
 use crate::store::ActionName;
+
+pub use email::EmailConfig;
+pub use http::RequestConfig;
+pub use stream::StreamConfig;
+pub use webhook::WebhookConfig;
+
+mod email;
+mod endpoint;
+mod http;
+mod stream;
+mod webhook;
 
 /// An action, checked.
 #[derive(Debug, Clone)]
@@ -33,22 +46,20 @@ pub enum ActionKind {
     /// Writes a line.
     Log,
     /// Posts a signed message.
-    Webhook {
-        /// Where to.
-        url: MaskedUrl,
-        /// What it is signed with.
-        secret: SigningSecret,
-        /// The longest wait for an answer.
-        timeout: Span,
-    },
+    Webhook(WebhookConfig),
+    /// Makes a request of templates.
+    Http(Box<RequestConfig>),
+    /// Sends a letter.
+    Email(Box<EmailConfig>),
+    /// Adds to a Redis Stream.
+    Stream(StreamConfig),
 }
 
-/// An action, as written.
+/// The keys that every type has.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ActionValue {
-    #[serde(rename = "type")]
-    kind: ActionType,
+struct Common {
+    r#type: ActionType,
     #[serde(with = "kinds", default = "received")]
     on: Vec<EventKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,22 +68,35 @@ pub(super) struct ActionValue {
     concurrency: usize,
     #[serde(with = "values::span", default = "half_a_minute")]
     lease: Span,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<MaskedUrl>,
-    #[serde(default, deserialize_with = "secret", skip_serializing_if = "Option::is_none")]
-    secret: Option<SigningSecret>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret_env: Option<String>,
-    #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
-    timeout: Option<Span>,
 }
+
+/// Their names.
+const COMMON: [&str; 5] = ["type", "on", "batch", "concurrency", "lease"];
 
 #[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum ActionType {
     Log,
     Webhook,
+    Http,
+    Email,
+    Stream,
 }
+
+impl ActionType {
+    fn batch(self) -> usize {
+        match self {
+            ActionType::Log | ActionType::Stream => 200,
+            ActionType::Webhook | ActionType::Http => 64,
+            ActionType::Email => 20,
+        }
+    }
+}
+
+/// The type without keys of its own.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct LogKeys {}
 
 fn received() -> Vec<EventKind> {
     vec![EventKind::Received]
@@ -86,86 +110,80 @@ fn half_a_minute() -> Span {
     Span::from_secs(30)
 }
 
-/// How long a receiver may take where nothing else is configured.
-const TIMEOUT: Span = Span::TEN_SECONDS;
+/// What is used where nothing is configured.
+pub fn log() -> (String, Table) {
+    ("log".to_owned(), Table::from_iter([("type".to_owned(), "log".into())]))
+}
 
-impl ActionValue {
-    /// What is used where nothing is configured.
-    pub fn log() -> ActionValue {
-        ActionValue {
-            kind: ActionType::Log,
-            on: received(),
-            batch: None,
-            concurrency: four(),
-            lease: half_a_minute(),
-            url: None,
-            secret: None,
-            secret_env: None,
-            timeout: None,
+/// Reads the action `name` from its merged table: the values in force, secrets masked, and what they mean.
+///
+/// # Errors
+/// Names the key, or both keys that do not go together.
+pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String, String>) -> Result<(Table, ActionConfig), String> {
+    let common = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
+    let own = table;
+    let common: Common = errors::typed(common, &format!("actions.{name}"), layers, "", &[])?;
+    let batch = common.batch.unwrap_or(common.r#type.batch());
+    let scope = Scope { name, common: &common, batch, layers, env };
+    let (shown, kind) = match common.r#type {
+        ActionType::Log => scope.keys::<LogKeys>(own).map(|(shown, _)| (shown, ActionKind::Log))?,
+        ActionType::Webhook => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Webhook(webhook::check(keys, &scope)?))
         }
+        ActionType::Http => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Http(Box::new(http::check(keys, &scope)?)))
+        }
+        ActionType::Email => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Email(Box::new(email::check(keys, &scope)?)))
+        }
+        ActionType::Stream => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Stream(stream::check(keys, &scope)?))
+        }
+    };
+    let Common { on, concurrency, lease, .. } = &common;
+    let config = ActionConfig { name: action_name(name)?, on: on.clone(), batch, concurrency: *concurrency, lease: *lease, kind };
+    config.check()?;
+    let mut all = as_table(&common)?;
+    all.extend(shown);
+    Ok((all, config))
+}
+
+/// What the keys of one type are read and checked with.
+struct Scope<'a> {
+    name: &'a str,
+    common: &'a Common,
+    batch: usize,
+    layers: &'a Layers,
+    env: &'a BTreeMap<String, String>,
+}
+
+impl Scope<'_> {
+    /// The keys of one type, and how they are shown.
+    fn keys<K: DeserializeOwned + Serialize>(&self, own: Table) -> Result<(Table, K), String> {
+        let section = format!("actions.{}", self.name);
+        let of_type = format!(" of {section}.type = {}", as_table(self.common)?.get("type").unwrap_or(&"".into()));
+        let keys = errors::typed(own, &section, self.layers, &of_type, &COMMON)?;
+        Ok((as_table(&keys)?, keys))
     }
 
-    /// The action `name`, its secret taken from `env` where a variable is named.
-    ///
-    /// # Errors
-    /// Names the key, or both keys that do not go together.
-    pub fn resolve(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionConfig, String> {
-        let config = ActionConfig {
-            name: action_name(name)?,
-            on: self.on.clone(),
-            batch: self.batch.unwrap_or(if self.kind == ActionType::Log { 200 } else { 64 }),
-            concurrency: self.concurrency,
-            lease: self.lease,
-            kind: match self.kind {
-                ActionType::Log => self.log_only(name)?,
-                ActionType::Webhook => self.webhook(name, env)?,
-            },
-        };
-        config.check()?;
-        Ok(config)
+    /// The full name of a key.
+    fn key(&self, key: &str) -> String {
+        format!("actions.{}.{key}", self.name)
     }
 
-    fn log_only(&self, name: &str) -> Result<ActionKind, String> {
-        let set = [
-            ("url", self.url.is_some()),
-            ("secret", self.secret.is_some()),
-            ("secret_env", self.secret_env.is_some()),
-            ("timeout", self.timeout.is_some()),
-        ];
-        match set.iter().find(|(_, set)| *set) {
-            Some((key, _)) => Err(format!("actions.{name}.{key}: belongs to actions.{name}.type = \"webhook\", but the type is \"log\"")),
-            None => Ok(ActionKind::Log),
-        }
+    /// The value of the environment variable that is named by `key`.
+    fn variable(&self, key: &str, variable: &str) -> Result<&str, String> {
+        let missing = || format!("{}: the environment has no {variable}", self.key(key));
+        self.env.get(variable).map(String::as_str).ok_or_else(missing)
     }
+}
 
-    fn webhook(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionKind, String> {
-        let url = self.url.clone().ok_or_else(|| format!("actions.{name}.url: is missing; a webhook needs it"))?;
-        let timeout = self.timeout.unwrap_or(TIMEOUT);
-        if timeout == Span::ZERO {
-            return Err(format!("actions.{name}.timeout: must be longer than nothing"));
-        }
-        if self.lease <= timeout {
-            let lease = self.lease;
-            return Err(format!("actions.{name}.lease ({lease}): must be longer than actions.{name}.timeout ({timeout})"));
-        }
-        Ok(ActionKind::Webhook { url, secret: self.signing_secret(name, env)?, timeout })
-    }
-
-    fn signing_secret(&self, name: &str, env: &BTreeMap<String, String>) -> Result<SigningSecret, String> {
-        let keys = format!("actions.{name}.secret and actions.{name}.secret_env");
-        match (&self.secret, &self.secret_env) {
-            (Some(secret), None) => Ok(secret.clone()),
-            (None, Some(variable)) => {
-                let missing = || format!("actions.{name}.secret_env: the environment has no {variable}");
-                let text = env.get(variable).ok_or_else(missing)?;
-                text.parse().map_err(|wrong| format!("actions.{name}.secret_env ({variable}): {wrong}"))
-            }
-            (Some(_), Some(_)) => Err(format!("{keys} are both set; keep one")),
-            (None, None) => {
-                Err(format!("{keys} are both missing; messages are signed with one of them: `autoreceive secret new` makes one"))
-            }
-        }
-    }
+fn as_table(keys: &impl Serialize) -> Result<Table, String> {
+    Table::try_from(keys).map_err(|error| error.to_string())
 }
 
 impl ActionConfig {
@@ -192,10 +210,6 @@ fn action_name(name: &str) -> Result<ActionName, String> {
         return Ok(name.into());
     }
     Err(format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected"))
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SigningSecret>, D::Error> {
-    values::hidden(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 mod kinds {
