@@ -9,6 +9,7 @@ mod conformance;
 mod dead_letters;
 mod guides;
 mod hostile;
+mod library;
 mod listen;
 mod main_job;
 mod races;
