@@ -1,6 +1,7 @@
 """What the OpenAPI document says in words and JSON Schema cannot say, so that what is generated as right is right."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import schemathesis
@@ -18,11 +19,11 @@ schemathesis.openapi.format("length", st.builds("{}{}".format, st.integers(1, 36
 def map_body(context, body):
     if not isinstance(body, dict):
         return body
-    # A policy has to be configured.
-    if isinstance(body.get("policy"), str) and body["policy"]:
+    # What is generated as wrong stays wrong. A policy has to be configured.
+    if isinstance(body.get("policy"), str) and re.fullmatch("[a-z0-9_-]{1,32}", body["policy"]):
         body["policy"] = "default"
     # A hold is named by its reason only where that is short.
-    if isinstance(body.get("reason"), str) and len(body["reason"]) > 64 and body.get("id") is None:
+    if isinstance(body.get("reason"), str) and 64 < len(body["reason"]) <= 200 and body.get("id") is None:
         body["reason"] = body["reason"][:64]
     return body
 
