@@ -115,7 +115,9 @@ impl Database {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
-                Err(Failure::Refused(why)) => failed.extend(part.iter().map(|row| (row.event_id.clone(), Outcome::Dead { why: why.clone() }))),
+                Err(Failure::Refused(why)) => {
+                    failed.extend(part.iter().map(|row| (row.event_id.clone(), Outcome::Dead { why: why.clone() })))
+                }
                 Err(Failure::Later(why) | Failure::Again(why)) => {
                     let left = part.iter().chain(parts.into_iter().flatten());
                     failed.extend(left.map(|row| (row.event_id.clone(), Outcome::retry(why.clone()))));

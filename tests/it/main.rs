@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod config;
 mod conformance;
+mod database;
 mod main_job;
 mod races;
 mod redis_store;

@@ -1,5 +1,8 @@
 //! What several tests share.
 
+mod daemon;
+pub mod mariadb;
+pub mod postgres;
 pub mod process;
 pub mod receiver;
 pub mod redis_server;

@@ -48,7 +48,8 @@ impl MySqlServer {
     }
 
     async fn version(&self, work: &mut MySqlWork) -> Result<i64, SchemaError> {
-        let exists = sqlx::query_scalar("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?");
+        let exists =
+            sqlx::query_scalar("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?");
         let exists: i64 = exists.bind(format!("{}schema", self.prefix)).fetch_one(&mut *work.connection).await?;
         if exists == 0 {
             return Ok(0);

@@ -44,7 +44,9 @@ impl PostgresServer {
             record: named(include_str!("postgres/record.sql")),
             upsert: named(include_str!("postgres/upsert.sql")),
             book: named(include_str!("postgres/book.sql")),
-            credits: named("SELECT order_id, points FROM {prefix}ledger WHERE order_id = ANY($1) AND kind = 'credit' ORDER BY order_id FOR UPDATE"),
+            credits: named(
+                "SELECT order_id, points FROM {prefix}ledger WHERE order_id = ANY($1) AND kind = 'credit' ORDER BY order_id FOR UPDATE",
+            ),
             add: named(include_str!("postgres/add.sql")),
         };
         Ok(PostgresServer { pool, prefix: settings.prefix.clone(), sql: Arc::new(sql) })
@@ -57,7 +59,8 @@ impl PostgresServer {
     }
 
     async fn version(&self, work: &mut PostgresWork) -> Result<i64, SchemaError> {
-        let exists = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(format!("{}schema", self.prefix));
+        // Not to_regclass: within a transaction it keeps saying what it said first.
+        let exists = sqlx::query_scalar(include_str!("postgres/exists.sql")).bind(format!("{}schema", self.prefix));
         let exists: bool = exists.fetch_one(&mut *work.connection).await?;
         if !exists {
             return Ok(0);

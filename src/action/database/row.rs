@@ -28,7 +28,8 @@ impl<'a> Row<'a> {
     /// Where a number is larger than the databases' own.
     pub fn new(event: &'a Event) -> Result<Row<'a>, String> {
         let order = &*event.0;
-        let fits = |what: &str, number: u64| i64::try_from(number).map_err(|_| format!("the {what} {number} is larger than a database keeps"));
+        let fits =
+            |what: &str, number: u64| i64::try_from(number).map_err(|_| format!("the {what} {number} is larger than a database keeps"));
         Ok(Row {
             order,
             event_id: event.id(),
@@ -78,8 +79,7 @@ impl<'a> Row<'a> {
     pub fn times(&self) -> [Option<String>; 10] {
         let times = &self.order.times;
         let [placed, paid, shipped, delivered] = [Some(times.placed_at), times.paid_at, times.shipped_at, times.delivered_at];
-        let [received, completed, cancelled, refunded] =
-            [times.received_at, times.completed_at, times.cancelled_at, times.refunded_at];
+        let [received, completed, cancelled, refunded] = [times.received_at, times.completed_at, times.cancelled_at, times.refunded_at];
         let updated = Some(self.order.changed_at);
         let rest = [placed, paid, shipped, delivered, received, completed, cancelled, refunded, updated];
         let mut all = [const { None }; 10];
