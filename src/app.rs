@@ -10,9 +10,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
+use crate::action::database::{Database, Report, Settings as DatabaseSettings};
 use crate::action::log::Log;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::store::redis::{RedisSettings, RedisStore};
@@ -83,6 +84,7 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
         ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret, timeout.to_std())?),
+        ActionKind::Database(database) => Arc::new(open_database(database, config.concurrency)?),
     };
     Ok(Subscription {
         name: config.name.clone(),
@@ -94,11 +96,38 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     })
 }
 
+/// One connection for each attempt that is made at the same time.
+fn open_database(config: &DatabaseConfig, connections: usize) -> anyhow::Result<Database> {
+    let settings = DatabaseSettings {
+        url: config.url.expose().clone(),
+        connections: u32::try_from(connections)?,
+        timeout: config.timeout.to_std(),
+        prefix: config.prefix.clone(),
+    };
+    Ok(Database::new(&settings, config.statements.clone(), config.points.clone())?)
+}
+
+/// Compares events, ledger and balances in the database of the action `name`.
+///
+/// # Errors
+/// Where there is no such action, or its database is away.
+pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
+    let action = config.actions.iter().find(|action| *action.name == *name);
+    let action = action.with_context(|| format!("there is no action {name:?}; configured are {}", action_names(config)))?;
+    match &action.kind {
+        ActionKind::Database(database) if database.points.is_some() => Ok(open_database(database, 1)?.reconcile().await?),
+        _ => anyhow::bail!("the action {name:?} keeps no points; it has no actions.{name}.points"),
+    }
+}
+
+fn action_names(config: &Config) -> String {
+    config.actions.iter().map(|action| &*action.name).collect::<Vec<_>>().join(", ")
+}
+
 fn announce(config: &Config, listener: &TcpListener, demo: bool) {
     let address = listener.local_addr().unwrap_or(config.http.listen);
-    let actions: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
     let what = if demo { "autoreceive demo" } else { "autoreceive" };
-    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions.join(", "));
+    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));
     }

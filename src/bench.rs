@@ -3,9 +3,18 @@
 //! | module | measures |
 //! |---|---|
 //! | [`herd`] | many orders due at one instant, received and attempted |
-//! | [`ground`] | a store of its own to measure on, filled with paid orders |
-//! | [`cpu`] | processor time of this process and of Redis |
+//! | [`steady`] | a steady stream of deadlines |
+//! | [`waiting`] | the same work among ever more that waits |
+//! | [`memory`] | what a waiting order takes |
+//! | [`api`] | commands over HTTP, single and in bulk |
+//! | [`ground`], [`worker`], [`nothing`], [`cpu`] | the store, the workers and the action they are measured with, and what was used |
 
+pub mod api;
 pub mod cpu;
 pub mod ground;
 pub mod herd;
+pub mod memory;
+pub mod nothing;
+pub mod steady;
+pub mod waiting;
+pub mod worker;

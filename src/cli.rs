@@ -3,8 +3,10 @@
 //! | module | does |
 //! |---|---|
 //! | [`serve`], [`config`] | run the service, look at its configuration |
+//! | [`points`] | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`client`] | how it is asked |
+//! | [`bench`] | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
 use std::process::ExitCode;
@@ -13,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::action::webhook::SigningSecret;
 
+mod bench;
 mod client;
 mod config;
 mod failure;
@@ -20,14 +23,17 @@ mod import;
 mod list;
 mod order;
 mod output;
+mod points;
 mod serve;
 mod stats;
 mod zone;
 
+use bench::BenchArgs;
 use config::ConfigCommand;
 use failure::Failure;
 use import::ImportArgs;
 use order::OrderCommand;
+use points::PointsCommand;
 use serve::ServeArgs;
 use stats::StatsArgs;
 
@@ -42,7 +48,7 @@ Exit codes:
   0  done
   1  an error
   2  wrong usage
-  3  rejected: the order does not exist, does not permit it, or a value is wrong
+  3  rejected: the order does not exist, does not permit it, or a value is wrong; or the points are not right
   4  the service is not available; repeating is always safe";
 
 /// Closes e-commerce orders on time: paid, silent for the agreed time, RECEIVED once, and the shop told.
@@ -67,9 +73,14 @@ enum Command {
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check the points that a database action keeps.
+    #[command(subcommand)]
+    Points(PointsCommand),
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Measure this machine: throughput, lag, memory.
+    Bench(BenchArgs),
 }
 
 /// `autoreceive secret …`
@@ -98,6 +109,8 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Import(args) => import::run(args).await,
         Command::Stats(args) => stats::run(args).await,
         Command::Config(command) => config::run(command),
+        Command::Bench(args) => bench::run(args).await,
+        Command::Points(command) => points::run(command).await,
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
             Ok(())

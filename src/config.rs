@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use autoreceive_domain::{Policy, Span, Terms};
 use serde::{Deserialize, Serialize};
 
-pub use actions::{ActionConfig, ActionKind};
+pub use actions::{ActionConfig, ActionKind, DatabaseConfig};
 pub use layers::Sources;
 pub use values::{MaskedUrl, StoreAddress};
 

@@ -243,6 +243,8 @@ impl Engine {
         self.stop_deciding.cancel();
         self.deciding.close();
         let decided = tokio::time::timeout_at(until, async { tokio::join!(self.gather.drained(), self.deciding.wait()) }).await;
+        // Late is better than never, but not worth waiting for: a worker that says nothing is missed soon, too.
+        let _ = self.core.store.leave(self.core.team.me()).await;
         self.stop_attempting.cancel();
         self.attempting.close();
         let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;

@@ -67,6 +67,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes that worker `me` is alive, and returns all that gave a sign of life within `within`, `me` among them.
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
+
+    /// Notes that worker `me` is gone, so that the others need not find out by waiting.
+    async fn leave(&self, me: &str) -> Result<(), StoreError>;
 }
 
 /// Why a store did not answer.

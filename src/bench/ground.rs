@@ -1,16 +1,14 @@
 //! Where a measurement takes place: a store of its own, never one that holds orders.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail, ensure};
-use async_trait::async_trait;
 use autoreceive_domain::decide::decide_absent;
-use autoreceive_domain::{Command, Decision, Event, OrderId, Place, Policy, Span, Terms, Time};
+use autoreceive_domain::words::Data;
+use autoreceive_domain::{Command, Decision, EventKind, OrderId, Place, Policy, Span, Terms, Time};
 use futures_util::{TryStreamExt, stream};
 use indicatif::ProgressBar;
 
-use crate::action::{Action, Outcome};
 use crate::app;
 use crate::config::{StoreAddress, StoreConfig};
 use crate::store::{Change, Commit, Shard, Store, Verdict};
@@ -24,7 +22,19 @@ pub struct Ground {
     /// The address of the Redis server, where it is one.
     pub redis_url: Option<String>,
     prefix: String,
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
+}
+
+/// Orders to fill a store with.
+pub struct Filling<'a> {
+    /// The number of the first.
+    pub from: usize,
+    /// How many.
+    pub count: usize,
+    /// When each falls due, by its number.
+    pub deadline: &'a (dyn Fn(usize) -> Time + Sync),
+    /// Of how many bytes their `data` is; none for 0.
+    pub data: usize,
 }
 
 impl Ground {
@@ -46,51 +56,47 @@ impl Ground {
         let store = app::open_store(&config).await?;
         let stats = store.stats().await?;
         ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
-        Ok(Ground { store, name, redis_url, prefix, _directory: directory })
+        Ok(Ground { store, name, redis_url, prefix, directory })
     }
 
-    /// Fills the store with `count` paid orders, the first numbered `from`, that fall due as `deadline` says.
+    /// Fills the store with paid orders.
     ///
     /// # Errors
     /// Where the store does not take them.
-    pub async fn fill(&self, from: usize, count: usize, deadline: impl Fn(usize) -> Time, progress: &ProgressBar) -> anyhow::Result<()> {
+    pub async fn fill(&self, filling: Filling<'_>, progress: &ProgressBar) -> anyhow::Result<()> {
         let policy = Policy::new("default", Terms::default())?;
         let now = self.store.heads().await?.now;
-        let mut by_shard: Vec<Vec<Change>> = vec![Vec::new(); self.store.shards().into()];
-        let mut full = Vec::new();
-        for i in from..from + count {
-            let (shard, change) = self.paid(i, deadline(i), now, &policy)?;
-            let Some(changes) = by_shard.get_mut(usize::from(shard)) else { bail!("a shard beyond the last one") };
-            changes.push(change);
-            if changes.len() == 500 {
-                full.push((shard, std::mem::take(changes)));
+        let data = if filling.data == 0 { None } else { Some(Data::new(&format!("\"{}\"", "x".repeat(filling.data.saturating_sub(2))))?) };
+        // In steps, so that a million orders never lie in memory at once.
+        for first in (filling.from..filling.from + filling.count).step_by(50_000) {
+            let mut by_shard: Vec<Vec<Change>> = vec![Vec::new(); self.store.shards().into()];
+            for i in first..(first + 50_000).min(filling.from + filling.count) {
+                let change = paid(i, (filling.deadline)(i), now, &policy, data.clone())?;
+                let shard = usize::from(self.store.shard_of(&change.id));
+                by_shard.get_mut(shard).context("a shard beyond the last one")?.push(change);
             }
+            let commits = (0..).zip(&by_shard).flat_map(|(shard, changes)| changes.chunks(500).map(move |part| (shard, part.to_vec())));
+            stream::iter(commits.map(Ok))
+                .try_for_each_concurrent(8, |(shard, part)| self.commit(shard, part, policy.clone(), progress))
+                .await?;
         }
-        full.extend((0..).zip(by_shard).filter(|(_, changes)| !changes.is_empty()));
-        stream::iter(full.into_iter().map(Ok))
-            .try_for_each_concurrent(8, |(shard, changes)| self.commit(shard, changes, policy.clone(), progress))
-            .await
+        Ok(())
     }
 
-    fn paid(&self, i: usize, deadline: Time, now: Time, policy: &Policy) -> anyhow::Result<(Shard, Change)> {
-        let id: OrderId = format!("20261123{i:010}").parse()?;
-        let place = Place {
-            buyer_id: Some(format!("buyer{i:07}").parse()?),
-            policy: policy.clone(),
-            amount: Some(59_000),
-            currency: Some("KRW".parse()?),
-            data: None,
-            receive_after: None,
-            at: None,
-            paid_at: Some(deadline.before(policy.terms.receive_after)),
+    /// The bytes that the store takes: of memory on Redis, of the file on SQLite.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub async fn bytes(&self) -> anyhow::Result<u64> {
+        let Some(url) = &self.redis_url else {
+            let directory = self.directory.as_ref().context("only a store in a temporary directory is measured")?;
+            let sizes = std::fs::read_dir(directory.path())?.map(|file| Ok(file?.metadata()?.len()));
+            return sizes.sum::<anyhow::Result<u64>>();
         };
-        let Decision::Changed(mut order) = decide_absent(&id, &Command::Place(Box::new(place)), now) else {
-            bail!("an order was not placed")
-        };
-        // As an order looks that was placed and then paid.
-        order.kind = autoreceive_domain::EventKind::Paid;
-        order.changed_at = order.times.latest();
-        Ok((self.store.shard_of(&id), Change { id, expected: 0, was: None, order: Some(Arc::new(*order)), events: Vec::new() }))
+        let mut connection = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+        used.context("Redis does not say how much memory it uses")
     }
 
     async fn commit(&self, shard: Shard, changes: Vec<Change>, policy: Policy, progress: &ProgressBar) -> anyhow::Result<()> {
@@ -125,48 +131,26 @@ impl Ground {
     }
 }
 
-/// An action that does nothing but count, and remembers how late each receipt was.
-#[derive(Clone, Default)]
-pub struct Nothing(Arc<NothingState>);
-
-#[derive(Default)]
-struct NothingState {
-    attempted: AtomicU64,
-    lags_ms: std::sync::Mutex<Vec<i64>>,
-    deadline_ms: AtomicU64,
-}
-
-impl Nothing {
-    /// Lags are counted from `deadline`.
-    #[must_use]
-    pub fn new(deadline: Time) -> Nothing {
-        let nothing = Nothing::default();
-        nothing.0.deadline_ms.store(deadline.ms().unsigned_abs(), Ordering::Relaxed);
-        nothing
-    }
-
-    /// How many events were attempted.
-    #[must_use]
-    pub fn attempted(&self) -> u64 {
-        self.0.attempted.load(Ordering::Relaxed)
-    }
-
-    /// How late each receipt was, in milliseconds, sorted.
-    #[must_use]
-    pub fn lags_ms(&self) -> Vec<i64> {
-        let mut lags = self.0.lags_ms.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        lags.sort_unstable();
-        lags
-    }
-}
-
-#[async_trait]
-impl Action for Nothing {
-    async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
-        let deadline_ms = self.0.deadline_ms.load(Ordering::Relaxed) as i64;
-        let lag = |event: &Event| event.0.times.received_at.map_or(0, |at| at.ms() - deadline_ms);
-        self.0.lags_ms.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(events.iter().map(lag));
-        self.0.attempted.fetch_add(events.len() as u64, Ordering::Relaxed);
-        vec![Outcome::Done; events.len()]
-    }
+/// The order number `i` as it looks after it was placed and paid.
+fn paid(i: usize, deadline: Time, now: Time, policy: &Policy, data: Option<Data>) -> anyhow::Result<Change> {
+    let id: OrderId = format!("20261123{i:010}").parse()?;
+    let paid_at = deadline.before(policy.terms.receive_after);
+    let place = Place {
+        buyer_id: Some(format!("buyer{i:07}").parse()?),
+        policy: policy.clone(),
+        amount: Some(59_000),
+        currency: Some("KRW".parse()?),
+        data,
+        receive_after: None,
+        at: Some(paid_at.before(Span::from_secs(7))),
+        paid_at: Some(paid_at),
+    };
+    // An order that waits for longer than the terms say was paid in the future, as far as the measurement is concerned.
+    let Decision::Changed(mut order) = decide_absent(&id, &Command::Place(Box::new(place)), now.max(paid_at)) else {
+        bail!("an order was not placed")
+    };
+    order.kind = EventKind::Paid;
+    order.changed_at = order.times.latest();
+    order.version = 2;
+    Ok(Change { id, expected: 0, was: None, order: Some(Arc::new(*order)), events: Vec::new() })
 }

@@ -1,18 +1,15 @@
 //! Many orders due at one instant: how fast they are received and attempted, how late, and what others feel of it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use autoreceive_domain::{Policy, Span, Terms};
+use autoreceive_domain::Span;
+use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::cpu;
-use super::ground::{Ground, Nothing};
-use crate::action::Subscription;
-use crate::engine::{Engine, Settings};
-use crate::telemetry::Metrics;
+use super::ground::{Filling, Ground};
+use super::worker::{Cpu, Workers};
 
 /// What is measured.
 pub struct Herd {
@@ -33,97 +30,32 @@ impl Herd {
     /// # Errors
     /// Where the store does not answer.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let filling = Span::from_secs((self.orders / FILLED_PER_SECOND) as i64 + 1);
+        let filling = Span::from_secs((self.orders / FILLED_PER_SECOND) as i64 + 2);
         let deadline = ground.store.heads().await?.now.after(filling);
-        ground.fill(0, self.orders, |_| deadline, progress).await?;
-        let nothing = Nothing::new(deadline);
-        let wait = deadline.since(ground.store.heads().await?.now).to_std();
-        let due_at = Instant::now() + wait;
-        tokio::time::sleep(wait.saturating_sub(Duration::from_millis(300))).await;
+        ground.fill(Filling { from: 0, count: self.orders, deadline: &|_| deadline, data: 0 }, progress).await?;
+        let workers = Workers::start(ground, self.workers, self.batch).await?;
         let pings = Pings::start(ground.redis_url.clone());
-        let engines: Vec<Engine> = (0..self.workers).map(|_| self.engine(ground, &nothing)).collect::<anyhow::Result<_>>()?;
-        tokio::time::sleep_until(due_at.into()).await;
-        let before = Cpu::read(ground).await?;
-        let seconds = self.drain(ground, &nothing, due_at, progress).await?;
-        let used = Cpu::read(ground).await?.since(&before, self.orders);
-        let pings = pings.stop().await;
-        for engine in engines {
-            engine.stop(Duration::from_secs(5)).await;
-        }
-        Ok(self.figures(ground, &nothing, seconds, &used, pings))
-    }
-
-    fn engine(&self, ground: &Ground, nothing: &Nothing) -> anyhow::Result<Engine> {
-        let action = Subscription { batch: self.batch, ..Subscription::new("nothing", nothing.clone()) };
-        let settings = Settings { batch: self.batch, ..Settings::default() };
-        let policy = Policy::new("default", Terms::default())?;
-        Ok(Engine::start(ground.store.clone(), [policy], vec![action], settings, Arc::new(Metrics::default())))
-    }
-
-    /// Waits until every order was attempted and every entry settled. Returns the seconds since they fell due.
-    async fn drain(&self, ground: &Ground, nothing: &Nothing, due_at: Instant, progress: &ProgressBar) -> anyhow::Result<f64> {
-        progress.reset();
-        while nothing.attempted() < self.orders as u64 {
-            progress.set_position(nothing.attempted());
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        while ground.store.stats().await?.actions.iter().any(|action| action.pending > 0) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(due_at.elapsed().as_secs_f64())
-    }
-
-    fn figures(&self, ground: &Ground, nothing: &Nothing, seconds: f64, used: &Cpu, pings: Option<Value>) -> Value {
-        let lags = nothing.lags_ms();
-        json!({
-            "bench": "herd",
-            "store": ground.name,
-            "orders": self.orders,
-            "workers": self.workers,
-            "batch": self.batch,
-            "seconds": seconds,
-            "orders_per_second": self.orders as f64 / seconds,
-            "lag_ms": percentiles(&lags),
-            "attempted": nothing.attempted(),
-            "own_cpu_seconds_per_100k": used.own,
-            "redis_cpu_seconds_per_100k": used.redis,
-            "ping_ms": pings,
-        })
-    }
-}
-
-/// The usual percentiles of sorted values.
-#[must_use]
-pub fn percentiles<T: Copy + Into<i64>>(sorted: &[T]) -> Value {
-    let at = |q: f64| sorted.get(((sorted.len().saturating_sub(1)) as f64 * q).round() as usize).copied().map(Into::into);
-    json!({"min": at(0.0), "p50": at(0.5), "p99": at(0.99), "max": at(1.0)})
-}
-
-/// Processor seconds; after [`Cpu::since`], for each 100,000 orders.
-struct Cpu {
-    own: f64,
-    redis: Option<f64>,
-}
-
-impl Cpu {
-    async fn read(ground: &Ground) -> anyhow::Result<Cpu> {
-        let redis = match &ground.redis_url {
-            Some(url) => Some(cpu::redis_seconds(url).await?),
-            None => None,
-        };
-        Ok(Cpu { own: cpu::own_seconds(), redis })
-    }
-
-    fn since(&self, before: &Cpu, orders: usize) -> Cpu {
-        let per_100k = |now: f64, then: f64| (now - then) * 100_000.0 / orders as f64;
-        Cpu { own: per_100k(self.own, before.own), redis: self.redis.zip(before.redis).map(|(now, then)| per_100k(now, then)) }
+        let wait = deadline.since(ground.store.heads().await?.now).to_std();
+        anyhow::ensure!(!wait.is_zero(), "the store took the orders too slowly; they were due before the measurement began");
+        tokio::time::sleep(wait).await;
+        let (start, cpu) = (Instant::now(), Cpu::read(ground).await?);
+        workers.drain(ground, self.orders as u64, progress).await?;
+        let seconds = start.elapsed().as_secs_f64();
+        let cpu = cpu.since(ground, 100_000.0 / self.orders as f64).await?;
+        let (ping_ms, lag_ms) = (pings.stop().await, workers.nothing.lag_ms());
+        workers.stop().await;
+        Ok(json!({
+            "bench": "herd", "store": ground.name, "orders": self.orders, "workers": self.workers, "batch": self.batch,
+            "seconds": seconds, "orders_per_second": self.orders as f64 / seconds, "lag_ms": lag_ms,
+            "cpu_seconds_per_100k": cpu, "ping_ms": ping_ms,
+        }))
     }
 }
 
 /// Another client that does nothing but ask the server whether it is there.
 struct Pings {
     stop: CancellationToken,
-    task: Option<tokio::task::JoinHandle<anyhow::Result<Vec<i64>>>>,
+    task: Option<tokio::task::JoinHandle<anyhow::Result<Histogram<u64>>>>,
 }
 
 impl Pings {
@@ -133,23 +65,22 @@ impl Pings {
         Pings { stop, task }
     }
 
-    /// Percentiles in milliseconds.
+    /// Percentiles in milliseconds; nothing where there is no server to ask.
     async fn stop(self) -> Option<Value> {
         self.stop.cancel();
-        let mut micros = self.task?.await.ok()?.ok()?;
-        micros.sort_unstable();
-        let at = |q: f64| micros.get(((micros.len().saturating_sub(1)) as f64 * q) as usize).map(|&us| us as f64 / 1_000.0);
-        Some(json!({"p50": at(0.5), "p99": at(0.99), "max": at(1.0), "count": micros.len()}))
+        let micros = self.task?.await.ok()?.ok()?;
+        let at = |q: f64| micros.value_at_quantile(q) as f64 / 1_000.0;
+        Some(json!({"p50": at(0.5), "p99": at(0.99), "max": micros.max() as f64 / 1_000.0, "count": micros.len()}))
     }
 }
 
-async fn ping(url: String, stop: CancellationToken) -> anyhow::Result<Vec<i64>> {
+async fn ping(url: String, stop: CancellationToken) -> anyhow::Result<Histogram<u64>> {
     let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-    let mut micros = Vec::new();
+    let mut micros = Histogram::new(3)?;
     while !stop.is_cancelled() {
         let start = Instant::now();
         let () = redis::cmd("PING").query_async(&mut connection).await?;
-        micros.push(i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX));
+        micros.saturating_record(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(micros)

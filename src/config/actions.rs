@@ -1,4 +1,8 @@
 //! One `[actions.NAME]`: the keys that every type has, and those of one type.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`database`] | the keys of `type = "database"` |
 
 use std::collections::BTreeMap;
 
@@ -9,6 +13,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::values::{self, MaskedUrl};
 use crate::action::webhook::SigningSecret;
 use crate::store::ActionName;
+
+pub use database::DatabaseConfig;
+
+mod database;
 
 /// An action, checked.
 #[derive(Debug, Clone)]
@@ -41,6 +49,8 @@ pub enum ActionKind {
         /// The longest wait for an answer.
         timeout: Span,
     },
+    /// Keeps a database up to date.
+    Database(DatabaseConfig),
 }
 
 /// An action, as written.
@@ -49,8 +59,8 @@ pub enum ActionKind {
 pub(super) struct ActionValue {
     #[serde(rename = "type")]
     kind: ActionType,
-    #[serde(with = "kinds", default = "received")]
-    on: Vec<EventKind>,
+    #[serde(default, with = "kinds", skip_serializing_if = "Option::is_none")]
+    on: Option<Vec<EventKind>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<usize>,
     #[serde(default = "four")]
@@ -65,6 +75,12 @@ pub(super) struct ActionValue {
     secret_env: Option<String>,
     #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
     timeout: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points: Option<database::PointsValue>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
@@ -72,10 +88,7 @@ pub(super) struct ActionValue {
 enum ActionType {
     Log,
     Webhook,
-}
-
-fn received() -> Vec<EventKind> {
-    vec![EventKind::Received]
+    Database,
 }
 
 fn four() -> usize {
@@ -94,7 +107,7 @@ impl ActionValue {
     pub fn log() -> ActionValue {
         ActionValue {
             kind: ActionType::Log,
-            on: received(),
+            on: None,
             batch: None,
             concurrency: four(),
             lease: half_a_minute(),
@@ -102,6 +115,9 @@ impl ActionValue {
             secret: None,
             secret_env: None,
             timeout: None,
+            prefix: None,
+            statement: None,
+            points: None,
         }
     }
 
@@ -110,36 +126,52 @@ impl ActionValue {
     /// # Errors
     /// Names the key, or both keys that do not go together.
     pub fn resolve(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionConfig, String> {
+        self.refuse_keys_of_other_types(name)?;
+        let (kind, batch) = match self.kind {
+            ActionType::Log => (ActionKind::Log, 200),
+            ActionType::Webhook => (self.webhook(name, env)?, 64),
+            ActionType::Database => (ActionKind::Database(self.database(name)?), 200),
+        };
         let config = ActionConfig {
             name: action_name(name)?,
-            on: self.on.clone(),
-            batch: self.batch.unwrap_or(if self.kind == ActionType::Log { 200 } else { 64 }),
+            on: self.on(),
+            batch: self.batch.unwrap_or(batch),
             concurrency: self.concurrency,
             lease: self.lease,
-            kind: match self.kind {
-                ActionType::Log => self.log_only(name)?,
-                ActionType::Webhook => self.webhook(name, env)?,
-            },
+            kind,
         };
         config.check()?;
         Ok(config)
     }
 
-    fn log_only(&self, name: &str) -> Result<ActionKind, String> {
-        let set = [
-            ("url", self.url.is_some()),
-            ("secret", self.secret.is_some()),
-            ("secret_env", self.secret_env.is_some()),
-            ("timeout", self.timeout.is_some()),
-        ];
-        match set.iter().find(|(_, set)| *set) {
-            Some((key, _)) => Err(format!("actions.{name}.{key}: belongs to actions.{name}.type = \"webhook\", but the type is \"log\"")),
-            None => Ok(ActionKind::Log),
-        }
+    /// A table of orders is told everything; all others what they were made for.
+    fn on(&self) -> Vec<EventKind> {
+        let keeps_orders = self.kind == ActionType::Database && self.statement.is_none();
+        let usual = if keeps_orders { EventKind::ALL.to_vec() } else { vec![EventKind::Received] };
+        self.on.clone().unwrap_or(usual)
     }
 
-    fn webhook(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionKind, String> {
-        let url = self.url.clone().ok_or_else(|| format!("actions.{name}.url: is missing; a webhook needs it"))?;
+    fn refuse_keys_of_other_types(&self, name: &str) -> Result<(), String> {
+        use ActionType::{Database, Webhook};
+        let keys: [(&str, bool, &[ActionType]); 7] = [
+            ("url", self.url.is_some(), &[Webhook, Database]),
+            ("secret", self.secret.is_some(), &[Webhook]),
+            ("secret_env", self.secret_env.is_some(), &[Webhook]),
+            ("timeout", self.timeout.is_some(), &[Webhook, Database]),
+            ("prefix", self.prefix.is_some(), &[Database]),
+            ("statement", self.statement.is_some(), &[Database]),
+            ("points", self.points.is_some(), &[Database]),
+        ];
+        let foreign = keys.iter().find(|(_, set, types)| *set && !types.contains(&self.kind));
+        foreign.map_or(Ok(()), |(key, _, types)| {
+            let types: Vec<String> = types.iter().map(|kind| format!("{:?}", kind.as_str())).collect();
+            let (types, kind) = (types.join(" or "), self.kind.as_str());
+            Err(format!("actions.{name}.{key}: belongs to actions.{name}.type = {types}, but the type is {kind:?}"))
+        })
+    }
+
+    /// The wait for an answer, shorter than the lease.
+    fn timeout(&self, name: &str) -> Result<Span, String> {
         let timeout = self.timeout.unwrap_or(TIMEOUT);
         if timeout == Span::ZERO {
             return Err(format!("actions.{name}.timeout: must be longer than nothing"));
@@ -148,6 +180,15 @@ impl ActionValue {
             let lease = self.lease;
             return Err(format!("actions.{name}.lease ({lease}): must be longer than actions.{name}.timeout ({timeout})"));
         }
+        Ok(timeout)
+    }
+
+    fn webhook(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionKind, String> {
+        let url = self.url.clone().ok_or_else(|| format!("actions.{name}.url: is missing; a webhook needs it"))?;
+        if !matches!(url.expose().scheme(), "http" | "https") {
+            return Err(format!("actions.{name}.url: expected a URL that begins with https:// or http://"));
+        }
+        let timeout = self.timeout(name)?;
         Ok(ActionKind::Webhook { url, secret: self.signing_secret(name, env)?, timeout })
     }
 
@@ -164,6 +205,16 @@ impl ActionValue {
             (None, None) => {
                 Err(format!("{keys} are both missing; messages are signed with one of them: `autoreceive secret new` makes one"))
             }
+        }
+    }
+}
+
+impl ActionType {
+    fn as_str(self) -> &'static str {
+        match self {
+            ActionType::Log => "log",
+            ActionType::Webhook => "webhook",
+            ActionType::Database => "database",
         }
     }
 }
@@ -201,12 +252,12 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SigningSe
 mod kinds {
     use super::*;
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventKind>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<EventKind>>, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
-        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
+        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect::<Result<_, _>>().map(Some)
     }
 
-    pub fn serialize<S: Serializer>(value: &[EventKind], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(value.iter().map(|kind| kind.as_str()))
+    pub fn serialize<S: Serializer>(value: &Option<Vec<EventKind>>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().flatten().map(|kind| kind.as_str()))
     }
 }

@@ -91,4 +91,8 @@ impl Store for Metered {
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
         self.timed("workers", self.store.workers(me, within)).await
     }
+
+    async fn leave(&self, me: &str) -> Result<(), StoreError> {
+        self.timed("leave", self.store.leave(me)).await
+    }
 }

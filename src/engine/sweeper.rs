@@ -153,11 +153,11 @@ impl Sweeper {
         Ok(())
     }
 
-    /// What was taken and is not finished is due now.
+    /// What was taken and is not finished is due, also where it is another worker's that is late: patience is had once.
     fn put_back(&self, shards: &[Shard]) {
-        let now = self.core.time.estimate();
+        let overdue = self.core.time.estimate().before(PATIENCE);
         for &shard in shards {
-            self.core.wakes.hint(shard, now);
+            self.core.wakes.hint(shard, overdue);
         }
     }
 

@@ -182,4 +182,8 @@ impl Store for RedisStore {
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
         self.living(me, within).await
     }
+
+    async fn leave(&self, me: &str) -> Result<(), StoreError> {
+        self.take_off(me).await
+    }
 }

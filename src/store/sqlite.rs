@@ -194,4 +194,9 @@ impl Store for SqliteStore {
         names.sort_unstable();
         Ok(names)
     }
+
+    async fn leave(&self, me: &str) -> Result<(), StoreError> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).remove(me);
+        Ok(())
+    }
 }

@@ -11,3 +11,4 @@ mod races;
 mod redis_store;
 mod sqlite_store;
 mod support;
+mod workers;

@@ -52,6 +52,13 @@ impl RedisStore {
         let answers = self.link.run(&self.scripts.workers, &calls).await.into_iter().collect::<Result<_, _>>();
         Replies::new(answers.map_err(unavailable)?).texts()
     }
+
+    /// Takes worker `me` off the list of the living.
+    pub(super) async fn take_off(&self, me: &str) -> Result<(), StoreError> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("ZREM").arg(self.keys.workers()).arg(me);
+        self.link.send(&pipe).await.map(drop).map_err(unavailable)
+    }
 }
 
 fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError> {

@@ -41,7 +41,9 @@ impl MariaDbProcess {
         daemon::give(directory.path(), USER);
         let mut install = daemon::command(USER, Path::new("mariadb-install-db"));
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
-        daemon::run(install.arg(format!("--datadir={}", directory.path().join("data").display())));
+        install.arg(format!("--datadir={}", directory.path().join("data").display()));
+        // Servers that share a directory for temporary tables remove each other's.
+        daemon::run(install.arg(format!("--tmpdir={}", directory.path().display())));
         // Another program can take the port between the asking and the starting.
         for _ in 0..10 {
             let port = free_port();
@@ -86,6 +88,7 @@ fn spawn(directory: &Path, port: u16, extra_args: &[&str]) -> Child {
     daemon::command(USER, Path::new("mariadbd"))
         .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", &format!("--port={port}")])
         .arg(format!("--datadir={}", directory.join("data").display()))
+        .arg(format!("--tmpdir={}", directory.display()))
         .arg(format!("--socket={}", directory.join("socket").display()))
         .args(extra_args)
         .stdin(Stdio::null())

@@ -1,0 +1,35 @@
+//! What a waiting order takes: memory on Redis, file on SQLite. With an id of 18 characters, a buyer of 12, amount and
+//! currency, and `data` of several lengths.
+
+use autoreceive_domain::Span;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::ground::{Filling, Ground};
+
+/// What is measured.
+pub struct Memory {
+    /// How many orders of each kind.
+    pub orders: usize,
+}
+
+impl Memory {
+    /// Measures on `ground` and returns the figures.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let (mut from, mut kinds) = (0, Vec::new());
+        for data in [0, 64, 256, 1_024] {
+            let later = ground.store.heads().await?.now.after(Span::from_hours(24));
+            let before = ground.bytes().await?;
+            let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
+            ground.fill(Filling { from, count: self.orders, deadline: &deadline, data }, progress).await?;
+            from += self.orders;
+            let bytes = ground.bytes().await?.saturating_sub(before) as f64 / self.orders as f64;
+            kinds.push(json!({"data_bytes": data, "bytes_per_order": bytes.round()}));
+        }
+        let plain = kinds.first().map(|kind| kind["bytes_per_order"].clone());
+        Ok(json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}))
+    }
+}

@@ -1,0 +1,91 @@
+//! The workers of a measurement, and what they and Redis used while they worked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use autoreceive_domain::{Policy, Terms};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::cpu;
+use super::ground::Ground;
+use super::nothing::Nothing;
+use crate::action::Subscription;
+use crate::engine::{Engine, Settings};
+use crate::telemetry::Metrics;
+
+/// Engines on one store, and the action that does nothing.
+pub struct Workers {
+    engines: Vec<Engine>,
+    /// What was attempted.
+    pub nothing: Nothing,
+}
+
+impl Workers {
+    /// Starts `count` workers that take `batch` orders at once.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn start(ground: &Ground, count: usize, batch: usize) -> anyhow::Result<Workers> {
+        let nothing = Nothing::new(ground.store.heads().await?.now)?;
+        let policy = Policy::new("default", Terms::default())?;
+        let start = |_| {
+            let action = Subscription { batch, ..Subscription::new("nothing", nothing.clone()) };
+            let settings = Settings { batch, ..Settings::default() };
+            Engine::start(ground.store.clone(), [policy.clone()], vec![action], settings, Arc::new(Metrics::default()))
+        };
+        Ok(Workers { engines: (0..count).map(start).collect(), nothing })
+    }
+
+    /// Waits until `orders` were attempted and every entry is settled.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn drain(&self, ground: &Ground, orders: u64, progress: &ProgressBar) -> anyhow::Result<()> {
+        while self.nothing.attempted() < orders {
+            progress.set_position(self.nothing.attempted());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        while ground.store.stats().await?.actions.iter().any(|action| action.pending > 0) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops them.
+    pub async fn stop(self) {
+        for engine in self.engines {
+            engine.stop(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+/// Processor seconds used so far.
+pub struct Cpu {
+    own: f64,
+    redis: Option<f64>,
+}
+
+impl Cpu {
+    /// What this process, and Redis where it is one, used so far.
+    ///
+    /// # Errors
+    /// Where Redis does not answer.
+    pub async fn read(ground: &Ground) -> anyhow::Result<Cpu> {
+        let redis = match &ground.redis_url {
+            Some(url) => Some(cpu::redis_seconds(url).await?),
+            None => None,
+        };
+        Ok(Cpu { own: cpu::own_seconds(), redis })
+    }
+
+    /// What was used since then, in seconds multiplied by `factor`.
+    ///
+    /// # Errors
+    /// Where Redis does not answer.
+    pub async fn since(&self, ground: &Ground, factor: f64) -> anyhow::Result<Value> {
+        let now = Cpu::read(ground).await?;
+        let redis = now.redis.zip(self.redis).map(|(now, then)| (now - then) * factor);
+        Ok(json!({"own": (now.own - self.own) * factor, "redis": redis}))
+    }
+}

@@ -1,0 +1,138 @@
+//! `autoreceive bench …`
+
+use std::io::{IsTerminal, stderr};
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::Failure;
+use super::output;
+use crate::bench::api::Api;
+use crate::bench::ground::Ground;
+use crate::bench::herd::Herd;
+use crate::bench::memory::Memory;
+use crate::bench::steady::Steady;
+use crate::bench::waiting::Waiting;
+use crate::config::StoreAddress;
+
+const EXAMPLES: &str = "\
+Examples:
+  autoreceive bench herd                                           # on a temporary SQLite file
+  autoreceive bench herd --store redis://127.0.0.1:6379/0 --orders 1000000 --batch 500
+  autoreceive bench steady --rate 1000 --seconds 30 --json
+  autoreceive bench waiting --steps 10000,1000000
+
+Redis is measured with keys of their own, which are removed afterwards. Use a server that nobody else needs meanwhile.";
+
+/// What is measured, and on which store.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+    /// The store: redis://user:password@host:port/db; a temporary SQLite file without it.
+    #[arg(long, value_name = "URL", global = true)]
+    store: Option<String>,
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Many orders due at one instant, received and attempted by an action that does nothing.
+    Herd {
+        /// How many.
+        #[arg(long, default_value_t = 200_000)]
+        orders: usize,
+        /// How many workers share the work.
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
+        /// Orders in one batch, at most 500.
+        #[arg(long, default_value_t = 200)]
+        batch: usize,
+    },
+    /// A steady stream of deadlines.
+    Steady {
+        /// How many fall due in a second.
+        #[arg(long, default_value_t = 1_000)]
+        rate: usize,
+        /// For how many seconds.
+        #[arg(long, default_value_t = 20)]
+        seconds: usize,
+        /// How many workers share the work.
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
+    },
+    /// A thousand orders due among ever more that wait.
+    Waiting {
+        /// How many wait, step by step.
+        #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
+        steps: Vec<usize>,
+    },
+    /// What a waiting order takes.
+    Memory {
+        /// How many of each kind are measured.
+        #[arg(long, default_value_t = 100_000)]
+        orders: usize,
+    },
+    /// Commands over HTTP, single and in bulk.
+    Api {
+        /// How many orders are placed and paid each way.
+        #[arg(long, default_value_t = 50_000)]
+        orders: usize,
+        /// How many clients send single commands.
+        #[arg(long, default_value_t = 64)]
+        clients: usize,
+    },
+}
+
+pub async fn run(args: BenchArgs) -> Result<(), Failure> {
+    let wrong = |why: &str| Failure::Other(anyhow::anyhow!("--store: {why}"));
+    let url = args.store.as_deref().map(StoreAddress::parse).transpose().map_err(wrong)?;
+    let ground = Ground::open(url).await?;
+    let measured = measure(&args.what, &ground).await;
+    ground.clear().await?;
+    let figures = measured?;
+    if args.json {
+        output::print(&figures.to_string());
+    } else {
+        let mut rows = Vec::new();
+        flatten(&mut rows, "", &figures);
+        output::table(&["FIGURE", "VALUE"], rows);
+    }
+    Ok(())
+}
+
+async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
+    match *what {
+        What::Herd { orders, workers, batch } => Herd { orders, workers, batch }.run(ground, &bar(orders)).await,
+        What::Steady { rate, seconds, workers } => Steady { rate, seconds, workers }.run(ground, &bar(rate * seconds)).await,
+        What::Waiting { ref steps } => Waiting { steps: steps.clone() }.run(ground, &bar(steps.iter().max().copied().unwrap_or(0))).await,
+        What::Memory { orders } => Memory { orders }.run(ground, &bar(4 * orders)).await,
+        What::Api { orders, clients } => Api { orders, clients: clients.max(1) }.run(ground, &bar(4 * orders)).await,
+    }
+}
+
+fn bar(orders: usize) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(orders as u64);
+    let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The figures as rows, `lag_ms.p99` for a figure within a figure.
+fn flatten(rows: &mut Vec<Vec<String>>, name: &str, value: &Value) {
+    let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(rows, &inner(key), value)),
+        Value::Array(values) => values.iter().enumerate().for_each(|(i, value)| flatten(rows, &inner(&i.to_string()), value)),
+        Value::Number(number) if number.is_f64() => rows.push(vec![name.to_owned(), format!("{:.3}", number.as_f64().unwrap_or(0.0))]),
+        Value::String(text) => rows.push(vec![name.to_owned(), text.clone()]),
+        Value::Null => {}
+        other => rows.push(vec![name.to_owned(), other.to_string()]),
+    }
+}

@@ -1,0 +1,48 @@
+//! Workers share the shards, and look after each other's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use autoreceive::bench::ground::{Filling, Ground};
+use autoreceive::bench::worker::Workers;
+use autoreceive::domain::Span;
+use autoreceive::store::Store;
+use indicatif::ProgressBar;
+
+use crate::support::process::eventually;
+
+/// Half a second, and as much again for a busy machine.
+const BOUND_MS: u64 = 1_000;
+
+async fn lag_beside_a_ghost(ground: Ground) -> u64 {
+    let store: Arc<dyn Store> = ground.store.clone();
+    for ghost in ["ghost-1", "ghost-2", "ghost-3"] {
+        store.workers(ghost, Span::FIVE_SECONDS).await.unwrap();
+    }
+    let deadline = store.heads().await.unwrap().now.after(Span::from_secs(1));
+    let progress = ProgressBar::hidden();
+    ground.fill(Filling { from: 0, count: 1_000, deadline: &|_| deadline, data: 0 }, &progress).await.unwrap();
+    let workers = Workers::start(&ground, 1, 200).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), workers.drain(&ground, 1_000, &progress)).await.unwrap().unwrap();
+    let lag = workers.nothing.lag_ms();
+    workers.stop().await;
+    println!("{lag}");
+    assert_eq!(lag["early"], 0);
+    lag["max"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_leaves_the_list_of_the_living_at_once() {
+    let ground = Ground::open(None).await.unwrap();
+    let living = async || ground.store.workers("observer", Span::FIVE_SECONDS).await.unwrap();
+    let workers = Workers::start(&ground, 2, 200).await.unwrap();
+    eventually("both are known", 10, async || living().await.len() == 3).await;
+    workers.stop().await;
+    assert_eq!(living().await, ["observer"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_worker_looked_after_is_received_half_a_second_late_at_most() {
+    let lag_ms = lag_beside_a_ghost(Ground::open(None).await.unwrap()).await;
+    assert!(lag_ms < BOUND_MS, "{lag_ms} ms");
+}
