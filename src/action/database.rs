@@ -11,6 +11,7 @@
 //! | [`reconcile`] | whether the points are right |
 //! | [`schema`], [`failure`] | versions of the tables; what an error means |
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -107,7 +108,7 @@ impl Database {
     /// stands alone.
     async fn write_all(&self, rows: &[Row<'_>], failed: &mut Vec<(String, Outcome)>) {
         let mut parts = vec![rows];
-        while let Some(part) = parts.pop() {
+        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             match self.write(part).await {
                 Ok(()) => {}
                 Err(Failure::Refused(why)) if part.len() > 1 => {
@@ -142,7 +143,7 @@ impl Action for Database {
         rows.sort_by(|a, b| (&a.order.id, a.version).cmp(&(&b.order.id, b.version)));
         rows.dedup_by(|a, b| a.event_id == b.event_id);
         self.write_all(&rows, &mut failed).await;
-        let failed: std::collections::HashMap<String, Outcome> = failed.into_iter().collect();
+        let failed: HashMap<String, Outcome> = failed.into_iter().collect();
         events.iter().map(|event| failed.get(&event.id()).cloned().unwrap_or(Outcome::Done)).collect()
     }
 }

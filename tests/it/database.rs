@@ -44,6 +44,7 @@ on_both! {
     failing:
         one_poisonous_event_does_not_keep_its_batch_from_being_written
         several_poisonous_events_are_found_by_halves
+        what_is_too_large_for_the_database_is_dead_without_harm_to_others
         a_database_that_is_away_is_tried_again
         what_the_database_may_not_do_is_tried_again_and_not_given_up;
     statements:

@@ -99,19 +99,14 @@ fn newest<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<&'r Row<'a>> {
 
 async fn keep_points(work: &mut dyn Work, rows: &[Row<'_>], points: &Points) -> Result<(), WorkError> {
     let credits = credits(rows, points)?;
-    let refunds: Vec<&Row<'_>> = rows.iter().filter(|row| row.is_refund_of_receipt() && row.buyer_id().is_some()).collect();
-    if credits.is_empty() {
-        return Ok(());
-    }
-    let booked = work.book(Kind::Credit, &credits).await?;
     let mut sums = Sums::default();
-    sums.add_booked(&credits, &booked)?;
+    sums.book(work, Kind::Credit, &credits).await?;
+    let refunds: Vec<&Row<'_>> = rows.iter().filter(|row| row.is_refund_of_receipt() && row.buyer_id().is_some()).collect();
     if !refunds.is_empty() {
         let orders: Vec<&str> = refunds.iter().map(|row| row.order_id()).collect();
         let credited = work.credits(&orders).await?;
         let debits: Vec<Entry<'_>> = refunds.iter().filter_map(|row| entry(row, -*credited.get(row.order_id())?)).collect();
-        let booked = work.book(Kind::Debit, &debits).await?;
-        sums.add_booked(&debits, &booked)?;
+        sums.book(work, Kind::Debit, &debits).await?;
     }
     let balances: Vec<(&str, i64)> = sums.0.into_iter().filter(|(_, points)| *points != 0).collect();
     if balances.is_empty() { Ok(()) } else { work.add(&balances).await }
@@ -140,7 +135,12 @@ fn entry<'r>(row: &'r Row<'_>, points: i64) -> Option<Entry<'r>> {
 struct Sums<'a>(BTreeMap<&'a str, i64>);
 
 impl<'a> Sums<'a> {
-    fn add_booked(&mut self, entries: &[Entry<'a>], booked: &HashSet<String>) -> Result<(), WorkError> {
+    /// Books the entries, and counts those that were not there yet.
+    async fn book(&mut self, work: &mut dyn Work, kind: Kind, entries: &[Entry<'a>]) -> Result<(), WorkError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let booked = work.book(kind, entries).await?;
         for entry in entries.iter().filter(|entry| booked.contains(entry.order_id)) {
             let sum = self.0.entry(entry.buyer_id).or_default();
             *sum = sum.checked_add(entry.points).ok_or(WorkError::TooManyPoints)?;

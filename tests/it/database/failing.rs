@@ -58,6 +58,18 @@ pub async fn what_the_database_may_not_do_is_tried_again_and_not_given_up(db: Te
     done(&database, &[life.paid()]).await;
 }
 
+pub async fn what_is_too_large_for_the_database_is_dead_without_harm_to_others(db: TestDb) {
+    let database = db.with_points("2/1");
+    let amounts = [u64::MAX, i64::MAX as u64, 1];
+    let events = amounts.map(|amount| Life::new(&format!("A-{amount}"), "u", amount).received());
+    let outcomes = database.attempt(&events).await;
+    assert!(matches!(&outcomes[0], Outcome::Dead { why } if why.contains("amount")), "{outcomes:?}");
+    assert!(matches!(&outcomes[1], Outcome::Dead { why } if why.contains("points")), "{outcomes:?}");
+    assert_eq!(outcomes[2], Outcome::Done);
+    assert!(matches!(database.attempt(&events[..1]).await[..], [Outcome::Dead { .. }]));
+    assert_eq!(balanced(&database).await.ledger, 2);
+}
+
 /// Two workers write while `crash` ends the server and brings it back; what failed is tried again until it is written.
 pub async fn a_crash_loses_and_doubles_nothing<S: Send + 'static>(db: TestDb, crash: impl FnOnce() -> S + Send + 'static) {
     const ORDERS: usize = 2_000;
