@@ -8,6 +8,7 @@ mod books;
 mod failing;
 mod keeping;
 mod kit;
+mod service;
 mod statements;
 
 /// Every test of the suite on PostgreSQL and on MariaDB.
@@ -60,6 +61,8 @@ on_both! {
         receipt_and_refund_that_race_and_repeat_leave_nothing
         sums_are_exact_over_random_lives_written_by_two_workers_in_any_order
         a_planted_difference_is_found;
+    service:
+        an_order_that_is_received_by_itself_is_kept_credited_and_proved;
 }
 
 #[tokio::test]
