@@ -26,19 +26,31 @@ mod demo;
 /// How long what is in hand may take to finish once the program is asked to end.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
-/// Runs the service until SIGINT or SIGTERM. With `demo`, on a store in a temporary directory and with sample orders.
+/// How the service is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// On a store in a temporary directory and with sample orders.
+    pub demo: bool,
+    /// On a store whose time can be put forward.
+    pub test_clock: bool,
+}
+
+/// Runs the service until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// Where the store cannot be opened or the address not be listened on.
-pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
+pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
+    let Manner { demo, test_clock } = manner;
+    // The demo's store is nobody else's, so its time may as well be put forward.
+    let manner = Manner { demo, test_clock: demo || test_clock };
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
-    let store = open_store(&config.store).await?;
+    let store = open_store(&config.store, manner.test_clock).await?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
     let engine = start_engine(&config, store)?;
-    announce(&config, &listener, demo);
+    announce(&config, &listener, manner);
     let stop = CancellationToken::new();
     let serving = tokio::spawn(http::serve(listener, engine.clone(), stop.clone()));
     if demo {
@@ -54,12 +66,13 @@ pub async fn serve(mut config: Config, demo: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the configured store.
+/// Opens the configured store, with a test clock or without.
 ///
 /// # Errors
-/// Where it is away, locked, not ours, newer than this program, or made for another number of shards.
-pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, OpenError> {
+/// Where it is away, locked, not ours, newer than this program, or made for another number of shards or kind of clock.
+pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dyn Store>, OpenError> {
     match &config.url {
+        StoreAddress::Sqlite(path) if test_clock => Ok(Arc::new(SqliteStore::open_with_test_clock(path, config.timeout.to_std())?)),
         StoreAddress::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, config.timeout.to_std())?)),
         StoreAddress::Redis(url) => {
             let settings = RedisSettings {
@@ -68,6 +81,7 @@ pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, OpenErro
                 shards: config.shards,
                 timeout: config.timeout,
                 connections: config.connections,
+                test_clock,
             };
             Ok(Arc::new(RedisStore::open(settings).await?))
         }
@@ -121,20 +135,28 @@ pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
 }
 
 fn action_names(config: &Config) -> String {
-    config.actions.iter().map(|action| &*action.name).collect::<Vec<_>>().join(", ")
+    let names: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn announce(config: &Config, listener: &TcpListener, demo: bool) {
+fn announce(config: &Config, listener: &TcpListener, manner: Manner) {
     let address = listener.local_addr().unwrap_or(config.http.listen);
-    let what = if demo { "autoreceive demo" } else { "autoreceive" };
+    let what = if manner.demo { "autoreceive demo" } else { "autoreceive" };
     println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
+    if manner.test_clock {
+        println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
+    }
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));
     }
     println!("API on http://{address} · stop with Ctrl-C");
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// Where signals cannot be waited for.
+pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

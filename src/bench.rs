@@ -18,3 +18,8 @@ pub mod nothing;
 pub mod steady;
 pub mod waiting;
 pub mod worker;
+
+/// An empty histogram of values up to an hour in microseconds, or 41 days in milliseconds, with three significant digits.
+fn histogram() -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+    Ok(hdrhistogram::Histogram::new_with_bounds(1, 3_600_000_000, 3)?)
+}

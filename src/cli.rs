@@ -1,10 +1,13 @@
-//! The command line. `serve`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
+//! The command line. `serve`, `listen`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`serve`], [`config`] | run the service, look at its configuration |
 //! | [`points`] | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
+//! | [`listen`] | a receiver of webhooks for development |
+//! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
+//! | [`clock`] | puts the time of a service for tests forward |
 //! | [`client`] | how it is asked |
 //! | [`bench`] | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
@@ -17,10 +20,13 @@ use crate::action::webhook::SigningSecret;
 
 mod bench;
 mod client;
+mod clock;
 mod config;
+mod dead_letters;
 mod failure;
 mod import;
 mod list;
+mod listen;
 mod order;
 mod output;
 mod points;
@@ -29,9 +35,12 @@ mod stats;
 mod zone;
 
 use bench::BenchArgs;
+use clock::ClockCommand;
 use config::ConfigCommand;
+use dead_letters::DeadLettersCommand;
 use failure::Failure;
 use import::ImportArgs;
+use listen::ListenArgs;
 use order::OrderCommand;
 use points::PointsCommand;
 use serve::ServeArgs;
@@ -70,6 +79,14 @@ enum Command {
     Import(ImportArgs),
     /// What is waiting, overdue, held and pending.
     Stats(StatsArgs),
+    /// Receive, verify and print webhooks: a shop to develop against.
+    Listen(ListenArgs),
+    /// Put the time of a service for tests forward.
+    #[command(subcommand)]
+    Clock(ClockCommand),
+    /// What an action failed at for good: list, show, replay or discard it.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -108,6 +125,9 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Order(command) => order::run(command).await,
         Command::Import(args) => import::run(args).await,
         Command::Stats(args) => stats::run(args).await,
+        Command::Listen(args) => listen::run(args).await,
+        Command::Clock(command) => clock::run(command).await,
+        Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
         Command::Bench(args) => bench::run(args).await,
         Command::Points(command) => points::run(command).await,

@@ -7,6 +7,7 @@
 //! | [`sweeper`] | the timer: finds what is due and submits `Due` |
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
 //! | [`retention`] | removes orders that rested long enough |
+//! | [`dead_letters`] | what failed for good: found, replayed, discarded |
 //! | [`team`], [`wakes`], [`terms`], [`now`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
@@ -18,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::action::Subscription;
-use crate::store::{Page, Stats, Store, StoreError, View};
+use crate::store::{Page, Stats, Store, StoreError, TestClock, View};
 use crate::telemetry::Metrics;
 
 mod core;
+mod dead_letters;
 mod gather;
 mod metered;
 mod now;
@@ -33,6 +35,7 @@ mod team;
 mod terms;
 mod wakes;
 
+pub use dead_letters::{LetterFilter, Resolved};
 pub use gather::Pending;
 
 use self::core::Core;
@@ -220,6 +223,25 @@ impl Engine {
     /// Where the store does not answer.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.core.store.stats().await
+    }
+
+    /// Whether the store's time can be put forward.
+    #[must_use]
+    pub fn has_test_clock(&self) -> bool {
+        self.core.store.has_test_clock()
+    }
+
+    /// Puts the store's time forward. What has come due by it is looked at here at once, and by other workers at their next
+    /// look; leases and waits for another attempt run out by it, too.
+    ///
+    /// # Errors
+    /// Where the store has no test clock, it would be too far ahead, or the store does not answer.
+    pub async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        let clock = self.core.store.advance(by).await?;
+        tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was put forward");
+        self.core.wakes.time_moved();
+        self.core.outbox.wake_all();
+        Ok(clock)
     }
 
     /// Whether the store answers.

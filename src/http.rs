@@ -5,6 +5,7 @@
 //! | [`orders`] | place, the other commands, one order, pages |
 //! | [`bulk`], [`lines`] | many commands, as lines, streamed in both directions |
 //! | [`operations`] | figures and health |
+//! | [`actions`] | the outboxes of actions, and their dead letters |
 //! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
 //! | [`server`], [`patience`] | connections, their limits, and their end |
@@ -23,6 +24,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::engine::Engine;
 use problem::Problem;
 
+mod actions;
 mod body;
 mod bulk;
 mod guard;
@@ -64,6 +66,12 @@ fn routes(api: Api) -> Router {
         .route("/v1/orders/{id}", get(orders::show))
         .route("/v1/orders/{id}/{command}", post(orders::command))
         .route("/v1/stats", get(operations::stats))
+        .route("/v1/test/clock", post(operations::advance_clock))
+        .route("/v1/actions", get(actions::list))
+        .route("/v1/actions/{name}/dead-letters", get(actions::dead_letters))
+        .route("/v1/actions/{name}/dead-letters/replay", post(actions::replay))
+        .route("/v1/actions/{name}/dead-letters/discard", post(actions::discard))
+        .route("/v1/actions/{name}/dead-letters/{event_id}", get(actions::dead_letter))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

@@ -11,8 +11,11 @@ use autoreceive_domain::record::Unreadable;
 use autoreceive_domain::{Cause, Event, EventKind, Order, OrderId, Policy, Revision, Span, Status, Terms, Time};
 
 pub mod entry;
+mod letter;
 pub mod redis;
 pub mod sqlite;
+
+pub use letter::{DeadLetter, DeadPage, Resolution};
 
 /// One of the parts that orders are spread over. Everything of one order lies in one shard; a commit touches one shard.
 pub type Shard = u16;
@@ -59,11 +62,28 @@ pub trait Store: Send + Sync + 'static {
     /// Moves the end of the lease of entries that are still there to `lease` from now.
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError>;
 
+    /// A page of an action's dead letters, at most `limit` long, those given up first first, from where `cursor` (of an
+    /// earlier page of this action) points.
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError>;
+
+    /// Those of the named dead letters that are there.
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Ends dead letters that are still there, each atomically. Returns how many were. A replayed one becomes an entry that
+    /// can be claimed at once, under its event id, with no attempts made; one without a text can only be discarded.
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError>;
+
     /// A page of orders, at most `limit` long, from where `cursor` (of an earlier page of this view) points.
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError>;
 
     /// What is waiting, due, held and pending.
     async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// Whether this store was created for tests: only then can its time be put forward.
+    fn has_test_clock(&self) -> bool;
+
+    /// Puts the store's time forward, for every worker and for good, and returns how it stands: [`Span::LONGEST`] in all.
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError>;
 
     /// Notes that worker `me` is alive, and returns all that gave a sign of life within `within`, `me` among them.
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
@@ -81,12 +101,43 @@ pub enum StoreError {
     /// A cursor that no page of this view gave out.
     #[error("{0:?} is not a cursor of this list")]
     WrongCursor(String),
+    /// The time cannot be put forward, or not so far.
+    #[error("{0}")]
+    Clock(&'static str),
+}
+
+impl StoreError {
+    /// The time of a store that serves a shop is the real one.
+    pub const NO_TEST_CLOCK: StoreError = StoreError::Clock("this store was not created with a test clock");
+    /// More than [`Span::LONGEST`] in all.
+    pub const TOO_FAR: StoreError = StoreError::Clock("would put the clock forward by more than 3653d in all");
+}
+
+/// How the clock of a store for tests stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TestClock {
+    /// The store's time.
+    pub now: Time,
+    /// By how much it is ahead of the real time.
+    pub ahead: Span,
 }
 
 /// Why a store cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(pub String);
+
+impl OpenError {
+    /// Says why a store whose clock is of the one kind is not opened as one of the other.
+    pub(crate) fn other_clock(created_for_tests: bool) -> &'static str {
+        if created_for_tests {
+            "it was created with --test-clock, so its time can be put forward and it must not serve a shop. Start it with --test-clock, \
+             or use another store"
+        } else {
+            "it was created without --test-clock, and keeps the real time for good. For tests, use a store that does not exist yet"
+        }
+    }
+}
 
 /// What `load` found.
 #[derive(Debug)]
@@ -395,6 +446,8 @@ pub struct ActionStats {
     pub next_at: Option<Time>,
     /// How many dead letters there are.
     pub dead: u64,
+    /// When the oldest of them was given up.
+    pub oldest_dead: Option<Time>,
 }
 
 impl Change {

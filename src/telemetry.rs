@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use autoreceive_domain::Cause;
+use autoreceive_domain::{Cause, Time};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -186,18 +186,25 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
     registry.register("overdue", "Orders whose wake has passed", gauge(stats.overdue));
     registry.register_with_unit("oldest_overdue", "For how long the oldest overdue order is overdue", Unit::Seconds, float_gauge(oldest));
     registry.register("held", "Orders that are held", gauge(stats.held));
-    let (pending, dead, age) =
-        (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default(), Family::<Labels, FloatGauge>::default());
+    let (pending, dead) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+    let (age, oldest_dead) = (Family::<Labels, FloatGauge>::default(), Family::<Labels, FloatGauge>::default());
     for action in &stats.actions {
         let label = vec![("action", action.name.to_string())];
         pending.get_or_create(&label).set(signed(action.pending));
         dead.get_or_create(&label).set(signed(action.dead));
-        let seconds = action.next_at.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
-        age.get_or_create(&label).set(seconds);
+        let since = |at: Option<Time>| at.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
+        age.get_or_create(&label).set(since(action.next_at));
+        oldest_dead.get_or_create(&label).set(since(action.oldest_dead));
     }
     registry.register("outbox_entries", "Outbox entries that wait or are worked on, by action", pending);
     registry.register_with_unit("outbox_overdue", "For how long the oldest claimable entry waits, by action", Unit::Seconds, age);
     registry.register("dead_letters", "Dead letters, by action", dead);
+    registry.register_with_unit(
+        "dead_letters_age",
+        "For how long the oldest dead letter lies there, by action",
+        Unit::Seconds,
+        oldest_dead,
+    );
 }
 
 fn signed(count: u64) -> i64 {

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`command`] | what is asked, as it comes in |
+//! | [`letter`] | dead letters as they go out, and which of them are meant |
 //! | [`line`] | one command of many, and its answer |
 //! | [`order`] | an order, and the terms it was placed under, as they go out |
 //! | [`event`] | an event as receivers get it |
@@ -12,6 +13,7 @@
 
 pub mod command;
 pub mod event;
+pub mod letter;
 pub mod line;
 pub mod order;
 pub mod read;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use autoreceive_domain::{Command, EventKind, Place, Policy, Rejection, Span, Terms};
+use autoreceive_domain::{Command, Place, Policy, Rejection, Span, Terms};
 
 use crate::config::{ActionKind, Config, LogLevel, StoreAddress};
 use crate::engine::{Engine, ReplyOutcome};
@@ -13,9 +13,8 @@ pub(super) fn prepare(config: &mut Config) -> anyhow::Result<tempfile::TempDir> 
     let directory = tempfile::tempdir()?;
     config.store.url = StoreAddress::Sqlite(directory.path().join("demo.db"));
     config.log.level = LogLevel::Debug;
-    for action in config.actions.iter_mut().filter(|action| matches!(action.kind, ActionKind::Log)) {
-        action.on = vec![EventKind::Received];
-    }
+    // Every event has its line already; a second one for the same receipt would only confuse.
+    config.actions.retain(|action| !matches!(action.kind, ActionKind::Log));
     let terms = Terms {
         pay_within: Some(Span::from_secs(4)),
         receive_after: Span::from_secs(6),

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
+use super::histogram;
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::telemetry::Metrics;
@@ -51,7 +52,7 @@ impl Api {
             let orders: Vec<usize> = (client..self.orders).step_by(self.clients).collect();
             clients.spawn(one_client(address.to_owned(), orders, progress.clone()));
         }
-        let mut micros = Histogram::<u64>::new(3)?;
+        let mut micros = histogram()?;
         while let Some(client) = clients.join_next().await {
             micros.add(client??)?;
         }
@@ -102,7 +103,7 @@ fn two_lines(i: usize) -> String {
 async fn one_client(address: String, orders: Vec<usize>, progress: ProgressBar) -> anyhow::Result<Histogram<u64>> {
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     stream.get_ref().set_nodelay(true)?;
-    let mut micros = Histogram::new(3)?;
+    let mut micros = histogram()?;
     for i in orders {
         let place = format!("{{\"order_id\":\"one{i:015}\",\"buyer_id\":\"buyer{i:07}\",\"amount\":59000,\"currency\":\"KRW\"}}");
         for (path, body, expected) in [("/v1/orders".to_owned(), place, 201), (format!("/v1/orders/one{i:015}/pay"), String::new(), 200)] {

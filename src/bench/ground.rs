@@ -53,7 +53,7 @@ impl Ground {
         let redis_url = if let StoreAddress::Redis(url) = &url { Some(url.expose().to_string()) } else { None };
         let name = url.to_string();
         let config = StoreConfig { url, timeout: Span::from_secs(10), connections: 8, prefix: prefix.clone(), shards: 64 };
-        let store = app::open_store(&config).await?;
+        let store = app::open_store(&config, false).await?;
         let stats = store.stats().await?;
         ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
         Ok(Ground { store, name, redis_url, prefix, directory })

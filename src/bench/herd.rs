@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::ground::{Filling, Ground};
+use super::histogram;
 use super::worker::{Cpu, Workers};
 
 /// What is measured.
@@ -76,7 +77,7 @@ impl Pings {
 
 async fn ping(url: String, stop: CancellationToken) -> anyhow::Result<Histogram<u64>> {
     let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-    let mut micros = Histogram::new(3)?;
+    let mut micros = histogram()?;
     while !stop.is_cancelled() {
         let start = Instant::now();
         let () = redis::cmd("PING").query_async(&mut connection).await?;

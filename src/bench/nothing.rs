@@ -9,6 +9,7 @@ use autoreceive_domain::{Event, Span, Terms, Time};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use super::histogram;
 use crate::action::{Action, Outcome};
 
 /// Counts attempted events, and how long after its deadline each receipt was attempted.
@@ -30,7 +31,7 @@ impl Nothing {
     /// # Errors
     /// Never, for the figures kept here are within what a histogram can hold.
     pub fn new(store_now: Time) -> anyhow::Result<Nothing> {
-        let lags_ms = Mutex::new(Histogram::new(3)?);
+        let lags_ms = Mutex::new(histogram()?);
         let state = State {
             attempted: AtomicU64::new(0),
             early: AtomicU64::new(0),

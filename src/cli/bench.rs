@@ -42,6 +42,7 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Many orders due at one instant, received and attempted by an action that does nothing.
+    #[command(after_help = "Example:\n  autoreceive bench herd --orders 1000000 --workers 4")]
     Herd {
         /// How many.
         #[arg(long, default_value_t = 200_000)]
@@ -54,6 +55,7 @@ enum What {
         batch: usize,
     },
     /// A steady stream of deadlines.
+    #[command(after_help = "Example:\n  autoreceive bench steady --rate 1000 --seconds 30")]
     Steady {
         /// How many fall due in a second.
         #[arg(long, default_value_t = 1_000)]
@@ -66,18 +68,21 @@ enum What {
         workers: usize,
     },
     /// A thousand orders due among ever more that wait.
+    #[command(after_help = "Example:\n  autoreceive bench waiting --steps 10000,1000000")]
     Waiting {
         /// How many wait, step by step.
         #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
         steps: Vec<usize>,
     },
     /// What a waiting order takes.
+    #[command(after_help = "Example:\n  autoreceive bench memory --orders 100000")]
     Memory {
         /// How many of each kind are measured.
         #[arg(long, default_value_t = 100_000)]
         orders: usize,
     },
     /// Commands over HTTP, single and in bulk.
+    #[command(after_help = "Example:\n  autoreceive bench api --clients 256")]
     Api {
         /// How many orders are placed and paid each way.
         #[arg(long, default_value_t = 50_000)]

@@ -49,9 +49,19 @@ impl ClientArgs {
 
     /// Sends `body` to the path made of `segments`.
     pub async fn post(&self, segments: &[&str], body: &impl Serialize) -> Result<Value, Failure> {
+        self.answer(self.posting(segments, body)?).await
+    }
+
+    /// Sends one of several requests, whose answers are not printed.
+    pub async fn quietly(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        Ok(self.read(request).await?.0)
+    }
+
+    /// A request with `body` to the path made of `segments`.
+    pub fn posting(&self, segments: &[&str], body: &impl Serialize) -> Result<RequestBuilder, Failure> {
         let body = serde_json::to_string(body).context("the request cannot be written as JSON")?;
         let request = self.request(Method::POST, self.address(segments)?)?;
-        self.answer(request.header("content-type", "application/json").body(body)).await
+        Ok(request.header("content-type", "application/json").body(body))
     }
 
     /// A request with nothing sent yet.
@@ -86,13 +96,18 @@ impl ClientArgs {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Value, Failure> {
-        let response = self.send(request).await?;
-        let body = self.body(response).await?;
-        let value = serde_json::from_slice(&body).with_context(|| format!("what answers at {} is no autoreceive service", self.url))?;
+        let (value, body) = self.read(request).await?;
         if self.json {
             output::print(&String::from_utf8_lossy(&body));
         }
         Ok(value)
+    }
+
+    async fn read(&self, request: RequestBuilder) -> Result<(Value, Vec<u8>), Failure> {
+        let response = self.send(request).await?;
+        let body = self.body(response).await?;
+        let value = serde_json::from_slice(&body).with_context(|| format!("what answers at {} is no autoreceive service", self.url))?;
+        Ok((value, body))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {

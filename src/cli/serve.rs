@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use crate::app::Manner;
 use crate::config::{Config, Sources};
 
 const EXAMPLES: &str = "\
@@ -12,6 +13,7 @@ Examples:
   autoreceive serve                                   # orders in ./autoreceive.db, API on 127.0.0.1:8780
   autoreceive serve --store redis://127.0.0.1:6379/0
   autoreceive serve --config /etc/autoreceive.toml
+  autoreceive serve --store sqlite:staging.db --test-clock   # its time can be put forward
   autoreceive serve --demo                            # a temporary store, sample orders, windows of a few seconds
 
 Every key can also be set in the environment, for example AUTORECEIVE_STORE__URL; see `autoreceive config show --default`.";
@@ -33,6 +35,9 @@ pub struct ServeArgs {
     /// Show what it does: a temporary store, sample orders, windows of a few seconds.
     #[arg(long)]
     pub demo: bool,
+    /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or one that was created so.
+    #[arg(long)]
+    pub test_clock: bool,
 }
 
 impl ServeArgs {
@@ -45,5 +50,5 @@ impl ServeArgs {
 }
 
 pub async fn run(args: ServeArgs) -> Result<(), Failure> {
-    crate::app::serve(args.load()?, args.demo).await.map_err(Failure::Other)
+    crate::app::serve(args.load()?, Manner { demo: args.demo, test_clock: args.test_clock }).await.map_err(Failure::Other)
 }

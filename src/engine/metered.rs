@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms};
 
 use crate::store::{
-    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, Page, Rested, Settlement, Shard, Stats, Store, StoreError, Verdict,
-    View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, Page, Resolution, Rested, Settlement, Shard,
+    Stats, Store, StoreError, TestClock, Verdict, View,
 };
 use crate::telemetry::Metrics;
 
@@ -80,12 +80,32 @@ impl Store for Metered {
         self.timed("renew", self.store.renew(action, entries, lease)).await
     }
 
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
+        self.timed("dead_page", self.store.dead_page(action, cursor, limit)).await
+    }
+
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.timed("dead_letters", self.store.dead_letters(action, letters)).await
+    }
+
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
+        self.timed("resolve", self.store.resolve(action, letters, how)).await
+    }
+
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
         self.timed("page", self.store.page(view, cursor, limit)).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.timed("stats", self.store.stats()).await
+    }
+
+    fn has_test_clock(&self) -> bool {
+        self.store.has_test_clock()
+    }
+
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        self.timed("advance", self.store.advance(by)).await
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {

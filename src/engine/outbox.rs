@@ -66,6 +66,21 @@ impl Outbox {
         NewEntry { action: outlet.subscription.name.clone(), id: format!("{}-{number}", self.worker), at, members }
     }
 
+    /// Tells an action's relay, where there is one, that there is something to claim at once.
+    pub(crate) fn wake(&self, action: &str) {
+        self.outlets.iter().filter(|outlet| *outlet.subscription.name == *action).for_each(|outlet| outlet.stored.notify_one());
+    }
+
+    /// Tells every relay that there may be something to claim at once.
+    pub(crate) fn wake_all(&self) {
+        self.outlets.iter().for_each(|outlet| outlet.stored.notify_one());
+    }
+
+    /// Whether this worker is configured with an action of that name.
+    pub(crate) fn has(&self, action: &str) -> bool {
+        self.outlets.iter().any(|outlet| *outlet.subscription.name == *action)
+    }
+
     /// Hands the committed entries to their relays, without the events of the `losers`.
     pub(crate) fn hand_over(&self, shard: Shard, entries: &[NewEntry], prepared: Vec<Prepared>, changes: &[Change], losers: &[u32]) {
         for (entry, prepared) in entries.iter().zip(prepared) {

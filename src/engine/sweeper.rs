@@ -61,7 +61,7 @@ impl Sweeper {
         let mut looked: Option<Instant> = None;
         let mut away = false;
         while !stop.is_cancelled() {
-            let looking = looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
+            let looking = self.core.wakes.has_time_moved() || looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
             let result = if looking { self.look_around().await } else { Ok(()) };
             if looking && result.is_ok() {
                 looked = Some(Instant::now());

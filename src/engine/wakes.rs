@@ -1,6 +1,7 @@
 //! What this worker knows of the next wakes: what the store last said of each shard, and what was committed since. Commits
 //! tell it of nearer wakes, and the sweeper sleeps until the nearest.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use autoreceive_domain::Time;
@@ -12,12 +13,14 @@ use crate::store::Shard;
 pub(crate) struct Wakes {
     next: Mutex<Vec<Option<Time>>>,
     nearer: Notify,
+    /// The time has moved, and what is known of it may be from before.
+    moved: AtomicBool,
 }
 
 impl Wakes {
     /// Nothing known yet.
     pub(crate) fn new(shards: Shard) -> Wakes {
-        Wakes { next: Mutex::new(vec![None; shards.into()]), nearer: Notify::new() }
+        Wakes { next: Mutex::new(vec![None; shards.into()]), nearer: Notify::new(), moved: AtomicBool::new(false) }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Vec<Option<Time>>) -> T) -> T {
@@ -66,7 +69,18 @@ impl Wakes {
         self.with(|next| (0..).zip(next.iter()).filter_map(|(shard, wake)| wake.map(|at| ready_at(shard, at))).min())
     }
 
-    /// Returns when a nearer wake was committed.
+    /// Notes that the store's time has moved: a wake that was still to come may have passed.
+    pub(crate) fn time_moved(&self) {
+        self.moved.store(true, Ordering::Release);
+        self.nearer.notify_one();
+    }
+
+    /// Whether the time has moved since this was last asked.
+    pub(crate) fn has_time_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns when a nearer wake was committed, or the time has moved.
     pub(crate) async fn nearer(&self) {
         self.nearer.notified().await;
     }

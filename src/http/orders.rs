@@ -95,7 +95,7 @@ fn read_view(view: Option<&str>) -> Result<View, Wrong> {
         .ok_or_else(|| Wrong::value("view", "is required and must be one of upcoming, overdue, held"))
 }
 
-fn read_limit(limit: Option<&str>) -> Result<usize, Wrong> {
+pub(super) fn read_limit(limit: Option<&str>) -> Result<usize, Wrong> {
     let expected = || Wrong::value("limit", "must be a whole number from 1 to 200");
     limit.map_or(Ok(50), |limit| limit.parse().ok().filter(|n| (1..=200).contains(n)).ok_or_else(expected))
 }

@@ -65,6 +65,18 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, Code::OrderNotFound.as_str(), format!("there is no order {id}"))
     }
 
+    /// No action of that name is configured, or ever had entries.
+    pub fn no_action(name: &str) -> Problem {
+        let name: String = name.chars().take(40).collect();
+        Problem::new(StatusCode::NOT_FOUND, "action_not_found", format!("there is no action {name}"))
+    }
+
+    /// The action has no dead letter of that event.
+    pub fn no_dead_letter(action: &str, event: &str) -> Problem {
+        let event: String = event.chars().take(200).collect();
+        Problem::new(StatusCode::NOT_FOUND, "dead_letter_not_found", format!("{action} has no dead letter {event}"))
+    }
+
     /// The path is known, but not with this method.
     pub fn method_not_allowed(title: impl Into<String>) -> Problem {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
@@ -156,6 +168,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match &error {
             StoreError::Unavailable(why) => store_unavailable(why),
+            StoreError::Clock(why) => Wrong::value("advance", why).into(),
             StoreError::WrongCursor(_) => Wrong::value("cursor", "is none that a page of this view gave out").into(),
         }
     }

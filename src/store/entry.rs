@@ -40,6 +40,19 @@ fn encode_history(out: &mut String, history: &History) {
     }
 }
 
+/// The text of an entry whose attempts begin anew at `now`. Its last errors stay to be seen until new ones take their
+/// place. What is not ours is left as it is.
+#[must_use]
+pub fn afresh(text: &str, now: Time) -> String {
+    let anew = || {
+        let (attempts, rest) = text.strip_prefix('\t')?.split_once('\t')?;
+        let first_at = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let is_ours = first_at > 0 && !attempts.is_empty() && attempts.bytes().all(|byte| byte.is_ascii_digit());
+        is_ours.then(|| format!("\t0\t{}{}", now.ms(), &rest[first_at..]))
+    };
+    anew().unwrap_or_else(|| text.to_owned())
+}
+
 /// Reads an entry's text.
 ///
 /// # Errors
@@ -130,6 +143,17 @@ mod tests {
         let errors: Vec<String> = history.unwrap().errors.into_iter().map(|(_, text)| text).collect();
         assert_eq!(errors, ["two lines and a tab", &long[..300], ""]);
         assert_eq!(events, [event("A-1", None)]);
+    }
+
+    #[test]
+    fn attempts_begin_anew_and_the_last_errors_stay() {
+        let (events, now) = ([event("A-1", None)], Time::from_ms(1_900_000_000_000));
+        let before = history(&["first", "second"]);
+        let expected = History { attempts: 0, first_at: now, errors: before.errors.clone() };
+        assert_eq!(decode("e1", &afresh(&encode(Some(&before), &events), now)).unwrap().0, Some(expected));
+        for text in [encode(None, &events), String::new(), "\t".to_owned(), "\tx\t1".to_owned(), "\t1\t".to_owned()] {
+            assert_eq!(afresh(&text, now), text);
+        }
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //! | `link` | the connections, and what a failure means |
 //! | `script`, `lua/` | the scripts; each says in its header what it takes, returns, and why it is safe |
 //! | `open` | what is checked before anything is written |
+//! | `clock` | the time, and the offset of a store for tests |
 //! | `commit`, `pack` | a commit as the columns that its script takes |
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
+//! | `dead` | dead letters: shown, replayed, discarded |
 //! | `reply` | answers, taken apart |
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,11 +22,13 @@ use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms};
 
 use super::{
-    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Rested, Settlement, Shard, Stats, Store, StoreError,
-    Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
+    Shard, Stats, Store, StoreError, TestClock, Verdict, View,
 };
 
+mod clock;
 mod commit;
+mod dead;
 mod keys;
 mod link;
 mod open;
@@ -52,20 +56,25 @@ pub struct RedisSettings {
     pub timeout: Span,
     /// How many connections are used in turn, each opened when it is first needed; 1 to 64.
     pub connections: usize,
+    /// Whether its time can be put forward; fixed when the store is created.
+    pub test_clock: bool,
 }
 
 impl Default for RedisSettings {
     fn default() -> RedisSettings {
         let (url, prefix) = ("redis://127.0.0.1:6379".to_owned(), "ar".to_owned());
-        RedisSettings { url, prefix, shards: 64, timeout: Span::FIVE_SECONDS, connections: 8 }
+        RedisSettings { url, prefix, shards: 64, timeout: Span::FIVE_SECONDS, connections: 8, test_clock: false }
     }
 }
 
 impl fmt::Debug for RedisSettings {
     /// Without the address, which has the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RedisSettings { url: _, prefix, shards, timeout, connections } = self;
-        write!(f, "RedisSettings {{ prefix: {prefix:?}, shards: {shards}, timeout: {timeout}, connections: {connections}, .. }}")
+        let RedisSettings { url: _, prefix, shards, timeout, connections, test_clock } = self;
+        write!(
+            f,
+            "RedisSettings {{ prefix: {prefix:?}, shards: {shards}, timeout: {timeout}, connections: {connections}, test_clock: {test_clock}, .. }}"
+        )
     }
 }
 
@@ -76,6 +85,7 @@ pub struct RedisStore {
     keys: keys::Keys,
     prefix: String,
     shards: Shard,
+    test_clock: bool,
     /// At which shard the next round over all shards begins.
     rotation: AtomicU16,
     /// The actions whose names this process knows to be stored.
@@ -97,6 +107,7 @@ impl RedisStore {
             keys: keys::Keys::new(&settings.prefix),
             prefix: settings.prefix,
             shards: settings.shards,
+            test_clock: settings.test_clock,
             rotation: AtomicU16::new(rand::random()),
             noted: RwLock::default(),
         };
@@ -171,12 +182,32 @@ impl Store for RedisStore {
         self.renew_entries(action, entries, lease).await
     }
 
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
+        self.page_of_dead(action, cursor, limit).await
+    }
+
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.named_dead(action, letters).await
+    }
+
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
+        self.resolve_dead(action, letters, how).await
+    }
+
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
         self.page_of(view, cursor, limit).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.figures().await
+    }
+
+    fn has_test_clock(&self) -> bool {
+        self.test_clock
+    }
+
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        self.put_forward(by).await
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {

@@ -4,30 +4,35 @@
 //! |---|---|
 //! | [`open`] | one process at a time, only a file of ours, brought to the newest layout |
 //! | [`threads`] | own the connections: one writes, two read; what waits together is committed together |
+//! | [`clock`] | the time, and the offset of a store for tests |
 //! | [`commit`] | writes what was decided |
 //! | [`outbox`] | claims, renews and settles entries |
+//! | [`dead`] | dead letters: shown, replayed, discarded |
 //! | [`read`], [`page`] | read |
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms, Time};
 use futures_util::future::join_all;
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::clock::Clock;
 use self::commit::Prepared;
 use self::page::Place;
 use self::threads::{Duty, Failure, Threads};
 use super::{
-    ActionName, Claimed, Commit, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Rested, Settlement, Shard, Stats, Store, StoreError,
-    Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
+    Shard, Stats, Store, StoreError, TestClock, Verdict, View,
 };
 
+mod clock;
 mod commit;
+mod dead;
 mod open;
 mod outbox;
 mod page;
@@ -51,6 +56,7 @@ pub struct SqliteStore {
     /// writer can tidy up.
     readers: Option<Threads>,
     writer: Threads,
+    clock: Clock,
     /// Signs of life; not in the file, because no other process can be using it.
     workers: Mutex<HashMap<String, Time>>,
     /// Released last.
@@ -61,13 +67,27 @@ impl SqliteStore {
     /// Opens the file, and makes it where there is none. No call waits longer than `timeout`.
     ///
     /// # Errors
-    /// Where another process uses the file, it is not one of ours, or a newer version wrote it. The text says what to do.
+    /// Where another process uses the file, it is not one of ours, a newer version wrote it, or it was created with a test
+    /// clock. The text says what to do.
     pub fn open(path: &Path, timeout: Duration) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_as(path, timeout, false)
+    }
+
+    /// The same for a file whose time can be put forward: one that was created so, or a new one.
+    ///
+    /// # Errors
+    /// The same, and where the file was created without a test clock.
+    pub fn open_with_test_clock(path: &Path, timeout: Duration) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_as(path, timeout, true)
+    }
+
+    fn open_as(path: &Path, timeout: Duration, test_clock: bool) -> Result<SqliteStore, OpenError> {
         let lock = open::lock(path)?;
-        let writer = Threads::start(vec![open::writer(path, timeout)?], WRITER, timeout).map_err(no_thread)?;
+        let (writer, clock) = open::writer(path, timeout, test_clock)?;
+        let writer = Threads::start(vec![writer], WRITER, timeout).map_err(no_thread)?;
         let readers = (0..READERS).map(|_| open::reader(path, timeout)).collect::<Result<_, _>>()?;
         let readers = Threads::start(readers, READER, timeout).map_err(no_thread)?;
-        Ok(SqliteStore { readers: Some(readers), writer, workers: Mutex::default(), _lock: Some(lock) })
+        Ok(SqliteStore { readers: Some(readers), writer, clock, workers: Mutex::default(), _lock: Some(lock) })
     }
 
     /// A store that is gone when it is dropped, for tests.
@@ -77,40 +97,36 @@ impl SqliteStore {
     pub fn in_memory() -> Result<SqliteStore, OpenError> {
         let connection = open::memory().map_err(|error| OpenError(error.to_string()))?;
         let writer = Threads::start(vec![connection], WRITER, Duration::from_secs(5)).map_err(no_thread)?;
-        Ok(SqliteStore { readers: None, writer, workers: Mutex::default(), _lock: None })
+        Ok(SqliteStore { readers: None, writer, clock: Clock::real(), workers: Mutex::default(), _lock: None })
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection, &Clock) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.readers.as_ref().unwrap_or(&self.writer).run(work).await.map_err(unavailable)
+        let clock = self.clock.clone();
+        let threads = self.readers.as_ref().unwrap_or(&self.writer);
+        threads.run(move |connection| work(connection, &clock)).await.map_err(unavailable)
     }
 
     async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection, &Clock) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.writer.run(work).await.map_err(unavailable)
+        let clock = self.clock.clone();
+        self.writer.run(move |connection| work(connection, &clock)).await.map_err(unavailable)
     }
 
     async fn commit_one(&self, commit: Arc<Commit>) -> Verdict {
-        let prepared = Prepared::new(commit);
-        match self.writer.run(move |connection| prepared.write(connection, now())).await {
+        let (prepared, clock) = (Prepared::new(commit), self.clock.clone());
+        match self.writer.run(move |connection| prepared.write(connection, clock.now())).await {
             Ok(losers) => Verdict::Done { losers },
             Err(Failure::Refused(why)) => Verdict::Refused(why),
             Err(Failure::Unknown(why)) => Verdict::Unknown(why),
         }
     }
-}
-
-/// The store's clock: the machine's.
-#[expect(clippy::disallowed_methods, reason = "a store is what reads the time, and this one reads it here only")]
-fn now() -> Time {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_ms(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn unavailable(failure: Failure) -> StoreError {
@@ -134,13 +150,13 @@ impl Store for SqliteStore {
 
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
         let ids = ids.to_vec();
-        self.read(move |connection| read::load(connection, &ids)).await
+        self.read(move |connection, clock| read::load(connection, &ids, clock)).await
     }
 
     async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
         // All shards share one file, and so what one knows all know.
         let revisions: Vec<Revision> = wanted.iter().map(|(_, revision)| revision.clone()).collect();
-        self.read(move |connection| read::terms(connection, &revisions)).await
+        self.read(move |connection, _| read::terms(connection, &revisions)).await
     }
 
     async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
@@ -153,40 +169,69 @@ impl Store for SqliteStore {
 
     async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
         let looks = looks.to_vec();
-        self.read(move |connection| read::due(connection, &looks, limit)).await
+        self.read(move |connection, clock| read::due(connection, &looks, limit, clock.now())).await
     }
 
     async fn rested(&self, limit: usize) -> Result<Rested, StoreError> {
-        self.read(move |connection| read::rested(connection, limit)).await
+        self.read(move |connection, clock| read::rested(connection, limit, clock.now())).await
     }
 
     async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
         let action = ActionName::clone(action);
-        let leased = self.write(move |connection| outbox::claim(connection, &action, limit, lease, now())).await?;
+        let leased = self.write(move |connection, clock| outbox::claim(connection, &action, limit, lease, clock.now())).await?;
         Ok(leased.read())
     }
 
     async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
         let action = ActionName::clone(action);
-        self.write(move |connection| outbox::settle(connection, &action, &settlements)).await
+        self.write(move |connection, _| outbox::settle(connection, &action, &settlements)).await
     }
 
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
         let (action, entries) = (ActionName::clone(action), entries.to_vec());
-        self.write(move |connection| outbox::renew(connection, &action, &entries, now().after(lease))).await
+        self.write(move |connection, clock| outbox::renew(connection, &action, &entries, clock.now().after(lease))).await
+    }
+
+    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
+        let action = ActionName::clone(action);
+        let after = Place::parse(&dead::list(&action), cursor)?;
+        self.read(move |connection, clock| dead::page(connection, &action, after, limit, clock.now())).await
+    }
+
+    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
+        let (action, letters) = (ActionName::clone(action), letters.to_vec());
+        self.read(move |connection, _| dead::find(connection, &action, &letters)).await
+    }
+
+    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
+        let (action, letters) = (ActionName::clone(action), letters.to_vec());
+        self.write(move |connection, clock| dead::resolve(connection, &action, &letters, how, clock.now())).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        let after = Place::parse(view, cursor)?;
-        self.read(move |connection| page::page(connection, view, after, limit)).await
+        let after = Place::parse(&view.to_string(), cursor)?;
+        self.read(move |connection, clock| page::page(connection, view, after, limit, clock.now())).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        self.read(page::stats).await
+        self.read(|connection, clock| page::stats(connection, clock.now())).await
+    }
+
+    fn has_test_clock(&self) -> bool {
+        self.clock.is_for_tests()
+    }
+
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        if !self.has_test_clock() {
+            return Err(StoreError::NO_TEST_CLOCK);
+        }
+        let ahead = self.write(move |connection, _| clock::advance(connection, by)).await?.ok_or(StoreError::TOO_FAR)?;
+        self.clock.raise(ahead);
+        Ok(TestClock { now: self.clock.now(), ahead })
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
-        let now = now();
+        let now = clock::machine();
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.insert(me.to_owned(), now);
         workers.retain(|_, seen| now.since(*seen) <= within);

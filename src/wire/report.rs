@@ -78,6 +78,8 @@ pub struct ActionView<'a> {
     pub next_at: Option<Instant>,
     /// How many dead letters there are.
     pub dead: u64,
+    /// When the oldest of them was given up.
+    pub oldest_dead: Option<Instant>,
 }
 
 impl<'a> From<&'a Page> for PageView<'a> {
@@ -119,6 +121,12 @@ fn count_of(stats: &Stats, status: Status) -> u64 {
 
 impl<'a> From<&'a ActionStats> for ActionView<'a> {
     fn from(action: &'a ActionStats) -> ActionView<'a> {
-        ActionView { name: &action.name, pending: action.pending, next_at: action.next_at.map(Instant), dead: action.dead }
+        ActionView {
+            name: &action.name,
+            pending: action.pending,
+            next_at: action.next_at.map(Instant),
+            dead: action.dead,
+            oldest_dead: action.oldest_dead.map(Instant),
+        }
     }
 }

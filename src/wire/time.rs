@@ -2,9 +2,10 @@
 
 use autoreceive_domain::{Span, Time};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::read::Wrong;
+use super::read::{Wrong, read};
+use crate::store::TestClock;
 
 /// An instant as it is shown: `2026-11-23T00:00:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,38 @@ impl Serialize for Length {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
+}
+
+/// How a test clock stands.
+#[derive(Debug, Serialize)]
+pub struct ClockView {
+    /// The store's time.
+    pub now: Instant,
+    /// By how much it is ahead of the real time.
+    pub ahead: Length,
+}
+
+impl From<TestClock> for ClockView {
+    fn from(clock: TestClock) -> ClockView {
+        ClockView { now: Instant(clock.now), ahead: Length(clock.ahead) }
+    }
+}
+
+/// By how much a test clock is put forward.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdvanceFields {
+    /// A length of time: `25h`; `0s` only tells how it stands.
+    pub advance: String,
+}
+
+/// Reads by how much a test clock is put forward.
+///
+/// # Errors
+/// Where it is not of the form of [`AdvanceFields`], or no length of time.
+pub fn read_advance(json: &[u8]) -> Result<Span, Wrong> {
+    let fields: AdvanceFields = read(json, &[])?;
+    fields.advance.parse().map_err(|wrong| Wrong::value("advance", format_args!("is wrong: {wrong}")))
 }
 
 /// Reads an instant. Anything finer than a millisecond is cut off.

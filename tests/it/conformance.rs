@@ -19,6 +19,7 @@ macro_rules! every_store {
 }
 
 mod commits;
+pub mod dead_letters;
 mod due;
 mod figures;
 pub mod kit;

@@ -3,12 +3,17 @@
 mod actions;
 mod api;
 mod cli;
+mod clients;
 mod config;
 mod conformance;
 mod database;
+mod dead_letters;
+mod guides;
+mod listen;
 mod main_job;
 mod races;
 mod redis_store;
 mod sqlite_store;
 mod support;
+mod test_clock;
 mod workers;

@@ -1,6 +1,7 @@
 //! What several tests share.
 
 mod daemon;
+pub mod listener;
 pub mod mariadb;
 pub mod postgres;
 pub mod process;

@@ -199,6 +199,25 @@ pub fn event_id(order: &OrderId, version: u64) -> String {
     id
 }
 
+/// The order that an event id belongs to; none where it is not an id that [`event_id`] makes.
+#[must_use]
+pub fn order_of(event_id_text: &str) -> Option<OrderId> {
+    let (encoded, version) = event_id_text.rsplit_once(':')?;
+    let (mut bytes, mut rest) = (Vec::with_capacity(encoded.len()), encoded.bytes());
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            byte => byte,
+        });
+    }
+    let order: OrderId = String::from_utf8(bytes).ok()?.parse().ok()?;
+    (event_id(&order, version.parse().ok()?) == event_id_text).then_some(order)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -219,6 +238,19 @@ mod tests {
     fn an_event_id_is_ascii_without_a_dot() {
         let id: OrderId = "a.b:c 가~".parse().unwrap();
         assert_eq!(event_id(&id, 7), "a%2Eb%3Ac%20%EA%B0%80%7E:7");
+    }
+
+    #[test]
+    fn an_event_id_leads_back_to_its_order_and_nothing_else_does() {
+        for order in ["A-1", "a.b:c 가~", "50%", "::", "x:1"] {
+            let order: OrderId = order.parse().unwrap();
+            assert_eq!(order_of(&event_id(&order, 7)), Some(order));
+        }
+        for wrong in
+            ["", ":", ":1", "A-1", "A-1:", "A-1:x", "A-1:07", "A-1:-1", "a.b:1", "a%2eb:1", "a%2:1", "a%+1:1", "%FF:1", "가:1", "%41:1"]
+        {
+            assert_eq!(order_of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -49,6 +49,8 @@ impl Time {
 impl Span {
     /// No time at all.
     pub const ZERO: Span = Span(0);
+    /// The longest length there is: ten years.
+    pub const LONGEST: Span = Span(TEN_YEARS_MS);
     /// Three days.
     pub const THREE_DAYS: Span = Span(72 * 3_600_000);
     /// Half a second.

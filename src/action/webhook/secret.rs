@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 64;
 pub struct SigningSecret(Vec<u8>);
 
 /// A text that is not a signing secret. It is not repeated.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not a signing secret: expected whsec_ and the base64 of 24 to 64 bytes; `autoreceive secret new` makes one")]
 pub struct WrongSecret;
 

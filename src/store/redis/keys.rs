@@ -48,6 +48,11 @@ impl Keys {
         self.of(shard, "terms")
     }
 
+    /// String: by how many ms the time of a store for tests was put forward; no other store has it.
+    pub(super) fn clock(&self, shard: Shard) -> String {
+        self.of(shard, "clock")
+    }
+
     /// Sorted set: entry id → next attempt or end of its lease, ms.
     pub(super) fn out(&self, shard: Shard, action: &str) -> String {
         self.of(shard, &format!("out:{action}"))
@@ -85,12 +90,12 @@ impl Keys {
 
     /// What every commit script is given, in the order in which the script names them.
     pub(super) fn commit(&self, shard: Shard) -> Vec<String> {
-        ["orders", "due", "counts", "held", "purge", "terms"].map(|what| self.of(shard, what)).into()
+        ["orders", "due", "counts", "held", "purge", "terms", "clock"].map(|what| self.of(shard, what)).into()
     }
 
     /// Every key that does not depend on an action, with its type.
     pub(super) fn fixed(&self, shards: Shard) -> Vec<(String, &'static str)> {
-        let types = ["hash", "zset", "hash", "zset", "zset", "hash"];
+        let types = ["hash", "zset", "hash", "zset", "zset", "hash", "string"];
         let mut fixed = vec![(self.workers(), "zset"), (self.actions(), "set")];
         fixed.extend((0..shards).flat_map(|shard| self.commit(shard).into_iter().zip(types)));
         fixed

@@ -16,7 +16,9 @@ const FORMAT: u32 = 1;
 const PROGRAM: &str = "autoreceive";
 
 /// Every command on a shard's keys, with the number of arguments after the key that it wants.
-const SHARD_COMMANDS: [(&str, u8); 15] = [
+const SHARD_COMMANDS: [(&str, u8); 17] = [
+    ("GET", 0),
+    ("SET", 1),
     ("HSET", 2),
     ("HSETNX", 2),
     ("HDEL", 1),
@@ -105,6 +107,9 @@ impl RedisStore {
         let key = self.keys.meta();
         let mut call = self.scripts.open.call(std::slice::from_ref(&key));
         call.arg(&["program", PROGRAM, "format"]).arg(FORMAT).arg("shards").arg(self.shards);
+        if self.test_clock {
+            call.arg(&["test_clock", "yes"]);
+        }
         let mut calls = Pipeline::new();
         calls.add_command(call);
         let answer = self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
@@ -125,6 +130,10 @@ impl RedisStore {
                 "the store was created with {shards} shards, which cannot be changed; {} are configured: configure {shards}",
                 self.shards
             ));
+        }
+        let for_tests = field("test_clock").is_some();
+        if for_tests != self.test_clock {
+            return Err(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));
         }
         Ok(())
     }

@@ -52,7 +52,8 @@ impl RedisStore {
         let mut claimed = Claimed { now: ready.now, entries: Vec::new(), unreadable: Vec::new(), next_at: ready.next_at };
         let mut calls = Pipeline::with_capacity(ready.takes.len());
         for (shard, take) in &ready.takes {
-            let mut call = self.scripts.claim.call(&[self.keys.out(*shard, action), self.keys.outdata(*shard, action)]);
+            let mut call =
+                self.scripts.claim.call(&[self.keys.out(*shard, action), self.keys.outdata(*shard, action), self.keys.clock(*shard)]);
             call.arg(*take).arg(lease.ms());
             calls.add_command(call);
         }
@@ -122,7 +123,7 @@ impl RedisStore {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
             for places in places.chunks(MAX_CHANGES) {
-                let mut call = self.scripts.renew.call(&[self.keys.out(shard, action)]);
+                let mut call = self.scripts.renew.call(&[self.keys.out(shard, action), self.keys.clock(shard)]);
                 call.arg(lease.ms());
                 places.iter().for_each(|&place| {
                     call.arg(&entries[place].id);

@@ -12,7 +12,7 @@ impl RedisStore {
     pub(super) async fn load_all(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
         let places = by_shard(ids.iter().map(|id| self.shard_of(id)));
         let mut pipe = Pipeline::with_capacity(places.len() + 1);
-        pipe.cmd("TIME");
+        self.ask_time(&mut pipe);
         for (shard, places) in &places {
             pipe.add_command(self.records(*shard, places.iter().map(|&place| &ids[place])));
         }
@@ -53,7 +53,7 @@ impl RedisStore {
     /// The lowest time in one sorted set of each shard.
     pub(super) async fn heads_of(&self, key: impl Fn(Shard) -> String) -> Result<(Time, Vec<Option<Time>>), StoreError> {
         let mut pipe = Pipeline::with_capacity(usize::from(self.shards) + 1);
-        pipe.cmd("TIME");
+        self.ask_time(&mut pipe);
         for shard in 0..self.shards {
             pipe.cmd("ZRANGE").arg(key(shard)).arg(0).arg(0).arg("WITHSCORES");
         }
@@ -65,7 +65,7 @@ impl RedisStore {
 
     pub(super) async fn due_orders(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
         let mut pipe = Pipeline::with_capacity(looks.len() + 1);
-        pipe.cmd("TIME");
+        self.ask_time(&mut pipe);
         for look in looks {
             pipe.cmd("ZRANGE").arg(self.keys.due(look.shard)).arg(0).arg(limit.saturating_add(look.extra)).arg("WITHSCORES");
         }

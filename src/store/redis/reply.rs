@@ -39,11 +39,12 @@ impl Replies {
         self.list().map(Replies::new)
     }
 
-    /// What `TIME` answered.
+    /// What `TIME` answered, and after it the offset of a test clock, where there is one.
     pub(super) fn time(&mut self) -> Result<Time, StoreError> {
         let mut parts = self.nested()?;
         let (seconds, micros) = (parts.integer()?, parts.integer()?);
-        Ok(Time::from_ms(seconds.saturating_mul(1_000).saturating_add(micros / 1_000)))
+        let ahead = self.moment()?.map_or(0, Time::ms);
+        Ok(Time::from_ms(seconds.saturating_mul(1_000).saturating_add(micros / 1_000).saturating_add(ahead)))
     }
 
     /// A text; none where there is none.

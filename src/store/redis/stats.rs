@@ -11,13 +11,13 @@ use crate::store::{ActionStats, Stats, StoreError};
 impl RedisStore {
     pub(super) async fn figures(&self) -> Result<Stats, StoreError> {
         let mut pipe = Pipeline::new();
-        pipe.cmd("TIME");
+        self.ask_time(&mut pipe);
         pipe.cmd("SMEMBERS").arg(self.keys.actions());
         let mut replies = self.ask(&pipe).await?;
         let (now, mut actions) = (replies.time()?, replies.texts()?);
         actions.sort_unstable();
         let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
-        let idle = |name: &String| ActionStats { name: name.as_str().into(), pending: 0, next_at: None, dead: 0 };
+        let idle = |name: &String| ActionStats { name: name.as_str().into(), pending: 0, next_at: None, dead: 0, oldest_dead: None };
         let actions = actions.iter().map(idle).collect();
         let (orders, totals) = (Vec::new(), Vec::new());
         let mut stats = Stats { now, orders, totals, waiting: 0, overdue: 0, oldest_overdue: None, held: 0, actions };
@@ -39,6 +39,7 @@ impl RedisStore {
                 pipe.cmd("ZCARD").arg(self.keys.out(shard, action));
                 pipe.cmd("ZRANGE").arg(self.keys.out(shard, action)).arg(0).arg(0).arg("WITHSCORES");
                 pipe.cmd("ZCARD").arg(self.keys.dead(shard, action));
+                pipe.cmd("ZRANGE").arg(self.keys.dead(shard, action)).arg(0).arg(0).arg("WITHSCORES");
             }
         }
         pipe
@@ -75,6 +76,7 @@ fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError>
         action.pending += replies.count()?;
         action.next_at = action.next_at.into_iter().chain(replies.head()?).min();
         action.dead += replies.count()?;
+        action.oldest_dead = action.oldest_dead.into_iter().chain(replies.head()?).min();
     }
     Ok(())
 }

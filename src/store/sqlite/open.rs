@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::clock::{self, Clock};
 use crate::store::OpenError;
 
 /// Marks the file as ours: "ARcv" in the file's header.
@@ -40,19 +41,25 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The connection that writes. The file is created where there is none, and changed only where it is ours.
-pub(super) fn writer(path: &Path, timeout: Duration) -> Result<Connection, OpenError> {
+/// The connection that writes, and the file's clock. The file is created where there is none, and changed only where it is
+/// ours and has a clock of the kind that is asked for.
+pub(super) fn writer(path: &Path, timeout: Duration, test_clock: bool) -> Result<(Connection, Clock), OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
     // Half of the time that the caller waits, so that it hears of another program's lock before it gives up.
     connection.busy_timeout(timeout / 2).map_err(failed)?;
     let version = check(path, &connection)?;
+    let for_tests = clock::is_for_tests(&connection).map_err(failed)?;
+    if version > 0 && for_tests != test_clock {
+        return Err(cannot(path, OpenError::other_clock(for_tests)));
+    }
     // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere `fullfsync` does nothing.
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA journal_size_limit = 67108864;")
         .map_err(failed)?;
-    prepare(&mut connection, version).map_err(failed)?;
-    Ok(connection)
+    prepare(&mut connection, version, test_clock).map_err(failed)?;
+    let clock = Clock::of(&connection).map_err(failed)?;
+    Ok((connection, clock))
 }
 
 /// A connection that only reads; the file must have been opened by [`writer`].
@@ -68,7 +75,7 @@ pub(super) fn reader(path: &Path, timeout: Duration) -> Result<Connection, OpenE
 /// A database that is gone when the connection is closed.
 pub(super) fn memory() -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
-    prepare(&mut connection, 0)?;
+    prepare(&mut connection, 0, false)?;
     Ok(connection)
 }
 
@@ -94,12 +101,15 @@ fn check(path: &Path, connection: &Connection) -> Result<usize, OpenError> {
     Ok(version)
 }
 
-fn prepare(connection: &mut Connection, version: usize) -> rusqlite::Result<()> {
+fn prepare(connection: &mut Connection, version: usize, test_clock: bool) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;
+        if done == 0 && test_clock {
+            transaction.execute_batch(clock::TABLE)?;
+        }
         transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", done + 1))?;
         transaction.commit()?;
     }

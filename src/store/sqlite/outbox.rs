@@ -12,7 +12,15 @@ pub(super) fn add(connection: &Connection, shard: Shard, entry: &NewEntry, text:
 }
 
 /// An id that is there already is that of the same events.
-fn put(connection: &Connection, table: &str, action: &str, shard: Shard, id: &str, at: Time, text: &str) -> rusqlite::Result<()> {
+pub(super) fn put(
+    connection: &Connection,
+    table: &str,
+    action: &str,
+    shard: Shard,
+    id: &str,
+    at: Time,
+    text: &str,
+) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO {table} (action, shard, id, at, data) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET at = excluded.at, data = excluded.data"

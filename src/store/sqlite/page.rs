@@ -3,8 +3,8 @@
 use autoreceive_domain::Time;
 use rusqlite::{Connection, Row, params};
 
+use super::SHARDS;
 use super::read::{order, order_id, rows, time};
-use super::{SHARDS, now};
 use crate::store::{ActionStats, Item, Page, Stats, StoreError, View};
 
 /// A place in a view: after the order with this time and key.
@@ -18,19 +18,33 @@ impl Place {
     /// Before every order.
     const START: Place = Place { at: i64::MIN, key: i64::MIN };
 
-    /// Where `cursor` points in `view`.
-    pub fn parse(view: View, cursor: Option<&str>) -> Result<Place, StoreError> {
+    /// The place of an item with this time and key.
+    pub fn new(at: Time, key: i64) -> Place {
+        Place { at: at.ms(), key }
+    }
+
+    /// Its time and key, as the columns of a query.
+    pub fn columns(self) -> (i64, i64) {
+        (self.at, self.key)
+    }
+
+    /// What leads back here in `list`.
+    pub fn cursor(self, list: &str) -> String {
+        format!("{list}.{}.{}", self.at, self.key)
+    }
+
+    /// Where `cursor` points in `list`.
+    pub fn parse(list: &str, cursor: Option<&str>) -> Result<Place, StoreError> {
         let Some(cursor) = cursor else { return Ok(Place::START) };
         let read = || {
-            let (at, key) = cursor.strip_prefix(&format!("{view}."))?.split_once('.')?;
+            let (at, key) = cursor.strip_prefix(&format!("{list}."))?.split_once('.')?;
             Some(Place { at: at.parse().ok()?, key: key.parse().ok()? })
         };
         read().ok_or_else(|| StoreError::WrongCursor(cursor.chars().take(60).collect()))
     }
 }
 
-pub(super) fn page(connection: &Connection, view: View, after: Place, limit: usize) -> rusqlite::Result<Page> {
-    let now = now();
+pub(super) fn page(connection: &Connection, view: View, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page> {
     let mut found = match view {
         View::Held => held(connection, after, limit)?,
         View::Upcoming => by_wake(connection, after.max(Place { at: now.ms(), key: i64::MAX }), i64::MAX, limit)?,
@@ -38,8 +52,7 @@ pub(super) fn page(connection: &Connection, view: View, after: Place, limit: usi
     };
     let more = found.len() > limit;
     found.truncate(limit);
-    let last = found.last().filter(|_| more);
-    let cursor = last.map(|(place, _)| format!("{view}.{}.{}", place.at, place.key));
+    let cursor = found.last().filter(|_| more).map(|(place, _)| place.cursor(&view.to_string()));
     Ok(Page { now, items: found.into_iter().map(|(_, item)| item).collect(), cursor })
 }
 
@@ -68,12 +81,11 @@ fn by_wake(connection: &Connection, after: Place, until: i64, limit: usize) -> r
 
 fn item(row: &Row) -> rusqlite::Result<(Place, Item)> {
     let (at, id) = (time(row, 1)?, order_id(row, 2)?);
-    let place = Place { at: at.ms(), key: row.get(0)? };
+    let place = Place::new(at, row.get(0)?);
     Ok((place, Item { at, order: order(row, 3, &id)?.map(Some), id }))
 }
 
-pub(super) fn stats(connection: &Connection) -> rusqlite::Result<Stats> {
-    let now = now();
+pub(super) fn stats(connection: &Connection, now: Time) -> rusqlite::Result<Stats> {
     let total = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| count(row, 0));
     let mut stats = Stats {
         now,
@@ -109,15 +121,17 @@ fn actions(connection: &Connection) -> rusqlite::Result<Vec<ActionStats>> {
     let sql = "SELECT name,
                       (SELECT count(*) FROM outbox WHERE action = name),
                       (SELECT min(at) FROM outbox WHERE action = name),
-                      (SELECT count(*) FROM dead WHERE action = name)
+                      (SELECT count(*) FROM dead WHERE action = name),
+                      (SELECT min(at) FROM dead WHERE action = name)
                FROM actions ORDER BY name";
     let action = |row: &Row| {
-        let next_at: Option<i64> = row.get(2)?;
+        let (next_at, oldest_dead): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(4)?);
         Ok(ActionStats {
             name: row.get::<_, String>(0)?.into(),
             pending: count(row, 1)?,
             next_at: next_at.map(Time::from_ms),
             dead: count(row, 3)?,
+            oldest_dead: oldest_dead.map(Time::from_ms),
         })
     };
     connection.prepare_cached(sql)?.query_map([], action)?.collect()

@@ -4,12 +4,13 @@ use autoreceive_domain::record::{self, Unreadable};
 use autoreceive_domain::{Order, OrderId, Revision, Terms, Time};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SHARDS, now};
+use super::SHARDS;
+use super::clock::Clock;
 use crate::store::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote};
 
-pub(super) fn load(connection: &Connection, ids: &[OrderId]) -> rusqlite::Result<Loaded> {
+pub(super) fn load(connection: &Connection, ids: &[OrderId], clock: &Clock) -> rusqlite::Result<Loaded> {
     let orders = ids.iter().map(|id| load_one(connection, id)).collect::<rusqlite::Result<_>>()?;
-    Ok(Loaded { now: now(), orders })
+    Ok(Loaded { now: clock.now(), orders })
 }
 
 fn load_one(connection: &Connection, id: &OrderId) -> rusqlite::Result<Result<Option<Order>, Unreadable>> {
@@ -28,16 +29,15 @@ pub(super) fn terms(connection: &Connection, revisions: &[Revision]) -> rusqlite
     revisions.iter().map(&mut find).collect()
 }
 
-pub(super) fn heads(connection: &Connection) -> rusqlite::Result<Heads> {
+pub(super) fn heads(connection: &Connection, clock: &Clock) -> rusqlite::Result<Heads> {
     let sql = "SELECT wake FROM orders WHERE shard = ? AND wake IS NOT NULL ORDER BY wake LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut head = |shard| statement.query_row([shard], |row| time(row, 0)).optional();
     let heads = (0..SHARDS).map(&mut head).collect::<rusqlite::Result<_>>()?;
-    Ok(Heads { now: now(), heads })
+    Ok(Heads { now: clock.now(), heads })
 }
 
-pub(super) fn due(connection: &Connection, looks: &[Look], limit: usize) -> rusqlite::Result<Due> {
-    let now = now();
+pub(super) fn due(connection: &Connection, looks: &[Look], limit: usize, now: Time) -> rusqlite::Result<Due> {
     let shards = looks.iter().map(|look| due_in(connection, look, limit, now)).collect::<rusqlite::Result<_>>()?;
     Ok(Due { now, shards })
 }
@@ -60,8 +60,7 @@ fn due_in(connection: &Connection, look: &Look, limit: usize, now: Time) -> rusq
     Ok(due)
 }
 
-pub(super) fn rested(connection: &Connection, limit: usize) -> rusqlite::Result<Rested> {
-    let now = now();
+pub(super) fn rested(connection: &Connection, limit: usize, now: Time) -> rusqlite::Result<Rested> {
     let mut statement = connection.prepare_cached("SELECT key, shard, ids FROM notes WHERE look_at <= ? ORDER BY look_at LIMIT ?")?;
     let mut found = statement.query(params![now.ms(), rows(limit)])?;
     let mut notes = Vec::new();

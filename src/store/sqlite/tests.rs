@@ -9,6 +9,7 @@ use autoreceive_domain::{Command, Decision, Event, Place, Policy};
 use rusqlite::TransactionBehavior;
 use tempfile::tempdir;
 
+use super::clock::machine;
 use super::*;
 use crate::store::{Change, Members, NewEntry};
 
@@ -19,13 +20,13 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
     let data = autoreceive_domain::words::Data::new(&format!("\"{}\"", "x".repeat(4_000))).unwrap();
     let place =
         Place { buyer_id: None, policy, amount: None, currency: None, data: Some(data), receive_after: None, at: None, paid_at: None };
-    let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), now()) else { panic!("not placed") };
+    let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), machine()) else { panic!("not placed") };
     let order = Arc::new(*order);
     let event = Event(Arc::clone(&order));
-    let entry = NewEntry { action: "sync".into(), id: format!("e-{id}"), at: now(), members: Members::All };
+    let entry = NewEntry { action: "sync".into(), id: format!("e-{id}"), at: machine(), members: Members::All };
     Commit {
         shard: store.shard_of(&id),
-        now: now(),
+        now: machine(),
         changes: vec![Change { id, expected: 0, was: None, order: Some(order), events: vec![event] }],
         entries: vec![entry],
         policies: Vec::new(),
@@ -38,7 +39,7 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
 async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
     let directory = tempdir().unwrap();
     let store = SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
-    let limit_pages = |pages: u32| store.write(move |connection| connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")));
+    let limit_pages = |pages: u32| store.write(move |connection, _| connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")));
     limit_pages(40).await.unwrap();
     let (mut done, mut refused) = (0, 0);
     for round in 0..20 {

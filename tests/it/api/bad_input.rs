@@ -177,6 +177,33 @@ fn wrong_paths() -> Vec<Row> {
     ]
 }
 
+fn wrong_letters() -> Vec<Row> {
+    const LETTERS: &str = "/v1/actions/shop/dead-letters";
+    let which = |body: &str, status, code, names| row("POST", format!("{LETTERS}/replay"), JSON, body, status, code, names);
+    let get = |path: &str, status, code, names| row("GET", path, "", "", status, code, names);
+    vec![
+        which("{}", 422, "invalid", "body"),
+        which(r#"{"all":false}"#, 422, "invalid", "body"),
+        which(r#"{"all":true,"error":"x"}"#, 422, "invalid", "body"),
+        which(r#"{"ids":[]}"#, 422, "invalid", "ids"),
+        which(r#"{"ids":"A-1:1"}"#, 400, "malformed", "ids"),
+        which(r#"{"older_than":"soon"}"#, 422, "invalid", "older_than"),
+        which(r#"{"error":""}"#, 422, "invalid", "error"),
+        which(r#"{"all":true}"#, 404, "action_not_found", "shop"),
+        which(r#"{"ids":["A-1:1"]}"#, 404, "action_not_found", "shop"),
+        get(LETTERS, 404, "action_not_found", "shop"),
+        get("/v1/actions/a%00%2F{0}/dead-letters", 404, "action_not_found", "action"),
+        get("/v1/actions/%FF/dead-letters", 400, "malformed", "UTF-8"),
+        get(&format!("{LETTERS}/A-1:1"), 404, "action_not_found", "shop"),
+        get(&format!("{LETTERS}?limit=0"), 422, "invalid", "limit"),
+        get(&format!("{LETTERS}?older_than=1"), 422, "invalid", "older_than"),
+        get(&format!("{LETTERS}?error="), 422, "invalid", "error"),
+        get(&format!("{LETTERS}?view=held"), 400, "malformed", "view"),
+        get(&format!("{LETTERS}/replay/now"), 404, "not_found", "replay"),
+        row("DELETE", LETTERS, "", "", 405, "method_not_allowed", "DELETE"),
+    ]
+}
+
 fn check(row: &Row, answer: &Answer) {
     let (sent, said) = (String::from_utf8_lossy(&row.body[..row.body.len().min(80)]), String::from_utf8_lossy(&answer.body));
     let what = format!("{} {} {sent:?} → {} {said}", row.method, row.path, answer.head);
@@ -209,8 +236,9 @@ async fn whatever_is_wrong_is_told_and_changes_nothing() {
     let before = state(&client).await;
     let paths = ["orders", "orders/A-1/pay", "orders/A-1/ship", "orders/A-1/deliver", "orders/A-1/receive", "orders/A-1/extend"];
     let others = ["orders/A-1/hold", "orders/A-1/release", "orders/A-1/cancel", "orders/A-1/refund", "orders/A-1/place"];
+    let others = [&others[..], &["actions/shop/dead-letters/replay", "actions/shop/dead-letters/discard"]].concat();
     let for_all = paths.iter().chain(&others).flat_map(|path| wrong_for_all(&format!("/v1/{path}")));
-    let rows = for_all.chain(wrong_places()).chain(wrong_commands()).chain(wrong_ids()).chain(wrong_paths());
+    let rows = for_all.chain(wrong_places()).chain(wrong_commands()).chain(wrong_ids()).chain(wrong_paths()).chain(wrong_letters());
     for row in rows {
         let answer = client.request(row.method, &row.path, row.headers, &row.body).await;
         check(&row, &answer);

@@ -14,10 +14,16 @@ pub struct Process {
 impl Process {
     /// Starts `serve` with the configuration at `config` on a free port and waits until it is ready.
     pub async fn serve(config: &Path) -> Process {
+        Process::serve_with(config, &[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn serve_with(config: &Path, flags: &[&str]) -> Process {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(config.with_extension("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_autoreceive"))
+        let child = Command::new(binary())
             .args(["serve", "--config", config.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
+            .args(flags)
             .current_dir(config.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -74,6 +80,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY` names it.
+fn binary() -> String {
+    std::env::var("AUTORECEIVE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
 }
 
 /// A port that nobody listens on.

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Leases the entries of one action in one shard whose time has come. Allowed without memory, so that the outbox can drain.
 --
--- KEYS  out outdata
+-- KEYS  out outdata clock
 -- ARGV  limit, lease in ms
 -- Returns the store's time, {id, text or nil, …}, and when the first entry that was not taken comes up, '' for none.
--- Safe: both keys are read before the only write.
+-- Safe: all keys are read before the only write.
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + (redis.call('GET', KEYS[3]) or 0)
 local limit = tonumber(ARGV[1])
 local first = redis.call('ZRANGE', KEYS[1], 0, limit, 'WITHSCORES')
 local ids, leases, next_at = {}, {}, ''

@@ -1,7 +1,7 @@
 #!lua
 -- Commits one decision round in one shard: whatever still has the expected version, whole; nothing of the others.
 --
--- KEYS  orders due counts held purge terms, then for each action with an entry its out and outdata
+-- KEYS  orders due counts held purge terms clock, then for each action with an entry its out and outdata
 -- ARGV  one msgpack array, see commit.rs, in which changes are named by their numbers from 1: now; the prefix expected of
 --       each record ('' = none); records {id, record, …}; ids of the changes after those, to be removed; wakes ('' = none,
 --       {} = none at all); held {change, since or '', …}; sums {count = by}; tallies {{count = by}, …}; tally of each change
@@ -14,7 +14,7 @@ local n, kept, ids, lost, losers, wrong = #expected, #records / 2, {}, {}, {}, n
 for i = 1, kept do ids[i] = records[2 * i - 1] end
 for i = 1, #gone do ids[kept + i] = gone[i] end
 for i, key in ipairs(KEYS) do
-  local is, want = call('TYPE', key).ok, (i == 1 or i == 3 or i >= 6 and i % 2 == 0) and 'hash' or 'zset'
+  local is, want = call('TYPE', key).ok, i == 7 and 'string' or (i == 1 or i == 3 or i == 6 or i > 7 and i % 2 == 1) and 'hash' or 'zset'
   if is ~= want and is ~= 'none' then wrong = 'WRONGTYPE ' .. key .. ' is a ' .. is .. '; expected a ' .. want end
 end
 for _, command in ipairs({ 'HSET', 'HSETNX', 'HDEL', 'ZADD', 'ZREM' }) do
@@ -23,7 +23,7 @@ end
 if wrong then return redis.error_reply(wrong) end
 
 local time, found = call('TIME'), n > 0 and call('HMGET', KEYS[1], unpack(ids))
-local stale = math.abs(time[1] * 1000 + math.floor(time[2] / 1000) - now) > 10000
+local stale = math.abs(time[1] * 1000 + math.floor(time[2] / 1000) + (call('GET', KEYS[7]) or 0) - now) > 10000
 for i = 1, n do
   local record, want = found[i], expected[i]
   if stale or (want == '' and record) or (want ~= '' and (not record or string.sub(record, 1, #want) ~= want)) then

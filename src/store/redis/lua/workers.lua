@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Notes that a worker is alive.
+-- Notes that a worker is alive, by the real time: a test clock that is put forward kills nobody.
 --
 -- KEYS  workers
 -- ARGV  the worker's name; how many ms a sign of life counts

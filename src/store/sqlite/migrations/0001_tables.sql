@@ -35,6 +35,8 @@ CREATE TABLE dead (
     UNIQUE (action, id)
 ) STRICT;
 
+CREATE INDEX dead_by_time ON dead (action, at);
+
 -- Every action that ever had an entry, so that it is shown after it has left the configuration.
 CREATE TABLE actions (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
