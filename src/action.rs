@@ -9,7 +9,13 @@ use autoreceive_domain::{Event, EventKind};
 use crate::store::ActionName;
 
 pub mod database;
+pub mod email;
+pub mod http;
 pub mod log;
+pub mod outgoing;
+pub mod stream;
+pub mod template;
+mod tls;
 pub mod webhook;
 
 /// Something that is done about events, at least once for each.

@@ -11,9 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
 use crate::action::database::{Database, Report, Settings as DatabaseSettings};
+use crate::action::email::Email;
+use crate::action::http::Http;
 use crate::action::log::Log;
+use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::store::redis::{RedisSettings, RedisStore};
@@ -25,6 +28,9 @@ mod demo;
 
 /// How long what is in hand may take to finish once the program is asked to end.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Files that may be open: the API's connections, and the stores' and actions' own.
+const OPEN_FILES: u64 = 12_000;
 
 /// How the service is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +51,8 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let manner = Manner { demo, test_clock: demo || test_clock };
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
+    let access = access(&config)?;
+    allow_many_connections();
     let store = open_store(&config.store, manner.test_clock).await?;
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -52,7 +60,7 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let engine = start_engine(&config, store)?;
     announce(&config, &listener, manner);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(http::serve(listener, engine.clone(), stop.clone()));
+    let serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
     if demo {
         tokio::spawn(demo::run(engine.clone()));
     }
@@ -64,6 +72,25 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     tracing::info!("stopped");
     drop(directory);
     Ok(())
+}
+
+/// Raises this process's soft limit of open files to what its connections need. Many systems begin with 1,024, and then a
+/// thousand idle clients would keep all others out.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(OPEN_FILES, |hard| hard.min(OPEN_FILES));
+    if limit.current.is_some_and(|soft| soft < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised; fewer connections are possible");
+    }
+}
+
+fn access(config: &Config) -> Result<http::Access, http::TlsError> {
+    let files = config.http.tls_cert.as_ref().zip(config.http.tls_key.as_ref());
+    let tls = files.map(|(cert, key)| http::Tls::load(cert, key)).transpose()?;
+    Ok(http::Access { tokens: config.tokens.clone(), tls })
 }
 
 /// Opens the configured store, with a test clock or without.
@@ -97,8 +124,16 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Webhook { url, secret, timeout } => Arc::new(Webhook::new(url.expose().clone(), secret, timeout.to_std())?),
         ActionKind::Database(database) => Arc::new(open_database(database, config.concurrency)?),
+        ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
+        ActionKind::Email(email) => {
+            let EmailConfig { writing, server, timeout, rate } = (**email).clone();
+            Arc::new(Email::new(writing, server, timeout.to_std(), rate).map_err(anyhow::Error::msg)?)
+        }
+        ActionKind::Stream(stream) => {
+            Arc::new(Stream::new(stream.url.expose().as_str(), stream.settings.clone()).map_err(anyhow::Error::msg)?)
+        }
+        ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
     };
     Ok(Subscription {
         name: config.name.clone(),
@@ -149,7 +184,8 @@ fn announce(config: &Config, listener: &TcpListener, manner: Manner) {
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));
     }
-    println!("API on http://{address} · stop with Ctrl-C");
+    let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
+    println!("API on {scheme}://{address}, its documentation on {scheme}://{address}/docs · stop with Ctrl-C");
 }
 
 /// Waits for SIGINT or SIGTERM.

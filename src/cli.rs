@@ -1,8 +1,8 @@
-//! The command line. `serve`, `listen`, `config` and `secret` work on this machine; the others talk HTTP to a running service.
+//! The command line. `serve`, `listen`, `config`, `secret` and `token` work on this machine; the others talk HTTP to a running service.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`serve`], [`config`] | run the service, look at its configuration |
+//! | [`serve`], [`config`], [`token`] | run the service, look at its configuration, make tokens for it |
 //! | [`points`] | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`listen`] | a receiver of webhooks for development |
@@ -32,6 +32,7 @@ mod output;
 mod points;
 mod serve;
 mod stats;
+mod token;
 mod zone;
 
 use bench::BenchArgs;
@@ -45,6 +46,7 @@ use order::OrderCommand;
 use points::PointsCommand;
 use serve::ServeArgs;
 use stats::StatsArgs;
+use token::TokenCommand;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,6 +98,9 @@ enum Command {
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Make tokens for the API.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Measure this machine: throughput, lag, memory.
     Bench(BenchArgs),
 }
@@ -135,5 +140,6 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             output::print(&SigningSecret::fresh());
             Ok(())
         }
+        Command::Token(command) => token::run(command),
     }
 }

@@ -5,23 +5,29 @@
 //! |---|---|
 //! | [`layers`] | defaults, file, environment, flags → one table that knows where each value came from |
 //! | [`values`] | texts of the file as types, secrets masked |
-//! | [`actions`] | one `[actions.NAME]` |
+//! | [`actions`], [`tokens`] | one `[actions.NAME]`, one `[tokens.NAME]` |
 //! | [`check`] | what is well formed but would do harm |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use autoreceive_domain::{Policy, Span, Terms};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
-pub use actions::{ActionConfig, ActionKind, DatabaseConfig};
+use crate::access::Tokens;
+
+pub use actions::{ActionConfig, ActionKind, DatabaseConfig, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
 pub use layers::Sources;
+pub use tokens::is_token_name;
 pub use values::{MaskedUrl, StoreAddress};
 
 mod actions;
 mod check;
 mod errors;
 mod layers;
+mod tokens;
 mod values;
 
 /// The annotated file that every other layer is laid over.
@@ -40,6 +46,8 @@ pub struct Config {
     pub policies: BTreeMap<String, Policy>,
     /// What is done about events; never empty.
     pub actions: Vec<ActionConfig>,
+    /// Who may use the API; without any, everybody on this machine.
+    pub tokens: Tokens,
     /// What is logged.
     pub log: LogConfig,
     /// Which files, variables and flags were laid over the defaults.
@@ -71,6 +79,12 @@ pub struct HttpConfig {
     /// Where the API listens.
     #[serde(deserialize_with = "values::listen")]
     pub listen: SocketAddr,
+    /// The certificate chain, PEM. With it the API speaks TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// `[sweeper]`
@@ -134,7 +148,9 @@ struct File {
     sweeper: SweeperConfig,
     policies: BTreeMap<String, values::TermsValue>,
     #[serde(default)]
-    actions: BTreeMap<String, actions::ActionValue>,
+    actions: BTreeMap<String, Table>,
+    #[serde(default)]
+    tokens: BTreeMap<String, tokens::TokenValue>,
     log: LogConfig,
 }
 
@@ -145,20 +161,26 @@ impl Config {
     /// Names the key, where it was set, and what was expected; never a secret.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let layers = layers::read(sources)?;
-        let mut file: File = errors::typed(&layers)?;
+        let mut file: File = errors::typed(layers.merged(), "", &layers, "", &[]).map_err(|problem| ConfigError(vec![problem]))?;
         if file.actions.is_empty() {
-            file.actions.insert("log".to_owned(), actions::ActionValue::log());
+            file.actions.extend([actions::log()]);
         }
         let mut problems = check::problems(&file);
         let policies = collect(file.policies.iter().map(|(name, terms)| policy(name, &terms.0)), &mut problems);
-        let actions = collect(file.actions.iter().map(|(name, value)| value.resolve(name, &sources.env)), &mut problems);
+        let action = |(name, table): (&String, &mut Table)| {
+            let (shown, config) = actions::read(name, std::mem::take(table), &layers, &sources.env)?;
+            *table = shown;
+            Ok(config)
+        };
+        let actions = collect(file.actions.iter_mut().map(action), &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
         let shown = toml::to_string(&file).map_err(|error| ConfigError(vec![error.to_string()]))?;
         let sources = layers.names();
-        let File { store, http, sweeper, log, .. } = file;
-        Ok(Config { store, http, sweeper, policies: policies.into_iter().collect(), actions, log, sources, shown })
+        let File { store, http, sweeper, tokens, log, .. } = file;
+        let (policies, tokens) = (policies.into_iter().collect(), tokens::accepted(&tokens));
+        Ok(Config { store, http, sweeper, policies, actions, tokens, log, sources, shown })
     }
 
     /// The values in force as TOML, secrets and passwords masked.

@@ -2,13 +2,16 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | [`orders`] | place, the other commands, one order, pages |
+//! | [`routes`] | the table of routes: who may use each, and what is said about it in the document |
+//! | [`commands`] | place and the other commands |
+//! | [`orders`] | one order, and pages of many |
 //! | [`bulk`], [`lines`] | many commands, as lines, streamed in both directions |
-//! | [`operations`] | figures and health |
+//! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
 //! | [`actions`] | the outboxes of actions, and their dead letters |
+//! | [`auth`] | who is let in: tokens and roles |
 //! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
-//! | [`server`], [`patience`] | connections, their limits, and their end |
+//! | [`server`], [`patience`], [`tls`] | connections, their limits, and their end |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,26 +19,38 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, map_response};
-use axum::routing::{get, post};
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::routes;
 
+use crate::access::{Role, Tokens};
 use crate::engine::Engine;
+use crate::wire::command::read_verb;
+use auth::Gate;
 use problem::Problem;
+use routes::Routes;
 
 mod actions;
+mod auth;
 mod body;
 mod bulk;
+mod commands;
+mod document;
 mod guard;
 mod lines;
 mod operations;
 mod orders;
 mod patience;
 mod problem;
+mod routes;
 mod server;
+mod tls;
 
 pub use server::serve;
+pub use tls::{Tls, TlsError};
 
 /// The most requests that are worked on at a time, streams of lines aside. Each holds one small command, and more than
 /// these would only wait for the engine's batches: the next is told at once to come again.
@@ -45,6 +60,15 @@ const STREAMS: usize = 32;
 /// How long a request may take, streams of lines aside.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// Who may use the API, and how it is spoken to. By default everybody may, unencrypted.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// The tokens that are accepted.
+    pub tokens: Tokens,
+    /// The certificate, where TLS is spoken.
+    pub tls: Option<Tls>,
+}
+
 /// What the routes share.
 #[derive(Clone)]
 struct Api {
@@ -53,32 +77,62 @@ struct Api {
     streams: Arc<Semaphore>,
     /// Ends the reading of lines.
     stop: CancellationToken,
+    /// The OpenAPI document.
+    document: Bytes,
 }
 
-/// The routes on `engine`. Streams of lines end when `stop` is cancelled.
-pub fn router(engine: Engine, stop: CancellationToken) -> Router {
-    routes(Api { engine, requests: Arc::new(Semaphore::new(REQUESTS)), streams: Arc::new(Semaphore::new(STREAMS)), stop })
+impl Api {
+    fn new(engine: Engine, stop: CancellationToken) -> Api {
+        let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS)), Arc::new(Semaphore::new(STREAMS)));
+        Api { engine, requests, streams, stop, document: Bytes::new() }
+    }
 }
 
-fn routes(api: Api) -> Router {
-    let single = Router::new()
-        .route("/v1/orders", post(orders::place).get(orders::list))
-        .route("/v1/orders/{id}", get(orders::show))
-        .route("/v1/orders/{id}/{command}", post(orders::command))
-        .route("/v1/stats", get(operations::stats))
-        .route("/v1/test/clock", post(operations::advance_clock))
-        .route("/v1/actions", get(actions::list))
-        .route("/v1/actions/{name}/dead-letters", get(actions::dead_letters))
-        .route("/v1/actions/{name}/dead-letters/replay", post(actions::replay))
-        .route("/v1/actions/{name}/dead-letters/discard", post(actions::discard))
-        .route("/v1/actions/{name}/dead-letters/{event_id}", get(actions::dead_letter))
-        .route("/healthz", get(operations::healthz))
-        .route("/readyz", get(operations::readyz))
-        .route("/metrics", get(operations::metrics))
-        .layer(from_fn(guard::answer_in_time));
-    Router::new()
-        .route("/v1/commands", post(bulk::commands))
-        .merge(single)
+/// The routes on `engine` for those who have one of `tokens`. Streams of lines end when `stop` is cancelled.
+pub fn router(engine: Engine, tokens: Tokens, stop: CancellationToken) -> Router {
+    assemble(Api::new(engine, stop), &Gate::new(tokens))
+}
+
+/// Every route, with who may use it and what the document says about it.
+fn routes(gate: &Gate) -> (Router<Api>, OpenApi) {
+    let (single, mut document) = Routes::behind(gate)
+        .needs(Role::Write, routes!(commands::place_new))
+        .needs(Role::Write, routes!(commands::place))
+        .needs(Role::Write, routes!(commands::pay))
+        .needs(Role::Write, routes!(commands::ship))
+        .needs(Role::Write, routes!(commands::deliver))
+        .needs(Role::Write, routes!(commands::receive))
+        .needs(Role::Write, routes!(commands::extend))
+        .needs(Role::Write, routes!(commands::hold))
+        .needs(Role::Write, routes!(commands::release))
+        .needs(Role::Write, routes!(commands::cancel))
+        .needs(Role::Write, routes!(commands::refund))
+        .needs(Role::Read, routes!(orders::list))
+        .needs(Role::Read, routes!(orders::show))
+        .needs(Role::Read, routes!(operations::stats))
+        .needs(Role::Read, routes!(operations::metrics))
+        .needs(Role::Operate, routes!(operations::advance_clock))
+        .needs(Role::Read, routes!(actions::list))
+        .needs(Role::Read, routes!(actions::dead_letters))
+        .needs(Role::Read, routes!(actions::dead_letter))
+        .needs(Role::Operate, routes!(actions::replay))
+        .needs(Role::Operate, routes!(actions::discard))
+        .open(routes!(operations::healthz))
+        .open(routes!(operations::readyz))
+        .open(routes!(document::openapi))
+        .open(routes!(document::docs))
+        .open(routes!(document::docs_file))
+        .finish();
+    let (streams, about_streams) = Routes::behind(gate).needs(Role::Write, routes!(bulk::commands)).finish();
+    document.merge(about_streams);
+    (single.layer(from_fn(guard::answer_in_time)).merge(streams), document::assemble(document))
+}
+
+fn assemble(mut api: Api, gate: &Gate) -> Router {
+    let (routes, document) = routes(gate);
+    // A document is texts and numbers, which cannot fail to become JSON.
+    api.document = document.to_json().unwrap_or_default().into();
+    routes
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(from_fn(guard::refuse_foreign_pages))
@@ -88,6 +142,12 @@ fn routes(api: Api) -> Router {
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
+    let parts: Vec<&str> = uri.path().split('/').collect();
+    if let ["", "v1", "orders", _, word] = parts.as_slice()
+        && let Err(wrong) = read_verb(word)
+    {
+        return Problem::unknown_command(&wrong);
+    }
     let path: String = uri.path().chars().take(200).collect();
     Problem::not_found(format!("there is nothing at {path}"))
 }

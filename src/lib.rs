@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`autoreceive_domain`] (as [`domain`]) | decides: every rule, pure |
 //! | [`store`] | keeps: the seam, and behind it Redis and SQLite |
-//! | [`action`] | acts on events: the seam, and behind it log, webhook and database |
+//! | [`action`] | acts on events: the seam, and behind it a module for each |
+//! | [`access`] | who may do what: roles and tokens |
 //! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
 //! | [`wire`] | the words and JSON that people and programs meet |
 //! | [`http`], [`cli`] | two doors to the engine |
@@ -16,6 +17,7 @@
 
 pub use autoreceive_domain as domain;
 
+pub mod access;
 pub mod action;
 pub mod app;
 pub mod bench;

@@ -9,6 +9,7 @@
 //! | [`event`] | an event as receivers get it |
 //! | [`report`] | pages of orders, and the store's figures |
 //! | [`time`] | instants and durations as text |
+//! | [`schema`] | how all of it is described in the OpenAPI document |
 //! | [`read`] | strict reading of JSON, and what is said about a mistake |
 
 pub mod command;
@@ -18,6 +19,7 @@ pub mod line;
 pub mod order;
 pub mod read;
 pub mod report;
+pub mod schema;
 pub mod time;
 
 pub use event::event_json;

@@ -36,7 +36,7 @@ impl Api {
             Engine::start(ground.store.clone(), [policy], Vec::new(), Settings::default(), std::sync::Arc::new(Metrics::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, stop) = (listener.local_addr()?.to_string(), CancellationToken::new());
-        let serving = tokio::spawn(http::serve(listener, engine.clone(), stop.clone()));
+        let serving = tokio::spawn(http::serve(listener, engine.clone(), http::Access::default(), stop.clone()));
         let single = self.single(&address, progress).await?;
         let bulk = self.bulk(&address, progress).await?;
         stop.cancel();

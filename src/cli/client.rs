@@ -1,10 +1,12 @@
 //! How the service is asked: HTTP and the JSON of its API.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
@@ -18,12 +20,18 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The longest answer that is read; a full page of the largest orders is a tenth of it.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
+/// The variable that holds the token. A flag for it would show in the list of processes.
+const TOKEN: &str = "AUTORECEIVE_TOKEN";
+
 /// Where the service is, and how its answer is shown.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
     /// Where the service is.
     #[arg(long, env = "AUTORECEIVE_URL", default_value = "http://127.0.0.1:8780", value_name = "URL")]
     pub url: Url,
+    /// A file with the token for the service; without it, the environment variable AUTORECEIVE_TOKEN is used.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print the service's JSON.
     #[arg(long)]
     pub json: bool,
@@ -71,7 +79,24 @@ impl ClientArgs {
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client =
             builder.build().context("HTTPS is not possible here; are the root certificates installed (package ca-certificates)?")?;
-        Ok(client.request(method, url))
+        let request = client.request(method, url);
+        Ok(match self.token()? {
+            Some(token) => request.header(AUTHORIZATION, token),
+            None => request,
+        })
+    }
+
+    fn token(&self) -> Result<Option<HeaderValue>, Failure> {
+        let (text, source) = match &self.token_file {
+            Some(path) => (std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?, "--token-file"),
+            None => (std::env::var(TOKEN).unwrap_or_default(), TOKEN),
+        };
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        // The error would repeat nothing, but it would not say what is wrong either.
+        let value = HeaderValue::from_str(&format!("Bearer {}", text.trim())).map_err(|_| anyhow!("{source} holds no token"))?;
+        Ok(Some(sensitive(value)))
     }
 
     /// The address of a path below the service's.
@@ -148,6 +173,12 @@ impl ClientArgs {
             format!("no answer from {url}: {why}; repeating the command is safe")
         })
     }
+}
+
+/// Kept out of every debug output.
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// The service's own words, and what it would accept.

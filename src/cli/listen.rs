@@ -114,7 +114,7 @@ pub async fn run(args: ListenArgs) -> Result<(), Failure> {
 fn fresh_secret(address: SocketAddr) -> anyhow::Result<SigningSecret> {
     let text = SigningSecret::fresh();
     eprintln!("no secret was given, so here is a fresh one. Put this into the service's autoreceive.toml:\n");
-    eprintln!("[actions.shop]\ntype = \"webhook\"\nurl = \"http://{address}/\"\nsecret = \"{text}\"\n");
+    eprintln!("[actions.shop]\ntype = \"webhook\"\nurl = \"http://{address}/\"\nallow_private = true\nsecret = \"{text}\"\n");
     Ok(text.parse()?)
 }
 

@@ -10,7 +10,7 @@ use super::client::ClientArgs;
 use super::list::{self, ListArgs};
 use super::{Failure, output, zone};
 use crate::wire::command::{
-    AtFields, CancelFields, ExtendFields, HoldFields, PlaceFields, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
+    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
 };
 
 /// What can be asked of orders: the ten commands, and two questions. Every command is safe to repeat.
@@ -180,14 +180,6 @@ pub struct RefundArgs {
     reason: Option<String>,
 }
 
-/// The body of `POST /v1/orders`.
-#[derive(Serialize)]
-struct NewOrder<'a> {
-    order_id: &'a str,
-    #[serde(flatten)]
-    fields: PlaceFields,
-}
-
 pub async fn run(command: OrderCommand) -> Result<(), Failure> {
     match command {
         OrderCommand::Place(args) => place(args).await,
@@ -213,7 +205,7 @@ pub async fn run(command: OrderCommand) -> Result<(), Failure> {
 async fn place(args: PlaceArgs) -> Result<(), Failure> {
     let PlaceArgs { order, buyer_id, policy, amount, currency, data, receive_after, at, paid_at } = args;
     let fields = PlaceFields { buyer_id, policy, amount: amount.map(Into::into), currency, data, receive_after, at, paid_at };
-    let answer = order.client.post(&["v1", "orders"], &NewOrder { order_id: &order.id, fields }).await?;
+    let answer = order.client.post(&["v1", "orders"], &NewOrder { order_id: order.id, fields }).await?;
     show(&order.client, &answer)
 }
 

@@ -1,22 +1,29 @@
-//! One `[actions.NAME]`: the keys that every type has, and those of one type.
-//!
-//! | module | does |
-//! |---|---|
-//! | [`database`] | the keys of `type = "database"` |
+//! One `[actions.NAME]`: the keys that every type has are here, those of one type in its own module.
 
 use std::collections::BTreeMap;
 
 use autoreceive_domain::{EventKind, Span};
-use serde::de::Error;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Table;
 
-use super::values::{self, MaskedUrl};
-use crate::action::webhook::SigningSecret;
+use super::errors;
+use super::layers::Layers;
+use super::values;
 use crate::store::ActionName;
 
 pub use database::DatabaseConfig;
+pub use email::EmailConfig;
+pub use http::RequestConfig;
+pub use stream::StreamConfig;
+pub use webhook::WebhookConfig;
 
 mod database;
+mod email;
+mod endpoint;
+mod http;
+mod stream;
+mod webhook;
 
 /// An action, checked.
 #[derive(Debug, Clone)]
@@ -41,54 +48,63 @@ pub enum ActionKind {
     /// Writes a line.
     Log,
     /// Posts a signed message.
-    Webhook {
-        /// Where to.
-        url: MaskedUrl,
-        /// What it is signed with.
-        secret: SigningSecret,
-        /// The longest wait for an answer.
-        timeout: Span,
-    },
+    Webhook(WebhookConfig),
+    /// Makes a request of templates.
+    Http(Box<RequestConfig>),
+    /// Sends a letter.
+    Email(Box<EmailConfig>),
+    /// Adds to a Redis Stream.
+    Stream(StreamConfig),
     /// Keeps a database up to date.
     Database(DatabaseConfig),
 }
 
-/// An action, as written.
+/// The keys that every type has.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ActionValue {
-    #[serde(rename = "type")]
-    kind: ActionType,
-    #[serde(default, with = "kinds", skip_serializing_if = "Option::is_none")]
-    on: Option<Vec<EventKind>>,
+struct Common {
+    r#type: ActionType,
+    #[serde(with = "kinds", default = "received")]
+    on: Vec<EventKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<usize>,
     #[serde(default = "four")]
     concurrency: usize,
     #[serde(with = "values::span", default = "half_a_minute")]
     lease: Span,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<MaskedUrl>,
-    #[serde(default, deserialize_with = "secret", skip_serializing_if = "Option::is_none")]
-    secret: Option<SigningSecret>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret_env: Option<String>,
-    #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
-    timeout: Option<Span>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefix: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    statement: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    points: Option<database::PointsValue>,
 }
+
+/// Their names.
+const COMMON: [&str; 5] = ["type", "on", "batch", "concurrency", "lease"];
 
 #[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum ActionType {
     Log,
     Webhook,
+    Http,
+    Email,
+    Stream,
     Database,
+}
+
+impl ActionType {
+    fn batch(self) -> usize {
+        match self {
+            ActionType::Log | ActionType::Stream | ActionType::Database => 200,
+            ActionType::Webhook | ActionType::Http => 64,
+            ActionType::Email => 20,
+        }
+    }
+}
+
+/// The type without keys of its own.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct LogKeys {}
+
+fn received() -> Vec<EventKind> {
+    vec![EventKind::Received]
 }
 
 fn four() -> usize {
@@ -99,124 +115,88 @@ fn half_a_minute() -> Span {
     Span::from_secs(30)
 }
 
-/// How long a receiver may take where nothing else is configured.
-const TIMEOUT: Span = Span::TEN_SECONDS;
+/// What is used where nothing is configured.
+pub fn log() -> (String, Table) {
+    ("log".to_owned(), Table::from_iter([("type".to_owned(), "log".into())]))
+}
 
-impl ActionValue {
-    /// What is used where nothing is configured.
-    pub fn log() -> ActionValue {
-        ActionValue {
-            kind: ActionType::Log,
-            on: None,
-            batch: None,
-            concurrency: four(),
-            lease: half_a_minute(),
-            url: None,
-            secret: None,
-            secret_env: None,
-            timeout: None,
-            prefix: None,
-            statement: None,
-            points: None,
+/// Reads the action `name` from its merged table: the values in force, secrets masked, and what they mean.
+///
+/// # Errors
+/// Names the key, or both keys that do not go together.
+pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String, String>) -> Result<(Table, ActionConfig), String> {
+    if !table.contains_key("on") && database::keeps_orders(&table) {
+        let all = EventKind::ALL.map(|kind| toml::Value::from(kind.as_str()));
+        table.insert("on".to_owned(), all.to_vec().into());
+    }
+    let common = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
+    let own = table;
+    let common: Common = errors::typed(common, &format!("actions.{name}"), layers, "", &[])?;
+    let batch = common.batch.unwrap_or(common.r#type.batch());
+    let scope = Scope { name, common: &common, batch, layers, env };
+    let (shown, kind) = match common.r#type {
+        ActionType::Log => scope.keys::<LogKeys>(own).map(|(shown, _)| (shown, ActionKind::Log))?,
+        ActionType::Webhook => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Webhook(webhook::check(keys, &scope)?))
         }
-    }
-
-    /// The action `name`, its secret taken from `env` where a variable is named.
-    ///
-    /// # Errors
-    /// Names the key, or both keys that do not go together.
-    pub fn resolve(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionConfig, String> {
-        self.refuse_keys_of_other_types(name)?;
-        let (kind, batch) = match self.kind {
-            ActionType::Log => (ActionKind::Log, 200),
-            ActionType::Webhook => (self.webhook(name, env)?, 64),
-            ActionType::Database => (ActionKind::Database(self.database(name)?), 200),
-        };
-        let config = ActionConfig {
-            name: action_name(name)?,
-            on: self.on(),
-            batch: self.batch.unwrap_or(batch),
-            concurrency: self.concurrency,
-            lease: self.lease,
-            kind,
-        };
-        config.check()?;
-        Ok(config)
-    }
-
-    /// A table of orders is told everything; all others what they were made for.
-    fn on(&self) -> Vec<EventKind> {
-        let keeps_orders = self.kind == ActionType::Database && self.statement.is_none();
-        let usual = if keeps_orders { EventKind::ALL.to_vec() } else { vec![EventKind::Received] };
-        self.on.clone().unwrap_or(usual)
-    }
-
-    fn refuse_keys_of_other_types(&self, name: &str) -> Result<(), String> {
-        use ActionType::{Database, Webhook};
-        let keys: [(&str, bool, &[ActionType]); 7] = [
-            ("url", self.url.is_some(), &[Webhook, Database]),
-            ("secret", self.secret.is_some(), &[Webhook]),
-            ("secret_env", self.secret_env.is_some(), &[Webhook]),
-            ("timeout", self.timeout.is_some(), &[Webhook, Database]),
-            ("prefix", self.prefix.is_some(), &[Database]),
-            ("statement", self.statement.is_some(), &[Database]),
-            ("points", self.points.is_some(), &[Database]),
-        ];
-        let foreign = keys.iter().find(|(_, set, types)| *set && !types.contains(&self.kind));
-        foreign.map_or(Ok(()), |(key, _, types)| {
-            let types: Vec<String> = types.iter().map(|kind| format!("{:?}", kind.as_str())).collect();
-            let (types, kind) = (types.join(" or "), self.kind.as_str());
-            Err(format!("actions.{name}.{key}: belongs to actions.{name}.type = {types}, but the type is {kind:?}"))
-        })
-    }
-
-    /// The wait for an answer, shorter than the lease.
-    fn timeout(&self, name: &str) -> Result<Span, String> {
-        let timeout = self.timeout.unwrap_or(TIMEOUT);
-        if timeout == Span::ZERO {
-            return Err(format!("actions.{name}.timeout: must be longer than nothing"));
+        ActionType::Http => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Http(Box::new(http::check(keys, &scope)?)))
         }
-        if self.lease <= timeout {
-            let lease = self.lease;
-            return Err(format!("actions.{name}.lease ({lease}): must be longer than actions.{name}.timeout ({timeout})"));
+        ActionType::Email => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Email(Box::new(email::check(keys, &scope)?)))
         }
-        Ok(timeout)
+        ActionType::Stream => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Stream(stream::check(keys, &scope)?))
+        }
+        ActionType::Database => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Database(database::check(keys, &scope)?))
+        }
+    };
+    let Common { on, concurrency, lease, .. } = &common;
+    let config = ActionConfig { name: action_name(name)?, on: on.clone(), batch, concurrency: *concurrency, lease: *lease, kind };
+    config.check()?;
+    let mut all = as_table(&common)?;
+    all.extend(shown);
+    Ok((all, config))
+}
+
+/// What the keys of one type are read and checked with.
+struct Scope<'a> {
+    name: &'a str,
+    common: &'a Common,
+    batch: usize,
+    layers: &'a Layers,
+    env: &'a BTreeMap<String, String>,
+}
+
+impl Scope<'_> {
+    /// The keys of one type, and how they are shown.
+    fn keys<K: DeserializeOwned + Serialize>(&self, own: Table) -> Result<(Table, K), String> {
+        let section = format!("actions.{}", self.name);
+        let of_type = format!(" of {section}.type = {}", as_table(self.common)?.get("type").unwrap_or(&"".into()));
+        let keys = errors::typed(own, &section, self.layers, &of_type, &COMMON)?;
+        Ok((as_table(&keys)?, keys))
     }
 
-    fn webhook(&self, name: &str, env: &BTreeMap<String, String>) -> Result<ActionKind, String> {
-        let url = self.url.clone().ok_or_else(|| format!("actions.{name}.url: is missing; a webhook needs it"))?;
-        if !matches!(url.expose().scheme(), "http" | "https") {
-            return Err(format!("actions.{name}.url: expected a URL that begins with https:// or http://"));
-        }
-        let timeout = self.timeout(name)?;
-        Ok(ActionKind::Webhook { url, secret: self.signing_secret(name, env)?, timeout })
+    /// The full name of a key.
+    fn key(&self, key: &str) -> String {
+        format!("actions.{}.{key}", self.name)
     }
 
-    fn signing_secret(&self, name: &str, env: &BTreeMap<String, String>) -> Result<SigningSecret, String> {
-        let keys = format!("actions.{name}.secret and actions.{name}.secret_env");
-        match (&self.secret, &self.secret_env) {
-            (Some(secret), None) => Ok(secret.clone()),
-            (None, Some(variable)) => {
-                let missing = || format!("actions.{name}.secret_env: the environment has no {variable}");
-                let text = env.get(variable).ok_or_else(missing)?;
-                text.parse().map_err(|wrong| format!("actions.{name}.secret_env ({variable}): {wrong}"))
-            }
-            (Some(_), Some(_)) => Err(format!("{keys} are both set; keep one")),
-            (None, None) => {
-                Err(format!("{keys} are both missing; messages are signed with one of them: `autoreceive secret new` makes one"))
-            }
-        }
+    /// The value of the environment variable that is named by `key`.
+    fn variable(&self, key: &str, variable: &str) -> Result<&str, String> {
+        let missing = || format!("{}: the environment has no {variable}", self.key(key));
+        self.env.get(variable).map(String::as_str).ok_or_else(missing)
     }
 }
 
-impl ActionType {
-    fn as_str(self) -> &'static str {
-        match self {
-            ActionType::Log => "log",
-            ActionType::Webhook => "webhook",
-            ActionType::Database => "database",
-        }
-    }
+fn as_table(keys: &impl Serialize) -> Result<Table, String> {
+    Table::try_from(keys).map_err(|error| error.to_string())
 }
 
 impl ActionConfig {
@@ -245,19 +225,15 @@ fn action_name(name: &str) -> Result<ActionName, String> {
     Err(format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected"))
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SigningSecret>, D::Error> {
-    values::hidden(deserializer)?.parse().map(Some).map_err(D::Error::custom)
-}
-
 mod kinds {
     use super::*;
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<EventKind>>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventKind>, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
-        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect::<Result<_, _>>().map(Some)
+        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
     }
 
-    pub fn serialize<S: Serializer>(value: &Option<Vec<EventKind>>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(value.iter().flatten().map(|kind| kind.as_str()))
+    pub fn serialize<S: Serializer>(value: &[EventKind], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(|kind| kind.as_str()))
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use autoreceive_domain::{Span, StartsAt, Terms, backoff};
 
-use super::{File, HttpConfig, StoreConfig, SweeperConfig};
+use super::{File, HttpConfig, StoreConfig, SweeperConfig, tokens};
 
 /// How long a finished order outlives the last attempt of its events at least. The waits between attempts may stretch by
 /// a tenth of the horizon, 7 h; a day is a round number above it.
@@ -17,7 +17,8 @@ const MOST_REMINDERS: usize = 10;
 pub fn problems(file: &File) -> Vec<String> {
     let mut problems = Vec::new();
     problems.extend(store(&file.store));
-    problems.extend(http(&file.http));
+    problems.extend(http(&file.http, file.tokens.is_empty()));
+    problems.extend(tokens::problems(&file.tokens));
     problems.extend(sweeper(&file.sweeper));
     for (name, terms) in &file.policies {
         problems.extend(policy(&terms.0).into_iter().map(|problem| problem.replace("KEY", &format!("policies.{name}"))));
@@ -38,10 +39,19 @@ fn store(store: &StoreConfig) -> Vec<String> {
     found.into_iter().flatten().collect()
 }
 
-fn http(http: &HttpConfig) -> Option<String> {
+fn http(http: &HttpConfig, open_to_all: bool) -> Vec<String> {
     let listen = http.listen;
-    let refused = format!("http.listen: {listen} is not a loopback address; there is no authentication yet, so nobody else may reach it");
-    (!listen.ip().is_loopback()).then_some(refused)
+    let mut problems = Vec::new();
+    if open_to_all && !listen.ip().is_loopback() {
+        problems.push(format!(
+            "http.listen: {listen} is not a loopback address, but there are no tokens: whoever reaches it could change orders. Make a token \
+             with `autoreceive token new --role write` and put the [tokens.NAME] that it prints into the configuration, or listen on 127.0.0.1"
+        ));
+    }
+    if http.tls_cert.is_some() != http.tls_key.is_some() {
+        problems.push("http.tls_cert and http.tls_key: only one of them is set; TLS needs both".to_owned());
+    }
+    problems
 }
 
 fn sweeper(sweeper: &SweeperConfig) -> Vec<String> {

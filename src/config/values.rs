@@ -108,8 +108,8 @@ impl Serialize for StoreAddress {
 
 impl<'de> Deserialize<'de> for MaskedUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
-        let wrong = "expected a URL, for example https://shop.example/hook or postgres://user:password@host/database";
-        MaskedUrl::parse(&hidden(deserializer)?).ok_or_else(|| D::Error::custom(wrong))
+        let url = MaskedUrl::parse(&hidden(deserializer)?).filter(|url| matches!(url.0.scheme(), "http" | "https"));
+        url.ok_or_else(|| D::Error::custom("expected a URL that begins with https:// or http://"))
     }
 }
 

@@ -4,6 +4,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::body::Json;
@@ -11,10 +12,12 @@ use super::orders::read_limit;
 use super::problem::Problem;
 use crate::store::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
-use crate::wire::letter::{ActionItem, ActionsView, LetterView, LettersView, ResolvedView, Which, read_filter, read_which};
+use crate::wire::letter::{ActionItem, ActionsView, LetterView, LettersView, ResolvedView, Which, WhichFields, read_filter, read_which};
+use crate::wire::schema::{ActionText, EventIdText, LengthText};
 use crate::wire::time::Instant;
 
-/// `GET /v1/actions`
+/// The outboxes of all actions.
+#[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = ActionsView)))]
 pub(super) async fn list(State(api): State<Api>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let stats = api.engine.stats().await?;
@@ -31,20 +34,35 @@ impl Api {
 }
 
 /// What a page is asked with.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LettersQuery {
-    /// From an earlier page of this action.
+    /// Where to go on: the `cursor` of an earlier page of this action. The first page without it.
+    #[param(value_type = String, required = false)]
     cursor: Option<String>,
-    /// The most dead letters, 1 to 200; 50 without it.
+    /// The most dead letters on the page.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200, default = 50, example = 50)]
     limit: Option<String>,
     /// Only those that were given up at least so long ago: `24h`.
+    #[param(value_type = LengthText, required = false)]
     older_than: Option<String>,
     /// Only those whose last error has this text in it.
+    #[param(value_type = String, required = false, min_length = 1, max_length = 300, example = "503")]
     error: Option<String>,
 }
 
-/// `GET /v1/actions/{name}/dead-letters`
+/// A page of dead letters.
+///
+/// Events that an action gave up, those that were given up first first. None is ever dropped but by `discard`.
+#[utoipa::path(get, path = "/v1/actions/{name}/dead-letters", tag = "actions",
+    params(("name" = ActionText, Path, description = "The action's name, as configured."), LettersQuery),
+    responses(
+        (status = 200, description = "The page.", body = LettersView),
+        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8, or a parameter is unknown or doubled", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn dead_letters(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
@@ -59,7 +77,14 @@ pub(super) async fn dead_letters(
     Ok(axum::Json(LettersView::from(&page)).into_response())
 }
 
-/// `GET /v1/actions/{name}/dead-letters/{event_id}`
+/// One dead letter, with its event as it is sent.
+#[utoipa::path(get, path = "/v1/actions/{name}/dead-letters/{event_id}", tag = "actions",
+    params(("name" = ActionText, Path, description = "The action's name, as configured."), ("event_id" = EventIdText, Path, description = "The event's id.")),
+    responses(
+        (status = 200, description = "The dead letter.", body = LetterView),
+        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`, `dead_letter_not_found`", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn dead_letter(State(api): State<Api>, path: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Problem> {
     let Path((name, event)) = path.map_err(|_| not_text())?;
     let _permit = api.requests.try_acquire()?;
@@ -69,12 +94,32 @@ pub(super) async fn dead_letter(State(api): State<Api>, path: Result<Path<(Strin
     Ok(axum::Json(LetterView::with_event(letter)).into_response())
 }
 
-/// `POST /v1/actions/{name}/dead-letters/replay`
+/// Have events attempted again.
+///
+/// Each under the id that it had. Which: `ids`, or `all`, or a filter of `older_than` and `error`.
+#[utoipa::path(post, path = "/v1/actions/{name}/dead-letters/replay", tag = "actions",
+    params(("name" = ActionText, Path, description = "The action's name, as configured.")),
+    request_body(content = WhichFields, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What became of them. With a cursor there are more: send the request again with it.", body = ResolvedView),
+        (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn replay(api: State<Api>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
     resolve(api, path, json, Resolution::Replay).await
 }
 
-/// `POST /v1/actions/{name}/dead-letters/discard`
+/// Drop dead letters for good.
+///
+/// Which: `ids`, or `all`, or a filter of `older_than` and `error`.
+#[utoipa::path(post, path = "/v1/actions/{name}/dead-letters/discard", tag = "actions",
+    params(("name" = ActionText, Path, description = "The action's name, as configured.")),
+    request_body(content = WhichFields, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What became of them. With a cursor there are more: send the request again with it.", body = ResolvedView),
+        (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn discard(api: State<Api>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
     resolve(api, path, json, Resolution::Discard).await
 }

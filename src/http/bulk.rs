@@ -20,14 +20,21 @@ use super::lines::{Line, Lines, MOST};
 use super::problem::Problem;
 use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};
 use crate::wire::Wrong;
-use crate::wire::line::{Answer, LineError, LineResult, WrongLine, read_line};
+use crate::wire::line::{Answer, CommandLine, LineError, LineResult, WrongLine, read_line};
 
 /// The most lines of a stream that are read and not yet answered.
 pub const IN_FLIGHT: usize = 1_024;
 /// The most answers that go out in one piece.
 const TOGETHER: usize = 256;
 
-/// `POST /v1/commands`
+/// Many commands.
+///
+/// Commands as lines, streamed in both directions: each line is an object with `order_id`, `command` and the command's own
+/// fields, and is answered by a line, in order, while others still come in. The commands of one order are carried out in
+/// the order of their lines. One bad line harms no other. A line has at most 65,536 bytes; there may be any number of them.
+#[utoipa::path(post, path = "/v1/commands", tag = "commands",
+    request_body(content = CommandLine, content_type = "application/x-ndjson", description = "One command a line."),
+    responses((status = 200, description = "One answer a line.", body = Answer, content_type = "application/x-ndjson")))]
 pub(super) async fn commands(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
         return Err(Problem::wrong_type("application/x-ndjson"));

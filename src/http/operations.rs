@@ -10,31 +10,52 @@ use super::Api;
 use super::body::Json;
 use super::problem::Problem;
 use crate::wire::report::StatsView;
-use crate::wire::time::{ClockView, read_advance};
+use crate::wire::time::{AdvanceFields, ClockView, read_advance};
 
 /// How long the store may take to show that it is there.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// `GET /v1/stats`
+/// The store's figures.
+#[utoipa::path(get, path = "/v1/stats", tag = "operations", responses((status = 200, description = "The figures.", body = StatsView)))]
 pub(super) async fn stats(State(api): State<Api>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let stats = api.engine.stats().await?;
     Ok(axum::Json(StatsView::from(&stats)).into_response())
 }
 
-/// `GET /healthz`: the process is alive.
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses(
+    (status = 200, description = "It is.", body = String, content_type = "text/plain", example = "ok\n"),
+))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the store answers too. Whoever looks is told where its time is not the real one.
+/// Whether the service can be asked: its store answers, too.
+///
+/// Whoever looks is told where its time is not the real one.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
+    (status = 200, description = "It can.", body = String, content_type = "text/plain", example = "ok\n"),
+    (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
+        content_type = "application/problem+json"),
+))]
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
     let ready = tokio::time::timeout(READY_WITHIN, api.engine.ready());
     ready.await.map_err(|_| Problem::timed_out())??;
     Ok(if api.engine.has_test_clock() { "ok (test clock)\n" } else { "ok\n" })
 }
 
-/// `POST /v1/test/clock`: puts the time forward, on a store that was created for tests; no other has such a route.
+/// Put the time of a test store forward.
+///
+/// Forward only, and only on a store that was created for tests (`serve --test-clock`); on any other there is no such route.
+#[utoipa::path(post, path = "/v1/test/clock", tag = "operations",
+    request_body(content = AdvanceFields, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The time as it is now.", body = ClockView),
+        (status = 404, description = "`not_found`: this store has no test clock", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: this is no length of time, or too long a one", body = Problem,
+            content_type = "application/problem+json"),
+    ))]
 pub(super) async fn advance_clock(State(api): State<Api>, json: Result<Json, Problem>) -> Result<Response, Problem> {
     if !api.engine.has_test_clock() {
         return Err(Problem::not_found("there is no test clock here: only `serve --test-clock` on a new store makes one"));
@@ -45,7 +66,10 @@ pub(super) async fn advance_clock(State(api): State<Api>, json: Result<Json, Pro
     Ok(axum::Json(ClockView::from(clock)).into_response())
 }
 
-/// `GET /metrics`
+/// Figures for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "The figures, in the OpenMetrics text format.", body = String, content_type = "application/openmetrics-text"),
+))]
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     let format = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     (format, api.engine.metrics().await).into_response()

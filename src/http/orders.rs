@@ -1,85 +1,59 @@
-//! One order: placed, commanded, shown. And pages of many.
+//! Orders as they are: one, and pages of many.
 
-use std::sync::Arc;
-
-use autoreceive_domain::{Command, Order, OrderId};
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Api;
-use super::body::Json;
+use super::commands::Target;
 use super::problem::Problem;
-use crate::engine::ReplyOutcome;
 use crate::store::View;
-use crate::wire::command::{read_command, read_order_id, read_place, read_verb};
 use crate::wire::report::PageView;
+use crate::wire::schema::{OrderIdText, ViewWord};
 use crate::wire::{OrderView, Wrong};
 
-impl Api {
-    /// Carries out a command. Returns the order as it left it, and whether it changed anything.
-    async fn carry_out(&self, id: OrderId, command: Command) -> Result<(bool, Arc<Order>), Problem> {
-        let _permit = self.requests.try_acquire()?;
-        let reply = self.engine.submit(id, command).await?;
-        let changed = match reply.outcome {
-            ReplyOutcome::Changed => true,
-            ReplyOutcome::Unchanged => false,
-            ReplyOutcome::Rejected(rejection) => return Err(rejection.into()),
-        };
-        reply.order.map(|(order, _)| (changed, order)).ok_or_else(Problem::internal)
-    }
-}
-
-/// `POST /v1/orders`
-pub(super) async fn place(State(api): State<Api>, Json(json): Json) -> Result<Response, Problem> {
-    let (id, command) = read_place(&json, api.engine.policies())?;
-    let (changed, order) = api.carry_out(id, command).await?;
-    let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, axum::Json(OrderView::new(&order))).into_response())
-}
-
-/// `POST /v1/orders/{id}/{command}`
-pub(super) async fn command(
-    State(api): State<Api>,
-    path: Result<Path<(String, String)>, PathRejection>,
-    Json(json): Json,
-) -> Result<Response, Problem> {
-    let Path((id, word)) = path.map_err(|_| not_text())?;
-    let verb = read_verb(&word).map_err(|wrong| Problem::unknown_command(&wrong))?;
-    let id = read_order_id(&id)?;
-    let command = read_command(verb, &json, &[], api.engine.policies())?;
-    let (_, order) = api.carry_out(id, command).await?;
-    Ok(axum::Json(OrderView::new(&order)).into_response())
-}
-
-/// `GET /v1/orders/{id}`
-pub(super) async fn show(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
-    let Path(id) = path.map_err(|_| not_text())?;
-    let id = read_order_id(&id)?;
+/// One order.
+///
+/// The times it carries, its clock, its holds, and the terms it was placed under.
+#[utoipa::path(get, path = "/v1/orders/{order_id}", tag = "orders",
+    params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
+    responses(
+        (status = 200, description = "The order.", body = OrderView),
+        (status = 400, description = "`malformed`: the id is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`order_not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: the id cannot be one", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn show(State(api): State<Api>, Target(id): Target) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let (order, terms) = api.engine.show(&id).await?.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }
 
-fn not_text() -> Problem {
-    Problem::from(Wrong::Form { field: Some("order_id".to_owned()), message: "order_id is not percent-encoded UTF-8".to_owned() })
-}
-
 /// What a page is asked with.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// `upcoming`, `overdue` or `held`.
+    /// Which orders: `upcoming` are those with a clock that runs, the nearest first; `overdue` those whose clock has run out
+    /// and that should have moved on already; `held` those that a hold has stopped.
+    #[param(value_type = ViewWord, required = true, example = "upcoming")]
     view: Option<String>,
-    /// From an earlier page of the view.
+    /// Where to go on: the `cursor` of an earlier page of the same view. The first page without it.
+    #[param(value_type = String, required = false)]
     cursor: Option<String>,
-    /// The most orders, 1 to 200; 50 without it.
+    /// The most orders on the page.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200, default = 50, example = 50)]
     limit: Option<String>,
 }
 
-/// `GET /v1/orders?view=…`
+/// A page of orders.
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(PageQuery), responses(
+    (status = 200, description = "The page.", body = PageView),
+    (status = 400, description = "`malformed`: an unknown or doubled parameter", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+))]
 pub(super) async fn list(State(api): State<Api>, query: Result<Query<PageQuery>, QueryRejection>) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
     let (view, limit) = (read_view(query.view.as_deref())?, read_limit(query.limit.as_deref())?);

@@ -9,32 +9,46 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::TryAcquireError;
+use utoipa::ToSchema;
 
+use super::auth::WINDOW_SECONDS;
+use crate::access::Role;
 use crate::engine::SubmitError;
 use crate::store::StoreError;
 use crate::wire::Wrong;
+use crate::wire::schema::{StatusWord, VerbWord};
 
-/// A problem, as it is sent.
-#[derive(Debug, Serialize)]
+/// Why a request was not carried out, after RFC 9457.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
+    /// Always `about:blank`: the code says more.
+    #[schema(example = "about:blank")]
     r#type: &'static str,
     /// The reason, for programs.
+    #[schema(example = "not_shippable")]
     pub code: &'static str,
     /// The reason, for people.
+    #[schema(example = "order A-1 is CANCELLED and cannot be shipped")]
     pub title: String,
+    /// The status code of the answer.
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16, example = 409)]
     status: StatusCode,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Nothing was done. Try again in a moment.")]
     detail: Option<&'static str>,
     /// The field with the mistake.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "buyer_id")]
     pub field: Option<String>,
     /// Where the order stands.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = StatusWord, required = false)]
     order_status: Option<&'static str>,
     /// The commands that could be carried out now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<VerbWord>, required = false)]
     pub allowed: Option<Vec<&'static str>>,
 }
 
@@ -43,6 +57,7 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: nothing happens twice.";
+const HOW_TO: &str = "Send it as `Authorization: Bearer ar_…`; the command line takes it from the environment variable AUTORECEIVE_TOKEN.";
 const AGAIN: &str = "Nothing was done. Try again in a moment.";
 
 impl Problem {
@@ -85,6 +100,23 @@ impl Problem {
     /// It does not look like what it should be.
     pub fn malformed(title: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", title)
+    }
+
+    /// No valid token came with it. The same is said whatever was asked for, and whatever came in the token's place.
+    pub fn unauthorized() -> Problem {
+        Problem { detail: Some(HOW_TO), ..Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token") }
+    }
+
+    /// The token does not permit it.
+    pub fn role_too_small(needed: Role, has: Role) -> Problem {
+        let title = format!("this needs a token with the role {}; the one that was sent has the role {}", needed.as_str(), has.as_str());
+        Problem::new(StatusCode::FORBIDDEN, "role_too_small", title)
+    }
+
+    /// Too many requests without a valid token came from its address.
+    pub fn too_many_failures() -> Problem {
+        let title = "too many requests without a valid token came from this address";
+        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", title) }
     }
 
     /// It comes from another site's page.
@@ -185,9 +217,12 @@ impl IntoResponse for Problem {
         let mut response = (self.status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            StatusCode::TOO_MANY_REQUESTS => headers.insert(header::RETRY_AFTER, HeaderValue::from(WINDOW_SECONDS)),
+            StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            _ => None,
+        };
         response
     }
 }

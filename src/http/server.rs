@@ -6,19 +6,26 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Access;
+use super::auth::Peer;
 use super::patience::Patient;
+use super::tls::Tls;
 use crate::engine::Engine;
 
 /// The most connections; the next ones wait to be accepted.
 const CONNECTIONS: usize = 10_000;
+/// How long a TLS handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may lie idle.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// The most bytes of a request's head.
@@ -32,15 +39,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often in a row that may happen where there is no connection whose end could help.
 const FAILURES: u32 = 100;
 
-/// Serves the API on `listener` until `stop` is cancelled; then requests in hand are finished, for two seconds at most.
+/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then requests in hand are finished, for two seconds at most.
 ///
 /// # Errors
 /// Where the listener is broken for good.
-pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToken) -> io::Result<()> {
-    serve_router(listener, super::router(engine, stop.clone()), stop).await
+pub async fn serve(listener: TcpListener, engine: Engine, access: Access, stop: CancellationToken) -> io::Result<()> {
+    let door = Door { router: super::router(engine, access.tokens, stop.clone()), tls: access.tls, stop: stop.clone() };
+    serve_all(listener, door, stop).await
 }
 
-async fn serve_router(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+/// What every connection needs.
+#[derive(Clone)]
+struct Door {
+    router: Router,
+    tls: Option<Tls>,
+    stop: CancellationToken,
+}
+
+async fn serve_all(listener: TcpListener, door: Door, stop: CancellationToken) -> io::Result<()> {
     let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut failures = 0;
@@ -52,7 +68,7 @@ async fn serve_router(listener: TcpListener, router: Router, stop: CancellationT
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => {
                     failures = 0;
-                    connections.spawn(serve_connection(stream, router.clone(), graceful.watcher(), place));
+                    connections.spawn(door.clone().serve(stream, graceful.watcher(), place));
                 }
                 Err(error) if failures >= FAILURES && connections.is_empty() => return Err(error),
                 Err(error) => {
@@ -76,14 +92,31 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     Ok((stream, place))
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, watcher: Watcher, _place: OwnedSemaphorePermit) {
-    let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient::new(stream, READ_WITHIN));
+impl Door {
+    async fn serve(self, stream: TcpStream, watcher: Watcher, _place: OwnedSemaphorePermit) {
+        let Ok(peer) = stream.peer_addr() else { return };
+        let _ = stream.set_nodelay(true);
+        let (stream, peer) = (Patient::new(stream, READ_WITHIN), Peer(peer.ip()));
+        let Some(Tls(acceptor)) = &self.tls else { return speak(stream, self.router, peer, watcher).await };
+        let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream));
+        if let Some(Ok(Ok(stream))) = self.stop.run_until_cancelled(handshake).await {
+            speak(stream, self.router, peer, watcher).await;
+        }
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, router: Router, peer: Peer, watcher: Watcher) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request| {
+        let extensions: &mut hyper::http::Extensions = hyper::Request::extensions_mut(&mut request);
+        extensions.insert(peer);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     // What goes wrong here is a client that went away, or was too slow: no news for the log.
     let _ = watcher.watch(connection).await;
 }

@@ -2,6 +2,7 @@ use autoreceive_domain::{Policy, Terms};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -14,6 +15,11 @@ use crate::telemetry::Metrics;
 fn engine() -> Engine {
     let policies = [Policy::new("default", Terms::default()).unwrap()];
     Engine::start(Arc::new(SqliteStore::in_memory().unwrap()), policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()))
+}
+
+fn with_room(requests: Arc<Semaphore>, streams: Arc<Semaphore>) -> Router {
+    let api = Api { requests, streams, ..Api::new(engine(), CancellationToken::new()) };
+    assemble(api, &Gate::new(Tokens::default()))
 }
 
 fn post(path: &str, content_type: &str, body: &'static str) -> Request<Body> {
@@ -31,7 +37,7 @@ async fn told(response: Response) -> (StatusCode, bool, Value) {
 #[tokio::test]
 async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_health_is_still_answered() {
     let none = || Arc::new(Semaphore::new(0));
-    let router = routes(Api { engine: engine(), requests: none(), streams: none(), stop: CancellationToken::new() });
+    let router = with_room(none(), none());
     for request in [
         post("/v1/orders", "application/json", r#"{"order_id":"A-1","buyer_id":"B-7"}"#),
         post("/v1/orders/A-1/pay", "application/json", "{}"),
@@ -52,7 +58,7 @@ async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_heal
 #[tokio::test]
 async fn a_finished_request_makes_room_for_the_next() {
     let one = || Arc::new(Semaphore::new(1));
-    let router = routes(Api { engine: engine(), requests: one(), streams: one(), stop: CancellationToken::new() });
+    let router = with_room(one(), one());
     for _ in 0..3 {
         let request = post("/v1/commands", "application/x-ndjson", r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#);
         let response = router.clone().oneshot(request).await.unwrap();
@@ -101,7 +107,7 @@ async fn what_the_engine_cannot_answer_is_told_without_the_store_s_details() {
 
 #[tokio::test]
 async fn a_page_of_the_service_itself_may_change_orders_and_no_other_page_may() {
-    let router = router(engine(), CancellationToken::new());
+    let router = router(engine(), Tokens::default(), CancellationToken::new());
     for (origin, host, expected) in [
         ("http://localhost:8080", "localhost:8080", StatusCode::NOT_FOUND),
         ("https://Shop.Example", "shop.example", StatusCode::NOT_FOUND),

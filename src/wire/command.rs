@@ -11,8 +11,11 @@ use autoreceive_domain::{Cause, Command, OrderId, Place, Policy, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use serde_json::value::RawValue;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::read::{Wrong, read, whole};
+use super::schema::{AnyData, ByWord, LengthText, OrderIdText, TimeText};
 use super::time::read_time;
 
 mod data;
@@ -21,109 +24,158 @@ mod data;
 pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
 
 /// The fields of `place`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceFields {
     /// Who bought: the shop's own id of the buyer, 1 to 128 bytes.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "u-7")]
     pub buyer_id: String,
     /// The policy whose terms hold for the order; `default` without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z0-9_-]{1,32}$", example = "default")]
     pub policy: Option<String>,
     /// What the order costs, in minor units of the currency (59000 KRW = ₩59,000).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9007199254740991u64, example = 59000)]
     pub amount: Option<Number>,
     /// The currency of the amount, three capital letters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Z]{3}$", example = "KRW")]
     pub currency: Option<String>,
     /// Any JSON up to 4,096 bytes; it comes back in every event.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AnyData, required = false)]
     pub data: Option<Box<RawValue>>,
     /// The silence after which this order is received, in place of the policy's: `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<LengthText>)]
     pub receive_after: Option<String>,
     /// When it was placed; now without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeText>)]
     pub at: Option<String>,
     /// When it was paid, where it already is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeText>)]
     pub paid_at: Option<String>,
 }
 
+/// The body of `POST /v1/orders`.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewOrder {
+    /// The shop's id of the order.
+    pub order_id: String,
+    /// What is placed.
+    #[serde(flatten)]
+    pub fields: PlaceFields,
+}
+
+impl PartialSchema for NewOrder {
+    /// The fields of `place` and the id, in one object: a schema of two parts would refuse each other's fields.
+    fn schema() -> RefOr<Schema> {
+        let mut schema = PlaceFields::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.properties.insert("order_id".to_owned(), Ref::from_schema_name(OrderIdText::name()).into());
+            object.required.push("order_id".to_owned());
+            object.description = Some("A new order.".to_owned());
+        }
+        schema
+    }
+}
+
+impl ToSchema for NewOrder {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((OrderIdText::name().into_owned(), OrderIdText::schema()));
+        PlaceFields::schemas(schemas);
+    }
+}
+
 /// The fields of `pay` and `deliver`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AtFields {
     /// When it happened; now without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeText>)]
     pub at: Option<String>,
 }
 
 /// The fields of `ship`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShipFields {
     /// When it was shipped; now without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeText>)]
     pub at: Option<String>,
     /// Who carries it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "CJ")]
     pub carrier: Option<String>,
     /// Under which number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "6123-4567")]
     pub tracking: Option<String>,
 }
 
 /// The fields of `receive`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveFields {
     /// Who says so: `buyer` or `operator`; the buyer without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ByWord>)]
     pub by: Option<String>,
 }
 
 /// The fields of `extend`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtendFields {
     /// The how-manieth extension it is, from 1; 1 without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1)]
     pub number: Option<Number>,
 }
 
 /// The fields of `hold`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldFields {
     /// Why, 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")]
     pub reason: String,
-    /// Names the hold, 1 to 64 bytes; without it, the reason does.
+    /// Names the hold, 1 to 64 bytes; without it, the reason does, which then has to be as short.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")]
     pub id: Option<String>,
 }
 
 /// The fields of `release`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseFields {
     /// The hold's name.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")]
     pub id: String,
 }
 
 /// The fields of `cancel`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelFields {
     /// Why, 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")]
     pub reason: String,
 }
 
 /// The fields of `refund`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefundFields {
     /// Why, 1 to 200 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "returned")]
     pub reason: Option<String>,
 }
 

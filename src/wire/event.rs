@@ -2,21 +2,36 @@
 
 use autoreceive_domain::Event;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::order::OrderView;
+use super::schema::{CauseWord, EventWord, InstantText};
 use super::time::Instant;
 
-#[derive(Serialize)]
-struct EventView<'a> {
+/// What webhooks are sent as their body.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventView<'a> {
+    /// The same for every attempt, so that a receiver can drop a repeat.
+    #[schema(example = "A-1:2")]
     id: String,
+    /// What happened.
+    #[schema(value_type = EventWord)]
     r#type: &'static str,
+    /// When.
+    #[schema(value_type = InstantText)]
     timestamp: Instant,
+    /// What it was about.
     data: EventData<'a>,
 }
 
-#[derive(Serialize)]
+/// What an event is about.
+#[derive(Serialize, ToSchema)]
 struct EventData<'a> {
+    /// Who or what made it happen.
+    #[schema(value_type = CauseWord)]
     cause: &'static str,
+    /// The order as the event left it.
     order: OrderView<'a>,
 }
 

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::event_json;
+use super::event::{EventView, event_json};
 use super::read::{Wrong, read};
 use super::report::ActionView;
+use super::schema::{EventIdText, EventWord, InstantText, LengthText, OrderIdText};
 use super::time::Instant;
 use crate::engine::{LetterFilter, Resolved};
 use crate::store::{DeadLetter, DeadPage};
@@ -16,92 +18,119 @@ pub const MAX_IDS: usize = 200;
 const MAX_ERROR_BYTES: usize = 300;
 
 /// The outboxes of all actions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Actions)]
 pub struct ActionsView<'a> {
     /// The store's time.
+    #[schema(value_type = InstantText)]
     pub now: Instant,
     /// The actions.
     pub actions: Vec<ActionItem<'a>>,
 }
 
 /// One action's outbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Action)]
 pub struct ActionItem<'a> {
     /// Its figures.
     #[serde(flatten)]
     pub figures: ActionView<'a>,
     /// Whether the worker that answers is configured with it; if none is, its entries wait until one is.
+    #[schema(example = true)]
     pub configured: bool,
 }
 
 /// A page of dead letters.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetters)]
 pub struct LettersView<'a> {
     /// The store's time.
+    #[schema(value_type = InstantText)]
     pub now: Instant,
     /// The dead letters, those that were given up first first.
     pub items: Vec<LetterView<'a>>,
     /// What to ask the next page with; left out on the last one. With a filter a page can have few items, or none, and yet
     /// a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1795392000000.A-1:3")]
     pub cursor: Option<&'a str>,
 }
 
 /// A dead letter.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 pub struct LetterView<'a> {
     /// The event's id.
+    #[schema(value_type = EventIdText)]
     pub event_id: &'a str,
     /// When it was given up.
+    #[schema(value_type = InstantText)]
     pub died_at: Instant,
     /// What happened, and how its attempts went; none where it cannot be read.
     #[serde(flatten)]
     pub content: Option<LetterContent<'a>>,
     /// Why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "the entry cannot be read")]
     pub unreadable: Option<String>,
     /// The event as it is sent; only where one dead letter was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = EventView, required = false)]
     pub event: Option<Box<RawValue>>,
 }
 
 /// What a dead letter holds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterContent)]
 pub struct LetterContent<'a> {
     /// What happened.
+    #[schema(value_type = EventWord, required = false)]
     pub r#type: &'static str,
     /// To which order.
+    #[schema(value_type = OrderIdText, required = false)]
     pub order_id: &'a str,
     /// The order's version.
+    #[schema(required = false, example = 3)]
     pub version: u64,
     /// How many attempts failed since it was stored, or last replayed.
+    #[schema(required = false, example = 14)]
     pub attempts: u32,
     /// When the first of them was made, or it was replayed.
+    #[schema(value_type = InstantText, required = false)]
     pub first_at: Instant,
     /// The last errors, the latest last.
+    #[schema(required = false)]
     pub errors: Vec<LetterError<'a>>,
 }
 
 /// An attempt's error.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AttemptError)]
 pub struct LetterError<'a> {
     /// When.
+    #[schema(value_type = InstantText)]
     pub at: Instant,
     /// What.
+    #[schema(example = "503 Service Unavailable")]
     pub error: &'a str,
 }
 
 /// What became of dead letters, as it goes out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Resolved)]
 pub struct ResolvedView<'a> {
     /// How many were found.
+    #[schema(example = 3)]
     pub matched: u64,
     /// How many of them were replayed or discarded; 0 in a dry run.
+    #[schema(example = 3)]
     pub done: u64,
     /// How many of them cannot be read; they can be discarded, but not replayed.
+    #[schema(example = 0)]
     pub unreadable: u64,
     /// There is more: send the request again with this cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1795392000000.A-1:3")]
     pub cursor: Option<&'a str>,
 }
 
@@ -144,26 +173,32 @@ impl<'a> From<&'a Resolved> for ResolvedView<'a> {
 }
 
 /// Which dead letters are meant: `ids`, or `all`, or a filter of `older_than` and `error`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhichFields {
     /// Ids of events, at most 200.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<EventIdText>>, min_items = 1, max_items = 200)]
     pub ids: Option<Vec<String>>,
     /// Every one: `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = true)]
     pub all: Option<bool>,
     /// Those that were given up at least so long ago: `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<LengthText>)]
     pub older_than: Option<String>,
     /// Those whose last error has this text in it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 300, example = "503")]
     pub error: Option<String>,
     /// Only count them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = true)]
     pub dry_run: Option<bool>,
     /// Go on where the last answer said; not with `ids`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "1795392000000.A-1:3")]
     pub cursor: Option<String>,
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use autoreceive_domain::{Command, OrderId, Policy};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::command::{read_command, read_order_id, read_verb};
 use super::read::{Wrong, read};
+use super::schema::{OrderIdText, StatusWord, VerbWord};
 
 /// Which fields of a line are not the command's own.
 const HEAD: [&str; 2] = ["order_id", "command"];
@@ -15,6 +17,18 @@ const HEAD: [&str; 2] = ["order_id", "command"];
 struct Head {
     order_id: String,
     command: String,
+}
+
+/// A line: these two fields, and the command's own beside them, under the names that they have in the command's route.
+#[derive(ToSchema)]
+#[schema(example = json!({"order_id": "A-1", "command": "cancel", "reason": "out of stock"}))]
+pub struct CommandLine {
+    /// Which order.
+    #[schema(value_type = OrderIdText)]
+    pub order_id: String,
+    /// What happens to it.
+    #[schema(value_type = VerbWord)]
+    pub command: String,
 }
 
 /// A line that cannot be read, and the order it names, if that much can be told.
@@ -41,27 +55,33 @@ pub fn read_line(json: &[u8], policies: &BTreeMap<String, Policy>) -> Result<(Or
 }
 
 /// The answer to a line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LineAnswer)]
 pub struct Answer<'a> {
     /// The line's number, from 1; blank lines count.
+    #[schema(example = 1)]
     pub line: u64,
     /// The order it names, if that much can be told.
+    #[schema(value_type = Option<OrderIdText>, required = true)]
     pub order_id: Option<&'a str>,
     /// How it went.
     pub result: LineResult,
     /// Where the order stands now, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = StatusWord, required = false)]
     pub status: Option<&'static str>,
     /// The order's version now, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 2)]
     pub version: Option<u64>,
     /// Why it was not carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LineError, required = false)]
     pub error: Option<LineError<'a>>,
 }
 
 /// How a line went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LineResult {
     /// It changed the order.
@@ -77,17 +97,21 @@ pub enum LineResult {
 }
 
 /// Why a line was not carried out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LineError<'a> {
     /// The reason, for programs.
+    #[schema(example = "not_payable")]
     pub code: &'static str,
     /// The reason, for people.
+    #[schema(example = "order A-1 is CANCELLED and cannot be paid")]
     pub title: &'a str,
     /// The field with the mistake.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "buyer_id")]
     pub field: Option<&'a str>,
     /// The commands that could be carried out now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<VerbWord>, required = false)]
     pub allowed: Option<&'a [&'static str]>,
 }
 

@@ -164,10 +164,14 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
     }
 }
 
+/// The largest number up to which every whole one can be told from its neighbours where it is written as `1.0` or `1e3`.
+const EXACT: f64 = 9_007_199_254_740_991.0;
+
 /// A whole number in any range, so that one outside the allowed range is told as a wrong value, not as a wrong form.
 pub(super) fn whole(field: &'static str, number: &serde_json::Number, min: u64, max: u64) -> Result<u64, Wrong> {
     let expected = || Wrong::value(field, format_args!("is {number}; a whole number from {min} to {max} is expected"));
-    number.as_u64().filter(|n| (min..=max).contains(n)).ok_or_else(expected)
+    let written_with_point = || number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=EXACT).contains(n)).map(|n| n as u64);
+    number.as_u64().or_else(written_with_point).filter(|n| (min..=max).contains(n)).ok_or_else(expected)
 }
 
 #[cfg(test)]
@@ -185,6 +189,17 @@ mod tests {
 
     fn wrong(json: &str) -> Wrong {
         read::<Sample>(json.as_bytes(), &["command"]).unwrap_err()
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
+        let whole = |text: &str| whole("amount", &text.parse().unwrap(), 0, 9_007_199_254_740_991).ok();
+        for (text, number) in [("59000.0", 59_000), ("5.9e4", 59_000), ("-0.0", 0), ("9007199254740991.0", 9_007_199_254_740_991)] {
+            assert_eq!(whole(text), Some(number), "{text}");
+        }
+        for text in ["0.5", "-1.0", "-1", "9007199254740992", "9007199254740992.0", "1e300"] {
+            assert_eq!(whole(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,81 +4,107 @@ use std::collections::BTreeMap;
 
 use autoreceive_domain::{Cause, EventKind, Status};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::order::OrderView;
+use super::schema::{CauseWord, EventWord, InstantText, OrderIdText};
 use super::time::Instant;
 use crate::store::{ActionStats, Item, Page, Stats};
 
 /// A page of orders.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Page)]
 pub struct PageView<'a> {
     /// The store's time.
+    #[schema(value_type = InstantText)]
     pub now: Instant,
     /// The orders.
     pub items: Vec<ItemView<'a>>,
     /// What to ask the next page with; left out on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1795392000000.A-1")]
     pub cursor: Option<&'a str>,
 }
 
 /// A line of a page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PageItem)]
 pub struct ItemView<'a> {
     /// Which order.
+    #[schema(value_type = OrderIdText)]
     pub order_id: &'a str,
     /// When it is looked at next; in the held view, since when it is held.
+    #[schema(value_type = InstantText)]
     pub at: Instant,
     /// The order; null where its record is gone or cannot be read.
+    #[schema(required = true)]
     pub order: Option<OrderView<'a>>,
     /// Why its record cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "the record of A-1 cannot be read")]
     pub error: Option<String>,
 }
 
 /// The figures of the store.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stats)]
 pub struct StatsView<'a> {
     /// The store's time.
+    #[schema(value_type = InstantText)]
     pub now: Instant,
     /// How many orders that are not resting stand in each status; every status is named.
+    #[schema(value_type = BTreeMap<String, u64>, example = json!({"PAID": 120}))]
     pub orders: BTreeMap<&'static str, u64>,
     /// How many events of each type and cause there ever were.
     pub events: Vec<EventCount>,
     /// How many orders have a wake to come or passed.
+    #[schema(example = 120)]
     pub waiting: u64,
     /// How many of them have passed it.
+    #[schema(example = 0)]
     pub overdue: u64,
     /// The wake that passed longest ago.
+    #[schema(value_type = Option<InstantText>, required = true)]
     pub oldest_overdue: Option<Instant>,
     /// How many orders are held.
+    #[schema(example = 3)]
     pub held: u64,
     /// The outboxes.
     pub actions: Vec<ActionView<'a>>,
 }
 
 /// How many events of a type and cause there ever were.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct EventCount {
     /// What happened.
+    #[schema(value_type = EventWord)]
     pub r#type: &'static str,
     /// Who or what made it happen.
+    #[schema(value_type = CauseWord)]
     pub cause: &'static str,
     /// How often.
+    #[schema(example = 120)]
     pub count: u64,
 }
 
 /// The outbox of an action.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ActionStats)]
 pub struct ActionView<'a> {
     /// The action's name.
+    #[schema(example = "shop")]
     pub name: &'a str,
     /// How many entries wait, under lease or not.
+    #[schema(example = 0)]
     pub pending: u64,
     /// The earliest time at which one comes up.
+    #[schema(value_type = Option<InstantText>, required = true)]
     pub next_at: Option<Instant>,
     /// How many dead letters there are.
+    #[schema(example = 0)]
     pub dead: u64,
     /// When the oldest of them was given up.
+    #[schema(value_type = Option<InstantText>, required = true)]
     pub oldest_dead: Option<Instant>,
 }
 

@@ -3,8 +3,10 @@
 use autoreceive_domain::{Span, Time};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::read::{Wrong, read};
+use super::schema::{InstantText, LengthText};
 use crate::store::TestClock;
 
 /// An instant as it is shown: `2026-11-23T00:00:00.000Z`.
@@ -36,11 +38,14 @@ impl Serialize for Length {
 }
 
 /// How a test clock stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TestClock)]
 pub struct ClockView {
     /// The store's time.
+    #[schema(value_type = InstantText)]
     pub now: Instant,
     /// By how much it is ahead of the real time.
+    #[schema(value_type = LengthText)]
     pub ahead: Length,
 }
 
@@ -51,10 +56,11 @@ impl From<TestClock> for ClockView {
 }
 
 /// By how much a test clock is put forward.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdvanceFields {
     /// A length of time: `25h`; `0s` only tells how it stands.
+    #[schema(value_type = LengthText)]
     pub advance: String,
 }
 

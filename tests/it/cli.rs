@@ -4,8 +4,10 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use autoreceive::access::Role;
 use autoreceive::action::webhook::SigningSecret;
 use autoreceive::cli::Cli;
+use autoreceive::config::{Config, Sources};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -148,7 +150,7 @@ fn a_bad_configuration_is_reported_and_ends_with_1() {
         let output = autoreceive(&args).arg("--config").arg(&file).output().unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said.contains("store.shards") && said.contains("http.listen") && said.contains("no authentication yet"), "{said}");
+        assert!(said.contains("store.shards") && said.contains("http.listen") && said.contains("autoreceive token new"), "{said}");
     }
 }
 
@@ -156,6 +158,56 @@ fn a_bad_configuration_is_reported_and_ends_with_1() {
 fn a_new_secret_can_be_signed_with() {
     let secret = text(&run(&["secret", "new"]).stdout);
     assert!(secret.trim_end().parse::<SigningSecret>().is_ok(), "a line with a secret");
+}
+
+#[test]
+fn a_new_token_is_printed_apart_from_the_configuration_that_accepts_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(&["token", "new", "--role", "write", "--name", "shop-1"]);
+    let (token, config) = (text(&output.stdout), text(&output.stderr));
+    let token = token.trim_end();
+    assert!(token.len() == 46 && token.starts_with("ar_") && !config.contains(token), "{token}\n{config}");
+    let file = directory.path().join("autoreceive.toml");
+    std::fs::write(&file, format!("[http]\nlisten = \"0.0.0.0:1\"\n{config}")).unwrap();
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    assert_eq!(Config::load(&sources).unwrap().tokens.role_of(token), Some(Role::Write));
+    assert_eq!(run(&["token", "new", "--role", "write", "--name", "A b"]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn the_client_shows_the_token_of_the_environment_or_of_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, bad) = (directory.path().join("token"), directory.path().join("bad"));
+    std::fs::write(&file, "ar_file\n").unwrap();
+    std::fs::write(&bad, "canary\nline").unwrap();
+    let seen = Arc::new(Mutex::new(None));
+    let noted = seen.clone();
+    let answer = move |request: Request| async move {
+        *noted.lock().unwrap() = request.headers().get("authorization").map(|value| text(value.as_bytes()));
+        "{}"
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    let stats = async |token: &str, args: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_autoreceive"));
+        command.args(["stats", "--json", "--url", &url]).args(args).env("AUTORECEIVE_TOKEN", token).output().await.unwrap()
+    };
+    for (token, args, expected) in [
+        ("", &[][..], None),
+        ("ar_environment", &[], Some("Bearer ar_environment")),
+        ("ar_environment", &["--token-file", file.to_str().unwrap()], Some("Bearer ar_file")),
+    ] {
+        let output = stats(token, args).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(seen.lock().unwrap().take().as_deref(), expected);
+    }
+    for (args, expected) in [(["--token-file", bad.to_str().unwrap()], "holds no token"), (["--token-file", "/nowhere"], "cannot be read")]
+    {
+        let output = stats("", &args).await;
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(expected) && !said.contains("canary"), "{said}");
+    }
 }
 
 #[test]

@@ -66,7 +66,8 @@ async fn a_client_credits_once(program: &[&str]) {
     let url = format!("http://127.0.0.1:{port}/");
     let config = directory.path().join("autoreceive.toml");
     let silence = "[policies.default]\nreceive_after = \"200ms\"\n";
-    std::fs::write(&config, format!("{silence}[actions.shop]\ntype = \"webhook\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n")).unwrap();
+    let action = format!("[actions.shop]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret = \"{SECRET}\"\n");
+    std::fs::write(&config, silence.to_owned() + &action).unwrap();
     let service = Process::serve(&config).await;
     let order = "주문 A/1";
     let client = Client::start(program, &[order, "A-2"], directory.path(), port, &service.url).await;

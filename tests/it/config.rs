@@ -43,6 +43,29 @@ fn webhook(rest: &str) -> String {
     format!("[actions.shop]\ntype = \"webhook\"\nurl = \"https://shop.example/hook\"\n{rest}\n")
 }
 
+fn token(name: &str, role: &str) -> String {
+    format!("[tokens.{name}]\nrole = \"{role}\"\nsha256 = \"{}\"\n", "0f".repeat(32))
+}
+
+#[test]
+fn with_a_token_the_api_may_listen_anywhere() {
+    let config = Case::file(&format!("[http]\nlisten = \"0.0.0.0:8780\"\n{}", token("shop", "write"))).load().unwrap();
+    assert!(!config.tokens.is_empty() && config.show().contains("[tokens.shop]"), "{}", config.show());
+}
+
+fn http(rest: &str) -> String {
+    format!("[actions.shop]\ntype = \"http\"\n{rest}\n")
+}
+
+fn email(rest: &str) -> String {
+    let server = "server = \"smtp.example.com\"\nfrom = \"Shop <no-reply@shop.example>\"\nto_pointer = \"/email\"";
+    format!("[actions.shop]\ntype = \"email\"\n{server}\n{rest}\n")
+}
+
+fn stream(rest: &str) -> String {
+    format!("[actions.shop]\ntype = \"stream\"\nurl = \"redis://me:canary@h:6379/0\"\nstream = \"orders\"\n{rest}\n")
+}
+
 #[test]
 fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
     let config = Case::file("").load().unwrap();
@@ -64,10 +87,17 @@ fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
         }
     }
     let text = text.replace("starts_at = \"paid\"", "starts_at = \"delivered\"").replace("secret = \"whsec_…\"\n", "");
-    let config = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).load().unwrap();
+    let text = text.replace("sha256 = \"…\"", &format!("sha256 = \"{}\"", "0f".repeat(32)));
+    let text = text.replace("ca_file = \"/etc/ssl/our-authority.pem\"\n", "");
+    let text = text.replace("templates = \"/etc/autoreceive/letters\"\n", "");
+    let case = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).env("GATEWAY_TOKEN", "canary").env("SMTP_PASSWORD", "canary");
+    let config = case.load().unwrap();
     let terms = &config.policies["default"].terms;
     assert_eq!((terms.starts_at, terms.pay_within), (StartsAt::Delivered, Some(Span::from_secs(1_800))));
-    assert!(matches!(config.actions[0].kind, ActionKind::Webhook { timeout: Span::TEN_SECONDS, .. }));
+    let kind = |name: &str| &config.actions.iter().find(|action| &*action.name == name).unwrap().kind;
+    assert!(matches!(kind("messenger"), ActionKind::Http(http) if http.request.secrets.0.contains_key("GATEWAY_TOKEN")));
+    let ActionKind::Webhook(webhook) = kind("shop") else { panic!("a webhook") };
+    assert_eq!((webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private), (10, Some(100), false));
 }
 
 fn database(rest: &str) -> String {
@@ -138,6 +168,7 @@ fn the_environment_can_hold_numbers_lists_and_whole_actions() {
         .env("AUTORECEIVE_POLICIES__DEFAULT__REMIND_BEFORE", r#"["6h", "1h"]"#)
         .env("AUTORECEIVE_ACTIONS__SHOP__TYPE", "webhook")
         .env("AUTORECEIVE_ACTIONS__SHOP__URL", "http://127.0.0.1:9/")
+        .env("AUTORECEIVE_ACTIONS__SHOP__ALLOW_PRIVATE", "true")
         .env("AUTORECEIVE_ACTIONS__SHOP__SECRET", SECRET)
         .env("AUTORECEIVE_LOG__FORMAT", "json")
         .load()
@@ -179,6 +210,15 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
         ("[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]", "\"order.recieved\" is not an event type"),
         ("[http]\nlisten = \"localhost\"", "is not an address and a port"),
+        (
+            "[tokens.shop]\nrole = \"admin\"",
+            "tokens.shop.role (in autoreceive.toml in the current directory): is none of \"read\", \"write\", \"operate\"",
+        ),
+        (
+            "[tokens.shop]\nrole = \"read\"\nsha256 = \"abc\"",
+            "tokens.shop.sha256 (in autoreceive.toml in the current directory): is not the SHA-256",
+        ),
+        ("[tokens.shop]\nrole = \"read\"", "tokens.shop"),
         ("store = 5", "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer"),
         ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
     ];
@@ -204,10 +244,49 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (webhook(&format!("{secret}secret_env = \"X\"")), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook(""), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook("secret_env = \"NOWHERE\""), "actions.shop.secret_env", "NOWHERE"),
+        (http("url = \"https://{{ data.order.data.host }}/\""), "actions.shop.url", "a host without a template"),
+        (http("url = \"https://me:pw@a.example/\""), "actions.shop.url", "without a template or a password"),
+        (http("url = \"http://[::1]/\""), "actions.shop.url: ::1", "set actions.shop.allow_private = true"),
+        (http("url = \"https://a.example/{{ id\""), "actions.shop.url: line 1", "syntax error"),
+        (http("url = \"https://a.example/\"\nbody = \"{% if %}\""), "actions.shop.body: line 1", "syntax error"),
+        (http("url = \"https://a.example/\"\nheaders = { Host = \"b\" }"), "actions.shop.headers.Host", "by the program itself"),
+        (http("url = \"https://a.example/\"\nheaders = { \"a b\" = \"b\" }"), "actions.shop.headers.a b", "not the name of a header"),
+        (http("url = \"https://a.example/\"\nenv = [\"NOWHERE\"]"), "actions.shop.env", "NOWHERE"),
+        (http("url = \"https://a.example/\"\nok_value = \"1\""), "actions.shop.ok_pointer", "actions.shop.ok_value"),
+        (http("url = \"https://a.example/\"\nok_value = \"1\"\nok_pointer = \"ok\""), "actions.shop.ok_pointer", "JSON pointer"),
+        (http("url = \"https://a.example/\"\nmethod = \"get\""), "actions.shop.method", "expected GET"),
+        (http("url = \"https://a.example/\"\nsecret = \"x\""), "actions.shop.secret", "of actions.shop.type = \"http\""),
+        (email("tls = \"none\""), "actions.shop.tls", "actions.shop.server"),
+        (email("user = \"x\""), "actions.shop.user", "actions.shop.password_env"),
+        (email("user = \"x\"\npassword_env = \"NOWHERE\""), "actions.shop.password_env", "NOWHERE"),
+        (email("language = \"fr\""), "actions.shop.on", "actions.shop.templates can hold it as received.fr.txt"),
+        (email("on = [\"order.shipped\"]"), "actions.shop.on", "shipped.en.txt"),
+        (email("templates = \"/nowhere\""), "actions.shop.templates", "/nowhere"),
+        (email("time_zone = \"Mars/Olympus\""), "actions.shop.time_zone", "Asia/Seoul"),
+        (email("batch = 1000"), "actions.shop.batch", "actions.shop.timeout"),
+        (email("language_pointer = \"language\""), "actions.shop.language_pointer", "JSON pointer"),
+        (email("").replace("no-reply@", "no-reply"), "actions.shop.from", "expected an address"),
+        (email("").replace("smtp.example.com", "me:canary@smtp.example.com"), "actions.shop.server", "expected a host"),
+        (stream("max_len = 0"), "actions.shop.max_len", "gone before"),
+        (stream("timeout = \"30s\""), "actions.shop.lease", "actions.shop.timeout"),
+        (stream("").replace("\"orders\"", "\"\""), "actions.shop.stream", "1 to 256 bytes"),
+        (stream("").replace("redis:", "http:"), "actions.shop.url", "rediss:// for TLS"),
+        (webhook(&format!("{secret}rate = 0")), "actions.shop.rate", "1 to 10000"),
+        (webhook(&format!("{secret}rate = 1\nbatch = 1000")), "actions.shop.rate", "actions.shop.batch"),
+        (webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")), "actions.shop.ca_file", "/nowhere.pem"),
+        (webhook(&secret).replace("shop.example", "0x7f.1"), "actions.shop.url: 127.0.0.1", "set actions.shop.allow_private = true"),
+        (webhook(&secret).replace("shop.example", "LOCALHOST."), "actions.shop.url: localhost.", "set actions.shop.allow_private = true"),
+        (webhook(&secret).replace("shop.example", "169.254.169.254"), "actions.shop.url: 169.254.169.254", "nothing is ever sent to"),
+        (webhook("secret = []"), "actions.shop.secret", "hold 0 secrets"),
+        ("[actions.shop]\ntype = \"webhook\"".to_owned(), "actions.shop.url", "is missing"),
         (webhook("secret = \"whsec_c2hvcnQ=\""), "actions.shop.secret", "autoreceive secret new"),
-        ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type"),
+        ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type = \"log\""),
         ("[actions.\"a b\"]\ntype = \"log\"".to_owned(), "actions.a b", "is not an action name"),
-        ("[http]\nlisten = \"0.0.0.0:8780\"".to_owned(), "http.listen", "no authentication yet"),
+        ("[http]\nlisten = \"0.0.0.0:8780\"".to_owned(), "http.listen", "autoreceive token new"),
+        ("[http]\ntls_cert = \"cert.pem\"".to_owned(), "http.tls_cert", "http.tls_key"),
+        ("[http]\ntls_key = \"key.pem\"".to_owned(), "http.tls_cert", "http.tls_key"),
+        (format!("{}{}", token("a", "write"), token("b", "read")), "tokens.a.sha256", "tokens.b.sha256"),
+        (token("\"A b\"", "write"), "tokens.A b", "is not a token name"),
         ("[store]\nshards = 0".to_owned(), "store.shards", "expected 1 to 4096"),
         ("[store]\nurl = \"rediss://h\"".to_owned(), "store.url", "TLS"),
         ("[store]\nurl = \"mysql://h\"".to_owned(), "store.url", "sqlite:PATH"),
@@ -251,6 +330,46 @@ fn no_secret_is_ever_shown() {
 }
 
 #[test]
+fn what_a_template_holds_is_never_shown_but_the_host() {
+    let file = http(
+        "url = \"https://a.example/canary\"\nheaders = { authorization = \"canary\" }\nbody = '{\"key\": \"canary\"}'\nenv = [\"TOKEN\"]",
+    );
+    let config = Case::file(&file).env("TOKEN", "canary").load().unwrap();
+    assert!(!config.show().contains("canary") && config.show().contains("https://a.example/***"), "{}", config.show());
+    let ActionKind::Http(http) = &config.actions[0].kind else { panic!("an http action") };
+    assert_eq!(format!("{:?}", http.request.secrets), "{\"TOKEN\"}");
+}
+
+#[test]
+fn letters_of_ones_own_replace_and_add_to_those_that_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = |text: &str| {
+        std::fs::write(directory.path().join("shipped.de.txt"), text).unwrap();
+        std::fs::write(directory.path().join("README.txt"), "not a letter").unwrap();
+        let rest = format!("templates = {:?}\nlanguage = \"de\"\non = [\"order.shipped\"]", directory.path());
+        Case::file(&email(&rest)).load()
+    };
+    let config = load("Subject: Unterwegs\n\nIhre Bestellung {{ data.order.order_id }} ist unterwegs.\n").unwrap();
+    let ActionKind::Email(letters) = &config.actions[0].kind else { panic!("an email action") };
+    assert_eq!(letters.writing.letters.len(), 7);
+    for (wrong, expected) in [("Hello", "expected \"Subject: …\""), ("Subject: a\n\n\n{{ x", "shipped.de.txt: text: line 2")] {
+        let problem = load(wrong).unwrap_err().to_string();
+        assert!(problem.contains("actions.shop.templates") && problem.contains(expected), "{problem}");
+    }
+}
+
+#[test]
+fn every_recipe_of_the_documentation_is_a_configuration() {
+    let document = include_str!("../../docs/notifications.md");
+    let recipes = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut case = Case::file(&recipes.collect::<String>());
+    for name in document.split("env.").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap()) {
+        case = case.env(name, "a-secret-of-some-length");
+    }
+    assert!(case.env("SMTP_PASSWORD", "a-secret-of-some-length").load().unwrap().actions.len() >= 5);
+}
+
+#[test]
 fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
     let cases = [
         "[store]\nurl = \"redis://me:canary@\"",
@@ -258,8 +377,15 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
         "[actions]\nshop = \"canary\"",
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"canary\"",
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"whsec_canary",
+        "[actions.shop]\ntype = \"webhook\"\nurl = \"https://a.example\"\nsecret = [\"whsec_canary\"]",
         "[actions.shop]\ntype = \"webhook\"\nurl = \"ftp://canary\"",
         "[actions.shop]\ntype = \"webhook\"\nbatch = \"canary\"",
+        "[tokens.shop]\nrole = \"canary\"",
+        "[tokens.shop]\nrole = \"read\"\nsha256 = \"canary\"",
+        "[tokens]\nshop = \"canary\"",
+        "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \"redis://me:canary@h:6379/canary\"",
+        "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \"http://me:canary@h:6379/0\"",
+        "[actions.shop]\ntype = \"http\"\nurl = \"https://me:canary@a.example/\"",
     ];
     for file in cases {
         let problem = Case::file(file).problem();

@@ -71,7 +71,9 @@ impl Moody {
 
 fn write_config(directory: &Path, store: &str, action: &str, hook: &str) -> PathBuf {
     let path = directory.join("shop.toml");
-    let action = format!("[actions.{action}]\ntype = \"webhook\"\nurl = \"{hook}\"\nsecret = \"{SECRET}\"\non = [\"order.placed\"]\n");
+    let action = format!(
+        "[actions.{action}]\ntype = \"webhook\"\nurl = \"{hook}\"\nallow_private = true\nsecret = \"{SECRET}\"\non = [\"order.placed\"]\n"
+    );
     std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n{action}")).unwrap();
     path
 }

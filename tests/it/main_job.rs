@@ -25,6 +25,7 @@ fn write_config(directory: &Path, store: &str, hook: &str) -> PathBuf {
         [actions.shop]
         type = "webhook"
         url = "{hook}"
+        allow_private = true
         secret = "{SECRET}"
         timeout = "2s"
         lease = "5s"

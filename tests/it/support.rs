@@ -8,3 +8,5 @@ pub mod process;
 pub mod receiver;
 pub mod redis_server;
 pub mod service;
+pub mod smtp_server;
+pub mod tls;

@@ -18,7 +18,8 @@ pub enum ClockKind {
 }
 
 impl ClockKind {
-    pub(crate) const ALL: [ClockKind; 4] = [ClockKind::Pay, ClockKind::Ship, ClockKind::Receive, ClockKind::Settle];
+    /// Every kind.
+    pub const ALL: [ClockKind; 4] = [ClockKind::Pay, ClockKind::Ship, ClockKind::Receive, ClockKind::Settle];
 
     /// The kind's name as it is shown.
     #[must_use]

@@ -2,13 +2,14 @@
 
 use autoreceive_domain::words::Currency;
 use autoreceive_domain::{EventKind, Span};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::Table;
 
-use super::ActionValue;
-use crate::action::database::{Dialect, Earning, Points, Rule, Statement};
-use crate::config::values::MaskedUrl;
+use super::{Scope, endpoint};
+use crate::action::database::{Dialect, Earning, Points, Rate, Rule, Statement};
+use crate::config::values::{self, MaskedUrl};
 
-const PREFIX: &str = "autoreceive_";
 /// What has to be known for points to be credited and taken back.
 const FOR_POINTS: [EventKind; 2] = [EventKind::Received, EventKind::Refunded];
 
@@ -56,35 +57,62 @@ struct RuleValue {
     cap: Option<u64>,
 }
 
-impl ActionValue {
-    pub(super) fn database(&self, name: &str) -> Result<DatabaseConfig, String> {
-        let wrong = format!("actions.{name}.url: expected postgres://user:password@host/database or mysql://user:password@host/database");
-        let url = self.url.clone().ok_or_else(|| format!("actions.{name}.url: is missing; a database needs it"))?;
-        let dialect = Dialect::of(url.expose()).filter(|_| url.expose().path().len() > 1).ok_or(wrong)?;
-        let parse = |text: &String| Statement::parse_all(text, dialect).map_err(|wrong| format!("actions.{name}.statement: {wrong}"));
-        let points = self.points.as_ref().map(|points| self.points(name, points)).transpose()?;
-        let statements = self.statement.as_ref().map(parse).transpose()?.unwrap_or_default();
-        Ok(DatabaseConfig { url, timeout: self.timeout(name)?, prefix: self.prefix(name)?, statements, points })
-    }
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseKeys {
+    #[serde(deserialize_with = "database_url")]
+    url: MaskedUrl,
+    #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    #[serde(default = "usual_prefix")]
+    prefix: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points: Option<PointsValue>,
+}
 
-    fn prefix(&self, name: &str) -> Result<String, String> {
-        let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let good = prefix.len() <= 32 && prefix.bytes().all(allowed) && !prefix.starts_with(|c: char| c.is_ascii_digit());
-        if good && !prefix.is_empty() {
-            return Ok(prefix.to_owned());
-        }
-        Err(format!("actions.{name}.prefix: {prefix:?} is not 1 to 32 of a-z, 0-9 and _, beginning with no digit"))
-    }
+fn usual_prefix() -> String {
+    "autoreceive_".to_owned()
+}
 
-    fn points(&self, name: &str, value: &PointsValue) -> Result<Points, String> {
-        let on = self.on();
-        if let Some(kind) = FOR_POINTS.iter().find(|kind| !on.contains(kind)) {
-            return Err(format!("actions.{name}.on: lacks {:?}, which actions.{name}.points needs", kind.as_str()));
+/// Whether an action as written keeps a table of orders, and so has to be told everything.
+pub fn keeps_orders(table: &Table) -> bool {
+    table.get("type").and_then(toml::Value::as_str) == Some("database") && !table.contains_key("statement")
+}
+
+pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String> {
+    let timeout = endpoint::timeout(keys.timeout, scope)?;
+    let DatabaseKeys { url, prefix, statement, points, .. } = keys;
+    check_prefix(&prefix, scope)?;
+    let statements = statement.map(|text| statements(&text, &url, scope)).transpose()?.unwrap_or_default();
+    let points = points.map(|value| value.resolve(scope)).transpose()?;
+    Ok(DatabaseConfig { url, timeout, prefix, statements, points })
+}
+
+fn statements(text: &str, url: &MaskedUrl, scope: &Scope) -> Result<Vec<Statement>, String> {
+    // The scheme was checked when the address was read.
+    let dialect = Dialect::of(url.expose()).unwrap_or(Dialect::Postgres);
+    Statement::parse_all(text, dialect).map_err(|wrong| format!("{}: {wrong}", scope.key("statement")))
+}
+
+/// A prefix that needs no quotes on any database.
+fn check_prefix(prefix: &str, scope: &Scope) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if (1..=32).contains(&prefix.len()) && prefix.bytes().all(allowed) && !prefix.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(format!("{}: {prefix:?} is not 1 to 32 of a-z, 0-9 and _, beginning with no digit", scope.key("prefix")))
+}
+
+impl PointsValue {
+    fn resolve(&self, scope: &Scope) -> Result<Points, String> {
+        if let Some(kind) = FOR_POINTS.iter().find(|kind| !scope.common.on.contains(kind)) {
+            return Err(format!("{}: lacks {:?}, which {} needs", scope.key("on"), kind.as_str(), scope.key("points")));
         }
-        let key = format!("actions.{name}.points");
-        let others = Earning { rate: rate(&key, &value.rate)?, minimum_amount: value.minimum_amount, cap: value.cap };
-        let rules = value.rules.iter().enumerate().map(|(at, rule)| rule.resolve(&format!("{key}.rules[{at}]"), &others));
+        let key = scope.key("points");
+        let others = Earning { rate: rate(&key, &self.rate)?, minimum_amount: self.minimum_amount, cap: self.cap };
+        let rules = self.rules.iter().enumerate().map(|(at, rule)| rule.resolve(&format!("{key}.rules[{at}]"), &others));
         Ok(Points { rules: rules.collect::<Result<_, _>>()?, others })
     }
 }
@@ -104,6 +132,12 @@ impl RuleValue {
     }
 }
 
-fn rate(key: &str, text: &str) -> Result<crate::action::database::Rate, String> {
+fn rate(key: &str, text: &str) -> Result<Rate, String> {
     text.parse().map_err(|wrong| format!("{key}.rate: {text:?} {wrong}"))
+}
+
+fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
+    let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| Dialect::of(url.expose()).is_some());
+    let named = url.filter(|url| url.expose().path().len() > 1);
+    named.ok_or_else(|| D::Error::custom("expected postgres://user:password@host/database, or the same with mysql://"))
 }

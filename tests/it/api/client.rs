@@ -45,7 +45,11 @@ impl Answer {
 impl Client {
     /// A client of a new service.
     pub async fn start() -> Client {
-        let service = Service::start_sqlite().await;
+        Client::of(Service::start_sqlite().await)
+    }
+
+    /// A client of `service`.
+    pub fn of(service: Service) -> Client {
         let address = service.url.trim_start_matches("http://").to_owned();
         Client { service, address }
     }
@@ -92,7 +96,8 @@ impl Client {
     }
 }
 
-fn parse(received: &[u8]) -> Answer {
+/// Reads an answer.
+pub fn parse(received: &[u8]) -> Answer {
     let end = received.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {received:?}"));
     let head = String::from_utf8(received[..end].to_vec()).unwrap().to_lowercase();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

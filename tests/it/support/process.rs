@@ -49,6 +49,11 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it without any warning.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

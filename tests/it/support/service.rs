@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autoreceive::domain::{Policy, Span, Terms};
 use autoreceive::engine::{Engine, Settings};
-use autoreceive::http;
+use autoreceive::http::{self, Access};
 use autoreceive::store::Store;
 use autoreceive::store::sqlite::SqliteStore;
 use autoreceive::telemetry::Metrics;
@@ -29,11 +29,16 @@ impl Service {
     /// Starts one with the policies `default` (24 hours after the payment) and `parcel` (7 days after the delivery, two
     /// extensions).
     pub async fn start_sqlite() -> Service {
-        let store = SqliteStore::in_memory().unwrap();
-        Service::start(Arc::new(store)).await
+        Service::start_for(Access::default()).await
     }
 
-    async fn start(store: Arc<dyn Store>) -> Service {
+    /// Starts one for those who have `access`.
+    pub async fn start_for(access: Access) -> Service {
+        let store = SqliteStore::in_memory().unwrap();
+        Service::start(Arc::new(store), access).await
+    }
+
+    async fn start(store: Arc<dyn Store>, access: Access) -> Service {
         let parcel = Terms {
             starts_at: autoreceive::domain::StartsAt::Delivered,
             receive_after: Span::from_hours(7 * 24),
@@ -44,11 +49,12 @@ impl Service {
         let policies = [Policy::new("default", Terms::default()).unwrap(), Policy::new("parcel", parcel).unwrap()];
         let engine = Engine::start(store, policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if access.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_api = CancellationToken::new();
-        let serving = tokio::spawn(http::serve(listener, engine.clone(), stop_api.clone()));
+        let serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop_api.clone()));
         let service = Service { url, engine, stop_api, serving };
-        super::process::eventually("the service answers", 10, async || reqwest::get(format!("{}/readyz", service.url)).await.is_ok()).await;
+        super::process::eventually("the store answers", 10, async || service.engine.ready().await.is_ok()).await;
         service
     }
 

@@ -10,7 +10,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-use crate::action::Outcome;
+use crate::action::{Outcome, tls};
 
 /// The longest wait that a receiver can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
@@ -49,7 +49,10 @@ pub fn failure(error: &reqwest::Error, timeout: Duration) -> String {
         let timeout = Span::from_ms(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
         return if error.is_connect() { "connecting timed out".to_owned() } else { format!("timed out after {timeout}") };
     }
-    let mut deepest: &dyn Error = error;
+    if let Some(reason) = tls::reason(error) {
+        return reason;
+    }
+    let mut deepest: &(dyn Error + 'static) = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }

@@ -1,0 +1,58 @@
+//! The keys of `type = "stream"`.
+
+use std::path::PathBuf;
+
+use autoreceive_domain::Span;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Scope, endpoint};
+use crate::action::stream::{Settings, Stream};
+use crate::config::values::{self, MaskedUrl};
+
+/// A stream, checked.
+#[derive(Debug, Clone)]
+pub struct StreamConfig {
+    /// The Redis server.
+    pub url: MaskedUrl,
+    /// The stream.
+    pub settings: Settings,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamKeys {
+    #[serde(deserialize_with = "redis_url")]
+    url: MaskedUrl,
+    stream: String,
+    #[serde(default = "a_million")]
+    max_len: u64,
+    #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
+}
+
+fn a_million() -> u64 {
+    1_000_000
+}
+
+pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
+    let timeout = endpoint::timeout(keys.timeout, scope)?;
+    let StreamKeys { url, stream, max_len, ca_file, .. } = keys;
+    if stream.is_empty() || stream.len() > 256 {
+        return Err(format!("{}: expected a key of 1 to 256 bytes, for example \"orders\"", scope.key("stream")));
+    }
+    if max_len == 0 {
+        return Err(format!("{}: is 0; entries would be gone before anybody could read them", scope.key("max_len")));
+    }
+    let authorities = ca_file.map(|path| endpoint::authorities(&path, scope)).transpose()?;
+    let settings = Settings { key: stream, max_len, timeout: timeout.to_std(), authorities };
+    Stream::new(url.expose().as_str(), settings.clone()).map_err(|why| format!("{}: {why}", scope.key("url")))?;
+    Ok(StreamConfig { url, settings })
+}
+
+fn redis_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
+    let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| matches!(url.expose().scheme(), "redis" | "rediss"));
+    url.ok_or_else(|| D::Error::custom("expected \"redis://user:password@host:port/db\", or the same with rediss:// for TLS"))
+}

@@ -1,0 +1,54 @@
+//! The table of routes: none gets in without saying who may use it and without being in the document.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::Api;
+use super::auth::Gate;
+use super::document;
+use crate::access::Role;
+
+/// Routes and their documentation. A route is added with [`Routes::needs`] or [`Routes::open`] and `routes!(handler)`.
+pub struct Routes {
+    router: OpenApiRouter<Api>,
+    gate: Gate,
+}
+
+impl Routes {
+    /// No routes yet, behind `gate`.
+    pub fn behind(gate: &Gate) -> Routes {
+        Routes { router: OpenApiRouter::new(), gate: gate.clone() }
+    }
+
+    /// A route for tokens of `role` and more.
+    pub fn needs(self, role: Role, (schemas, mut paths, methods): UtoipaMethodRouter<Api>) -> Routes {
+        let Routes { router, gate } = self;
+        document::complete(&schemas, &mut paths, Some(role));
+        let keeper = gate.clone();
+        let methods = methods.route_layer(from_fn(move |request: Request, next: Next| {
+            let refusal = keeper.refusal(&request, role);
+            async move {
+                match refusal {
+                    None => next.run(request).await,
+                    Some(problem) => problem.into_response(),
+                }
+            }
+        }));
+        Routes { router: router.routes((schemas, paths, methods)), gate }
+    }
+
+    /// A route for everybody: it must tell nothing about any order.
+    pub fn open(self, (schemas, mut paths, methods): UtoipaMethodRouter<Api>) -> Routes {
+        document::complete(&schemas, &mut paths, None);
+        Routes { router: self.router.routes((schemas, paths, methods)), gate: self.gate }
+    }
+
+    /// The routes, and the document about them.
+    pub fn finish(self) -> (Router<Api>, OpenApi) {
+        self.router.split_for_parts()
+    }
+}

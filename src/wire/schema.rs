@@ -1,0 +1,88 @@
+//! How words, ids, times and lengths are described in the OpenAPI document. The words are those of the domain.
+
+use std::borrow::Cow;
+
+use autoreceive_domain::command::Verb;
+use autoreceive_domain::{Cause, ClockKind, EventKind, OrderId, StartsAt, Status};
+use serde_json::json;
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::store::View;
+
+/// Texts that come in have no control characters.
+const NO_CONTROLS: &str = "^[^\\x00-\\x1F\\x7F-\\x9F]+$";
+
+/// A type that only describes: a name in the document and what stands for it.
+macro_rules! described {
+    ($($(#[$doc:meta])* $name:ident = $shown:literal: $schema:expr;)*) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                RefOr::T(Schema::Object($schema))
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed($shown)
+            }
+        }
+    )*};
+}
+
+fn words<W, S: Into<String>>(all: impl IntoIterator<Item = W>, word: impl Fn(W) -> S) -> Object {
+    let all: Vec<String> = all.into_iter().map(|one| word(one).into()).collect();
+    let example = all.first().cloned();
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all)).examples(example.map(|word| json!(word))).build()
+}
+
+fn text(description: &str, example: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).examples([json!(example)])
+}
+
+described! {
+    /// Where an order stands.
+    StatusWord = "Status": words(Status::ALL, |status| status.as_str());
+    /// What happened.
+    EventWord = "EventType": words(EventKind::ALL, |kind| kind.as_str());
+    /// Who or what made it happen.
+    CauseWord = "Cause": words(Cause::ALL, |cause| cause.as_str());
+    /// What is waited for.
+    ClockWord = "ClockKind": words(ClockKind::ALL, |kind| kind.as_str());
+    /// From which moment silence counts.
+    StartWord = "StartsAt": words([StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered], |start| start.as_str());
+    /// A command.
+    VerbWord = "Command": words(Verb::PUBLIC, Verb::as_str);
+    /// Whether a clock runs.
+    StateWord = "ClockState": words(["running", "paused"], |state| state);
+    /// Who says that an order was received.
+    ByWord = "ReceivedBy": words(["buyer", "operator"], |by| by);
+    /// What a shop sends along.
+    AnyData = "Data": ObjectBuilder::new().schema_type(SchemaType::AnyValue).examples([json!({"cart": 7})])
+        .description(Some("Any JSON up to 4,096 bytes without the blanks between its parts, and 64 levels deep.")).build();
+    /// Which page.
+    ViewWord = "View": words([View::Upcoming, View::Overdue, View::Held], |view| view.to_string());
+    /// An order's id.
+    OrderIdText = "OrderId": text("The shop's id of an order: 1 to 128 bytes of UTF-8 without control characters. Never reused.", "A-1")
+        .min_length(Some(1)).max_length(Some(OrderId::MAX)).pattern(Some(NO_CONTROLS)).build();
+    /// An action's name.
+    ActionText = "ActionName": text("An action's name: 1 to 32 of `a-z`, `0-9`, `_` and `-`.", "shop").pattern(Some("^[a-z0-9_-]{1,32}$")).build();
+    /// An event's id.
+    EventIdText = "EventId": text("An event's id: the order's id, percent-encoded, a colon, and the order's version.", "A-1:3")
+        .min_length(Some(1)).pattern(Some("^[A-Za-z0-9_%-]+:[0-9]+$")).build();
+    /// A time, as it comes in.
+    TimeText = "Time": text(
+        "A time: RFC 3339 with any offset, from 1970 to 9999. Anything finer than a millisecond is cut off.", "2026-11-23T09:00:00+09:00",
+    ).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build();
+    /// A time, as it goes out.
+    InstantText = "Instant": text("A time: RFC 3339 in UTC, with milliseconds.", "2026-11-23T00:00:00.000Z")
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build();
+    /// A length of time.
+    LengthText = "Length": text(
+        "A length of time: a whole number and one of `ms`, `s`, `m`, `h`, `d`; at most ten years. `7d` is always 168 hours.", "24h",
+    ).pattern(Some("^[0-9]+(ms|s|m|h|d)$")).format(Some(SchemaFormat::Custom("length".to_owned()))).build();
+}

@@ -1,0 +1,35 @@
+//! The `log` action.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use autoreceive::action::log::Log;
+use autoreceive::action::{Action, Outcome};
+
+use super::event;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_action_writes_a_line_for_each_event() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    assert_eq!(Log.attempt(&[event("A-1", 5), event("B-2", 6)]).await, [Outcome::Done, Outcome::Done]);
+    drop(guard);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.lines().next().unwrap().ends_with("order.received order=A-1 version=5 cause=timer"), "{text}");
+}

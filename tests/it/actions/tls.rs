@@ -1,0 +1,50 @@
+//! What is said about a receiver whose certificate is not right.
+
+use std::time::Duration;
+
+use autoreceive::action::outgoing::Limits;
+use autoreceive::action::webhook::{SigningSecret, Webhook};
+use autoreceive::action::{Action, Outcome};
+
+use super::{event, why};
+use crate::support::tls::{Authority, serve};
+
+async fn post(port: u16, trusted: Option<&Authority>) -> Outcome {
+    let authorities = trusted.map(|authority| authority.pem().into_bytes());
+    let limits = Limits { timeout: Duration::from_secs(20), allow_private: true, authorities, ..Limits::default() };
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let webhook = Webhook::new(url, &[SigningSecret::fresh().parse().unwrap()], &limits).unwrap();
+    webhook.attempt(&[event("A-1", 5)]).await.remove(0)
+}
+
+#[tokio::test]
+async fn a_receiver_of_a_named_authority_is_trusted() {
+    let authority = Authority::new();
+    let port = serve(authority.certificate("127.0.0.1", 2099)).await;
+    assert_eq!(post(port, Some(&authority)).await, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_right_is_named_as_the_cause() {
+    let authority = Authority::new();
+    let cases = [
+        (
+            authority.certificate("127.0.0.1", 2099),
+            None,
+            "is self-signed or of an authority that is not trusted here; ca_file can name one",
+        ),
+        (authority.certificate("127.0.0.1", 2001), Some(&authority), "has expired"),
+        (authority.certificate("shop.example", 2099), Some(&authority), "is for another name"),
+    ];
+    for (certificate, trusted, cause) in cases {
+        let outcome = post(serve(certificate).await, trusted).await;
+        assert_eq!(why(&outcome), format!("TLS: the receiver's certificate {cause}"));
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_without_tls_is_said_to_have_none() {
+    let plain = crate::support::receiver::Receiver::start().await;
+    let port = plain.url.parse::<reqwest::Url>().unwrap().port().unwrap();
+    assert_eq!(why(&post(port, None).await), "TLS: the receiver does not speak TLS there");
+}
