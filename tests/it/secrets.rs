@@ -18,7 +18,7 @@ fn config(redis: &RedisServer, token: &str) -> String {
     format!(
         "[store]\nurl = \"redis://:{PASSWORD}@127.0.0.1:{port}/0\"\n[log]\nlevel = \"trace\"\n\
          [tokens.shop]\nrole = \"operate\"\nsha256 = \"{hash}\"\n\
-         [actions.shop]\ntype = \"webhook\"\non = [\"order.placed\"]\nurl = \"http://me:canary-user@127.0.0.1:{hook}/h?key={QUERY}\"\n\
+         [actions.shop]\ntype = \"webhook\"\non = [\"order.placed\"]\nurl = \"http://127.0.0.1:{hook}/h?key={QUERY}\"\nallow_private = true\n\
          secret = \"{SECRET}\"\n[actions.log]\ntype = \"log\"\n"
     )
 }
@@ -46,7 +46,7 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
     let path = directory.path().join("config.toml");
     std::fs::write(&path, config(&redis, &token)).unwrap();
     let key = SECRET.trim_start_matches("whsec_");
-    let canaries = [PASSWORD, QUERY, "canary-user", SECRET, key, &token, &guessed];
+    let canaries = [PASSWORD, QUERY, SECRET, key, &token, &guessed];
 
     let service = Process::serve(&path).await;
     let (config, url) = (path.to_str().unwrap(), service.url.as_str());
