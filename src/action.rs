@@ -8,6 +8,7 @@ use autoreceive_domain::{Event, EventKind};
 
 use crate::store::ActionName;
 
+pub mod database;
 pub mod email;
 pub mod http;
 pub mod log;

@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
+use crate::action::database::{Database, Report, Settings as DatabaseSettings};
 use crate::action::email::Email;
 use crate::action::http::Http;
 use crate::action::log::Log;
 use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, EmailConfig, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::store::redis::{RedisSettings, RedisStore};
@@ -123,6 +124,7 @@ fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
+        ActionKind::Database(database) => Arc::new(open_database(database, config.concurrency)?),
         ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
         ActionKind::Email(email) => {
             let EmailConfig { writing, server, timeout, rate } = (**email).clone();
@@ -143,12 +145,39 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     })
 }
 
+/// One connection for each attempt that is made at the same time.
+fn open_database(config: &DatabaseConfig, connections: usize) -> anyhow::Result<Database> {
+    let settings = DatabaseSettings {
+        url: config.url.expose().clone(),
+        connections: u32::try_from(connections)?,
+        timeout: config.timeout.to_std(),
+        prefix: config.prefix.clone(),
+    };
+    Ok(Database::new(&settings, config.statements.clone(), config.points.clone())?)
+}
+
+/// Compares events, ledger and balances in the database of the action `name`.
+///
+/// # Errors
+/// Where there is no such action, or its database is away.
+pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
+    let action = config.actions.iter().find(|action| *action.name == *name);
+    let action = action.with_context(|| format!("there is no action {name:?}; configured are {}", action_names(config)))?;
+    match &action.kind {
+        ActionKind::Database(database) if database.points.is_some() => Ok(open_database(database, 1)?.reconcile().await?),
+        _ => anyhow::bail!("the action {name:?} keeps no points; it has no actions.{name}.points"),
+    }
+}
+
+fn action_names(config: &Config) -> String {
+    let names: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
 fn announce(config: &Config, listener: &TcpListener, manner: Manner) {
     let address = listener.local_addr().unwrap_or(config.http.listen);
-    let actions: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
-    let actions = if actions.is_empty() { "none".to_owned() } else { actions.join(", ") };
     let what = if manner.demo { "autoreceive demo" } else { "autoreceive" };
-    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, actions);
+    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
     if manner.test_clock {
         println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
     }

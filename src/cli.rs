@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`serve`], [`config`], [`token`] | run the service, look at its configuration, make tokens for it |
+//! | [`points`] | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`listen`] | a receiver of webhooks for development |
 //! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
@@ -28,6 +29,7 @@ mod list;
 mod listen;
 mod order;
 mod output;
+mod points;
 mod serve;
 mod stats;
 mod token;
@@ -41,6 +43,7 @@ use failure::Failure;
 use import::ImportArgs;
 use listen::ListenArgs;
 use order::OrderCommand;
+use points::PointsCommand;
 use serve::ServeArgs;
 use stats::StatsArgs;
 use token::TokenCommand;
@@ -56,7 +59,7 @@ Exit codes:
   0  done
   1  an error
   2  wrong usage
-  3  rejected: the order does not exist, does not permit it, or a value is wrong
+  3  rejected: the order does not exist, does not permit it, or a value is wrong; or the points are not right
   4  the service is not available; repeating is always safe";
 
 /// Closes e-commerce orders on time: paid, silent for the agreed time, RECEIVED once, and the shop told.
@@ -89,6 +92,9 @@ enum Command {
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check the points that a database action keeps.
+    #[command(subcommand)]
+    Points(PointsCommand),
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -129,6 +135,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
         Command::Bench(args) => bench::run(args).await,
+        Command::Points(command) => points::run(command).await,
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
             Ok(())

@@ -18,7 +18,7 @@ use toml::Table;
 
 use crate::access::Tokens;
 
-pub use actions::{ActionConfig, ActionKind, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
+pub use actions::{ActionConfig, ActionKind, DatabaseConfig, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
 pub use layers::Sources;
 pub use tokens::is_token_name;
 pub use values::{MaskedUrl, StoreAddress};

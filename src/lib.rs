@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`autoreceive_domain`] (as [`domain`]) | decides: every rule, pure |
 //! | [`store`] | keeps: the seam, and behind it Redis and SQLite |
-//! | [`action`] | acts on events: the seam, and behind it log and webhook |
+//! | [`action`] | acts on events: the seam, and behind it a module for each |
 //! | [`access`] | who may do what: roles and tokens |
 //! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
 //! | [`wire`] | the words and JSON that people and programs meet |

@@ -41,19 +41,22 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Show { default: true, .. } => output::print(DEFAULT_FILE.trim_end()),
         ConfigCommand::Show { file, .. } => {
-            let config = load(file)?;
+            let config = file.load()?;
             output::print(&format!("# {}\n\n{}", origin(&config), config.show().trim_end()));
         }
         ConfigCommand::Check { file } => {
-            let config = load(file)?;
+            let config = file.load()?;
             output::print(&format!("ok: {}", origin(&config)));
         }
     }
     Ok(())
 }
 
-fn load(file: ConfigFile) -> anyhow::Result<Config> {
-    Ok(Config::load(&Sources::of_process(file.config, Vec::new()))?)
+impl ConfigFile {
+    /// The configuration that it is part of.
+    pub fn load(self) -> anyhow::Result<Config> {
+        Ok(Config::load(&Sources::of_process(self.config, Vec::new()))?)
+    }
 }
 
 fn origin(config: &Config) -> String {

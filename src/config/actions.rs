@@ -12,11 +12,13 @@ use super::layers::Layers;
 use super::values;
 use crate::store::ActionName;
 
+pub use database::DatabaseConfig;
 pub use email::EmailConfig;
 pub use http::RequestConfig;
 pub use stream::StreamConfig;
 pub use webhook::WebhookConfig;
 
+mod database;
 mod email;
 mod endpoint;
 mod http;
@@ -53,6 +55,8 @@ pub enum ActionKind {
     Email(Box<EmailConfig>),
     /// Adds to a Redis Stream.
     Stream(StreamConfig),
+    /// Keeps a database up to date.
+    Database(DatabaseConfig),
 }
 
 /// The keys that every type has.
@@ -81,12 +85,13 @@ enum ActionType {
     Http,
     Email,
     Stream,
+    Database,
 }
 
 impl ActionType {
     fn batch(self) -> usize {
         match self {
-            ActionType::Log | ActionType::Stream => 200,
+            ActionType::Log | ActionType::Stream | ActionType::Database => 200,
             ActionType::Webhook | ActionType::Http => 64,
             ActionType::Email => 20,
         }
@@ -120,6 +125,10 @@ pub fn log() -> (String, Table) {
 /// # Errors
 /// Names the key, or both keys that do not go together.
 pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String, String>) -> Result<(Table, ActionConfig), String> {
+    if !table.contains_key("on") && database::keeps_orders(&table) {
+        let all = EventKind::ALL.map(|kind| toml::Value::from(kind.as_str()));
+        table.insert("on".to_owned(), all.to_vec().into());
+    }
     let common = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
     let own = table;
     let common: Common = errors::typed(common, &format!("actions.{name}"), layers, "", &[])?;
@@ -142,6 +151,10 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
         ActionType::Stream => {
             let (shown, keys) = scope.keys(own)?;
             (shown, ActionKind::Stream(stream::check(keys, &scope)?))
+        }
+        ActionType::Database => {
+            let (shown, keys) = scope.keys(own)?;
+            (shown, ActionKind::Database(database::check(keys, &scope)?))
         }
     };
     let Common { on, concurrency, lease, .. } = &common;

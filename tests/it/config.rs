@@ -100,6 +100,56 @@ fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
     assert_eq!((webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private), (10, Some(100), false));
 }
 
+fn database(rest: &str) -> String {
+    format!("[actions.db]\ntype = \"database\"\nurl = \"postgres://me:canary@h/shop\"\n{rest}\n")
+}
+
+#[test]
+fn a_database_that_keeps_orders_is_told_everything_and_one_with_a_statement_only_receipts() {
+    for (rest, kinds) in [("", EventKind::ALL.to_vec()), ("statement = \"SELECT :order_id\"", vec![EventKind::Received])] {
+        let config = Case::file(&database(rest)).load().unwrap();
+        assert_eq!(config.actions[0].on, kinds);
+        assert!(!format!("{config:?}{}", config.show()).contains("canary"));
+    }
+}
+
+#[test]
+fn a_points_rule_has_what_it_does_not_set_from_the_points_it_stands_in() {
+    let points = "[actions.db.points]\nrate = \"1/100\"\ncap = 50\n[[actions.db.points.rules]]\ncurrency = \"USD\"\nrate = \"2\"\n";
+    let config = Case::file(&database(points)).load().unwrap();
+    let ActionKind::Database(database) = &config.actions[0].kind else { panic!("a database") };
+    let points = database.points.as_ref().unwrap();
+    let rule = &points.rules[0];
+    assert_eq!((rule.earning.rate.to_string().as_str(), rule.earning.cap, rule.currency.as_deref()), ("2/1", Some(50), Some("USD")));
+    assert_eq!(points.others.rate.to_string(), "1/100");
+}
+
+#[test]
+fn a_wrong_database_is_refused_with_the_keys_named() {
+    let rule = |rest: &str| format!("[actions.db.points]\nrate = \"1/100\"\n[[actions.db.points.rules]]\n{rest}");
+    let cases = [
+        ("prefix = \"Shop\"".to_owned(), "actions.db.prefix", "a-z, 0-9 and _"),
+        ("statement = \"SELECT :order\"".to_owned(), "actions.db.statement", ":order stands for nothing"),
+        ("secret = \"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrs=\"".to_owned(), "actions.db.secret", "actions.db.type"),
+        ("timeout = \"30s\"".to_owned(), "actions.db.lease", "actions.db.timeout"),
+        ("on = [\"order.received\"]\n[actions.db.points]\nrate = \"1/100\"".to_owned(), "actions.db.on", "order.refunded"),
+        ("[actions.db.points]\nrate = \"0.01\"".to_owned(), "actions.db.points.rate", "1/100"),
+        ("[actions.db.points]\nrate = \"1/100\"\nmaximum = 5".to_owned(), "actions.db.points.maximum", "no such key"),
+        (rule("rate = \"1/2\""), "actions.db.points.rules[0]", "neither a policy nor a currency"),
+        (rule("currency = \"usd\""), "actions.db.points.rules[0].currency", "three capital letters"),
+    ];
+    for (rest, first, second) in cases {
+        let problem = Case::file(&database(&rest)).problem();
+        assert!(problem.contains(first) && problem.contains(second), "{rest}\n  said {problem}");
+    }
+    for url in ["https://h/shop", "postgres://h", "sqlite:shop.db", "postgres:shop"] {
+        let problem = Case::file(&database("").replace("postgres://me:canary@h/shop", url)).problem();
+        assert!(problem.contains("actions.db.url") && problem.contains("postgres://"), "{url}: {problem}");
+    }
+    let webhook = Case::file("[actions.shop]\ntype = \"webhook\"\nurl = \"postgres://h/canary\"").problem();
+    assert!(webhook.contains("actions.shop.url") && webhook.contains("https://") && !webhook.contains("canary"), "{webhook}");
+}
+
 #[test]
 fn flags_win_over_the_environment_which_wins_over_the_file() {
     let file = "[store]\nshards = 8\nprefix = \"file\"\nurl = \"sqlite:file.db\"\n";

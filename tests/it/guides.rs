@@ -51,6 +51,7 @@ fn flatten(path: &str, table: &Table, keys: &mut BTreeMap<String, Value>) {
 fn every_key_and_no_other_is_in_the_configuration_document() {
     let name = |key: &str| match key.split('.').collect::<Vec<_>>()[..] {
         ["policies", _, rest] => format!("policies.NAME.{rest}"),
+        ["actions", _, "points", rest] => format!("actions.NAME.points.{rest}"),
         // What a table of one's own holds, as `headers`, is no key.
         ["actions", _, rest, ..] => format!("actions.NAME.{rest}"),
         ["tokens", _, rest] => format!("tokens.NAME.{rest}"),

@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod config;
 mod conformance;
+mod database;
 mod dead_letters;
 mod guides;
 mod hostile;

@@ -1,6 +1,9 @@
 //! What several tests share.
 
+mod daemon;
 pub mod listener;
+pub mod mariadb;
+pub mod postgres;
 pub mod process;
 pub mod receiver;
 pub mod redis_server;
