@@ -97,10 +97,12 @@ fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
 fn answers(port: u16, child: &mut Child) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline && child.try_wait().is_ok_and(|ended| ended.is_none()) {
-        let answer = connect(port).and_then(|mut connection| redis::cmd("INFO").arg("server").query::<String>(&mut connection));
-        // Another server may have taken the port: only its own process counts. One that asks for a password is up, too.
+        let answer = connect(port).and_then(|mut connection| redis::cmd("INFO").query::<String>(&mut connection));
+        // Another server may have taken the port: only its own process counts. INFO is answered while the file is still being
+        // read, when nothing else is. One that asks for a password is up, too.
+        let own = format!("process_id:{}\r\n", child.id());
         match answer {
-            Ok(info) if info.contains(&format!("process_id:{}\r\n", child.id())) => return true,
+            Ok(info) if info.contains(&own) && info.contains("\nloading:0\r\n") => return true,
             Err(error) if error.code() == Some("NOAUTH") => return true,
             _ => std::thread::sleep(Duration::from_millis(5)),
         }
