@@ -60,15 +60,23 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let engine = start_engine(&config, store)?;
     announce(&config, &listener, manner);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
+    let mut serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
     if demo {
         tokio::spawn(demo::run(engine.clone()));
     }
-    asked_to_stop().await?;
+    // A service whose API broke would look alive and hear nothing: it ends, in good order, and says so.
+    let broken = tokio::select! {
+        asked = asked_to_stop() => asked.map(|()| None)?,
+        ended = &mut serving => Some(ended),
+    };
     tracing::info!("stopping: finishing what is in hand");
     stop.cancel();
-    serving.await??;
+    let served = match broken {
+        Some(ended) => ended,
+        None => serving.await,
+    };
     engine.stop(STOP_WITHIN).await;
+    served?.context("the API ended")?;
     tracing::info!("stopped");
     drop(directory);
     Ok(())

@@ -286,5 +286,5 @@ fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
 
 /// How late something must be before a worker does what is another's.
 const PATIENCE: Span = Span::HALF_A_SECOND;
-/// How long ago a worker's last sign of life may be.
+/// How long ago a worker's last sign of life may be, at least.
 const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Fate, Planned};
+use super::now::span;
 use super::{ALIVE_WITHIN, PATIENCE};
 use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
 use crate::telemetry::BySource;
@@ -83,7 +84,9 @@ impl Sweeper {
     /// Asks the store for the next wake of every shard, and who else is alive.
     async fn look_around(&self) -> Result<(), StoreError> {
         let core = &self.core;
-        let living = core.store.workers(core.team.me(), ALIVE_WITHIN).await?;
+        // Whoever looks around seldom is not dead in between.
+        let within = ALIVE_WITHIN.max(span(3 * core.settings.check_every));
+        let living = core.store.workers(core.team.me(), within).await?;
         core.team.update(&living);
         let heads = core.store.heads().await?;
         core.time.heard(heads.now);
