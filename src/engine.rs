@@ -62,9 +62,9 @@ impl Settings {
 }
 
 impl Default for Settings {
-    /// A random name, batches of 200, a look every second.
+    /// A random name, batches of up to 500, a look every second.
     fn default() -> Settings {
-        Settings { worker: format!("{:08x}", rand::random::<u32>()), batch: 200, check_every: Duration::from_secs(1) }
+        Settings { worker: format!("{:08x}", rand::random::<u32>()), batch: Settings::MAX_BATCH, check_every: Duration::from_secs(1) }
     }
 }
 

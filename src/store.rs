@@ -40,6 +40,9 @@ pub trait Store: Send + Sync + 'static {
     /// Where an order lies.
     fn shard_of(&self, id: &OrderId) -> Shard;
 
+    /// How many due orders are best read and committed at once by now: as many as keep nobody else waiting for long.
+    fn at_once(&self) -> usize;
+
     /// The orders, in the order of the ids.
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError>;
 

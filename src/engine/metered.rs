@@ -40,6 +40,10 @@ impl Store for Metered {
         self.store.shard_of(id)
     }
 
+    fn at_once(&self) -> usize {
+        self.store.at_once()
+    }
+
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
         self.timed("load", self.store.load(ids)).await
     }

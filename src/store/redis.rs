@@ -8,6 +8,7 @@
 //! | `open` | what is checked before anything is written |
 //! | `clock` | the time, and the offset of a store for tests |
 //! | `commit`, `pack` | a commit as the columns that its script takes |
+//! | `pace` | how many orders a commit of the timer has |
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
 //! | `dead` | dead letters: shown, replayed, discarded |
@@ -34,6 +35,7 @@ mod keys;
 mod link;
 mod open;
 mod outbox;
+mod pace;
 mod pack;
 mod page;
 mod read;
@@ -86,6 +88,8 @@ pub struct RedisStore {
     keys: keys::Keys,
     /// The time that it probably is, for asking what may be due.
     time: StoreTime,
+    /// How many due orders are taken at once.
+    pace: pace::Pace,
     prefix: String,
     shards: Shard,
     test_clock: bool,
@@ -109,6 +113,7 @@ impl RedisStore {
             scripts: script::Scripts::new(),
             keys: keys::Keys::new(&settings.prefix),
             time: StoreTime::default(),
+            pace: pace::Pace::new(),
             prefix: settings.prefix,
             shards: settings.shards,
             test_clock: settings.test_clock,
@@ -148,6 +153,10 @@ impl Store for RedisStore {
     fn shard_of(&self, id: &OrderId) -> Shard {
         // Less than the number of shards, so it fits.
         (crc32fast::hash(id.as_str().as_bytes()) % u32::from(self.shards)) as Shard
+    }
+
+    fn at_once(&self) -> usize {
+        self.pace.orders()
     }
 
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {

@@ -148,6 +148,11 @@ impl Store for SqliteStore {
         (crc32fast::hash(id.as_str().as_bytes()) % u32::from(SHARDS)) as Shard
     }
 
+    /// Nobody else writes to the file, and who reads it does not wait for writers.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
+
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
         let ids = ids.to_vec();
         self.read(move |connection, clock| read::load(connection, &ids, clock)).await

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Instant;
 
 use autoreceive_domain::{Event, record};
 use redis::{Pipeline, Value};
@@ -50,7 +51,10 @@ impl RedisStore {
                 sent.push((i, columns.index));
             }
         }
-        for ((i, index), answer) in sent.into_iter().zip(self.link.run(&self.scripts.commit, &calls).await) {
+        let (begun, largest) = (Instant::now(), sent.iter().map(|(_, index)| index.len()).max().unwrap_or(0));
+        let answers = self.link.run(&self.scripts.commit, &calls).await;
+        self.pace.answered(largest, begun.elapsed());
+        for ((i, index), answer) in sent.into_iter().zip(answers) {
             verdicts[i] = Some(verdict(&index, answer));
         }
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Unknown("no answer".to_owned()))).collect()
