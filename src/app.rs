@@ -149,6 +149,7 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
         batch: config.batch,
         concurrency: config.concurrency,
         lease: config.lease.to_std(),
+        endpoint: config.kind.endpoint(),
         action,
     })
 }

@@ -10,6 +10,7 @@ use toml::Table;
 use super::errors;
 use super::layers::Layers;
 use super::values;
+use crate::action::Endpoint;
 use crate::store::ActionName;
 
 pub use database::DatabaseConfig;
@@ -57,6 +58,18 @@ pub enum ActionKind {
     Stream(StreamConfig),
     /// Keeps a database up to date.
     Database(DatabaseConfig),
+}
+
+impl ActionKind {
+    /// What is done where the receiver only fails, if there is one.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            ActionKind::Webhook(webhook) => Some(webhook.endpoint),
+            ActionKind::Http(http) => Some(http.endpoint),
+            ActionKind::Log | ActionKind::Email(_) | ActionKind::Stream(_) | ActionKind::Database(_) => None,
+        }
+    }
 }
 
 /// The keys that every type has.

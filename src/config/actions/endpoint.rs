@@ -7,6 +7,7 @@ use reqwest::{Certificate, Url};
 use serde::{Deserialize, Serialize};
 
 use super::Scope;
+use crate::action::Endpoint;
 use crate::action::outgoing::{Limits, address};
 
 /// How long a receiver may take where nothing else is configured.
@@ -69,6 +70,21 @@ pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// When a receiver is disabled where nothing else is configured: when the first of its events would be given up.
+#[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be none")]
+pub fn three_days() -> Option<Span> {
+    Some(Span::THREE_DAYS)
+}
+
+/// What is done where a receiver only fails.
+pub fn endpoint(disable_after: Option<Span>, scope: &Scope) -> Result<Endpoint, String> {
+    let (least, most) = (Span::from_secs(60), Span::from_hours(30 * 24));
+    match disable_after.filter(|after| !(least..=most).contains(after)) {
+        None => Ok(Endpoint { disable_after: disable_after.map(Span::to_std) }),
+        Some(after) => Err(format!("{}: is {after}; expected {least} to {most}, or \"never\"", scope.key("disable_after"))),
+    }
 }
 
 /// Reads the certificates of a file.
