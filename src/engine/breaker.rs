@@ -10,7 +10,7 @@ use autoreceive_domain::{Circuit, Event, Time};
 
 use super::core::Core;
 use super::now::span;
-use crate::action::{Endpoint, Subscription};
+use crate::action::{Endpoint, Outcome, Subscription};
 use crate::store::StoreError;
 
 /// So many failures in a row, without a success, and only one event is attempted at a time.
@@ -88,13 +88,14 @@ impl Breaker {
         self.state().circuit.enabled_at
     }
 
-    /// Takes in how the attempt of an event went.
-    pub(crate) fn heard(&self, event: &Event, success: bool) {
-        if self.endpoint.is_none() {
+    /// Takes in how the attempt of an event went. What failed for good says something about the event, or was a clear no:
+    /// not that a receiver is away.
+    pub(crate) fn heard(&self, event: &Event, outcome: &Outcome) {
+        if self.endpoint.is_none() || matches!(outcome, Outcome::Dead { .. }) {
             return;
         }
         let (mut state, now) = (self.state(), Instant::now());
-        if success {
+        if *outcome == Outcome::Done {
             state.seen.add("", true);
             state.failures = 0;
             return;

@@ -211,7 +211,7 @@ impl Relay {
         self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
         for (event, outcome) in events.iter().zip(&outcomes) {
             self.count(outcome);
-            self.breaker.heard(event, *outcome == Outcome::Done);
+            self.breaker.heard(event, outcome);
         }
         outcomes
     }

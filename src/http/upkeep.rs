@@ -9,7 +9,7 @@ use super::actions::not_text;
 use super::body::Json;
 use super::problem::Problem;
 use crate::store::ActionName;
-use crate::wire::action::{BackfillFields, BackfilledView, EnabledView, MoveFields, RelocatedView, read_backfill, read_move, read_nothing};
+use crate::wire::action::{BackfillFields, BackfilledView, EnabledView, MoveFields, RelocatedView, read_backfill, read_move};
 use crate::wire::schema::ActionText;
 
 /// Let a disabled receiver be attempted again.
@@ -22,13 +22,8 @@ use crate::wire::schema::ActionText;
         (status = 200, description = "It is enabled.", body = EnabledView),
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn enable(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    Json(json): Json,
-) -> Result<Response, Problem> {
+pub(super) async fn enable(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
-    read_nothing(&json)?;
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     Ok(axum::Json(EnabledView { was_disabled: api.engine.enable(&action).await? }).into_response())
@@ -99,13 +94,8 @@ pub(super) async fn relocate(
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`action_configured`: it is at work", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn drop_all(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    Json(json): Json,
-) -> Result<Response, Problem> {
+pub(super) async fn drop_all(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
-    read_nothing(&json)?;
     let _permit = api.requests.try_acquire()?;
     clear_out(&api, &name, None).await
 }

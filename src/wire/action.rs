@@ -148,14 +148,3 @@ pub fn read_backfill(json: &[u8]) -> Result<Option<String>, Wrong> {
 pub fn read_move(json: &[u8]) -> Result<String, Wrong> {
     read::<MoveFields>(json, &[]).map(|fields| fields.to)
 }
-
-/// Reads a body that says nothing.
-///
-/// # Errors
-/// Where it says something.
-pub fn read_nothing(json: &[u8]) -> Result<(), Wrong> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-    read::<Nothing>(json, &[]).map(|Nothing {}| ())
-}

@@ -20,4 +20,5 @@ mod secrets;
 mod sqlite_store;
 mod support;
 mod test_clock;
+mod upkeep;
 mod workers;
