@@ -100,7 +100,7 @@ impl Relay {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = attempts.join_next(), if !attempts.is_empty() => {}
-                Some(entry) = queue.recv(), if room > 0 => relay.start(vec![entry], &mut attempts, &done),
+                Some(entry) = queue.recv(), if room > 0 => relay.start_handed(entry, &mut queue, &mut attempts, &done),
                 () = relay.stored.notified(), if !schedule.more || closed_for.is_some() => schedule.more = true,
                 () = tokio::time::sleep(closed_for.unwrap_or_default()), if closed_for.is_some() => {}
                 () = tokio::time::sleep(claim_in), if room > 0 => {
@@ -154,6 +154,22 @@ impl Relay {
         let events: usize = claimed.entries.iter().map(|entry| entry.events.len()).sum();
         schedule.to_an_attempt = (self.subscription.batch * claimed.entries.len()).checked_div(events).unwrap_or(1).max(1);
         gathered(claimed.entries, batch)
+    }
+
+    /// Begins what was handed over: as many entries as make one attempt. Commits of few events are frequent where orders
+    /// come one by one, and an attempt for each would be as slow as its receiver's answer.
+    fn start_handed(self: &Arc<Self>, first: ClaimedEntry, queue: &mut Queue, attempts: &mut JoinSet<()>, done: &mpsc::Sender<Settlement>) {
+        let batch = self.breaker.batch(self.subscription.batch);
+        let (mut events, mut entries) = (first.events.len(), vec![first]);
+        while events < batch
+            && let Ok(next) = queue.try_recv()
+        {
+            events += next.events.len();
+            entries.push(next);
+        }
+        for work in gathered(entries, batch) {
+            self.start(work, attempts, done);
+        }
     }
 
     fn start(self: &Arc<Self>, work: Vec<ClaimedEntry>, attempts: &mut JoinSet<()>, done: &mpsc::Sender<Settlement>) {

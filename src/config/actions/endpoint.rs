@@ -21,7 +21,8 @@ pub fn limits(keys: &EndpointKeys, url: &Url, scope: &Scope) -> Result<Limits, S
     rate(keys.rate, scope)?;
     address::check_url(url, keys.allow_private).map_err(|refused| refused_url(&refused, scope))?;
     let authorities = keys.ca_file.map(|path| authorities(path, scope)).transpose()?;
-    Ok(Limits { timeout: timeout.to_std(), rate: keys.rate, allow_private: keys.allow_private, authorities })
+    let EndpointKeys { rate, allow_private, .. } = *keys;
+    Ok(Limits { timeout: timeout.to_std(), rate, concurrency: scope.concurrency, allow_private, authorities })
 }
 
 /// The values of the keys.
@@ -62,7 +63,7 @@ pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
     if !(1..=10_000).contains(&rate) {
         return Err(format!("{key}: is {rate}; expected 1 to 10000 attempts per second"));
     }
-    let at_once = scope.batch.saturating_mul(scope.common.concurrency);
+    let at_once = scope.batch.saturating_mul(scope.attempts());
     if at_once / rate as usize > LONGEST_QUEUE_SECONDS {
         let (batch, concurrency) = (scope.key("batch"), scope.key("concurrency"));
         return Err(format!(
