@@ -10,7 +10,7 @@
 //! | [`retention`] | removes orders that rested long enough |
 //! | [`actions`] | actions over time: enabled, backfilled, moved, dropped |
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
-//! | [`team`], [`wakes`], [`terms`], [`now`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
+//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::action::Subscription;
+use crate::store::now::StoreTime;
 use crate::store::{Page, Stats, Store, StoreError, TestClock, View};
 use crate::telemetry::Metrics;
 
@@ -30,7 +31,6 @@ mod core;
 mod dead_letters;
 mod gather;
 mod metered;
-mod now;
 mod outbox;
 mod relay;
 mod retention;
@@ -145,7 +145,7 @@ impl Engine {
             book: terms::TermsBook::new(policies.values()),
             outbox: Outbox::new(&settings.worker, outlets),
             wakes: wakes::Wakes::new(shards),
-            time: now::StoreTime::default(),
+            time: StoreTime::default(),
             team: Team::alone(&settings.worker, shards),
             store,
             metrics,

@@ -9,9 +9,9 @@ use autoreceive_domain::circuit::Seen;
 use autoreceive_domain::{Circuit, Event, Time};
 
 use super::core::Core;
-use super::now::span;
 use crate::action::{Endpoint, Outcome, Subscription};
 use crate::store::StoreError;
+use crate::store::now::span;
 
 /// So many failures in a row, without a success, and only one event is attempted at a time.
 const FAILURES: u32 = 20;
@@ -45,6 +45,31 @@ impl State {
 
     fn holds_back(&self) -> bool {
         self.circuit.disabled_at.is_some() || self.is_slowed()
+    }
+
+    /// What failed for good says something about the event, or was a clear no: not that a receiver is away.
+    fn hear(&mut self, event: &Event, outcome: &Outcome) {
+        match outcome {
+            Outcome::Dead { .. } => {}
+            Outcome::Done => {
+                self.seen.add("", true);
+                self.failures = 0;
+            }
+            Outcome::Retry { .. } => {
+                self.seen.add(&event.id(), false);
+                self.failures = self.failures.saturating_add(1);
+                self.put_off(Instant::now());
+            }
+        }
+    }
+
+    /// Puts the next attempt off where the receiver fails only. What was under way when it began to fail is one failure, not
+    /// many.
+    fn put_off(&mut self, now: Instant) {
+        if self.is_slowed() && self.probe_at.is_none_or(|at| at <= now) {
+            self.wait = if self.probe_at.is_none() { FIRST_WAIT } else { (self.wait * 2).clamp(FIRST_WAIT, LAST_WAIT) };
+            self.probe_at = Some(now + self.wait);
+        }
     }
 }
 
@@ -88,24 +113,11 @@ impl Breaker {
         self.state().circuit.enabled_at
     }
 
-    /// Takes in how the attempt of an event went. What failed for good says something about the event, or was a clear no:
-    /// not that a receiver is away.
-    pub(crate) fn heard(&self, event: &Event, outcome: &Outcome) {
-        if self.endpoint.is_none() || matches!(outcome, Outcome::Dead { .. }) {
-            return;
-        }
-        let (mut state, now) = (self.state(), Instant::now());
-        if *outcome == Outcome::Done {
-            state.seen.add("", true);
-            state.failures = 0;
-            return;
-        }
-        state.seen.add(&event.id(), false);
-        state.failures = state.failures.saturating_add(1);
-        // What was under way when it began to fail is one failure, not many.
-        if state.is_slowed() && state.probe_at.is_none_or(|at| at <= now) {
-            state.wait = if state.probe_at.is_none() { FIRST_WAIT } else { (state.wait * 2).clamp(FIRST_WAIT, LAST_WAIT) };
-            state.probe_at = Some(now + state.wait);
+    /// Takes in how the attempts of events went.
+    pub(crate) fn heard<'a>(&self, attempts: impl Iterator<Item = (&'a Event, &'a Outcome)>) {
+        if self.endpoint.is_some() {
+            let mut state = self.state();
+            attempts.for_each(|(event, outcome)| state.hear(event, outcome));
         }
     }
 

@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
 use super::breaker::Breaker;
-use super::now::span;
 use super::relay::Held;
 use crate::action::Subscription;
+use crate::store::now::span;
 use crate::store::{ActionName, Change, ClaimedEntry, EntryRef, Members, NewEntry, Shard};
 
 /// One action as the committing side sees it: what it is given, and the queue of the relay that attempts it.

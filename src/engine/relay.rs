@@ -2,7 +2,7 @@
 //! attempts them, and settles. An entry is under lease while it waits here or is worked on, and the lease is renewed; if
 //! this worker dies, the lease runs out and another claims the entry. So every event is attempted at least once.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use self::work::{follow, gathered};
 use super::breaker::Breaker;
 use super::core::Core;
-use super::now::span;
 use crate::action::{Outcome, Subscription};
+use crate::store::now::span;
 use crate::store::{After, ClaimedEntry, EntryRef, Settlement, StoreError};
 use crate::telemetry::{ByAction, ByResult};
 
@@ -23,6 +23,9 @@ mod work;
 
 /// The relay's queue of entries that this worker committed.
 pub(crate) type Queue = mpsc::Receiver<ClaimedEntry>;
+
+/// What waits here to be attempted, each a few entries that are attempted together.
+type Ready = VecDeque<Vec<ClaimedEntry>>;
 
 /// The most entries that are settled in one call.
 const SETTLED_TOGETHER: usize = 256;
@@ -90,28 +93,25 @@ impl Relay {
         let keeping = [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().beat_all())];
         let mut attempts = JoinSet::new();
         let mut schedule = Schedule { next_at: None, claimed: None, more: true, to_an_attempt: 1 };
+        // What is to be attempted as soon as there is room: what one claim, or one look into the queue, came to.
+        let mut ready = VecDeque::new();
         while !stop.is_cancelled() {
-            let room = relay.breaker.room(attempts.len(), relay.subscription.concurrency.max(1));
-            let (room, closed_for) = (room.unwrap_or(0), room.err());
+            let (room, closed_for) = relay.begin(&mut ready, &mut attempts, &done);
             if relay.breaker.holds_back() {
-                relay.give_back_queued(&mut queue).await;
+                relay.give_back_all(&mut queue, &mut ready).await;
             }
             let claim_in = relay.claim_in(&schedule);
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = attempts.join_next(), if !attempts.is_empty() => {}
-                Some(entry) = queue.recv(), if room > 0 => relay.start_handed(entry, &mut queue, &mut attempts, &done),
+                Some(entry) = queue.recv(), if room > 0 => relay.take(relay.gather(entry, &mut queue), &mut ready),
                 () = relay.stored.notified(), if !schedule.more || closed_for.is_some() => schedule.more = true,
                 () = tokio::time::sleep(closed_for.unwrap_or_default()), if closed_for.is_some() => {}
-                () = tokio::time::sleep(claim_in), if room > 0 => {
-                    for work in relay.claim(&mut schedule, room).await {
-                        relay.start(work, &mut attempts, &done);
-                    }
-                }
+                () = tokio::time::sleep(claim_in), if room > 0 => relay.take(relay.claim(&mut schedule, room).await, &mut ready),
             }
         }
         queue.close();
-        relay.give_back_queued(&mut queue).await;
+        relay.give_back_all(&mut queue, &mut ready).await;
         while attempts.join_next().await.is_some() {}
         drop(done);
         let _ = settler.await;
@@ -128,11 +128,10 @@ impl Relay {
         schedule.next_at.map_or(until_check, |at| at.since(now).to_std().max(Duration::from_millis(1)).min(until_check))
     }
 
-    /// What is claimed, as it is to be attempted together. Where entries are small, many of them.
-    async fn claim(&self, schedule: &mut Schedule, room: usize) -> Vec<Vec<ClaimedEntry>> {
+    /// Claims what there is room for. Where entries are small, many of them make one attempt.
+    async fn claim(&self, schedule: &mut Schedule, room: usize) -> Vec<ClaimedEntry> {
         let lease = span(self.subscription.lease);
-        let batch = self.breaker.batch(self.subscription.batch);
-        let limit = if batch == 1 { 1 } else { (room * schedule.to_an_attempt).min(CLAIMED_TOGETHER) };
+        let limit = if self.breaker.holds_back() { 1 } else { (room * schedule.to_an_attempt).min(CLAIMED_TOGETHER) };
         let result = self.core.store.claim(&self.subscription.name, limit, lease).await;
         schedule.claimed = Some(Instant::now());
         let claimed = match result {
@@ -153,34 +152,49 @@ impl Relay {
         schedule.more = claimed.next_at.is_some_and(|at| at <= claimed.now);
         let events: usize = claimed.entries.iter().map(|entry| entry.events.len()).sum();
         schedule.to_an_attempt = (self.subscription.batch * claimed.entries.len()).checked_div(events).unwrap_or(1).max(1);
-        gathered(claimed.entries, batch)
+        claimed.entries
     }
 
-    /// Begins what was handed over: as many entries as make one attempt. Commits of few events are frequent where orders
-    /// come one by one, and an attempt for each would be as slow as its receiver's answer.
-    fn start_handed(self: &Arc<Self>, first: ClaimedEntry, queue: &mut Queue, attempts: &mut JoinSet<()>, done: &mpsc::Sender<Settlement>) {
-        let batch = self.breaker.batch(self.subscription.batch);
+    /// What was handed over, as much as makes one attempt. Commits of few events are frequent where orders come one by one,
+    /// and an attempt for each would be as slow as its receiver's answer.
+    fn gather(&self, first: ClaimedEntry, queue: &mut Queue) -> Vec<ClaimedEntry> {
         let (mut events, mut entries) = (first.events.len(), vec![first]);
-        while events < batch
+        while events < self.subscription.batch
             && let Ok(next) = queue.try_recv()
         {
             events += next.events.len();
             entries.push(next);
         }
-        for work in gathered(entries, batch) {
-            self.start(work, attempts, done);
-        }
+        entries
     }
 
-    fn start(self: &Arc<Self>, work: Vec<ClaimedEntry>, attempts: &mut JoinSet<()>, done: &mpsc::Sender<Settlement>) {
-        work.iter().for_each(|entry| self.held.add(&entry.entry));
-        let (relay, done) = (self.clone(), done.clone());
-        attempts.spawn(async move {
-            for settlement in relay.attempt(work).await {
-                // The receiver goes away only after every attempt ended.
-                let _ = done.send(settlement).await;
-            }
-        });
+    /// Takes entries, which are under lease here, to be attempted together as far as they fit.
+    fn take(&self, entries: Vec<ClaimedEntry>, ready: &mut Ready) {
+        entries.iter().for_each(|entry| self.held.add(&entry.entry));
+        ready.extend(gathered(entries, self.breaker.batch(self.subscription.batch)));
+    }
+
+    /// Begins as many attempts as there is room for. Returns for how many more there is, or for how long there is none.
+    fn begin(
+        self: &Arc<Self>,
+        ready: &mut Ready,
+        attempts: &mut JoinSet<()>,
+        done: &mpsc::Sender<Settlement>,
+    ) -> (usize, Option<Duration>) {
+        loop {
+            let room = match self.breaker.room(attempts.len(), self.subscription.concurrency.max(1)) {
+                Ok(room) => room,
+                Err(closed_for) => return (0, Some(closed_for)),
+            };
+            let Some(work) = ready.pop_front_if(|_| room > 0) else { return (room, None) };
+            let (relay, done) = (self.clone(), done.clone());
+            attempts.spawn(async move {
+                for settlement in relay.attempt(work).await {
+                    // The receiver goes away only after every attempt ended.
+                    let _ = done.send(settlement).await;
+                }
+            });
+        }
     }
 
     /// Attempts all events of some entries, and says what is to be stored in their place. Where the receiver turns out to
@@ -225,10 +239,8 @@ impl Relay {
         outcomes.resize_with(events.len(), || Outcome::retry("the action gave no outcome for it"));
         let label = ByAction { action: self.subscription.name.to_string() };
         self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
-        for (event, outcome) in events.iter().zip(&outcomes) {
-            self.count(outcome);
-            self.breaker.heard(event, outcome);
-        }
+        self.count(&outcomes);
+        self.breaker.heard(events.iter().zip(&outcomes));
         outcomes
     }
 
@@ -245,13 +257,19 @@ impl Relay {
         vec![Outcome::retry(why); count]
     }
 
-    fn count(&self, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Done => "done",
-            Outcome::Retry { .. } => "retry",
-            Outcome::Dead { .. } => "dead",
-        };
-        self.core.metrics.attempts.get_or_create(&ByResult { action: self.subscription.name.to_string(), result }).inc();
+    fn count(&self, outcomes: &[Outcome]) {
+        let (mut done, mut retry, mut dead) = (0, 0, 0);
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done => done += 1,
+                Outcome::Retry { .. } => retry += 1,
+                Outcome::Dead { .. } => dead += 1,
+            }
+        }
+        for (result, count) in [("done", done), ("retry", retry), ("dead", dead)].into_iter().filter(|(_, count)| *count > 0) {
+            let label = ByResult { action: self.subscription.name.to_string(), result };
+            self.core.metrics.attempts.get_or_create(&label).inc_by(count);
+        }
     }
 
     /// Settles what was attempted, many entries in one call.
@@ -314,10 +332,15 @@ impl Relay {
         }
     }
 
-    /// Gives back what was handed over and is not begun.
-    async fn give_back_queued(&self, queue: &mut Queue) {
-        let mut entries = Vec::new();
+    /// Gives back what was handed over or claimed and is not begun. Once the queue is closed, also what is still on its way.
+    async fn give_back_all(&self, queue: &mut Queue, ready: &mut Ready) {
+        let mut entries: Vec<EntryRef> = ready.drain(..).flatten().map(|entry| entry.entry).collect();
         while let Ok(entry) = queue.try_recv() {
+            entries.push(entry.entry);
+        }
+        while queue.is_closed()
+            && let Some(entry) = queue.recv().await
+        {
             entries.push(entry.entry);
         }
         self.give_back(&entries).await;

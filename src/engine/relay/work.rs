@@ -6,7 +6,7 @@ use autoreceive_domain::backoff::next_wait;
 use autoreceive_domain::{Event, Span, Time};
 
 use crate::action::Outcome;
-use crate::engine::now::span;
+use crate::store::now::span;
 use crate::store::{After, ClaimedEntry, History};
 
 /// An event that failed so often is attempted alone: it may be what makes the others of its attempt fail.
