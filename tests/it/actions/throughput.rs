@@ -19,6 +19,9 @@ use crate::support::process::{Process, eventually};
 use crate::support::receiver::SECRET;
 use crate::support::redis_server::RedisServer;
 
+/// Where nobody listens.
+const DOWN: &str = "http://127.0.0.1:1/";
+
 fn number(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
@@ -117,15 +120,21 @@ async fn webhooks_are_delivered_from_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_or_is_down_does_not_slow_the_others_down() {
-    let events = number("AUTORECEIVE_TEST_EVENTS", 500);
-    for (name, bad) in
-        [("alone", None), ("beside one that hangs", Some(hanging().await)), ("beside one that is down", Some("http://127.0.0.1:1/".into()))]
-    {
-        let (redis, directory, listener) = (RedisServer::start(&[]), tempfile::tempdir().unwrap(), Listener::start(&["--json"]).await);
-        let mut actions = vec![webhook("shop", &listener.url, "order.received")];
-        actions.extend(bad.map(|url| webhook("bad", &url, "order.received")));
-        let rate = herd(&redis.url(), directory.path(), &actions, events).await;
-        println!("{name}: {rate:.0} a second");
+    let (events, rounds) = (number("AUTORECEIVE_TEST_EVENTS", 500), number("AUTORECEIVE_TEST_ROUNDS", 1));
+    let neighbours = [("alone", None), ("beside one that hangs", Some(hanging().await)), ("beside one that is down", Some(DOWN.into()))];
+    let mut rates = vec![Vec::new(); neighbours.len()];
+    // In turn, so that what else the machine does falls on all of them.
+    for _ in 0..rounds {
+        for (rates, (_, bad)) in rates.iter_mut().zip(&neighbours) {
+            let (redis, directory, listener) = (RedisServer::start(&[]), tempfile::tempdir().unwrap(), Listener::start(&["--json"]).await);
+            let mut actions = vec![webhook("shop", &listener.url, "order.received")];
+            actions.extend(bad.as_ref().map(|url: &String| webhook("bad", url, "order.received")));
+            rates.push(herd(&redis.url(), directory.path(), &actions, events).await);
+        }
+    }
+    for ((name, _), mut rates) in neighbours.into_iter().zip(rates) {
+        rates.sort_unstable_by(f64::total_cmp);
+        println!("{name}: {:.0} a second, median of {rounds} ({:.0} to {:.0})", rates[rounds / 2], rates[0], rates[rounds - 1]);
     }
 }
 
@@ -133,6 +142,7 @@ async fn a_receiver_that_hangs_or_is_down_does_not_slow_the_others_down() {
 #[derive(Clone, Default)]
 struct Lags(Arc<Mutex<Vec<i64>>>);
 
+#[expect(clippy::disallowed_methods, reason = "the lag is what a receiver's own clock says")]
 async fn note(State(lags): State<Lags>, body: Bytes) -> StatusCode {
     let arrived = jiff::Timestamp::now().as_millisecond();
     let event: Value = serde_json::from_slice(&body).unwrap();
@@ -154,11 +164,9 @@ impl Lags {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_down_adds_little_to_the_others_lag() {
     let ticks = number("AUTORECEIVE_TEST_SECONDS", 1) * 20;
-    for (name, bad) in [
-        ("alone", None),
-        ("beside one that is down", Some("http://127.0.0.1:1/".to_owned())),
-        ("beside one that hangs", Some(hanging().await)),
-    ] {
+    for (name, bad) in
+        [("alone", None), ("beside one that is down", Some(DOWN.to_owned())), ("beside one that hangs", Some(hanging().await))]
+    {
         let (lags, directory) = (Lags::default(), tempfile::tempdir().unwrap());
         let mut actions = vec![webhook("shop", &lags.receiver().await, "order.placed")];
         actions.extend(bad.map(|url| webhook("bad", &url, "order.placed")));
