@@ -11,6 +11,8 @@
 //! | `pace` | how many orders a commit of the timer has |
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
+//! | `backfill`, `relocate` | entries added for orders that there are, and given to another action |
+//! | `circuit` | how receivers are doing |
 //! | `dead` | dead letters: shown, replayed, discarded |
 //! | `reply` | answers, taken apart |
 
@@ -20,14 +22,16 @@ use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
-use autoreceive_domain::{OrderId, Revision, Span, Terms};
+use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
 
 use super::now::StoreTime;
 use super::{
-    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
-    Shard, Stats, Store, StoreError, TestClock, Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Relocated, Resolution, Rested,
+    Scan, Settlement, Shard, Stats, Store, StoreError, TestClock, Verdict, View,
 };
 
+mod backfill;
+mod circuit;
 mod clock;
 mod commit;
 mod dead;
@@ -39,6 +43,7 @@ mod pace;
 mod pack;
 mod page;
 mod read;
+mod relocate;
 mod reply;
 mod script;
 mod stats;
@@ -205,6 +210,26 @@ impl Store for RedisStore {
 
     async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
         self.resolve_dead(action, letters, how).await
+    }
+
+    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError> {
+        self.add_entries(action, &events).await
+    }
+
+    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError> {
+        self.relocate_all(from, to, limit).await
+    }
+
+    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError> {
+        self.circuit_of(action).await
+    }
+
+    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {
+        self.note_circuit(action, known, next).await
+    }
+
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError> {
+        self.scan_orders(cursor, limit).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {

@@ -2,6 +2,8 @@
 
 mod actions;
 mod api;
+mod big_run;
+mod circuit;
 mod cli;
 mod clients;
 mod config;
@@ -19,4 +21,5 @@ mod secrets;
 mod sqlite_store;
 mod support;
 mod test_clock;
+mod upkeep;
 mod workers;
