@@ -13,7 +13,7 @@
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
 //! | [`server`], [`patience`], [`tls`] | connections, their limits, and their end |
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -70,10 +70,10 @@ pub struct Access {
 }
 
 /// What the routes share.
-#[derive(Clone)]
 struct Api {
-    engine: Engine,
-    requests: Arc<Semaphore>,
+    /// Set as soon as the store is open.
+    engine: Arc<OnceLock<Engine>>,
+    requests: Semaphore,
     streams: Arc<Semaphore>,
     /// Ends the reading of lines.
     stop: CancellationToken,
@@ -82,19 +82,23 @@ struct Api {
 }
 
 impl Api {
-    fn new(engine: Engine, stop: CancellationToken) -> Api {
-        let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS)), Arc::new(Semaphore::new(STREAMS)));
+    fn new(engine: Arc<OnceLock<Engine>>, stop: CancellationToken) -> Api {
+        let (requests, streams) = (Semaphore::new(REQUESTS), Arc::new(Semaphore::new(STREAMS)));
         Api { engine, requests, streams, stop, document: Bytes::new() }
+    }
+
+    fn engine(&self) -> Result<&Engine, Problem> {
+        self.engine.get().ok_or_else(Problem::no_store_yet)
     }
 }
 
 /// The routes on `engine` for those who have one of `tokens`. Streams of lines end when `stop` is cancelled.
-pub fn router(engine: Engine, tokens: Tokens, stop: CancellationToken) -> Router {
+pub fn router(engine: Arc<OnceLock<Engine>>, tokens: Tokens, stop: CancellationToken) -> Router {
     assemble(Api::new(engine, stop), &Gate::new(tokens))
 }
 
 /// Every route, with who may use it and what the document says about it.
-fn routes(gate: &Gate) -> (Router<Api>, OpenApi) {
+fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
     let (single, mut document) = Routes::behind(gate)
         .needs(Role::Write, routes!(commands::place_new))
         .needs(Role::Write, routes!(commands::place))
@@ -138,7 +142,7 @@ fn assemble(mut api: Api, gate: &Gate) -> Router {
         .layer(from_fn(guard::refuse_foreign_pages))
         .layer(map_response(guard::keep_private))
         .layer(CatchPanicLayer::custom(problem::panicked))
-        .with_state(api)
+        .with_state(Arc::new(api))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {

@@ -1,5 +1,6 @@
 //! Commands over HTTP: clients on kept-alive connections that send one command at a time, and one that sends lines.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
@@ -32,11 +33,10 @@ impl Api {
     /// Where the store or the API does not answer as it should.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
         let policy = autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
-        let engine =
-            Engine::start(ground.store.clone(), [policy], Vec::new(), Settings::default(), std::sync::Arc::new(Metrics::default()));
+        let engine = Engine::start(ground.store.clone(), [policy], Vec::new(), Settings::default(), Arc::new(Metrics::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, stop) = (listener.local_addr()?.to_string(), CancellationToken::new());
-        let serving = tokio::spawn(http::serve(listener, engine.clone(), http::Access::default(), stop.clone()));
+        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), http::Access::default(), stop.clone()));
         let single = self.single(&address, progress).await?;
         let bulk = self.bulk(&address, progress).await?;
         stop.cancel();

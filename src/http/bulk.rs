@@ -35,13 +35,14 @@ const TOGETHER: usize = 256;
 #[utoipa::path(post, path = "/v1/commands", tag = "commands",
     request_body(content = CommandLine, content_type = "application/x-ndjson", description = "One command a line."),
     responses((status = 200, description = "One answer a line.", body = Answer, content_type = "application/x-ndjson")))]
-pub(super) async fn commands(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn commands(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
         return Err(Problem::wrong_type("application/x-ndjson"));
     }
+    let engine = api.engine()?.clone();
     let permit = api.streams.clone().try_acquire_owned()?;
     let lines = Lines::new(request.into_body(), api.stop.clone());
-    let answers = answers(api.engine, lines).map(move |chunk| {
+    let answers = answers(engine, lines).map(move |chunk| {
         // The stream of answers holds its place among the streams until it ends.
         let _ = &permit;
         Ok::<_, Infallible>(chunk)

@@ -1,5 +1,7 @@
 //! The OpenAPI document: made from the routes and the wire types, so that it cannot say anything else than they do.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
@@ -134,8 +136,8 @@ fn error_response() -> Described {
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", responses(
     (status = 200, description = "The OpenAPI document.", body = serde_json::Value, content_type = "application/json"),
 ))]
-pub(super) async fn openapi(State(api): State<Api>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], api.document).into_response()
+pub(super) async fn openapi(State(api): State<Arc<Api>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
 }
 
 /// What may be loaded by the page: nothing that is not served here.

@@ -144,6 +144,12 @@ impl Problem {
         Problem { detail: Some(REPEAT), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time") }
     }
 
+    /// The store has not been opened yet, so there is nobody to carry anything out.
+    pub fn no_store_yet() -> Problem {
+        let title = "the store is away; this service waits for it";
+        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title) }
+    }
+
     /// A mistake of this program's.
     pub fn internal() -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this service made a mistake; its log says more")

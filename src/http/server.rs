@@ -1,7 +1,7 @@
 //! Connections: how many, how slow they may be, and how they end.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -39,11 +39,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often in a row that may happen where there is no connection whose end could help.
 const FAILURES: u32 = 100;
 
-/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then requests in hand are finished, for two seconds at most.
+/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then requests in hand are finished, for two seconds at most. Until there is an `engine`, whatever needs it is answered with a 503.
 ///
 /// # Errors
 /// Where the listener is broken for good.
-pub async fn serve(listener: TcpListener, engine: Engine, access: Access, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, engine: Arc<OnceLock<Engine>>, access: Access, stop: CancellationToken) -> io::Result<()> {
     let door = Door { router: super::router(engine, access.tokens, stop.clone()), tls: access.tls, stop: stop.clone() };
     serve_all(listener, door, stop).await
 }

@@ -12,12 +12,14 @@ use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::Metrics;
 
-fn engine() -> Engine {
+fn engine() -> Arc<OnceLock<Engine>> {
     let policies = [Policy::new("default", Terms::default()).unwrap()];
-    Engine::start(Arc::new(SqliteStore::in_memory().unwrap()), policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()))
+    let (store, metrics) = (Arc::new(SqliteStore::in_memory().unwrap()), Arc::new(Metrics::default()));
+    Arc::new(Engine::start(store, policies, Vec::new(), Settings::default(), metrics).into())
 }
 
-fn with_room(requests: Arc<Semaphore>, streams: Arc<Semaphore>) -> Router {
+fn with_room(places: usize) -> Router {
+    let (requests, streams) = (Semaphore::new(places), Arc::new(Semaphore::new(places)));
     let api = Api { requests, streams, ..Api::new(engine(), CancellationToken::new()) };
     assemble(api, &Gate::new(Tokens::default()))
 }
@@ -36,8 +38,7 @@ async fn told(response: Response) -> (StatusCode, bool, Value) {
 
 #[tokio::test]
 async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_health_is_still_answered() {
-    let none = || Arc::new(Semaphore::new(0));
-    let router = with_room(none(), none());
+    let router = with_room(0);
     for request in [
         post("/v1/orders", "application/json", r#"{"order_id":"A-1","buyer_id":"B-7"}"#),
         post("/v1/orders/A-1/pay", "application/json", "{}"),
@@ -57,8 +58,7 @@ async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_heal
 
 #[tokio::test]
 async fn a_finished_request_makes_room_for_the_next() {
-    let one = || Arc::new(Semaphore::new(1));
-    let router = with_room(one(), one());
+    let router = with_room(1);
     for _ in 0..3 {
         let request = post("/v1/commands", "application/x-ndjson", r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#);
         let response = router.clone().oneshot(request).await.unwrap();

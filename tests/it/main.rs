@@ -17,6 +17,7 @@ mod races;
 mod redis_store;
 mod secrets;
 mod sqlite_store;
+mod starting;
 mod support;
 mod test_clock;
 mod workers;

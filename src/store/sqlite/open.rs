@@ -128,5 +128,5 @@ fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
 }
 
 fn cannot(path: &Path, why: &str) -> OpenError {
-    OpenError(format!("cannot use {}: {why}", path.display()))
+    OpenError::Unfit(format!("cannot use {}: {why}", path.display()))
 }

@@ -52,7 +52,7 @@ impl Service {
         let scheme = if access.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_api = CancellationToken::new();
-        let serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop_api.clone()));
+        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), access, stop_api.clone()));
         let service = Service { url, engine, stop_api, serving };
         super::process::eventually("the store answers", 10, async || service.engine.ready().await.is_ok()).await;
         service
