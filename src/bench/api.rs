@@ -66,7 +66,8 @@ impl Api {
     async fn bulk(&self, address: &str, progress: &ProgressBar) -> anyhow::Result<Value> {
         let start = Instant::now();
         let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
-        let head = "POST /v1/commands HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head =
+            "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
         writer.write_all(head.as_bytes()).await?;
         let orders = self.orders;
         let sending = tokio::spawn(async move {
@@ -121,7 +122,7 @@ async fn one_client(address: String, orders: Vec<usize>, progress: ProgressBar) 
 async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyhow::Result<u16> {
     let length = body.len();
     let request =
-        format!("POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
     stream.get_mut().write_all(request.as_bytes()).await?;
     let (mut status, mut length, mut line) = (None, 0, String::new());
     loop {

@@ -100,7 +100,11 @@ const SENT: [(&str, &str); 5] = [
 ];
 const GUARDED: [(&str, &str); 3] = [
     ("401", "`unauthorized`: no valid token came with the request"),
-    ("403", "`role_too_small`: the token's role does not permit it"),
+    (
+        "403",
+        "`role_too_small`: the token's role does not permit it; `foreign_host`: there are no tokens, and another host than this machine \
+         was asked for",
+    ),
     ("429", "`too_many_failures`: too many requests without a valid token came from this address; Retry-After says when to try again"),
 ];
 const ENGINE: [(&str, &str); 2] = [
