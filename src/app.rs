@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
@@ -28,8 +27,9 @@ use crate::telemetry::{Metrics, logging};
 
 mod demo;
 
-/// How long what is in hand may take to finish once the program is asked to end.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// How long what is in hand may take to finish once the API has ended, which takes two seconds at most: orchestrators kill
+/// after ten.
+const STOP_WITHIN: Duration = Duration::from_secs(7);
 
 /// How often a store that is away at the start is asked for.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -59,8 +59,7 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let access = access(&config)?;
     allow_many_connections();
     let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
-    let listener = TcpListener::bind(config.http.listen)
-        .await
+    let listener = http::listen(config.http.listen)
         .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
     let address = listener.local_addr()?;
     let (engine, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
@@ -135,25 +134,25 @@ pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dy
     }
 }
 
-/// Opens the store and says that the service is there. One that is away is waited for, with a line in the log at once and
-/// then every half minute: databases and workers are often started together, and nobody should have to sort that out. What a
-/// person must change first ends the program.
+/// Opens the store and says that the service is there. One that is away is waited for, with a line in the log at once, when
+/// the reason changes, and every half minute: databases and workers are often started together, and nobody should have to
+/// sort that out. What a person must change first ends the program.
 async fn wait_for_store(config: &Config, manner: Manner, address: SocketAddr) -> anyhow::Result<Arc<dyn Store>> {
     let mut opened = open_store(&config.store, manner.test_clock).await;
     if !matches!(opened, Err(OpenError::Unfit(_))) {
         announce(config, address, manner);
     }
-    let mut away = 0;
+    let (mut asked, mut last) = (0, None);
     while let Err(OpenError::Away(why)) = opened {
-        if away % 30 == 0 {
+        if asked % 30 == 0 || last.as_ref() != Some(&why) {
             tracing::warn!(%why, "the store is away; it is waited for, and the API answers 503 until it is there");
         }
-        away += 1;
+        (asked, last) = (asked + 1, Some(why));
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
         opened = open_store(&config.store, manner.test_clock).await;
     }
     let store = opened?;
-    if away > 0 {
+    if last.is_some() {
         tracing::info!("the store is there: the service is ready");
     }
     Ok(store)

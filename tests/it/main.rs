@@ -16,6 +16,7 @@ mod main_job;
 mod races;
 mod redis_store;
 mod secrets;
+mod shutdown;
 mod sqlite_store;
 mod starting;
 mod support;

@@ -71,7 +71,7 @@ async fn a_server_that_is_still_reading_its_file_is_waited_for() {
     redis.begin_restart();
     let mut service = Process::spawn(&config, &[]);
     waits(&service, &config).await;
-    assert!(log(&config).contains("reading its data") || log(&config).contains("LOADING"), "{}", log(&config));
+    eventually("it says that the server is reading", 30, async || log(&config).contains("still reading its data")).await;
     service.wait_until_ready().await;
     assert_eq!(place(&service.url).await.status(), 201);
     assert!(service.terminate().await.success());
@@ -98,7 +98,7 @@ async fn what_only_a_person_can_change_ends_the_program_at_once_with_the_way_out
         (format!("redis://127.0.0.1:{}", redis.port), "NOAUTH"),
         (format!("{right}/9999"), "database"),
         (right, "noeviction"),
-        ("sqlite:/nowhere/at/all.db".to_owned(), "cannot be created"),
+        ("sqlite:/nowhere/at/all.db".to_owned(), "directory must exist"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let config = write_config(directory.path(), &store);

@@ -26,11 +26,17 @@ impl Process {
 
     /// Starts it, and waits for nothing.
     pub fn spawn(config: &Path, flags: &[&str]) -> Process {
+        Process::spawn_in(config, flags, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn spawn_in(config: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Process {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(config.with_extension("log")).unwrap();
         let child = Command::new(binary())
             .args(["serve", "--config", config.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
             .args(flags)
+            .envs(environment.iter().copied())
             .current_dir(config.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
