@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::failures::Failures;
 use super::now::span;
 use crate::action::{Outcome, Subscription};
 use crate::store::{After, ClaimedEntry, EntryRef, History, Settlement, StoreError};
@@ -38,6 +39,7 @@ pub(crate) struct Relay {
     stored: Arc<Notify>,
     /// The entries under this relay's lease.
     held: Arc<Held>,
+    failures: Failures,
 }
 
 /// Entries under lease here, to be renewed: those that wait in the hand-off queue and those that are worked on.
@@ -69,7 +71,7 @@ struct Schedule {
 
 impl Relay {
     pub(crate) fn new(core: Arc<Core>, subscription: Subscription, stored: Arc<Notify>, held: Arc<Held>) -> Relay {
-        Relay { core, subscription, stored, held }
+        Relay { core, subscription, stored, held, failures: Failures::default() }
     }
 
     /// Works until told to stop, then finishes the attempts in hand and gives back what it did not begin.
@@ -157,6 +159,7 @@ impl Relay {
             let now = self.core.time.estimate();
             for (event, outcome) in events.iter().zip(outcomes.into_iter().chain(missing)) {
                 self.count(&outcome);
+                self.failures.note(&self.subscription.name, event, &outcome);
                 after.extend(follow(event, outcome, entry.history.as_ref(), now));
             }
         }
