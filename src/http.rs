@@ -34,7 +34,7 @@ use crate::access::{Role, Tokens};
 use crate::engine::Engine;
 use crate::wire::command::read_verb;
 use auth::Gate;
-use problem::Problem;
+use problem::{NoStoreYet, Problem};
 use routes::Routes;
 
 mod actions;
@@ -92,8 +92,8 @@ impl Api {
         Api { engine, requests, streams, stop, document: Bytes::new() }
     }
 
-    fn engine(&self) -> Result<&Engine, Problem> {
-        self.engine.get().ok_or_else(Problem::no_store_yet)
+    fn engine(&self) -> Result<&Engine, NoStoreYet> {
+        self.engine.get().ok_or(NoStoreYet)
     }
 }
 

@@ -151,12 +151,6 @@ impl Problem {
         Problem { detail: Some(REPEAT), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time") }
     }
 
-    /// The store has not been opened yet, so there is nobody to carry anything out.
-    pub fn no_store_yet() -> Problem {
-        let title = "the store is away; this service waits for it";
-        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title) }
-    }
-
     /// A mistake of this program's.
     pub fn internal() -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this service made a mistake; its log says more")
@@ -186,6 +180,17 @@ impl From<Rejection> for Problem {
             allowed: (!allowed.is_empty()).then_some(allowed),
             ..Problem::new(status, rejection.code.as_str(), rejection.title)
         }
+    }
+}
+
+/// The store has not been opened yet, so there is nobody to carry anything out.
+#[derive(Debug)]
+pub struct NoStoreYet;
+
+impl From<NoStoreYet> for Problem {
+    fn from(_: NoStoreYet) -> Problem {
+        let title = "the store is away; this service waits for it";
+        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title) }
     }
 }
 
