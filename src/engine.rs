@@ -10,7 +10,7 @@
 //! | [`retention`] | removes orders that rested long enough |
 //! | [`actions`] | actions over time: enabled, backfilled, moved, dropped |
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
-//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
+//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ mod actions;
 mod breaker;
 mod core;
 mod dead_letters;
+mod failures;
 mod gather;
 mod metered;
 mod outbox;
@@ -272,7 +273,7 @@ impl Engine {
         self.deciding.close();
         let decided = tokio::time::timeout_at(until, async { tokio::join!(self.gather.drained(), self.deciding.wait()) }).await;
         // Late is better than never, but not worth waiting for: a worker that says nothing is missed soon, too.
-        let _ = self.core.store.leave(self.core.team.me()).await;
+        let _ = tokio::time::timeout_at(until, self.core.store.leave(self.core.team.me())).await;
         self.stop_attempting.cancel();
         self.attempting.close();
         let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;

@@ -153,10 +153,16 @@ pub struct TestClock {
     pub ahead: Span,
 }
 
-/// Why a store cannot be used at all.
+/// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct OpenError(pub String);
+pub enum OpenError {
+    /// It does not answer, or not yet. That can pass by itself.
+    #[error("{0}")]
+    Away(String),
+    /// It, or what is configured, has to be changed first.
+    #[error("{0}")]
+    Unfit(String),
+}
 
 impl OpenError {
     /// Says why a store whose clock is of the one kind is not opened as one of the other.

@@ -122,7 +122,7 @@ impl Serialize for MaskedUrl {
 /// Reads a socket address.
 pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an address and a port, for example \"127.0.0.1:8780\"")))
+    text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an IP address and a port, for example \"127.0.0.1:8780\"")))
 }
 
 /// The terms of a policy, as written.

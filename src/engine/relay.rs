@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::work::{follow, gathered};
 use super::breaker::Breaker;
 use super::core::Core;
+use super::failures::Failures;
 use crate::action::{Outcome, Subscription};
 use crate::store::now::span;
 use crate::store::{After, ClaimedEntry, EntryRef, Settlement, StoreError};
@@ -48,6 +49,8 @@ pub(crate) struct Relay {
     held: Arc<Held>,
     /// What is known of the receiver.
     breaker: Arc<Breaker>,
+    /// Tells the log what fails.
+    failures: Failures,
 }
 
 /// Entries under lease here, to be renewed: those that wait in the hand-off queue and those that are worked on.
@@ -81,7 +84,7 @@ struct Schedule {
 
 impl Relay {
     pub(crate) fn new(core: Arc<Core>, subscription: Subscription, stored: Arc<Notify>, held: Arc<Held>, breaker: Arc<Breaker>) -> Relay {
-        Relay { core, subscription, stored, held, breaker }
+        Relay { core, subscription, stored, held, breaker, failures: Failures::default() }
     }
 
     /// Works until told to stop, then finishes the attempts in hand and gives back what it did not begin.
@@ -241,6 +244,7 @@ impl Relay {
         self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
         self.count(&outcomes);
         self.breaker.heard(events.iter().zip(&outcomes));
+        events.iter().zip(&outcomes).for_each(|(event, outcome)| self.failures.note(&self.subscription.name, event, outcome));
         outcomes
     }
 

@@ -1,5 +1,7 @@
 //! Actions over time: a receiver enabled again, an action that was added later fed, one that is gone cleared out.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -22,11 +24,11 @@ use crate::wire::schema::ActionText;
         (status = 200, description = "It is enabled.", body = EnabledView),
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn enable(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+pub(super) async fn enable(State(api): State<Arc<Api>>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    Ok(axum::Json(EnabledView { was_disabled: api.engine.enable(&action).await? }).into_response())
+    Ok(axum::Json(EnabledView { was_disabled: api.engine()?.enable(&action).await? }).into_response())
 }
 
 /// Feed an action that was added later.
@@ -44,7 +46,7 @@ pub(super) async fn enable(State(api): State<Api>, path: Result<Path<String>, Pa
         (status = 422, description = "`invalid`: the cursor is none that a step gave out", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn backfill(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     path: Result<Path<String>, PathRejection>,
     Json(json): Json,
 ) -> Result<Response, Problem> {
@@ -52,7 +54,7 @@ pub(super) async fn backfill(
     let cursor = read_backfill(&json)?;
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    let done = api.engine.backfill(&action, cursor.as_deref()).await?;
+    let done = api.engine()?.backfill(&action, cursor.as_deref()).await?;
     let done = done.ok_or_else(|| Problem::action_not_configured(&action))?;
     Ok(axum::Json(BackfilledView::from(&done)).into_response())
 }
@@ -70,7 +72,7 @@ pub(super) async fn backfill(
         (status = 409, description = "`action_configured`, `action_not_configured`: the one is, or the other is not", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn relocate(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     path: Result<Path<String>, PathRejection>,
     Json(json): Json,
 ) -> Result<Response, Problem> {
@@ -78,7 +80,7 @@ pub(super) async fn relocate(
     let to = read_move(&json)?;
     let _permit = api.requests.try_acquire()?;
     let to = api.action(&to).await?;
-    if !api.engine.has_action(&to) {
+    if !api.engine()?.has_action(&to) {
         return Err(Problem::action_not_configured(&to));
     }
     clear_out(&api, &name, Some(&to)).await
@@ -94,7 +96,7 @@ pub(super) async fn relocate(
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`action_configured`: it is at work", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn drop_all(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+pub(super) async fn drop_all(State(api): State<Arc<Api>>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
     let _permit = api.requests.try_acquire()?;
     clear_out(&api, &name, None).await
@@ -102,8 +104,8 @@ pub(super) async fn drop_all(State(api): State<Api>, path: Result<Path<String>, 
 
 async fn clear_out(api: &Api, name: &str, to: Option<&ActionName>) -> Result<Response, Problem> {
     let from = api.action(name).await?;
-    if api.engine.has_action(&from) {
+    if api.engine()?.has_action(&from) {
         return Err(Problem::action_configured(&from));
     }
-    Ok(axum::Json(RelocatedView::from(api.engine.relocate(&from, to).await?)).into_response())
+    Ok(axum::Json(RelocatedView::from(api.engine()?.relocate(&from, to).await?)).into_response())
 }

@@ -99,7 +99,7 @@ impl SqliteStore {
     /// # Errors
     /// Where there is no memory or thread for it.
     pub fn in_memory() -> Result<SqliteStore, OpenError> {
-        let connection = open::memory().map_err(|error| OpenError(error.to_string()))?;
+        let connection = open::memory().map_err(|error| OpenError::Unfit(error.to_string()))?;
         let writer = Threads::start(vec![connection], WRITER, Duration::from_secs(5)).map_err(no_thread)?;
         Ok(SqliteStore { readers: None, writer, clock: Clock::real(), workers: Mutex::default(), _lock: None })
     }
@@ -138,7 +138,7 @@ fn unavailable(failure: Failure) -> StoreError {
 }
 
 fn no_thread(error: std::io::Error) -> OpenError {
-    OpenError(format!("cannot start a thread for the store: {error}"))
+    OpenError::Unfit(format!("cannot start a thread for the store: {error}"))
 }
 
 #[async_trait]

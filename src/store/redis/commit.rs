@@ -109,7 +109,7 @@ fn verdict(index: &[usize], answer: Result<Value, Failure>) -> Verdict {
             Verdict::Done { losers }
         }
         Ok(other) => Verdict::Unknown(format!("Redis answered {other:?}")),
-        Err(Failure::Refused(why)) => Verdict::Refused(why),
+        Err(Failure::Unreachable(why) | Failure::Refused(why)) => Verdict::Refused(why),
         Err(Failure::Unanswered(why)) => Verdict::Unknown(why),
     }
 }
