@@ -11,6 +11,7 @@ use futures_util::{TryStreamExt, stream};
 use indicatif::ProgressBar;
 use redis::aio::MultiplexedConnection;
 
+use super::pattern::{STATUS, TRIGGER};
 use crate::app;
 use crate::config::{StoreAddress, StoreConfig};
 use crate::store::{Change, Commit, Shard, Store, Verdict};
@@ -57,8 +58,25 @@ impl Ground {
     /// Opens a store for measuring: an SQLite file in a temporary directory, or keys of its own on a Redis server.
     ///
     /// # Errors
-    /// Where it cannot be opened, or holds orders already.
+    /// Where it cannot be opened, or holds anything already.
     pub async fn open(url: Option<StoreAddress>) -> anyhow::Result<Ground> {
+        if let Some(StoreAddress::Redis(url)) = &url {
+            let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connect(url.expose().as_str()).await?).await?;
+            ensure!(keys == 0, "{url} holds {keys} keys; a measurement needs a database of its own (another number after the last /)");
+        }
+        Ground::with_keys_of_its_own(url).await
+    }
+
+    /// Another store in the same place.
+    ///
+    /// # Errors
+    /// Where it cannot be opened, or the place is a file that was named.
+    pub async fn beside(&self) -> anyhow::Result<Ground> {
+        ensure!(self.redis_url.is_some() || self.directory.is_some(), "{} is one file; leave out --store for a temporary one", self.name);
+        Ground::with_keys_of_its_own(Some(self.config.url.clone()).filter(|_| self.redis_url.is_some())).await
+    }
+
+    async fn with_keys_of_its_own(url: Option<StoreAddress>) -> anyhow::Result<Ground> {
         let prefix = format!("ar-bench-{:08x}", rand::random::<u32>());
         let directory = if url.is_none() { Some(tempfile::tempdir()?) } else { None };
         let url = match (url, &directory) {
@@ -69,10 +87,6 @@ impl Ground {
         let redis_url = if let StoreAddress::Redis(url) = &url { Some(url.expose().to_string()) } else { None };
         let name = url.to_string();
         let config = StoreConfig { url, timeout: Span::from_secs(10), connections: 8, prefix, shards: 64 };
-        if let Some(url) = &redis_url {
-            let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connect(url).await?).await?;
-            ensure!(keys == 0, "{name} holds {keys} keys; a measurement needs a database of its own (another number after the last /)");
-        }
         let store = app::open_store(&config, false).await?;
         let stats = store.stats().await?;
         ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
@@ -169,19 +183,21 @@ impl Ground {
         Ok(())
     }
 
-    /// Removes what was measured with.
+    /// Removes what was measured with, the pattern's keys too: there were none before. Its memory is free when this returns,
+    /// so that the next measurement begins as this one did.
     ///
     /// # Errors
     /// Where the server does not answer.
     pub async fn clear(self) -> anyhow::Result<()> {
         let Some(url) = &self.redis_url else { return Ok(()) };
         let mut connection = connect(url).await.context("clearing up")?;
-        let mut cursor: u64 = 0;
+        let (own, mut cursor) = (self.key(""), 0_u64);
         loop {
-            let scan = redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(self.key("*")).arg("COUNT").arg(1_000).to_owned();
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+            let scan = redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(1_000).to_owned();
+            let (next, mut keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+            keys.retain(|key| [&own, STATUS, TRIGGER].iter().any(|prefix| key.starts_with(prefix)));
             if !keys.is_empty() {
-                let () = redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await?;
+                let () = redis::cmd("DEL").arg(keys).query_async(&mut connection).await?;
             }
             if next == 0 {
                 return Ok(());

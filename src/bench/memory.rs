@@ -22,17 +22,21 @@ impl Memory {
     /// # Errors
     /// Where the store does not answer.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let (mut from, mut kinds) = (0, Vec::new());
+        let mut kinds = Vec::new();
         for (id, data) in Memory::KINDS {
-            let later = ground.store.heads().await?.now.after(Span::from_hours(24));
-            let before = ground.bytes().await?;
-            let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
-            ground.fill(Filling { from, count: self.orders, deadline: &deadline, id, data }, progress).await?;
-            from += self.orders;
-            let bytes = ground.bytes().await?.saturating_sub(before) as f64 / self.orders.max(1) as f64;
-            kinds.push(json!({"id_characters": id, "data_bytes": data, "bytes_per_order": bytes.round()}));
+            let beside = ground.beside().await?;
+            let bytes = self.bytes_per_order(&beside, id, data, progress).await;
+            beside.clear().await?;
+            kinds.push(json!({"id_characters": id, "data_bytes": data, "bytes_per_order": bytes?.round()}));
         }
         let plain = kinds.first().map(|kind| kind["bytes_per_order"].clone());
         Ok(json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}))
+    }
+    async fn bytes_per_order(&self, ground: &Ground, id: usize, data: usize, progress: &ProgressBar) -> anyhow::Result<f64> {
+        let later = ground.store.heads().await?.now.after(Span::from_hours(24));
+        let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
+        let before = ground.bytes().await?;
+        ground.fill(Filling { deadline: &deadline, id, data, ..Filling::of(self.orders) }, progress).await?;
+        Ok(ground.bytes().await?.saturating_sub(before) as f64 / self.orders as f64)
     }
 }
