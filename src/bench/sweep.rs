@@ -105,7 +105,10 @@ async fn tuned_sweep(connection: &mut MultiplexedConnection, mut on_received: im
         received += paid.len();
         on_received(paid.len());
         if cursor == 0 {
-            let () = pipeline.query_async(connection).await?;
+            // An empty pipeline is an error.
+            if !pipeline.is_empty() {
+                let () = pipeline.query_async(connection).await?;
+            }
             return Ok(received);
         }
         pipeline.add_command(scan(cursor));

@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod bench;
 mod cli;
 mod clients;
 mod config;
