@@ -71,7 +71,7 @@ async function fill(name, count, due) {
     const jobs = [];
     for (let i = first; i < Math.min(first + 1000, count); i++) {
       const data = { buyer_id: `buyer${String(i).padStart(7, '0')}`, amount: 59000, currency: 'KRW' };
-      const jobId = `20261123${String(i).padStart(10, '0')}`;
+      const jobId = `20261123-${String(i).padStart(9, '0')}`; // it refuses whole numbers
       jobs.push({ name: 'receive', data, opts: { jobId, timestamp: now, delay: due(i) - now } });
     }
     await queue.addBulk(jobs);
