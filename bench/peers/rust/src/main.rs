@@ -64,7 +64,7 @@ pub struct Load {
 }
 
 /// How fast a peer takes orders, at worst; the first deadline lies so far ahead.
-const FILLED_PER_SECOND: usize = 12_000;
+const FILLED_PER_SECOND: usize = 30_000;
 
 impl Load {
     /// In milliseconds: the first deadline.
