@@ -8,13 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoreceive_domain::{Command, OrderId, Time};
+use autoreceive_domain::{OrderId, Time};
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Fate, Planned};
-use super::now::span;
 use super::{ALIVE_WITHIN, PATIENCE};
+use crate::store::now::span;
 use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
 use crate::telemetry::BySource;
 
@@ -176,7 +176,7 @@ impl Sweeper {
             if self.note_next(&shard, due.now) {
                 more.push(shard.shard);
             }
-            planned.extend(shard.orders.into_iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
+            planned.extend(shard.orders.iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
         }
         if planned.is_empty() {
             return Ok(more);
@@ -214,24 +214,25 @@ impl Sweeper {
     }
 
     /// What the timer does about one due order, if anything.
-    fn decide(&self, shard: Shard, due: DueOrder, now: Time) -> Option<Planned> {
+    fn decide(&self, shard: Shard, due: &DueOrder, now: Time) -> Option<Planned> {
         if self.is_left_alone(shard, &due.id) {
             return None;
         }
-        let order = match due.order {
-            Ok(Some(order)) => Arc::new(order),
-            Ok(None) => return Some(self.correct(Change { id: due.id, expected: 0, was: None, order: None, events: Vec::new() })),
-            Err(error) => return self.leave_alone(shard, due.id, &error.to_string()),
+        let order = match &due.order {
+            Ok(Some(order)) => order,
+            Ok(None) => return Some(self.correct(Change { id: due.id.clone(), expected: 0, was: None, order: None, events: Vec::new() })),
+            Err(error) => return self.leave_alone(shard, &due.id, &error.to_string()),
         };
-        if order.wake() != Some(due.wake) {
+        if order.wake().is_none_or(|wake| wake > now) {
             let was = Some(order.status).filter(|_| !order.is_resting());
-            let change = Change { id: due.id, expected: order.version, was, order: Some(order), events: Vec::new() };
+            let (id, order) = (due.id.clone(), Arc::new(order.clone()));
+            let change = Change { id, expected: order.version, was, order: Some(order), events: Vec::new() };
             return Some(self.correct(change));
         }
-        match self.core.decide(&due.id, Some(order), std::iter::once(&Command::Due), now) {
-            Ok(decided) if decided.planned.is_some() => decided.planned,
-            Ok(_) => self.leave_alone(shard, due.id, "it is due, but nothing follows from it"),
-            Err(error) => self.leave_alone(shard, due.id, &error.to_string()),
+        match self.core.decide_due(order, now) {
+            Ok(Some(planned)) => Some(planned),
+            Ok(None) => self.leave_alone(shard, &due.id, "it is due, but nothing follows from it"),
+            Err(error) => self.leave_alone(shard, &due.id, &error.to_string()),
         }
     }
 
@@ -247,11 +248,11 @@ impl Sweeper {
         left.orders.get(&shard).is_some_and(|ids| ids.contains(id))
     }
 
-    fn leave_alone(&self, shard: Shard, id: OrderId, why: &str) -> Option<Planned> {
+    fn leave_alone(&self, shard: Shard, id: &OrderId, why: &str) -> Option<Planned> {
         self.core.metrics.unreadable.inc();
         tracing::error!(order = %id, why, "a due order is left alone");
         let mut left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        left.orders.entry(shard).or_default().insert(id);
+        left.orders.entry(shard).or_default().insert(id.clone());
         None
     }
 }
