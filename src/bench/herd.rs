@@ -28,8 +28,9 @@ impl Herd {
         let deadline = ground.instant_after_filling(self.orders).await?;
         ground.fill(Filling { deadline: &|_| deadline, ..Filling::of(self.orders) }, progress).await?;
         let workers = Workers::start(ground, self.workers, self.batch).await?;
-        let pings = Pings::start(ground.redis_url.clone());
         ground.wait_until(deadline).await?;
+        // Not before: answers of an idle server would hide those of a busy one.
+        let pings = Pings::start(ground.redis_url.clone());
         let (start, cpu) = (Instant::now(), Cpu::read(ground).await?);
         workers.drain(ground, self.orders as u64, progress).await?;
         let seconds = start.elapsed().as_secs_f64();
