@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod bench;
 mod big_run;
 mod circuit;
 mod cli;
