@@ -166,7 +166,7 @@ fn start_engine(config: &Config, store: Arc<dyn Store>, actions: Vec<Subscriptio
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Database(database) => Arc::new(open_database(database, config.concurrency)?),
+        ActionKind::Database(database) => Arc::new(open_database(database, config.attempts)?),
         ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
         ActionKind::Email(email) => {
             let EmailConfig { writing, server, timeout, rate } = (**email).clone();
@@ -181,8 +181,9 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
         name: config.name.clone(),
         on: config.on.clone(),
         batch: config.batch,
-        concurrency: config.concurrency,
+        concurrency: config.attempts,
         lease: config.lease.to_std(),
+        endpoint: config.kind.endpoint(),
         action,
     })
 }

@@ -7,7 +7,7 @@
 //! | [`orders`] | one order, and pages of many |
 //! | [`bulk`], [`lines`] | many commands, as lines, streamed in both directions |
 //! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
-//! | [`actions`] | the outboxes of actions, and their dead letters |
+//! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
 //! | [`auth`] | who is let in: tokens and roles |
 //! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
@@ -52,6 +52,7 @@ mod problem;
 mod routes;
 mod server;
 mod tls;
+mod upkeep;
 
 pub use server::{listen, serve};
 pub use tls::{Tls, TlsError};
@@ -117,6 +118,10 @@ fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
         .needs(Role::Read, routes!(operations::metrics))
         .needs(Role::Operate, routes!(operations::advance_clock))
         .needs(Role::Read, routes!(actions::list))
+        .needs(Role::Operate, routes!(upkeep::enable))
+        .needs(Role::Operate, routes!(upkeep::backfill))
+        .needs(Role::Operate, routes!(upkeep::relocate))
+        .needs(Role::Operate, routes!(upkeep::drop_all))
         .needs(Role::Read, routes!(actions::dead_letters))
         .needs(Role::Read, routes!(actions::dead_letter))
         .needs(Role::Operate, routes!(actions::replay))

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
-use super::histogram;
+use super::{histogram, percentiles_ms};
 use crate::engine::{Engine, Settings};
 use crate::http;
 use crate::telemetry::Metrics;
@@ -56,11 +56,8 @@ impl Api {
         while let Some(client) = clients.join_next().await {
             micros.add(client??)?;
         }
-        let at = |q: f64| micros.value_at_quantile(q) as f64 / 1_000.0;
         let per_second = micros.len() as f64 / start.elapsed().as_secs_f64();
-        Ok(
-            json!({"commands_per_second": per_second, "latency_ms": {"p50": at(0.5), "p99": at(0.99), "max": micros.max() as f64 / 1_000.0}}),
-        )
+        Ok(json!({"commands_per_second": per_second, "latency_ms": percentiles_ms(&micros)}))
     }
 
     async fn bulk(&self, address: &str, progress: &ProgressBar) -> anyhow::Result<Value> {

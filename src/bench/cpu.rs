@@ -1,15 +1,13 @@
 //! Processor time, in seconds.
 
 use anyhow::Context;
+use rustix::time::{ClockId, clock_gettime};
 
-/// What this process has used so far, from `/proc`; nothing where there is none.
+/// What all threads of this process have used so far.
 #[must_use]
 pub fn own_seconds() -> f64 {
-    // Fields 14 and 15 after the name in brackets: user and system time in ticks of a hundredth of a second (proc(5)).
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    ticks as f64 / 100.0
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 
 /// What a Redis server has used so far.

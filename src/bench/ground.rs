@@ -1,6 +1,7 @@
 //! Where a measurement takes place: a store of its own, never one that holds orders.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use autoreceive_domain::decide::decide_absent;
@@ -8,7 +9,9 @@ use autoreceive_domain::words::Data;
 use autoreceive_domain::{Command, Decision, EventKind, OrderId, Place, Policy, Span, Terms, Time};
 use futures_util::{TryStreamExt, stream};
 use indicatif::ProgressBar;
+use redis::aio::MultiplexedConnection;
 
+use super::pattern::{STATUS, TRIGGER};
 use crate::app;
 use crate::config::{StoreAddress, StoreConfig};
 use crate::store::{Change, Commit, Shard, Store, Verdict};
@@ -21,9 +24,13 @@ pub struct Ground {
     pub name: String,
     /// The address of the Redis server, where it is one.
     pub redis_url: Option<String>,
-    prefix: String,
+    config: StoreConfig,
     directory: Option<tempfile::TempDir>,
 }
+
+/// How many orders show at most how fast a store takes them, and where their numbers begin.
+const ON_TRIAL: usize = 5_000;
+const FIRST_ON_TRIAL: usize = 2_000_000_000;
 
 /// Orders to fill a store with.
 pub struct Filling<'a> {
@@ -33,16 +40,43 @@ pub struct Filling<'a> {
     pub count: usize,
     /// When each falls due, by its number.
     pub deadline: &'a (dyn Fn(usize) -> Time + Sync),
+    /// How many characters their ids have, 18 or more.
+    pub id: usize,
     /// Of how many bytes their `data` is; none for 0.
     pub data: usize,
+}
+
+impl Filling<'_> {
+    /// The first `count` orders, long due, with ids of 18 characters and without data.
+    #[must_use]
+    pub fn of(count: usize) -> Filling<'static> {
+        Filling { from: 0, count, deadline: &|_| Time::from_ms(0), id: 18, data: 0 }
+    }
 }
 
 impl Ground {
     /// Opens a store for measuring: an SQLite file in a temporary directory, or keys of its own on a Redis server.
     ///
     /// # Errors
-    /// Where it cannot be opened, or holds orders already.
+    /// Where it cannot be opened, or holds anything already.
     pub async fn open(url: Option<StoreAddress>) -> anyhow::Result<Ground> {
+        if let Some(StoreAddress::Redis(url)) = &url {
+            let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connect(url.expose().as_str()).await?).await?;
+            ensure!(keys == 0, "{url} holds {keys} keys; a measurement needs a database of its own (another number after the last /)");
+        }
+        Ground::with_keys_of_its_own(url).await
+    }
+
+    /// Another store in the same place.
+    ///
+    /// # Errors
+    /// Where it cannot be opened, or the place is a file that was named.
+    pub async fn beside(&self) -> anyhow::Result<Ground> {
+        ensure!(self.redis_url.is_some() || self.directory.is_some(), "{} is one file; leave out --store for a temporary one", self.name);
+        Ground::with_keys_of_its_own(Some(self.config.url.clone()).filter(|_| self.redis_url.is_some())).await
+    }
+
+    async fn with_keys_of_its_own(url: Option<StoreAddress>) -> anyhow::Result<Ground> {
         let prefix = format!("ar-bench-{:08x}", rand::random::<u32>());
         let directory = if url.is_none() { Some(tempfile::tempdir()?) } else { None };
         let url = match (url, &directory) {
@@ -52,11 +86,50 @@ impl Ground {
         };
         let redis_url = if let StoreAddress::Redis(url) = &url { Some(url.expose().to_string()) } else { None };
         let name = url.to_string();
-        let config = StoreConfig { url, timeout: Span::from_secs(10), connections: 8, prefix: prefix.clone(), shards: 64 };
+        let config = StoreConfig { url, timeout: Span::from_secs(10), connections: 8, prefix, shards: 64 };
         let store = app::open_store(&config, false).await?;
         let stats = store.stats().await?;
         ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
-        Ok(Ground { store, name, redis_url, prefix, directory })
+        Ok(Ground { store, name, redis_url, config, directory })
+    }
+
+    /// A key of this measurement's own on the Redis server.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.config.prefix)
+    }
+
+    /// The store for one more worker: on Redis with connections of its own, as another process would have them. A file has
+    /// one process.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub async fn another_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(if self.redis_url.is_some() { app::open_store(&self.config, false).await? } else { self.store.clone() })
+    }
+
+    /// An instant by which the store will have taken `orders`. A few that wait for a month, and stay, show how fast it takes them.
+    ///
+    /// # Errors
+    /// Where the store does not take them.
+    pub async fn instant_after_filling(&self, orders: usize) -> anyhow::Result<Time> {
+        let later = self.store.heads().await?.now.after(Span::from_hours(24 * 30));
+        let trial = Filling { from: FIRST_ON_TRIAL, deadline: &|_| later, ..Filling::of((orders / 10).clamp(100, ON_TRIAL)) };
+        let (count, start) = (trial.count, Instant::now());
+        self.fill(trial, &ProgressBar::hidden()).await?;
+        let expected = start.elapsed().as_secs_f64() / count as f64 * orders as f64;
+        Ok(self.store.heads().await?.now.after(Span::from_ms(1_000 + (expected * 1_500.0) as i64)))
+    }
+
+    /// Sleeps until it is `instant` at the store.
+    ///
+    /// # Errors
+    /// Where that has passed: orders that should fall due together did so before all were there.
+    pub async fn wait_until(&self, instant: Time) -> anyhow::Result<()> {
+        let wait = instant.since(self.store.heads().await?.now).to_std();
+        ensure!(!wait.is_zero(), "the store took the orders too slowly; some were due before the measurement began. Try fewer");
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 
     /// Fills the store with paid orders.
@@ -71,7 +144,8 @@ impl Ground {
         for first in (filling.from..filling.from + filling.count).step_by(50_000) {
             let mut by_shard: Vec<Vec<Change>> = vec![Vec::new(); self.store.shards().into()];
             for i in first..(first + 50_000).min(filling.from + filling.count) {
-                let change = paid(i, (filling.deadline)(i), now, &policy, data.clone())?;
+                let id = format!("20261123{i:0width$}", width = filling.id.saturating_sub(8)).parse()?;
+                let change = paid(id, i, (filling.deadline)(i), now, &policy, data.clone())?;
                 let shard = usize::from(self.store.shard_of(&change.id));
                 by_shard.get_mut(shard).context("a shard beyond the last one")?.push(change);
             }
@@ -93,7 +167,7 @@ impl Ground {
             let sizes = std::fs::read_dir(directory.path())?.map(|file| Ok(file?.metadata()?.len()));
             return sizes.sum::<anyhow::Result<u64>>();
         };
-        let mut connection = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
+        let mut connection = connect(url).await?;
         let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
         used.context("Redis does not say how much memory it uses")
@@ -109,19 +183,21 @@ impl Ground {
         Ok(())
     }
 
-    /// Removes what was measured with.
+    /// Removes what was measured with, the pattern's keys too: there were none before. Its memory is free when this returns,
+    /// so that the next measurement begins as this one did.
     ///
     /// # Errors
     /// Where the server does not answer.
     pub async fn clear(self) -> anyhow::Result<()> {
         let Some(url) = &self.redis_url else { return Ok(()) };
-        let mut connection = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await.context("clearing up")?;
-        let mut cursor: u64 = 0;
+        let mut connection = connect(url).await.context("clearing up")?;
+        let (own, mut cursor) = (self.key(""), 0_u64);
         loop {
-            let scan = redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{}:*", self.prefix)).arg("COUNT").arg(1_000).to_owned();
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+            let scan = redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(1_000).to_owned();
+            let (next, mut keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+            keys.retain(|key| [&own, STATUS, TRIGGER].iter().any(|prefix| key.starts_with(prefix)));
             if !keys.is_empty() {
-                let () = redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await?;
+                let () = redis::cmd("DEL").arg(keys).query_async(&mut connection).await?;
             }
             if next == 0 {
                 return Ok(());
@@ -131,9 +207,12 @@ impl Ground {
     }
 }
 
+pub(super) async fn connect(url: &str) -> anyhow::Result<MultiplexedConnection> {
+    Ok(redis::Client::open(url)?.get_multiplexed_async_connection().await?)
+}
+
 /// The order number `i` as it looks after it was placed and paid.
-fn paid(i: usize, deadline: Time, now: Time, policy: &Policy, data: Option<Data>) -> anyhow::Result<Change> {
-    let id: OrderId = format!("20261123{i:010}").parse()?;
+fn paid(id: OrderId, i: usize, deadline: Time, now: Time, policy: &Policy, data: Option<Data>) -> anyhow::Result<Change> {
     let paid_at = deadline.before(policy.terms.receive_after);
     let place = Place {
         buyer_id: Some(format!("buyer{i:07}").parse()?),

@@ -1,5 +1,5 @@
-//! What a waiting order takes: memory on Redis, file on SQLite. With an id of 18 characters, a buyer of 12, amount and
-//! currency, and `data` of several lengths.
+//! What a waiting order takes: memory on Redis, file on SQLite. With a buyer of 12 characters, amount and currency, ids of
+//! several lengths, and `data` of several lengths.
 
 use autoreceive_domain::Span;
 use indicatif::ProgressBar;
@@ -14,22 +14,29 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The kinds: characters of the id, bytes of `data`. The first one is the one to compare with others.
+    pub const KINDS: [(usize, usize); 6] = [(18, 0), (36, 0), (64, 0), (18, 64), (18, 256), (18, 1_024)];
+
     /// Measures on `ground` and returns the figures.
     ///
     /// # Errors
     /// Where the store does not answer.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let (mut from, mut kinds) = (0, Vec::new());
-        for data in [0, 64, 256, 1_024] {
-            let later = ground.store.heads().await?.now.after(Span::from_hours(24));
-            let before = ground.bytes().await?;
-            let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
-            ground.fill(Filling { from, count: self.orders, deadline: &deadline, data }, progress).await?;
-            from += self.orders;
-            let bytes = ground.bytes().await?.saturating_sub(before) as f64 / self.orders as f64;
-            kinds.push(json!({"data_bytes": data, "bytes_per_order": bytes.round()}));
+        let mut kinds = Vec::new();
+        for (id, data) in Memory::KINDS {
+            let beside = ground.beside().await?;
+            let bytes = self.bytes_per_order(&beside, id, data, progress).await;
+            beside.clear().await?;
+            kinds.push(json!({"id_characters": id, "data_bytes": data, "bytes_per_order": bytes?.round()}));
         }
         let plain = kinds.first().map(|kind| kind["bytes_per_order"].clone());
         Ok(json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}))
+    }
+    async fn bytes_per_order(&self, ground: &Ground, id: usize, data: usize, progress: &ProgressBar) -> anyhow::Result<f64> {
+        let later = ground.store.heads().await?.now.after(Span::from_hours(24));
+        let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
+        let before = ground.bytes().await?;
+        ground.fill(Filling { deadline: &deadline, id, data, ..Filling::of(self.orders) }, progress).await?;
+        Ok(ground.bytes().await?.saturating_sub(before) as f64 / self.orders as f64)
     }
 }

@@ -53,7 +53,10 @@ impl Nothing {
     pub fn lag_ms(&self) -> Value {
         let lags = self.0.lags_ms.lock().unwrap_or_else(PoisonError::into_inner);
         let early = self.0.early.load(Ordering::Relaxed);
-        json!({"p50": lags.value_at_quantile(0.5), "p99": lags.value_at_quantile(0.99), "max": lags.max(), "early": early})
+        let at = |q: f64| lags.value_at_quantile(q);
+        json!({
+            "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "max": lags.max(), "count": lags.len(), "early": early,
+        })
     }
 }
 

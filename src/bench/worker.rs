@@ -12,11 +12,12 @@ use super::ground::Ground;
 use super::nothing::Nothing;
 use crate::action::Subscription;
 use crate::engine::{Engine, Settings};
-use crate::telemetry::Metrics;
+use crate::telemetry::{BySource, Metrics};
 
 /// Engines on one store, and the action that does nothing.
 pub struct Workers {
     engines: Vec<Engine>,
+    metrics: Vec<Arc<Metrics>>,
     /// What was attempted.
     pub nothing: Nothing,
 }
@@ -29,12 +30,22 @@ impl Workers {
     pub async fn start(ground: &Ground, count: usize, batch: usize) -> anyhow::Result<Workers> {
         let nothing = Nothing::new(ground.store.heads().await?.now)?;
         let policy = Policy::new("default", Terms::default())?;
-        let start = |_| {
+        let mut workers = Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
+        for worker in 0..count {
+            let store = if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
             let action = Subscription { batch, ..Subscription::new("nothing", nothing.clone()) };
-            let settings = Settings { batch, ..Settings::default() };
-            Engine::start(ground.store.clone(), [policy.clone()], vec![action], settings, Arc::new(Metrics::default()))
-        };
-        Ok(Workers { engines: (0..count).map(start).collect(), nothing })
+            let (settings, metrics) = (Settings { batch, ..Settings::default() }, Arc::new(Metrics::default()));
+            workers.engines.push(Engine::start(store, [policy.clone()], vec![action], settings, metrics.clone()));
+            workers.metrics.push(metrics);
+        }
+        Ok(workers)
+    }
+
+    /// How much work was done twice: receipts that lost against another worker's, in per cent of `orders`.
+    #[must_use]
+    pub fn duplicates_percent(&self, orders: usize) -> f64 {
+        let lost = |metrics: &Arc<Metrics>| metrics.conflicts.get_or_create(&BySource { source: "timer" }).get();
+        self.metrics.iter().map(lost).sum::<u64>() as f64 * 100.0 / orders.max(1) as f64
     }
 
     /// Waits until `orders` were attempted and every entry is settled.
@@ -86,6 +97,7 @@ impl Cpu {
     pub async fn since(&self, ground: &Ground, factor: f64) -> anyhow::Result<Value> {
         let now = Cpu::read(ground).await?;
         let redis = now.redis.zip(self.redis).map(|(now, then)| (now - then) * factor);
-        Ok(json!({"own": (now.own - self.own) * factor, "redis": redis}))
+        let own = (now.own - self.own) * factor;
+        Ok(json!({"own": own, "redis": redis, "total": own + redis.unwrap_or(0.0)}))
     }
 }

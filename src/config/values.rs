@@ -200,6 +200,23 @@ pub mod span_or_none {
     }
 }
 
+/// A length of time, or `never`.
+pub mod span_or_never {
+    use super::*;
+
+    /// Reads one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |wrong| D::Error::custom(format_args!("{wrong}; or \"never\""));
+        if text == "never" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
+    }
+
+    /// Writes one.
+    pub fn serialize<S: Serializer>(value: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&value.map_or_else(|| "never".to_owned(), |span| span.to_string()))
+    }
+}
+
 mod spans {
     use super::*;
 

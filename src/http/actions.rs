@@ -14,16 +14,19 @@ use super::orders::read_limit;
 use super::problem::Problem;
 use crate::store::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
-use crate::wire::letter::{ActionItem, ActionsView, LetterView, LettersView, ResolvedView, Which, WhichFields, read_filter, read_which};
+use crate::wire::action::{ActionItem, ActionsView};
+use crate::wire::letter::{LetterView, LettersView, ResolvedView, Which, WhichFields, read_filter, read_which};
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
 use crate::wire::time::Instant;
 
 /// The outboxes of all actions.
+///
+/// Those that the answering worker is configured with, and those that others are or were, while something of them is left.
 #[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = ActionsView)))]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
-    let stats = engine.stats().await?;
+    let stats = engine.actions().await?;
     let configured = |action: &ActionStats| engine.has_action(&action.name);
     let actions = stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: action.into() }).collect();
     Ok(axum::Json(ActionsView { now: Instant(stats.now), actions }).into_response())
@@ -31,7 +34,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Proble
 
 impl Api {
     /// The action that a path names.
-    async fn action(&self, name: &str) -> Result<ActionName, Problem> {
+    pub(super) async fn action(&self, name: &str) -> Result<ActionName, Problem> {
         self.engine()?.action(name).await?.ok_or_else(|| Problem::no_action(name))
     }
 }
@@ -148,6 +151,6 @@ async fn resolve(
     Ok(axum::Json(ResolvedView::from(&resolved)).into_response())
 }
 
-fn not_text() -> Problem {
+pub(super) fn not_text() -> Problem {
     Problem::malformed("the path is not percent-encoded UTF-8")
 }

@@ -84,6 +84,18 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "action_not_found", format!("there is no action {name}"))
     }
 
+    /// What is asked makes sense only for an action that the answering worker is configured with.
+    pub fn action_not_configured(name: &str) -> Problem {
+        let title = format!("the action {name} is not configured here, so nothing is known of the events that it is given");
+        Problem::new(StatusCode::CONFLICT, "action_not_configured", title)
+    }
+
+    /// What is asked would take the entries of an action that is at work.
+    pub fn action_configured(name: &str) -> Problem {
+        let title = format!("the action {name} is configured; take it out of the configuration of every worker first");
+        Problem::new(StatusCode::CONFLICT, "action_configured", title)
+    }
+
     /// The action has no dead letter of that event.
     pub fn no_dead_letter(action: &str, event: &str) -> Problem {
         let event: String = event.chars().take(200).collect();

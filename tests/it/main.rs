@@ -2,6 +2,9 @@
 
 mod actions;
 mod api;
+mod bench;
+mod big_run;
+mod circuit;
 mod cli;
 mod clients;
 mod config;
@@ -21,4 +24,5 @@ mod sqlite_store;
 mod starting;
 mod support;
 mod test_clock;
+mod upkeep;
 mod workers;

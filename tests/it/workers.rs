@@ -21,7 +21,7 @@ async fn lag_beside_a_ghost(ground: Ground) -> u64 {
     }
     let deadline = store.heads().await.unwrap().now.after(Span::from_secs(1));
     let progress = ProgressBar::hidden();
-    ground.fill(Filling { from: 0, count: 1_000, deadline: &|_| deadline, data: 0 }, &progress).await.unwrap();
+    ground.fill(Filling { deadline: &|_| deadline, ..Filling::of(1_000) }, &progress).await.unwrap();
     let workers = Workers::start(&ground, 1, 200).await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), workers.drain(&ground, 1_000, &progress)).await.unwrap().unwrap();
     let lag = workers.nothing.lag_ms();

@@ -16,7 +16,7 @@ const FORMAT: u32 = 1;
 const PROGRAM: &str = "autoreceive";
 
 /// Every command on a shard's keys, with the number of arguments after the key that it wants.
-const SHARD_COMMANDS: [(&str, u8); 17] = [
+const SHARD_COMMANDS: [(&str, u8); 18] = [
     ("GET", 0),
     ("SET", 1),
     ("HSET", 2),
@@ -26,6 +26,7 @@ const SHARD_COMMANDS: [(&str, u8); 17] = [
     ("HMGET", 1),
     ("HGETALL", 0),
     ("HLEN", 0),
+    ("HSCAN", 1),
     ("ZADD", 2),
     ("ZREM", 1),
     ("ZRANGE", 2),
@@ -86,7 +87,7 @@ impl RedisStore {
         let mut call = self.scripts.probe.call(&[]);
         let shard_keys = self.keys.orders(0);
         let others = [("EVALSHA", "0".to_owned(), 1), ("SADD", self.keys.actions(), 1), ("SMEMBERS", self.keys.actions(), 0)];
-        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2)];
+        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2), ("HSET", self.keys.circuits(), 2)];
         for (command, args) in SHARD_COMMANDS {
             call.arg(command).arg(&shard_keys).arg(args);
         }

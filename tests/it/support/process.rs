@@ -105,7 +105,7 @@ impl Drop for Process {
 }
 
 /// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY` names it.
-fn binary() -> String {
+pub fn binary() -> String {
     std::env::var("AUTORECEIVE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
 }
 
