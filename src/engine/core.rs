@@ -115,8 +115,9 @@ impl Core {
             };
             replies.push((outcome, order.clone()));
         }
-        let planned =
-            order.filter(|_| !events.is_empty()).map(|order| Planned { policy, ..Planned::new(loaded.as_deref(), order, events, terms.clone()) });
+        let planned = order
+            .filter(|_| !events.is_empty())
+            .map(|order| Planned { policy, ..Planned::new(loaded.as_deref(), order, events, terms.clone()) });
         Ok(Decided { replies, terms, planned })
     }
 
