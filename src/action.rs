@@ -67,8 +67,17 @@ pub struct Subscription {
     pub concurrency: usize,
     /// How long a worker keeps an entry before another may take it; longer than any attempt takes, and renewed while it works.
     pub lease: Duration,
+    /// Where there is a receiver that can be away for long: what is done about that.
+    pub endpoint: Option<Endpoint>,
     /// What is done.
     pub action: Arc<dyn Action>,
+}
+
+/// How a receiver that only fails is treated: it is attempted with one event at a time, and disabled in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// After how long of only failures it is disabled; without it, never.
+    pub disable_after: Option<Duration>,
 }
 
 impl Subscription {
@@ -81,6 +90,7 @@ impl Subscription {
             batch: 200,
             concurrency: 4,
             lease: Duration::from_secs(30),
+            endpoint: None,
             action: Arc::new(action),
         }
     }

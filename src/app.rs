@@ -1,12 +1,13 @@
 //! The composition root: the only place that names concrete stores and actions, and the order of start and stop.
 //!
-//! Start: store, engine (sweeper and relays with it), API. Stop: API, commands in hand, due orders in hand, attempts in hand.
+//! Start: API, store, engine (sweeper and relays with it). The API comes first, so that whoever looks sees a service that
+//! waits for its store, and no connection is refused meanwhile. Stop: API, commands in hand, due orders in hand, attempts in hand.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Subscription;
@@ -26,8 +27,12 @@ use crate::telemetry::{Metrics, logging};
 
 mod demo;
 
-/// How long what is in hand may take to finish once the program is asked to end.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// How long what is in hand may take to finish once the API has ended, which takes two seconds at most: orchestrators kill
+/// after ten.
+const STOP_WITHIN: Duration = Duration::from_secs(7);
+
+/// How often a store that is away at the start is asked for.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Files that may be open: the API's connections, and the stores' and actions' own.
 const OPEN_FILES: u64 = 12_000;
@@ -44,7 +49,7 @@ pub struct Manner {
 /// Runs the service until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Where the store cannot be opened or the address not be listened on.
+/// Where the store cannot be used as it is, or the address not be listened on. A store that is away is waited for.
 pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let Manner { demo, test_clock } = manner;
     // The demo's store is nobody else's, so its time may as well be put forward.
@@ -53,21 +58,25 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     logging::start(&config.log);
     let access = access(&config)?;
     allow_many_connections();
-    let store = open_store(&config.store, manner.test_clock).await?;
-    let listener = TcpListener::bind(config.http.listen)
-        .await
+    let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
+    let listener = http::listen(config.http.listen)
         .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
-    let engine = start_engine(&config, store)?;
-    announce(&config, &listener, manner);
-    let stop = CancellationToken::new();
+    let address = listener.local_addr()?;
+    let (engine, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
     let mut serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
-    if demo {
-        tokio::spawn(demo::run(engine.clone()));
-    }
+    let working = async {
+        let store = wait_for_store(&config, manner, address).await?;
+        let engine = engine.get_or_init(|| start_engine(&config, store, actions));
+        if demo {
+            tokio::spawn(demo::run(engine.clone()));
+        }
+        std::future::pending().await
+    };
     // A service whose API broke would look alive and hear nothing: it ends, in good order, and says so.
     let broken = tokio::select! {
         asked = asked_to_stop() => asked.map(|()| None)?,
         ended = &mut serving => Some(ended),
+        failed = working => return failed,
     };
     tracing::info!("stopping: finishing what is in hand");
     stop.cancel();
@@ -75,7 +84,9 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
         Some(ended) => ended,
         None => serving.await,
     };
-    engine.stop(STOP_WITHIN).await;
+    if let Some(engine) = engine.get() {
+        engine.stop(STOP_WITHIN).await;
+    }
     served?.context("the API ended")?;
     tracing::info!("stopped");
     drop(directory);
@@ -123,16 +134,39 @@ pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dy
     }
 }
 
-fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine> {
-    let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
+/// Opens the store and says that the service is there. One that is away is waited for, with a line in the log at once, when
+/// the reason changes, and every half minute: databases and workers are often started together, and nobody should have to
+/// sort that out. What a person must change first ends the program.
+async fn wait_for_store(config: &Config, manner: Manner, address: SocketAddr) -> anyhow::Result<Arc<dyn Store>> {
+    let mut opened = open_store(&config.store, manner.test_clock).await;
+    if !matches!(opened, Err(OpenError::Unfit(_))) {
+        announce(config, address, manner);
+    }
+    let (mut asked, mut last) = (0, None);
+    while let Err(OpenError::Away(why)) = opened {
+        if asked % 30 == 0 || last.as_ref() != Some(&why) {
+            tracing::warn!(%why, "the store is away; it is waited for, and the API answers 503 until it is there");
+        }
+        (asked, last) = (asked + 1, Some(why));
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+        opened = open_store(&config.store, manner.test_clock).await;
+    }
+    let store = opened?;
+    if last.is_some() {
+        tracing::info!("the store is there: the service is ready");
+    }
+    Ok(store)
+}
+
+fn start_engine(config: &Config, store: Arc<dyn Store>, actions: Vec<Subscription>) -> Engine {
     let settings = Settings { batch: config.sweeper.batch, check_every: config.sweeper.check_every.to_std(), ..Settings::default() };
-    Ok(Engine::start(store, config.policies.values().cloned(), actions, settings, Arc::new(Metrics::default())))
+    Engine::start(store, config.policies.values().cloned(), actions, settings, Arc::new(Metrics::default()))
 }
 
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
         ActionKind::Log => Arc::new(Log),
-        ActionKind::Database(database) => Arc::new(open_database(database, config.concurrency)?),
+        ActionKind::Database(database) => Arc::new(open_database(database, config.attempts)?),
         ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
         ActionKind::Email(email) => {
             let EmailConfig { writing, server, timeout, rate } = (**email).clone();
@@ -147,8 +181,9 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
         name: config.name.clone(),
         on: config.on.clone(),
         batch: config.batch,
-        concurrency: config.concurrency,
+        concurrency: config.attempts,
         lease: config.lease.to_std(),
+        endpoint: config.kind.endpoint(),
         action,
     })
 }
@@ -182,8 +217,7 @@ fn action_names(config: &Config) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn announce(config: &Config, listener: &TcpListener, manner: Manner) {
-    let address = listener.local_addr().unwrap_or(config.http.listen);
+fn announce(config: &Config, address: SocketAddr, manner: Manner) {
     let what = if manner.demo { "autoreceive demo" } else { "autoreceive" };
     println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
     if manner.test_clock {

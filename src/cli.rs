@@ -6,6 +6,7 @@
 //! | [`points`] | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`listen`] | a receiver of webhooks for development |
+//! | [`actions`] | actions over time: listed, enabled, backfilled, moved, dropped |
 //! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
 //! | [`clock`] | puts the time of a service for tests forward |
 //! | [`client`] | how it is asked |
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::action::webhook::SigningSecret;
 
+mod actions;
 mod bench;
 mod client;
 mod clock;
@@ -35,6 +37,7 @@ mod stats;
 mod token;
 mod zone;
 
+use actions::ActionsCommand;
 use bench::BenchArgs;
 use clock::ClockCommand;
 use config::ConfigCommand;
@@ -86,6 +89,9 @@ enum Command {
     /// Put the time of a service for tests forward.
     #[command(subcommand)]
     Clock(ClockCommand),
+    /// List actions, enable a receiver, feed an action that was added later, clear out one that is gone.
+    #[command(subcommand)]
+    Actions(ActionsCommand),
     /// What an action failed at for good: list, show, replay or discard it.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -132,6 +138,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Stats(args) => stats::run(args).await,
         Command::Listen(args) => listen::run(args).await,
         Command::Clock(command) => clock::run(command).await,
+        Command::Actions(command) => actions::run(command).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
         Command::Bench(args) => bench::run(args).await,

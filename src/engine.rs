@@ -6,9 +6,11 @@
 //! | [`gather`] | commands of many callers, gathered into batches |
 //! | [`sweeper`] | the timer: finds what is due and submits `Due` |
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
+//! | [`breaker`] | slows a relay down while its receiver only fails, and stops it while it is disabled |
 //! | [`retention`] | removes orders that rested long enough |
+//! | [`actions`] | actions over time: enabled, backfilled, moved, dropped |
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
-//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
+//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,8 +25,11 @@ use crate::store::now::StoreTime;
 use crate::store::{Page, Stats, Store, StoreError, TestClock, View};
 use crate::telemetry::Metrics;
 
+mod actions;
+mod breaker;
 mod core;
 mod dead_letters;
+mod failures;
 mod gather;
 mod metered;
 mod outbox;
@@ -35,10 +40,12 @@ mod team;
 mod terms;
 mod wakes;
 
+pub use actions::Backfilled;
 pub use dead_letters::{LetterFilter, Resolved};
 pub use gather::Pending;
 
 use self::core::Core;
+use breaker::Breaker;
 use gather::Gather;
 use outbox::{Outbox, Outlet};
 use relay::Relay;
@@ -62,9 +69,9 @@ impl Settings {
 }
 
 impl Default for Settings {
-    /// A random name, batches of 200, a look every second.
+    /// A random name, batches of up to 500, a look every second.
     fn default() -> Settings {
-        Settings { worker: format!("{:08x}", rand::random::<u32>()), batch: 200, check_every: Duration::from_secs(1) }
+        Settings { worker: format!("{:08x}", rand::random::<u32>()), batch: Settings::MAX_BATCH, check_every: Duration::from_secs(1) }
     }
 }
 
@@ -133,7 +140,7 @@ impl Engine {
         let store: Arc<dyn Store> = Arc::new(metered::Metered::new(store, metrics.clone()));
         let (outlets, queues): (Vec<Outlet>, Vec<_>) = actions.into_iter().map(outlet).unzip();
         let relayed: Vec<_> =
-            outlets.iter().map(|outlet| (outlet.subscription.clone(), outlet.stored.clone(), outlet.held.clone())).collect();
+            outlets.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
         let shards = store.shards();
         let core = Arc::new(Core {
             book: terms::TermsBook::new(policies.values()),
@@ -155,7 +162,7 @@ impl Engine {
             deciding: TaskTracker::new(),
             attempting: TaskTracker::new(),
         };
-        let relays = relayed.into_iter().map(|(subscription, stored, held)| Relay::new(engine.core.clone(), subscription, stored, held));
+        let relays = relayed.into_iter().map(|(of, stored, held, breaker)| Relay::new(engine.core.clone(), of, stored, held, breaker));
         engine.start_loops(relays.zip(queues));
         engine
     }
@@ -266,7 +273,7 @@ impl Engine {
         self.deciding.close();
         let decided = tokio::time::timeout_at(until, async { tokio::join!(self.gather.drained(), self.deciding.wait()) }).await;
         // Late is better than never, but not worth waiting for: a worker that says nothing is missed soon, too.
-        let _ = self.core.store.leave(self.core.team.me()).await;
+        let _ = tokio::time::timeout_at(until, self.core.store.leave(self.core.team.me())).await;
         self.stop_attempting.cancel();
         self.attempting.close();
         let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;
@@ -281,7 +288,8 @@ const QUEUED_PER_ATTEMPT: usize = 8;
 
 fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
     let (hand_off, queue) = tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
-    (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default() }, queue)
+    let breaker = Arc::new(Breaker::new(subscription.endpoint));
+    (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
 }
 
 /// How late something must be before a worker does what is another's.

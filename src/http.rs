@@ -7,22 +7,26 @@
 //! | [`orders`] | one order, and pages of many |
 //! | [`bulk`], [`lines`] | many commands, as lines, streamed in both directions |
 //! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
-//! | [`actions`] | the outboxes of actions, and their dead letters |
+//! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
 //! | [`auth`] | who is let in: tokens and roles |
 //! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
 //! | [`server`], [`patience`], [`tls`] | connections, their limits, and their end |
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, Uri};
-use axum::middleware::{from_fn, map_response};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_service::Service;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::routes;
 
@@ -30,7 +34,7 @@ use crate::access::{Role, Tokens};
 use crate::engine::Engine;
 use crate::wire::command::read_verb;
 use auth::Gate;
-use problem::Problem;
+use problem::{NoStoreYet, Problem};
 use routes::Routes;
 
 mod actions;
@@ -48,16 +52,18 @@ mod problem;
 mod routes;
 mod server;
 mod tls;
+mod upkeep;
 
-pub use server::serve;
+pub use server::{listen, serve};
 pub use tls::{Tls, TlsError};
 
-/// The most requests that are worked on at a time, streams of lines aside. Each holds one small command, and more than
-/// these would only wait for the engine's batches: the next is told at once to come again.
-const REQUESTS: usize = 4_096;
-/// The most streams of lines at a time; each holds up to [`bulk::IN_FLIGHT`] commands.
-const STREAMS: usize = 32;
-/// How long a request may take, streams of lines aside.
+/// The most requests that are worked on at a time, streams of lines aside. A service that carries 10,000 commands a second has
+/// this many done in a tenth of a second; the next is told at once to come again, and does not wait longer than that.
+const REQUESTS: usize = 1_024;
+/// The most streams of lines at a time. One that dawdles costs its buffers only, some 200 KiB at worst: what is carried out
+/// at a time is bounded by the engine's queue. A few dozen slow clients must not keep all others out.
+const STREAMS: usize = 1_000;
+/// How long a request may take until its answer begins.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Who may use the API, and how it is spoken to. By default everybody may, unencrypted.
@@ -70,10 +76,10 @@ pub struct Access {
 }
 
 /// What the routes share.
-#[derive(Clone)]
 struct Api {
-    engine: Engine,
-    requests: Arc<Semaphore>,
+    /// Set as soon as the store is open.
+    engine: Arc<OnceLock<Engine>>,
+    requests: Semaphore,
     streams: Arc<Semaphore>,
     /// Ends the reading of lines.
     stop: CancellationToken,
@@ -82,20 +88,19 @@ struct Api {
 }
 
 impl Api {
-    fn new(engine: Engine, stop: CancellationToken) -> Api {
-        let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS)), Arc::new(Semaphore::new(STREAMS)));
+    fn new(engine: Arc<OnceLock<Engine>>, stop: CancellationToken) -> Api {
+        let (requests, streams) = (Semaphore::new(REQUESTS), Arc::new(Semaphore::new(STREAMS)));
         Api { engine, requests, streams, stop, document: Bytes::new() }
+    }
+
+    fn engine(&self) -> Result<&Engine, NoStoreYet> {
+        self.engine.get().ok_or(NoStoreYet)
     }
 }
 
-/// The routes on `engine` for those who have one of `tokens`. Streams of lines end when `stop` is cancelled.
-pub fn router(engine: Engine, tokens: Tokens, stop: CancellationToken) -> Router {
-    assemble(Api::new(engine, stop), &Gate::new(tokens))
-}
-
 /// Every route, with who may use it and what the document says about it.
-fn routes(gate: &Gate) -> (Router<Api>, OpenApi) {
-    let (single, mut document) = Routes::behind(gate)
+fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
+    let (router, document) = Routes::behind(gate)
         .needs(Role::Write, routes!(commands::place_new))
         .needs(Role::Write, routes!(commands::place))
         .needs(Role::Write, routes!(commands::pay))
@@ -113,6 +118,10 @@ fn routes(gate: &Gate) -> (Router<Api>, OpenApi) {
         .needs(Role::Read, routes!(operations::metrics))
         .needs(Role::Operate, routes!(operations::advance_clock))
         .needs(Role::Read, routes!(actions::list))
+        .needs(Role::Operate, routes!(upkeep::enable))
+        .needs(Role::Operate, routes!(upkeep::backfill))
+        .needs(Role::Operate, routes!(upkeep::relocate))
+        .needs(Role::Operate, routes!(upkeep::drop_all))
         .needs(Role::Read, routes!(actions::dead_letters))
         .needs(Role::Read, routes!(actions::dead_letter))
         .needs(Role::Operate, routes!(actions::replay))
@@ -122,23 +131,50 @@ fn routes(gate: &Gate) -> (Router<Api>, OpenApi) {
         .open(routes!(document::openapi))
         .open(routes!(document::docs))
         .open(routes!(document::docs_file))
+        .needs(Role::Write, routes!(bulk::commands))
         .finish();
-    let (streams, about_streams) = Routes::behind(gate).needs(Role::Write, routes!(bulk::commands)).finish();
-    document.merge(about_streams);
-    (single.layer(from_fn(guard::answer_in_time)).merge(streams), document::assemble(document))
+    (router, document::assemble(document))
 }
 
-fn assemble(mut api: Api, gate: &Gate) -> Router {
-    let (routes, document) = routes(gate);
-    // A document is texts and numbers, which cannot fail to become JSON.
-    api.document = document.to_json().unwrap_or_default().into();
-    routes
-        .method_not_allowed_fallback(wrong_method)
-        .fallback(unknown_path)
-        .layer(from_fn(guard::refuse_foreign_pages))
-        .layer(map_response(guard::keep_private))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .with_state(api)
+/// The routes, and what holds for all of them. It is done here and not by layers of the router: each of those would take
+/// a handful of allocations for every request.
+#[derive(Clone)]
+struct Front {
+    routes: Router,
+}
+
+impl Front {
+    fn new(mut api: Api, tokens: Tokens) -> Front {
+        let (routes, document) = routes(&Gate::new(tokens));
+        // A document is texts and numbers, which cannot fail to become JSON.
+        api.document = document.to_json().unwrap_or_default().into();
+        let routes = routes.method_not_allowed_fallback(wrong_method).fallback(unknown_path).with_state(Arc::new(api));
+        Front { routes }
+    }
+
+    /// Answers a request, whatever happens.
+    async fn answer(mut self, request: Request) -> Response {
+        let mut response = match guard::refusal(&request) {
+            Some(problem) => problem.into_response(),
+            None => in_time(self.routes.call(request)).await,
+        };
+        guard::keep_private(&mut response);
+        response
+    }
+}
+
+/// Gives up a request that is not answered in time. What was asked may still be carried out.
+async fn in_time(answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    let answering = AssertUnwindSafe(answering).catch_unwind();
+    match tokio::time::timeout(ANSWER_WITHIN, answering).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(_)) => {
+            tracing::error!("a request met a mistake in this program; the panic message above says where");
+            Problem::internal().into_response()
+        }
+        Err(_) => Problem::timed_out().into_response(),
+    }
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
@@ -149,7 +185,7 @@ async fn unknown_path(uri: Uri) -> Problem {
         return Problem::unknown_command(&wrong);
     }
     let path: String = uri.path().chars().take(200).collect();
-    Problem::not_found(format!("there is nothing at {path}"))
+    Problem::not_found(format!("there is nothing at {path}; /docs shows what there is"))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

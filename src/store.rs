@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use autoreceive_domain::{OrderId, Revision, Span, Terms, Time};
+use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
 
 mod commit;
 pub mod entry;
@@ -19,10 +19,10 @@ pub mod redis;
 pub mod sqlite;
 
 pub use commit::{Change, Commit, Members, NewEntry, RestNote, STALE_AFTER, Verdict};
-pub use found::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote};
+pub use found::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote, Scan};
 pub use letter::{DeadLetter, DeadPage, Resolution};
 pub use list::{ActionStats, Item, Page, Stats, View};
-pub use outbox::{After, Claimed, ClaimedEntry, EntryRef, History, Settlement};
+pub use outbox::{After, Claimed, ClaimedEntry, EntryRef, History, Relocated, Settlement};
 
 /// One of the parts that orders are spread over. Everything of one order lies in one shard; a commit touches one shard.
 pub type Shard = u16;
@@ -39,6 +39,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Where an order lies.
     fn shard_of(&self, id: &OrderId) -> Shard;
+
+    /// How many due orders are best read and committed at once by now: as many as keep nobody else waiting for long.
+    fn at_once(&self) -> usize;
 
     /// The orders, in the order of the ids.
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError>;
@@ -80,6 +83,26 @@ pub trait Store: Send + Sync + 'static {
     /// Ends dead letters that are still there, each atomically. Returns how many were. A replayed one becomes an entry that
     /// can be claimed at once, under its event id, with no attempts made; one without a text can only be discarded.
     async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError>;
+
+    /// Adds an entry for each event, under its id and due now, where the action has none and no dead letter of that id.
+    /// Returns how many were added.
+    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError>;
+
+    /// Gives up to about `limit` entries and dead letters of `from` to another action as they are, or drops them where there is
+    /// none, in steps that each are atomic. An id that the other one has already is that of the same event, and stays there
+    /// as it is.
+    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError>;
+
+    /// How the receiver of an action is doing, as far as all workers know.
+    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError>;
+
+    /// Notes how the receiver of an action is doing, if what is known of it is still `known`, or whatever is known of it
+    /// without that. Returns whether it was noted.
+    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError>;
+
+    /// About `limit` orders of all that there are, in no particular order, from where `cursor` (of an earlier scan) points:
+    /// every order that was there from the first scan to the last comes up at least once.
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError>;
 
     /// A page of orders, at most `limit` long, from where `cursor` (of an earlier page of this view) points.
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError>;
@@ -130,10 +153,16 @@ pub struct TestClock {
     pub ahead: Span,
 }
 
-/// Why a store cannot be used at all.
+/// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct OpenError(pub String);
+pub enum OpenError {
+    /// It does not answer, or not yet. That can pass by itself.
+    #[error("{0}")]
+    Away(String),
+    /// It, or what is configured, has to be changed first.
+    #[error("{0}")]
+    Unfit(String),
+}
 
 impl OpenError {
     /// Says why a store whose clock is of the one kind is not opened as one of the other.

@@ -188,6 +188,7 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
     registry.register("held", "Orders that are held", gauge(stats.held));
     let (pending, dead) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
     let (age, oldest_dead) = (Family::<Labels, FloatGauge>::default(), Family::<Labels, FloatGauge>::default());
+    let (failing, disabled) = (Family::<Labels, FloatGauge>::default(), Family::<Labels, Gauge>::default());
     for action in &stats.actions {
         let label = vec![("action", action.name.to_string())];
         pending.get_or_create(&label).set(signed(action.pending));
@@ -195,6 +196,8 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
         let since = |at: Option<Time>| at.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
         age.get_or_create(&label).set(since(action.next_at));
         oldest_dead.get_or_create(&label).set(since(action.oldest_dead));
+        failing.get_or_create(&label).set(since(action.circuit.failing_since));
+        disabled.get_or_create(&label).set(i64::from(action.circuit.disabled_at.is_some()));
     }
     registry.register("outbox_entries", "Outbox entries that wait or are worked on, by action", pending);
     registry.register_with_unit("outbox_overdue", "For how long the oldest claimable entry waits, by action", Unit::Seconds, age);
@@ -205,6 +208,8 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
         Unit::Seconds,
         oldest_dead,
     );
+    registry.register_with_unit("receiver_failing", "For how long the receiver only fails, by action", Unit::Seconds, failing);
+    registry.register("receiver_disabled", "Whether the receiver is disabled, by action", disabled);
 }
 
 fn signed(count: u64) -> i64 {

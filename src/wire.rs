@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`action`] | the outboxes of actions, and what is done to them |
 //! | [`command`] | what is asked, as it comes in |
 //! | [`letter`] | dead letters as they go out, and which of them are meant |
 //! | [`line`] | one command of many, and its answer |
@@ -12,6 +13,7 @@
 //! | [`schema`] | how all of it is described in the OpenAPI document |
 //! | [`read`] | strict reading of JSON, and what is said about a mistake |
 
+pub mod action;
 pub mod command;
 pub mod event;
 pub mod letter;

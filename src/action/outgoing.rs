@@ -14,6 +14,7 @@ use autoreceive_domain::Event;
 use futures_util::{StreamExt, stream};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
+use tokio::sync::Semaphore;
 
 use self::address::Refused;
 use self::pace::Pace;
@@ -25,8 +26,8 @@ pub(super) mod answer;
 pub(super) mod pace;
 mod resolver;
 
-/// How many events of one attempt are sent at the same time.
-const IN_FLIGHT: usize = 16;
+/// How many events of one attempt are sent at the same time, where the receiver's limit does not say less.
+pub const IN_FLIGHT: usize = 16;
 /// How much of an answer is read.
 const ANSWER_BYTES: usize = 64 * 1024;
 /// The longest wait for a connection, within the whole wait.
@@ -39,6 +40,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// The most attempts in a second; unlimited without.
     pub rate: Option<u32>,
+    /// The most requests at the same time.
+    pub concurrency: usize,
     /// Whether private addresses may be connected to.
     pub allow_private: bool,
     /// Certificates (PEM) of authorities that are trusted beside the system's.
@@ -46,9 +49,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Ten seconds, as fast as it goes, and no private addresses.
+    /// Ten seconds, 64 requests at a time as fast as it goes, and no private addresses.
     fn default() -> Limits {
-        Limits { timeout: Duration::from_secs(10), rate: None, allow_private: false, authorities: None }
+        Limits { timeout: Duration::from_secs(10), rate: None, concurrency: 64, allow_private: false, authorities: None }
     }
 }
 
@@ -67,6 +70,8 @@ pub enum OutgoingError {
 pub(super) struct Outgoing {
     client: Client,
     pace: Option<Pace>,
+    /// A place for each request that may be under way.
+    places: Semaphore,
     timeout: Duration,
 }
 
@@ -77,7 +82,8 @@ impl Outgoing {
     pub(super) fn new(url: &Url, limits: &Limits) -> Result<Outgoing, OutgoingError> {
         address::check_url(url, limits.allow_private)?;
         let guard = Guard { inner: System, allow_private: limits.allow_private };
-        Ok(Outgoing { client: client(url, limits, guard)?, pace: limits.rate.map(Pace::new), timeout: limits.timeout })
+        let (pace, places) = (limits.rate.map(Pace::new), Semaphore::new(limits.concurrency.max(1)));
+        Ok(Outgoing { client: client(url, limits, guard)?, pace, places, timeout: limits.timeout })
     }
 
     /// Attempts each event when the pace allows it, several at a time, and returns the outcomes in the same order.
@@ -86,6 +92,8 @@ impl Outgoing {
         F: Future<Output = Outcome>,
     {
         let paced = async |future: F| {
+            // It is never closed, so there is always a place in the end.
+            let _place = self.places.acquire().await;
             if let Some(pace) = &self.pace {
                 pace.turn().await;
             }

@@ -1,5 +1,6 @@
 //! Commands over HTTP: clients on kept-alive connections that send one command at a time, and one that sends lines.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
@@ -32,11 +33,10 @@ impl Api {
     /// Where the store or the API does not answer as it should.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
         let policy = autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
-        let engine =
-            Engine::start(ground.store.clone(), [policy], Vec::new(), Settings::default(), std::sync::Arc::new(Metrics::default()));
+        let engine = Engine::start(ground.store.clone(), [policy], Vec::new(), Settings::default(), Arc::new(Metrics::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, stop) = (listener.local_addr()?.to_string(), CancellationToken::new());
-        let serving = tokio::spawn(http::serve(listener, engine.clone(), http::Access::default(), stop.clone()));
+        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), http::Access::default(), stop.clone()));
         let single = self.single(&address, progress).await?;
         let bulk = self.bulk(&address, progress).await?;
         stop.cancel();
@@ -63,7 +63,8 @@ impl Api {
     async fn bulk(&self, address: &str, progress: &ProgressBar) -> anyhow::Result<Value> {
         let start = Instant::now();
         let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
-        let head = "POST /v1/commands HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head =
+            "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
         writer.write_all(head.as_bytes()).await?;
         let orders = self.orders;
         let sending = tokio::spawn(async move {
@@ -118,7 +119,7 @@ async fn one_client(address: String, orders: Vec<usize>, progress: ProgressBar) 
 async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyhow::Result<u16> {
     let length = body.len();
     let request =
-        format!("POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
     stream.get_mut().write_all(request.as_bytes()).await?;
     let (mut status, mut length, mut line) = (None, 0, String::new());
     loop {

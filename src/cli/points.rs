@@ -51,6 +51,12 @@ fn show(report: &Report) {
         ("ledger", format!("{} entries, sum {}", report.entries, report.ledger)),
         ("balances", format!("{} buyers, sum {}", report.buyers, report.balances)),
     ]);
+    if report.earlier > 0 {
+        let earlier = report.earlier;
+        output::print(&format!(
+            "{earlier} receipts are from before points were kept, and have no credit; `autoreceive actions backfill` feeds them again"
+        ));
+    }
     if !report.differences.is_empty() {
         output::print("");
         output::table(&["PROBLEM", "WITH", "EXPECTED", "FOUND"], report.differences.iter().map(row).collect());

@@ -27,7 +27,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// Where the API listens.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<String>,
     /// The configuration file; autoreceive.toml in the current directory without it, if there is one.
     #[arg(long, value_name = "FILE")]

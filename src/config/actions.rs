@@ -10,6 +10,8 @@ use toml::Table;
 use super::errors;
 use super::layers::Layers;
 use super::values;
+use crate::action::Endpoint;
+use crate::action::outgoing::IN_FLIGHT;
 use crate::store::ActionName;
 
 pub use database::DatabaseConfig;
@@ -35,7 +37,7 @@ pub struct ActionConfig {
     /// The most events in one attempt.
     pub batch: usize,
     /// How many attempts are made at the same time.
-    pub concurrency: usize,
+    pub attempts: usize,
     /// How long a worker keeps an entry before another may take it.
     pub lease: Span,
     /// What is done.
@@ -59,6 +61,18 @@ pub enum ActionKind {
     Database(DatabaseConfig),
 }
 
+impl ActionKind {
+    /// What is done where the receiver only fails, if there is one.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            ActionKind::Webhook(webhook) => Some(webhook.endpoint),
+            ActionKind::Http(http) => Some(http.endpoint),
+            ActionKind::Log | ActionKind::Email(_) | ActionKind::Stream(_) | ActionKind::Database(_) => None,
+        }
+    }
+}
+
 /// The keys that every type has.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -68,8 +82,8 @@ struct Common {
     on: Vec<EventKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<usize>,
-    #[serde(default = "four")]
-    concurrency: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<usize>,
     #[serde(with = "values::span", default = "half_a_minute")]
     lease: Span,
 }
@@ -96,6 +110,15 @@ impl ActionType {
             ActionType::Email => 20,
         }
     }
+
+    fn concurrency(self) -> usize {
+        if self.speaks_http() { 64 } else { 4 }
+    }
+
+    /// Where each event is a request of its own, what is limited is requests.
+    fn speaks_http(self) -> bool {
+        matches!(self, ActionType::Webhook | ActionType::Http)
+    }
 }
 
 /// The type without keys of its own.
@@ -105,10 +128,6 @@ struct LogKeys {}
 
 fn received() -> Vec<EventKind> {
     vec![EventKind::Received]
-}
-
-fn four() -> usize {
-    4
 }
 
 fn half_a_minute() -> Span {
@@ -133,7 +152,9 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
     let own = table;
     let common: Common = errors::typed(common, &format!("actions.{name}"), layers, "", &[])?;
     let batch = common.batch.unwrap_or(common.r#type.batch());
-    let scope = Scope { name, common: &common, batch, layers, env };
+    let concurrency = common.concurrency.unwrap_or(common.r#type.concurrency());
+    check_sizes(name, batch, concurrency, common.r#type)?;
+    let scope = Scope { name, common: &common, batch, concurrency, layers, env };
     let (shown, kind) = match common.r#type {
         ActionType::Log => scope.keys::<LogKeys>(own).map(|(shown, _)| (shown, ActionKind::Log))?,
         ActionType::Webhook => {
@@ -157,8 +178,8 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
             (shown, ActionKind::Database(database::check(keys, &scope)?))
         }
     };
-    let Common { on, concurrency, lease, .. } = &common;
-    let config = ActionConfig { name: action_name(name)?, on: on.clone(), batch, concurrency: *concurrency, lease: *lease, kind };
+    let attempts = scope.attempts();
+    let config = ActionConfig { name: action_name(name)?, on: common.on.clone(), batch, attempts, lease: common.lease, kind };
     config.check()?;
     let mut all = as_table(&common)?;
     all.extend(shown);
@@ -170,6 +191,7 @@ struct Scope<'a> {
     name: &'a str,
     common: &'a Common,
     batch: usize,
+    concurrency: usize,
     layers: &'a Layers,
     env: &'a BTreeMap<String, String>,
 }
@@ -181,6 +203,11 @@ impl Scope<'_> {
         let of_type = format!(" of {section}.type = {}", as_table(self.common)?.get("type").unwrap_or(&"".into()));
         let keys = errors::typed(own, &section, self.layers, &of_type, &COMMON)?;
         Ok((as_table(&keys)?, keys))
+    }
+
+    /// How many attempts, of a whole batch each, are made at the same time.
+    fn attempts(&self) -> usize {
+        if self.common.r#type.speaks_http() { self.concurrency.div_ceil(IN_FLIGHT) } else { self.concurrency }
     }
 
     /// The full name of a key.
@@ -205,16 +232,21 @@ impl ActionConfig {
         if self.on.is_empty() {
             return Err(format!("actions.{name}.on: names no event; take the action out instead"));
         }
-        for (key, value, most) in [("batch", self.batch, 1_000), ("concurrency", self.concurrency, 64)] {
-            if !(1..=most).contains(&value) {
-                return Err(format!("actions.{name}.{key}: is {value}; expected 1 to {most}"));
-            }
-        }
         if !(Span::from_secs(1)..=Span::from_hours(1)).contains(&self.lease) {
             return Err(format!("actions.{name}.lease: is {}; expected 1s to 1h", self.lease));
         }
         Ok(())
     }
+}
+
+fn check_sizes(name: &str, batch: usize, concurrency: usize, of: ActionType) -> Result<(), String> {
+    let most_at_once = if of.speaks_http() { 256 } else { 64 };
+    for (key, value, most) in [("batch", batch, 1_000), ("concurrency", concurrency, most_at_once)] {
+        if !(1..=most).contains(&value) {
+            return Err(format!("actions.{name}.{key}: is {value}; expected 1 to {most}"));
+        }
+    }
+    Ok(())
 }
 
 fn action_name(name: &str) -> Result<ActionName, String> {

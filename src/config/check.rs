@@ -57,7 +57,7 @@ fn http(http: &HttpConfig, open_to_all: bool) -> Vec<String> {
 fn sweeper(sweeper: &SweeperConfig) -> Vec<String> {
     let found = [
         range("sweeper.check_every", sweeper.check_every, Span::from_ms(10), Span::from_secs(60)),
-        range("sweeper.batch", sweeper.batch, 1, 1_000),
+        range("sweeper.batch", sweeper.batch, 1, 500),
     ];
     found.into_iter().flatten().collect()
 }

@@ -122,7 +122,7 @@ impl Serialize for MaskedUrl {
 /// Reads a socket address.
 pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an address and a port, for example \"127.0.0.1:8780\"")))
+    text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an IP address and a port, for example \"127.0.0.1:8780\"")))
 }
 
 /// The terms of a policy, as written.
@@ -197,6 +197,23 @@ pub mod span_or_none {
     /// Writes one.
     pub fn serialize<S: Serializer>(value: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
         value.map(|span| span.to_string()).serialize(serializer)
+    }
+}
+
+/// A length of time, or `never`.
+pub mod span_or_never {
+    use super::*;
+
+    /// Reads one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |wrong| D::Error::custom(format_args!("{wrong}; or \"never\""));
+        if text == "never" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
+    }
+
+    /// Writes one.
+    pub fn serialize<S: Serializer>(value: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&value.map_or_else(|| "never".to_owned(), |span| span.to_string()))
     }
 }
 

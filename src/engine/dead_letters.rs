@@ -4,7 +4,7 @@ use autoreceive_domain::event::order_of;
 use autoreceive_domain::{Span, Time};
 
 use super::Engine;
-use crate::store::{ActionName, ActionStats, DeadLetter, DeadPage, EntryRef, Resolution, StoreError};
+use crate::store::{ActionName, DeadLetter, DeadPage, EntryRef, Resolution, StoreError};
 
 /// How many dead letters are read at a time.
 const PAGE: usize = 200;
@@ -42,23 +42,6 @@ impl LetterFilter {
 }
 
 impl Engine {
-    /// The action of that name, if it is configured or ever had entries.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn action(&self, name: &str) -> Result<Option<ActionName>, StoreError> {
-        if self.has_action(name) {
-            return Ok(Some(name.into()));
-        }
-        Ok(self.stats().await?.actions.into_iter().map(|action: ActionStats| action.name).find(|known| **known == *name))
-    }
-
-    /// Whether this worker is configured with an action of that name.
-    #[must_use]
-    pub fn has_action(&self, name: &str) -> bool {
-        self.core.outbox.has(name)
-    }
-
     /// A page of dead letters. Where few fit the filter, it can be shorter than `limit` and yet not the last.
     ///
     /// # Errors

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use autoreceive_domain::{OrderId, Revision, Span, Terms};
+use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
 
 use crate::store::{
-    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, Page, Resolution, Rested, Settlement, Shard,
-    Stats, Store, StoreError, TestClock, Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, Page, Relocated, Resolution, Rested, Scan,
+    Settlement, Shard, Stats, Store, StoreError, TestClock, Verdict, View,
 };
 use crate::telemetry::Metrics;
 
@@ -38,6 +38,10 @@ impl Store for Metered {
 
     fn shard_of(&self, id: &OrderId) -> Shard {
         self.store.shard_of(id)
+    }
+
+    fn at_once(&self) -> usize {
+        self.store.at_once()
     }
 
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
@@ -90,6 +94,26 @@ impl Store for Metered {
 
     async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
         self.timed("resolve", self.store.resolve(action, letters, how)).await
+    }
+
+    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError> {
+        self.timed("add", self.store.add(action, events)).await
+    }
+
+    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError> {
+        self.timed("relocate", self.store.relocate(from, to, limit)).await
+    }
+
+    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError> {
+        self.timed("circuit", self.store.circuit(action)).await
+    }
+
+    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {
+        self.timed("set_circuit", self.store.set_circuit(action, known, next)).await
+    }
+
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError> {
+        self.timed("scan", self.store.scan(cursor, limit)).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {

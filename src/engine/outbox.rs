@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use autoreceive_domain::{Event, Time};
+use autoreceive_domain::{Circuit, Event, Time};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
+use super::breaker::Breaker;
 use super::relay::Held;
 use crate::action::Subscription;
 use crate::store::now::span;
-use crate::store::{Change, ClaimedEntry, EntryRef, Members, NewEntry, Shard};
+use crate::store::{ActionName, Change, ClaimedEntry, EntryRef, Members, NewEntry, Shard};
 
 /// One action as the committing side sees it: what it is given, and the queue of the relay that attempts it.
 pub(crate) struct Outlet {
@@ -21,6 +22,8 @@ pub(crate) struct Outlet {
     pub(crate) stored: Arc<Notify>,
     /// The entries under the relay's lease.
     pub(crate) held: Arc<Held>,
+    /// What is known of the receiver.
+    pub(crate) breaker: Arc<Breaker>,
 }
 
 /// Every action, and the names of the entries that this worker makes.
@@ -49,9 +52,11 @@ impl Outbox {
         let total: usize = changes.iter().map(|change| change.events.len()).sum();
         for (index, outlet) in self.outlets.iter().enumerate() {
             let wanted = wanted(outlet, changes);
+            let held_back = !wanted.is_empty() && outlet.breaker.holds_back();
             let whole = wanted.len() == total && total <= outlet.subscription.batch;
             for events in wanted.chunks(outlet.subscription.batch.max(1)) {
-                let place = outlet.hand_off.clone().try_reserve_owned().ok();
+                // What a receiver cannot take now is better left in the store.
+                let place = if held_back { None } else { outlet.hand_off.clone().try_reserve_owned().ok() };
                 let members = if whole { Members::All } else { Members::Some(events.to_vec()) };
                 entries.push(self.entry(outlet, members, now, place.is_some()));
                 prepared.push(Prepared { outlet: index, events: events.to_vec(), place });
@@ -76,9 +81,22 @@ impl Outbox {
         self.outlets.iter().for_each(|outlet| outlet.stored.notify_one());
     }
 
-    /// Whether this worker is configured with an action of that name.
-    pub(crate) fn has(&self, action: &str) -> bool {
-        self.outlets.iter().any(|outlet| *outlet.subscription.name == *action)
+    /// What an action of that name is given and does, where this worker is configured with it.
+    pub(crate) fn find(&self, action: &str) -> Option<&Outlet> {
+        self.outlets.iter().find(|outlet| *outlet.subscription.name == *action)
+    }
+
+    /// The names of the actions that this worker is configured with.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &ActionName> {
+        self.outlets.iter().map(|outlet| &outlet.subscription.name)
+    }
+
+    /// Takes in what is known of an action's receiver.
+    pub(crate) fn learn(&self, action: &str, circuit: Circuit) {
+        if let Some(outlet) = self.find(action) {
+            outlet.breaker.learn(circuit);
+            outlet.stored.notify_one();
+        }
     }
 
     /// Hands the committed entries to their relays, without the events of the `losers`.

@@ -2,27 +2,36 @@
 //! attempts them, and settles. An entry is under lease while it waits here or is worked on, and the lease is renewed; if
 //! this worker dies, the lease runs out and another claims the entry. So every event is attempted at least once.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoreceive_domain::backoff::next_wait;
 use autoreceive_domain::{Event, Span, Time};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::work::{follow, gathered};
+use super::breaker::Breaker;
 use super::core::Core;
+use super::failures::Failures;
 use crate::action::{Outcome, Subscription};
 use crate::store::now::span;
-use crate::store::{After, ClaimedEntry, EntryRef, History, Settlement, StoreError};
+use crate::store::{After, ClaimedEntry, EntryRef, Settlement, StoreError};
 use crate::telemetry::{ByAction, ByResult};
+
+mod work;
 
 /// The relay's queue of entries that this worker committed.
 pub(crate) type Queue = mpsc::Receiver<ClaimedEntry>;
 
+/// What waits here to be attempted, each a few entries that are attempted together.
+type Ready = VecDeque<Vec<ClaimedEntry>>;
+
 /// The most entries that are settled in one call.
 const SETTLED_TOGETHER: usize = 256;
+/// The most entries that are claimed in one call.
+const CLAIMED_TOGETHER: usize = 256;
 /// The longest an attempt may take; an action has shorter time-outs of its own.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(600);
 /// The wait after the store did not answer.
@@ -38,6 +47,10 @@ pub(crate) struct Relay {
     stored: Arc<Notify>,
     /// The entries under this relay's lease.
     held: Arc<Held>,
+    /// What is known of the receiver.
+    breaker: Arc<Breaker>,
+    /// Tells the log what fails.
+    failures: Failures,
 }
 
 /// Entries under lease here, to be renewed: those that wait in the hand-off queue and those that are worked on.
@@ -65,11 +78,13 @@ struct Schedule {
     claimed: Option<Instant>,
     /// What was found last time was all that there was room for.
     more: bool,
+    /// How many entries as large as those found last time make one attempt.
+    to_an_attempt: usize,
 }
 
 impl Relay {
-    pub(crate) fn new(core: Arc<Core>, subscription: Subscription, stored: Arc<Notify>, held: Arc<Held>) -> Relay {
-        Relay { core, subscription, stored, held }
+    pub(crate) fn new(core: Arc<Core>, subscription: Subscription, stored: Arc<Notify>, held: Arc<Held>, breaker: Arc<Breaker>) -> Relay {
+        Relay { core, subscription, stored, held, breaker, failures: Failures::default() }
     }
 
     /// Works until told to stop, then finishes the attempts in hand and gives back what it did not begin.
@@ -77,29 +92,33 @@ impl Relay {
         let relay = Arc::new(self);
         let (done, settled) = mpsc::channel(SETTLED_TOGETHER);
         let settler = tokio::spawn(relay.clone().settle_all(settled));
-        let renewing = tokio::spawn(relay.clone().renew_all());
+        relay.first_beat(&stop).await;
+        let keeping = [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().beat_all())];
         let mut attempts = JoinSet::new();
-        let mut schedule = Schedule { next_at: None, claimed: None, more: true };
+        let mut schedule = Schedule { next_at: None, claimed: None, more: true, to_an_attempt: 1 };
+        // What is to be attempted as soon as there is room: what one claim, or one look into the queue, came to.
+        let mut ready = VecDeque::new();
         while !stop.is_cancelled() {
-            let room = relay.subscription.concurrency.max(1).saturating_sub(attempts.len());
+            let (room, closed_for) = relay.begin(&mut ready, &mut attempts, &done);
+            if relay.breaker.holds_back() {
+                relay.give_back_all(&mut queue, &mut ready).await;
+            }
             let claim_in = relay.claim_in(&schedule);
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = attempts.join_next(), if !attempts.is_empty() => {}
-                Some(entry) = queue.recv(), if room > 0 => relay.start(entry, &mut attempts, &done),
-                () = relay.stored.notified(), if !schedule.more => schedule.more = true,
-                () = tokio::time::sleep(claim_in), if room > 0 => {
-                    for entry in relay.claim(&mut schedule, room).await {
-                        relay.start(entry, &mut attempts, &done);
-                    }
-                }
+                Some(entry) = queue.recv(), if room > 0 => relay.take(relay.gather(entry, &mut queue), &mut ready),
+                () = relay.stored.notified(), if !schedule.more || closed_for.is_some() => schedule.more = true,
+                () = tokio::time::sleep(closed_for.unwrap_or_default()), if closed_for.is_some() => {}
+                () = tokio::time::sleep(claim_in), if room > 0 => relay.take(relay.claim(&mut schedule, room).await, &mut ready),
             }
         }
-        relay.give_back(&mut queue).await;
+        queue.close();
+        relay.give_back_all(&mut queue, &mut ready).await;
         while attempts.join_next().await.is_some() {}
         drop(done);
         let _ = settler.await;
-        renewing.abort();
+        keeping.iter().for_each(JoinHandle::abort);
     }
 
     fn claim_in(&self, schedule: &Schedule) -> Duration {
@@ -112,9 +131,11 @@ impl Relay {
         schedule.next_at.map_or(until_check, |at| at.since(now).to_std().max(Duration::from_millis(1)).min(until_check))
     }
 
+    /// Claims what there is room for. Where entries are small, many of them make one attempt.
     async fn claim(&self, schedule: &mut Schedule, room: usize) -> Vec<ClaimedEntry> {
         let lease = span(self.subscription.lease);
-        let result = self.core.store.claim(&self.subscription.name, room, lease).await;
+        let limit = if self.breaker.holds_back() { 1 } else { (room * schedule.to_an_attempt).min(CLAIMED_TOGETHER) };
+        let result = self.core.store.claim(&self.subscription.name, limit, lease).await;
         schedule.claimed = Some(Instant::now());
         let claimed = match result {
             Ok(claimed) => claimed,
@@ -132,40 +153,103 @@ impl Relay {
         }
         schedule.next_at = claimed.next_at;
         schedule.more = claimed.next_at.is_some_and(|at| at <= claimed.now);
+        let events: usize = claimed.entries.iter().map(|entry| entry.events.len()).sum();
+        schedule.to_an_attempt = (self.subscription.batch * claimed.entries.len()).checked_div(events).unwrap_or(1).max(1);
         claimed.entries
     }
 
-    fn start(self: &Arc<Self>, entry: ClaimedEntry, attempts: &mut JoinSet<()>, done: &mpsc::Sender<Settlement>) {
-        self.held.add(&entry.entry);
-        let (relay, done) = (self.clone(), done.clone());
-        attempts.spawn(async move {
-            let settlement = relay.attempt(entry).await;
-            // The receiver goes away only after every attempt ended.
-            let _ = done.send(settlement).await;
-        });
+    /// What was handed over, as much as makes one attempt. Commits of few events are frequent where orders come one by one,
+    /// and an attempt for each would be as slow as its receiver's answer.
+    fn gather(&self, first: ClaimedEntry, queue: &mut Queue) -> Vec<ClaimedEntry> {
+        let (mut events, mut entries) = (first.events.len(), vec![first]);
+        while events < self.subscription.batch
+            && let Ok(next) = queue.try_recv()
+        {
+            events += next.events.len();
+            entries.push(next);
+        }
+        entries
     }
 
-    /// Attempts all events of an entry, and says what is to be stored in its place.
-    async fn attempt(&self, entry: ClaimedEntry) -> Settlement {
-        let mut after = Vec::new();
-        for events in entry.events.chunks(self.subscription.batch.max(1)) {
-            let start = Instant::now();
-            let outcomes = self.attempt_batch(events.to_vec()).await;
-            let label = ByAction { action: self.subscription.name.to_string() };
-            self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
-            let missing = std::iter::repeat_with(|| Outcome::retry("the action gave no outcome for it"));
-            let now = self.core.time.estimate();
-            let outcomes: Vec<Outcome> = outcomes.into_iter().chain(missing).take(events.len()).collect();
-            self.count(&outcomes);
-            for (event, outcome) in events.iter().zip(outcomes) {
-                after.extend(follow(event, outcome, entry.history.as_ref(), now));
+    /// Takes entries, which are under lease here, to be attempted together as far as they fit.
+    fn take(&self, entries: Vec<ClaimedEntry>, ready: &mut Ready) {
+        entries.iter().for_each(|entry| self.held.add(&entry.entry));
+        ready.extend(gathered(entries, self.breaker.batch(self.subscription.batch)));
+    }
+
+    /// Begins as many attempts as there is room for. Returns for how many more there is, or for how long there is none.
+    fn begin(
+        self: &Arc<Self>,
+        ready: &mut Ready,
+        attempts: &mut JoinSet<()>,
+        done: &mpsc::Sender<Settlement>,
+    ) -> (usize, Option<Duration>) {
+        loop {
+            let room = match self.breaker.room(attempts.len(), self.subscription.concurrency.max(1)) {
+                Ok(room) => room,
+                Err(closed_for) => return (0, Some(closed_for)),
+            };
+            let Some(work) = ready.pop_front_if(|_| room > 0) else { return (room, None) };
+            let (relay, done) = (self.clone(), done.clone());
+            attempts.spawn(async move {
+                for settlement in relay.attempt(work).await {
+                    // The receiver goes away only after every attempt ended.
+                    let _ = done.send(settlement).await;
+                }
+            });
+        }
+    }
+
+    /// Attempts all events of some entries, and says what is to be stored in their place. Where the receiver turns out to
+    /// fail only, what was not attempted stays as it is.
+    async fn attempt(&self, entries: Vec<ClaimedEntry>) -> Vec<Settlement> {
+        let events: Vec<Event> = entries.iter().flat_map(|entry| entry.events.iter().cloned()).collect();
+        let mut outcomes = Vec::with_capacity(events.len());
+        while outcomes.len() < events.len() && (outcomes.is_empty() || !self.breaker.holds_back()) {
+            let left = &events[outcomes.len()..];
+            let batch = &left[..self.breaker.batch(self.subscription.batch).min(left.len())];
+            outcomes.extend(self.attempt_batch(batch).await);
+        }
+        let now = self.core.time.estimate();
+        let (mut outcomes, mut settlements, mut untouched) = (outcomes.into_iter(), Vec::with_capacity(entries.len()), Vec::new());
+        for entry in entries {
+            let outcomes: Vec<Outcome> = outcomes.by_ref().take(entry.events.len()).collect();
+            match outcomes.is_empty() {
+                true => untouched.push(entry.entry),
+                false => settlements.push(self.settlement(entry, outcomes, now)),
             }
+        }
+        self.give_back(&untouched).await;
+        settlements
+    }
+
+    fn settlement(&self, entry: ClaimedEntry, outcomes: Vec<Outcome>, now: Time) -> Settlement {
+        let (attempted, rest) = entry.events.split_at(outcomes.len().min(entry.events.len()));
+        let enabled_at = self.breaker.enabled_at();
+        let followed = attempted.iter().zip(outcomes);
+        let mut after: Vec<After> =
+            followed.filter_map(|(event, outcome)| follow(event, outcome, entry.history.as_ref(), now, enabled_at)).collect();
+        if !rest.is_empty() {
+            after.push(After::Rest { events: rest.to_vec(), at: now });
         }
         Settlement { entry: entry.entry, after }
     }
 
+    /// Attempts some events, and returns an outcome for each.
+    async fn attempt_batch(&self, events: &[Event]) -> Vec<Outcome> {
+        let start = Instant::now();
+        let mut outcomes = self.act(events.to_vec()).await;
+        outcomes.resize_with(events.len(), || Outcome::retry("the action gave no outcome for it"));
+        let label = ByAction { action: self.subscription.name.to_string() };
+        self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
+        self.count(&outcomes);
+        self.breaker.heard(events.iter().zip(&outcomes));
+        events.iter().zip(&outcomes).for_each(|(event, outcome)| self.failures.note(&self.subscription.name, event, outcome));
+        outcomes
+    }
+
     /// One attempt. An action that panics or hangs fails this attempt and nothing else.
-    async fn attempt_batch(&self, events: Vec<Event>) -> Vec<Outcome> {
+    async fn act(&self, events: Vec<Event>) -> Vec<Outcome> {
         let (action, count) = (self.subscription.action.clone(), events.len());
         let mut task = JoinSet::new();
         task.spawn(async move { action.attempt(&events).await });
@@ -234,35 +318,44 @@ impl Relay {
         }
     }
 
-    /// Ends the leases of entries that were handed over and not begun, so that another worker need not wait.
-    async fn give_back(&self, queue: &mut Queue) {
-        queue.close();
-        let mut entries = Vec::new();
-        while let Some(entry) = queue.recv().await {
-            entries.push(entry.entry);
-        }
-        if !entries.is_empty() {
-            let _ = self.core.store.renew(&self.subscription.name, &entries, Span::ZERO).await;
+    /// Hears how the receiver is doing before anything is attempted: it may be disabled.
+    async fn first_beat(&self, stop: &CancellationToken) {
+        while self.breaker.beat(&self.core, &self.subscription).await.is_err() && !stop.is_cancelled() {
+            tokio::time::sleep(AWAY_PAUSE).await;
         }
     }
-}
 
-/// What follows from the outcome of one event: nothing, another attempt, or a dead letter.
-fn follow(event: &Event, outcome: Outcome, before: Option<&History>, now: Time) -> Option<After> {
-    let (why, asked, dead) = match outcome {
-        Outcome::Done => return None,
-        Outcome::Retry { why, after } => (why, after.map_or(Span::ZERO, span), false),
-        Outcome::Dead { why } => (why, Span::ZERO, true),
-    };
-    let mut history = before.cloned().unwrap_or(History { attempts: 0, first_at: now, errors: Vec::new() });
-    history.attempts = history.attempts.saturating_add(1);
-    history.errors.push((now, why));
-    let surplus = history.errors.len().saturating_sub(History::ERRORS);
-    history.errors.drain(..surplus);
-    let seed = u64::from(crc32fast::hash(event.id().as_bytes()));
-    let wait = next_wait(history.attempts, now.since(history.first_at), seed).filter(|_| !dead);
-    Some(match wait {
-        Some(wait) => After::Retry { event: event.clone(), history, at: now.after(wait.max(asked)) },
-        None => After::Dead { event: event.clone(), history, at: now },
-    })
+    /// Tells and hears how the receiver is doing, about once a second.
+    async fn beat_all(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.core.settings.check_every).await;
+            // The sweeper reports an outage; what was seen is told at the next beat.
+            if self.breaker.beat(&self.core, &self.subscription).await.is_ok_and(|changed| changed) {
+                self.stored.notify_one();
+            }
+        }
+    }
+
+    /// Gives back what was handed over or claimed and is not begun. Once the queue is closed, also what is still on its way.
+    async fn give_back_all(&self, queue: &mut Queue, ready: &mut Ready) {
+        let mut entries: Vec<EntryRef> = ready.drain(..).flatten().map(|entry| entry.entry).collect();
+        while let Ok(entry) = queue.try_recv() {
+            entries.push(entry.entry);
+        }
+        while queue.is_closed()
+            && let Some(entry) = queue.recv().await
+        {
+            entries.push(entry.entry);
+        }
+        self.give_back(&entries).await;
+    }
+
+    /// Ends the leases of entries that were not begun, so that another worker, or this one later, need not wait.
+    async fn give_back(&self, entries: &[EntryRef]) {
+        if entries.is_empty() {
+            return;
+        }
+        entries.iter().for_each(|entry| self.held.remove(entry));
+        let _ = self.core.store.renew(&self.subscription.name, entries, Span::ZERO).await;
+    }
 }

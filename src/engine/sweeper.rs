@@ -19,7 +19,7 @@ use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
 use crate::telemetry::BySource;
 
 /// How many batches are on their way at the same time.
-const IN_FLIGHT: usize = 4;
+const IN_FLIGHT: usize = 8;
 /// How many batches of a shard are done before the other shards get their turn.
 const BATCHES_A_TURN: usize = 8;
 /// The shortest sleep, so that neighbouring deadlines share a batch.
@@ -130,7 +130,7 @@ impl Sweeper {
             ready.rotate_left(start);
         }
         let backlog = self.backlog();
-        let batch = self.core.settings.batch.clamp(1, super::Settings::MAX_BATCH);
+        let batch = self.core.settings.batch.min(self.core.store.at_once()).clamp(1, super::Settings::MAX_BATCH);
         let (full, light): (Vec<Shard>, Vec<Shard>) = ready.into_iter().partition(|shard| backlog.contains(shard));
         let share = (batch / light.len().max(1)).max(16).min(batch);
         let together = light.chunks((batch / share).max(1)).map(|shards| Visit { shards: shards.to_vec(), limit: share, batches: 1 });

@@ -1,5 +1,7 @@
 //! The outboxes of actions, and their dead letters: listed, shown, replayed, discarded.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -12,24 +14,28 @@ use super::orders::read_limit;
 use super::problem::Problem;
 use crate::store::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
-use crate::wire::letter::{ActionItem, ActionsView, LetterView, LettersView, ResolvedView, Which, WhichFields, read_filter, read_which};
+use crate::wire::action::{ActionItem, ActionsView};
+use crate::wire::letter::{LetterView, LettersView, ResolvedView, Which, WhichFields, read_filter, read_which};
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
 use crate::wire::time::Instant;
 
 /// The outboxes of all actions.
+///
+/// Those that the answering worker is configured with, and those that others are or were, while something of them is left.
 #[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = ActionsView)))]
-pub(super) async fn list(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let stats = api.engine.stats().await?;
-    let configured = |action: &ActionStats| api.engine.has_action(&action.name);
+    let engine = api.engine()?;
+    let stats = engine.actions().await?;
+    let configured = |action: &ActionStats| engine.has_action(&action.name);
     let actions = stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: action.into() }).collect();
     Ok(axum::Json(ActionsView { now: Instant(stats.now), actions }).into_response())
 }
 
 impl Api {
     /// The action that a path names.
-    async fn action(&self, name: &str) -> Result<ActionName, Problem> {
-        self.engine.action(name).await?.ok_or_else(|| Problem::no_action(name))
+    pub(super) async fn action(&self, name: &str) -> Result<ActionName, Problem> {
+        self.engine()?.action(name).await?.ok_or_else(|| Problem::no_action(name))
     }
 }
 
@@ -64,7 +70,7 @@ pub(super) struct LettersQuery {
         (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn dead_letters(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<LettersQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
@@ -73,7 +79,7 @@ pub(super) async fn dead_letters(
     let (filter, limit) = (read_filter(query.older_than.as_deref(), query.error.as_deref())?, read_limit(query.limit.as_deref())?);
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    let page = api.engine.dead_letters(&action, &filter, query.cursor.as_deref(), limit).await?;
+    let page = api.engine()?.dead_letters(&action, &filter, query.cursor.as_deref(), limit).await?;
     Ok(axum::Json(LettersView::from(&page)).into_response())
 }
 
@@ -85,11 +91,14 @@ pub(super) async fn dead_letters(
         (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`action_not_found`, `dead_letter_not_found`", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn dead_letter(State(api): State<Api>, path: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Problem> {
+pub(super) async fn dead_letter(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
     let Path((name, event)) = path.map_err(|_| not_text())?;
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    let found = api.engine.dead_letters_of(&action, std::slice::from_ref(&event)).await?;
+    let found = api.engine()?.dead_letters_of(&action, std::slice::from_ref(&event)).await?;
     let letter = found.first().ok_or_else(|| Problem::no_dead_letter(&action, &event))?;
     Ok(axum::Json(LetterView::with_event(letter)).into_response())
 }
@@ -105,7 +114,7 @@ pub(super) async fn dead_letter(State(api): State<Api>, path: Result<Path<(Strin
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: nothing is said, two things are, or a field has a value that cannot be", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn replay(api: State<Api>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
+pub(super) async fn replay(api: State<Arc<Api>>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
     resolve(api, path, json, Resolution::Replay).await
 }
 
@@ -120,12 +129,12 @@ pub(super) async fn replay(api: State<Api>, path: Result<Path<String>, PathRejec
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: nothing is said, two things are, or a field has a value that cannot be", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn discard(api: State<Api>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
+pub(super) async fn discard(api: State<Arc<Api>>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
     resolve(api, path, json, Resolution::Discard).await
 }
 
 async fn resolve(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     path: Result<Path<String>, PathRejection>,
     Json(json): Json,
     how: Resolution,
@@ -136,12 +145,12 @@ async fn resolve(
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     let resolved = match which {
-        Which::Ids(events) => api.engine.resolve_events(&action, &events, how).await?,
-        Which::Matching(filter, cursor) => api.engine.resolve_matching(&action, &filter, cursor.as_deref(), how).await?,
+        Which::Ids(events) => api.engine()?.resolve_events(&action, &events, how).await?,
+        Which::Matching(filter, cursor) => api.engine()?.resolve_matching(&action, &filter, cursor.as_deref(), how).await?,
     };
     Ok(axum::Json(ResolvedView::from(&resolved)).into_response())
 }
 
-fn not_text() -> Problem {
+pub(super) fn not_text() -> Problem {
     Problem::malformed("the path is not percent-encoded UTF-8")
 }

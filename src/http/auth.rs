@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use tokio::time::Instant;
 
+use super::guard::asks_this_machine;
 use super::problem::Problem;
 use crate::access::{Role, Tokens};
 
@@ -34,15 +35,15 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that accepts `tokens`; everybody, where there are none.
+    /// A gate that accepts `tokens`; where there are none, everybody who asks this machine for itself.
     pub fn new(tokens: Tokens) -> Gate {
         Gate { tokens: Arc::new(tokens), failures: Arc::default() }
     }
 
-    /// Why a request is not let in; `None` where its token has the role `needed`.
+    /// Why a request is not let in; `None` where its token has the role `needed`, or none is needed.
     pub fn refusal(&self, request: &Request, needed: Role) -> Option<Problem> {
         if self.tokens.is_empty() {
-            return None;
+            return (!asks_this_machine(request)).then(Problem::foreign_host);
         }
         match bearer(request.headers()).and_then(|token| self.tokens.role_of(token)) {
             Some(role) if role >= needed => None,

@@ -35,13 +35,14 @@ const TOGETHER: usize = 256;
 #[utoipa::path(post, path = "/v1/commands", tag = "commands",
     request_body(content = CommandLine, content_type = "application/x-ndjson", description = "One command a line."),
     responses((status = 200, description = "One answer a line.", body = Answer, content_type = "application/x-ndjson")))]
-pub(super) async fn commands(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn commands(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
         return Err(Problem::wrong_type("application/x-ndjson"));
     }
+    let engine = Arc::new(api.engine()?.clone());
     let permit = api.streams.clone().try_acquire_owned()?;
-    let lines = Lines::new(request.into_body(), api.stop.clone());
-    let answers = answers(api.engine, lines).map(move |chunk| {
+    let lines = Lines::new(request.into_body(), api.streams.clone(), api.stop.clone());
+    let answers = answers(engine, lines).map(move |chunk| {
         // The stream of answers holds its place among the streams until it ends.
         let _ = &permit;
         Ok::<_, Infallible>(chunk)
@@ -49,7 +50,7 @@ pub(super) async fn commands(State(api): State<Api>, request: Request) -> Result
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(answers)).into_response())
 }
 
-fn answers(engine: Engine, lines: Lines) -> impl Stream<Item = Bytes> {
+fn answers(engine: Arc<Engine>, lines: Lines) -> impl Stream<Item = Bytes> {
     let lines = stream::unfold(lines, |mut lines| async { lines.next().await.map(|line| (line, lines)) });
     lines
         .then(move |(number, line)| begin(engine.clone(), number, line))
@@ -72,7 +73,7 @@ struct Failure {
     problem: Problem,
 }
 
-async fn begin(engine: Engine, number: u64, line: Line) -> Begun {
+async fn begin(engine: Arc<Engine>, number: u64, line: Line) -> Begun {
     let text = match line {
         Line::Text(text) => text,
         Line::TooLong => return Begun { number, id: None, state: Err(Failure::invalid(too_long())) },

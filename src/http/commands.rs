@@ -42,7 +42,7 @@ impl Api {
     /// Carries out a command. Returns the order as it left it, and whether it changed anything.
     async fn carry_out(&self, id: OrderId, command: Command) -> Result<(bool, Arc<Order>), Problem> {
         let _permit = self.requests.try_acquire()?;
-        let reply = self.engine.submit(id, command).await?;
+        let reply = self.engine()?.submit(id, command).await?;
         let changed = match reply.outcome {
             ReplyOutcome::Changed => true,
             ReplyOutcome::Unchanged => false,
@@ -52,7 +52,7 @@ impl Api {
     }
 
     async fn command(&self, id: OrderId, verb: Verb, json: &[u8]) -> Result<Response, Problem> {
-        let command = read_command(verb, json, &[], self.engine.policies())?;
+        let command = read_command(verb, json, &[], self.engine()?.policies())?;
         let (_, order) = self.carry_out(id, command).await?;
         Ok(axum::Json(OrderView::new(&order)).into_response())
     }
@@ -69,8 +69,8 @@ impl Api {
     (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
         body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn place_new(State(api): State<Api>, Json(json): Json) -> Result<Response, Problem> {
-    let (id, command) = read_place(&json, api.engine.policies())?;
+pub(super) async fn place_new(State(api): State<Arc<Api>>, Json(json): Json) -> Result<Response, Problem> {
+    let (id, command) = read_place(&json, api.engine()?.policies())?;
     let (changed, order) = api.carry_out(id, command).await?;
     let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(OrderView::new(&order))).into_response())
@@ -89,7 +89,7 @@ pub(super) async fn place_new(State(api): State<Api>, Json(json): Json) -> Resul
         (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
             body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn place(State(api): State<Api>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
+pub(super) async fn place(State(api): State<Arc<Api>>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
     api.command(id, Verb::Place, &json).await
 }
 
@@ -107,7 +107,7 @@ macro_rules! command {
                 (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
                     body = Problem, content_type = "application/problem+json"),
             ))]
-        pub(super) async fn $name(State(api): State<Api>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
+        pub(super) async fn $name(State(api): State<Arc<Api>>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
             api.command(id, Verb::$verb, &json).await
         }
     };

@@ -1,5 +1,7 @@
 //! The OpenAPI document: made from the routes and the wire types, so that it cannot say anything else than they do.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
@@ -98,7 +100,11 @@ const SENT: [(&str, &str); 5] = [
 ];
 const GUARDED: [(&str, &str); 3] = [
     ("401", "`unauthorized`: no valid token came with the request"),
-    ("403", "`role_too_small`: the token's role does not permit it"),
+    (
+        "403",
+        "`role_too_small`: the token's role does not permit it; `foreign_host`: there are no tokens, and another host than this machine \
+         was asked for",
+    ),
     ("429", "`too_many_failures`: too many requests without a valid token came from this address; Retry-After says when to try again"),
 ];
 const ENGINE: [(&str, &str); 2] = [
@@ -134,8 +140,8 @@ fn error_response() -> Described {
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", responses(
     (status = 200, description = "The OpenAPI document.", body = serde_json::Value, content_type = "application/json"),
 ))]
-pub(super) async fn openapi(State(api): State<Api>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], api.document).into_response()
+pub(super) async fn openapi(State(api): State<Arc<Api>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
 }
 
 /// What may be loaded by the page: nothing that is not served here.

@@ -1,41 +1,55 @@
-//! What is let in, and how long it may take.
+//! What is let in, whatever its route.
+
+use std::net::IpAddr;
 
 use axum::extract::Request;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use super::ANSWER_WITHIN;
 use super::problem::Problem;
 
-/// Refuses to change anything for a web page of another site. Every browser names the page's origin with such a request, a
-/// command without a body among them, and no other client names one.
-pub async fn refuse_foreign_pages(request: Request, next: Next) -> Response {
+/// Refuses to change anything for a web page of another site.
+pub fn refusal(request: &Request) -> Option<Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads || is_own_page(request.headers()) { next.run(request).await } else { Problem::foreign_page().into_response() }
+    (!reads && !is_own_page(request)).then(Problem::foreign_page)
 }
 
-fn is_own_page(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+/// Every browser names the page's origin with a request that could change something, a command without a body among
+/// them, and no other client names one.
+fn is_own_page(request: &Request) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    origin.zip(host).is_some_and(|((_, origin), host)| origin.eq_ignore_ascii_case(host))
+    origin.zip(host(request)).is_some_and(|((_, origin), host)| origin.eq_ignore_ascii_case(host))
 }
 
-/// Gives up a request that is not answered in time. What was asked may still be carried out.
-pub async fn answer_in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::timed_out().into_response(),
+/// The host that is asked for, with its port; none in HTTP/1.0, which no browser speaks.
+fn host(request: &Request) -> Option<&str> {
+    let named = || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    request.uri().authority().map(Authority::as_str).or_else(named)
+}
+
+/// Whether this machine is asked for under a name of its own for itself. A web page can have its own name resolved to a
+/// loopback address, and would then be of the same origin as a service that asks for no token.
+pub fn asks_this_machine(request: &Request) -> bool {
+    host(request).is_none_or(is_this_machine)
+}
+
+/// `localhost`, a name below it, or a loopback address, with or without a port.
+fn is_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost")),
     }
 }
 
 /// Orders are nobody else's business: no proxy keeps an answer, and no browser takes one for a page.
-pub async fn keep_private(mut response: Response) -> Response {
+pub fn keep_private(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 /// Whether the content type is one of `types`, whatever its parameters. Forms of foreign pages can send none of ours.

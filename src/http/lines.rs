@@ -1,20 +1,27 @@
 //! A body as lines: bounded in length, and each in its time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The most bytes of a line.
 pub const MOST: usize = 64 * 1024;
 /// How long a line may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+/// The same where others wait for a place among the streams.
+const HURRIES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The lines of a body, blank ones left out.
 pub struct Lines {
     body: BodyDataStream,
+    /// The places of all streams.
+    places: Arc<Semaphore>,
     stop: CancellationToken,
     buffer: BytesMut,
     /// How much of the buffer is known to have no line break.
@@ -40,15 +47,16 @@ pub enum Line {
 }
 
 impl Lines {
-    /// The lines of `body`, until `stop` is cancelled.
-    pub fn new(body: Body, stop: CancellationToken) -> Lines {
+    /// The lines of `body`, which has one of `places`, until `stop` is cancelled.
+    pub fn new(body: Body, places: Arc<Semaphore>, stop: CancellationToken) -> Lines {
         let body = body.into_data_stream();
-        Lines { body, stop, buffer: BytesMut::new(), searched: 0, number: 0, passing_over: false, ended: false }
+        Lines { body, places, stop, buffer: BytesMut::new(), searched: 0, number: 0, passing_over: false, ended: false }
     }
 
     /// The next line and its number, from 1. What a body that broke off left of its last line is dropped.
     pub async fn next(&mut self) -> Option<(u64, Line)> {
-        let until = tokio::time::Instant::now() + ARRIVES_WITHIN;
+        let begun = Instant::now();
+        let mut look_up = begun + HURRIES_WITHIN;
         loop {
             if let Some(line) = self.take() {
                 return Some((self.number, line));
@@ -59,7 +67,12 @@ impl Lines {
             tokio::select! {
                 chunk = self.body.next() => self.add(chunk),
                 () = self.stop.cancelled() => return self.end(Line::Stopping),
-                () = tokio::time::sleep_until(until) => return self.end(Line::TooSlow),
+                () = sleep_until(look_up) => {
+                    if self.places.available_permits() == 0 || look_up >= begun + ARRIVES_WITHIN {
+                        return self.end(Line::TooSlow);
+                    }
+                    look_up += HURRIES_WITHIN;
+                }
             }
         }
     }
@@ -141,7 +154,12 @@ mod tests {
     }
 
     async fn read(body: Body) -> Vec<(u64, String)> {
-        let (mut lines, mut read) = (Lines::new(body, CancellationToken::new()), Vec::new());
+        read_among(body, 1).await
+    }
+
+    /// The lines of a stream beside which so many others find a place.
+    async fn read_among(body: Body, free: usize) -> Vec<(u64, String)> {
+        let (mut lines, mut read) = (Lines::new(body, Arc::new(Semaphore::new(free)), CancellationToken::new()), Vec::new());
         while let Some((number, line)) = lines.next().await {
             let text = match line {
                 Line::Text(text) => String::from_utf8_lossy(text.trim_ascii()).into_owned(),
@@ -182,13 +200,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_line_that_takes_too_long_is_the_last() {
         let chunks = futures_util::stream::iter(["a\nb"]).chain(futures_util::stream::pending()).map(Ok::<_, Infallible>);
+        let begun = Instant::now();
         assert_eq!(read(Body::from_stream(chunks)).await, expected(&[(1, "a"), (2, "TooSlow")]));
+        assert_eq!(begun.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_places_are_short_a_stream_that_sends_no_whole_line_for_a_second_loses_its_own() {
+        let trickle = || {
+            futures_util::stream::unfold(0u32, |i| async move {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                // Two whole lines in time, and then a byte now and then.
+                Some((Ok::<_, Infallible>(if i < 4 && i % 2 == 1 { "x\n" } else { "x" }), i + 1))
+            })
+        };
+        let begun = Instant::now();
+        let read = read_among(Body::from_stream(trickle()), 0).await;
+        assert_eq!(read, expected(&[(1, "xx"), (2, "xx"), (3, "TooSlow")]));
+        assert_eq!(begun.elapsed(), Duration::from_millis(4 * 300 + 1_000));
+        let begun = Instant::now();
+        assert_eq!(read_among(Body::from_stream(trickle()), 1).await.len(), 3);
+        assert_eq!(begun.elapsed(), Duration::from_millis(4 * 300 + 30_000));
     }
 
     #[tokio::test]
     async fn a_service_that_shuts_down_reads_no_more_lines() {
-        let stop = CancellationToken::new();
-        let mut lines = Lines::new(Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>()), stop.clone());
+        let (stop, endless) = (CancellationToken::new(), futures_util::stream::pending::<Result<Bytes, Infallible>>());
+        let endless = Body::from_stream(endless);
+        let mut lines = Lines::new(endless, Arc::new(Semaphore::new(1)), stop.clone());
         stop.cancel();
         assert_eq!((lines.next().await, lines.next().await), (Some((1, Line::Stopping)), None));
     }

@@ -1,5 +1,6 @@
 //! Figures and health.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -17,9 +18,9 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// The store's figures.
 #[utoipa::path(get, path = "/v1/stats", tag = "operations", responses((status = 200, description = "The figures.", body = StatsView)))]
-pub(super) async fn stats(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let stats = api.engine.stats().await?;
+    let stats = api.engine()?.stats().await?;
     Ok(axum::Json(StatsView::from(&stats)).into_response())
 }
 
@@ -39,10 +40,10 @@ pub(super) async fn healthz() -> &'static str {
     (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
         content_type = "application/problem+json"),
 ))]
-pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
-    let ready = tokio::time::timeout(READY_WITHIN, api.engine.ready());
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
+    let ready = tokio::time::timeout(READY_WITHIN, api.engine()?.ready());
     ready.await.map_err(|_| Problem::timed_out())??;
-    Ok(if api.engine.has_test_clock() { "ok (test clock)\n" } else { "ok\n" })
+    Ok(if api.engine()?.has_test_clock() { "ok (test clock)\n" } else { "ok\n" })
 }
 
 /// Put the time of a test store forward.
@@ -56,13 +57,13 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Probl
         (status = 422, description = "`invalid`: this is no length of time, or too long a one", body = Problem,
             content_type = "application/problem+json"),
     ))]
-pub(super) async fn advance_clock(State(api): State<Api>, json: Result<Json, Problem>) -> Result<Response, Problem> {
-    if !api.engine.has_test_clock() {
+pub(super) async fn advance_clock(State(api): State<Arc<Api>>, json: Result<Json, Problem>) -> Result<Response, Problem> {
+    if !api.engine()?.has_test_clock() {
         return Err(Problem::not_found("there is no test clock here: only `serve --test-clock` on a new store makes one"));
     }
     let by = read_advance(&json?.0)?;
     let _permit = api.requests.try_acquire()?;
-    let clock = api.engine.advance(by).await?;
+    let clock = api.engine()?.advance(by).await?;
     Ok(axum::Json(ClockView::from(clock)).into_response())
 }
 
@@ -70,7 +71,7 @@ pub(super) async fn advance_clock(State(api): State<Api>, json: Result<Json, Pro
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "The figures, in the OpenMetrics text format.", body = String, content_type = "application/openmetrics-text"),
 ))]
-pub(super) async fn metrics(State(api): State<Api>) -> Response {
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let format = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    (format, api.engine.metrics().await).into_response()
+    Ok((format, api.engine()?.metrics().await).into_response())
 }

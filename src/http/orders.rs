@@ -1,5 +1,7 @@
 //! Orders as they are: one, and pages of many.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
@@ -25,9 +27,9 @@ use crate::wire::{OrderView, Wrong};
         (status = 404, description = "`order_not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: the id cannot be one", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn show(State(api): State<Api>, Target(id): Target) -> Result<Response, Problem> {
+pub(super) async fn show(State(api): State<Arc<Api>>, Target(id): Target) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let (order, terms) = api.engine.show(&id).await?.ok_or_else(|| Problem::no_order(&id))?;
+    let (order, terms) = api.engine()?.show(&id).await?.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }
 
@@ -54,11 +56,11 @@ pub(super) struct PageQuery {
     (status = 400, description = "`malformed`: an unknown or doubled parameter", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn list(State(api): State<Api>, query: Result<Query<PageQuery>, QueryRejection>) -> Result<Response, Problem> {
+pub(super) async fn list(State(api): State<Arc<Api>>, query: Result<Query<PageQuery>, QueryRejection>) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
     let (view, limit) = (read_view(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
     let _permit = api.requests.try_acquire()?;
-    let page = api.engine.page(view, query.cursor.as_deref(), limit).await?;
+    let page = api.engine()?.page(view, query.cursor.as_deref(), limit).await?;
     Ok(axum::Json(PageView::from(&page)).into_response())
 }
 

@@ -1,7 +1,5 @@
 //! What is said when something is wrong: RFC 9457 problem details. The one place that gives engine results a status code.
 
-use std::any::Any;
-
 use autoreceive_domain::Rejection;
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::decide::Code;
@@ -86,6 +84,18 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "action_not_found", format!("there is no action {name}"))
     }
 
+    /// What is asked makes sense only for an action that the answering worker is configured with.
+    pub fn action_not_configured(name: &str) -> Problem {
+        let title = format!("the action {name} is not configured here, so nothing is known of the events that it is given");
+        Problem::new(StatusCode::CONFLICT, "action_not_configured", title)
+    }
+
+    /// What is asked would take the entries of an action that is at work.
+    pub fn action_configured(name: &str) -> Problem {
+        let title = format!("the action {name} is configured; take it out of the configuration of every worker first");
+        Problem::new(StatusCode::CONFLICT, "action_configured", title)
+    }
+
     /// The action has no dead letter of that event.
     pub fn no_dead_letter(action: &str, event: &str) -> Problem {
         let event: String = event.chars().take(200).collect();
@@ -94,7 +104,8 @@ impl Problem {
 
     /// The path is known, but not with this method.
     pub fn method_not_allowed(title: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
+        let detail = "Read with GET, change with POST.";
+        Problem { detail: Some(detail), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title) }
     }
 
     /// It does not look like what it should be.
@@ -124,9 +135,17 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, "foreign_page", "web pages of other sites cannot change anything here")
     }
 
+    /// It names a host that is not this machine.
+    pub fn foreign_host() -> Problem {
+        let title = "without tokens this service answers only to localhost and loopback addresses";
+        let detail = "Ask for http://localhost or http://127.0.0.1 with its port, or configure tokens (`autoreceive token new`).";
+        Problem { detail: Some(detail), ..Problem::new(StatusCode::FORBIDDEN, "foreign_host", title) }
+    }
+
     /// The body is of another type.
     pub fn wrong_type(expected: &str) -> Problem {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", format!("the content-type must be {expected}"))
+        let title = format!("the content-type must be {expected}: send the header `content-type: {expected}`");
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title)
     }
 
     /// The body is too long.
@@ -173,6 +192,17 @@ impl From<Rejection> for Problem {
             allowed: (!allowed.is_empty()).then_some(allowed),
             ..Problem::new(status, rejection.code.as_str(), rejection.title)
         }
+    }
+}
+
+/// The store has not been opened yet, so there is nobody to carry anything out.
+#[derive(Debug)]
+pub struct NoStoreYet;
+
+impl From<NoStoreYet> for Problem {
+    fn from(_: NoStoreYet) -> Problem {
+        let title = "the store is away; this service waits for it";
+        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title) }
     }
 }
 
@@ -225,10 +255,4 @@ impl IntoResponse for Problem {
         };
         response
     }
-}
-
-/// Answers a request whose handler panicked.
-pub fn panicked(_: Box<dyn Any + Send>) -> Response {
-    tracing::error!("a request met a mistake in this program; the panic message above says where");
-    Problem::internal().into_response()
 }

@@ -1,5 +1,7 @@
 //! The table of routes: none gets in without saying who may use it and without being in the document.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -14,7 +16,7 @@ use crate::access::Role;
 
 /// Routes and their documentation. A route is added with [`Routes::needs`] or [`Routes::open`] and `routes!(handler)`.
 pub struct Routes {
-    router: OpenApiRouter<Api>,
+    router: OpenApiRouter<Arc<Api>>,
     gate: Gate,
 }
 
@@ -25,7 +27,7 @@ impl Routes {
     }
 
     /// A route for tokens of `role` and more.
-    pub fn needs(self, role: Role, (schemas, mut paths, methods): UtoipaMethodRouter<Api>) -> Routes {
+    pub fn needs(self, role: Role, (schemas, mut paths, methods): UtoipaMethodRouter<Arc<Api>>) -> Routes {
         let Routes { router, gate } = self;
         document::complete(&schemas, &mut paths, Some(role));
         let keeper = gate.clone();
@@ -42,13 +44,13 @@ impl Routes {
     }
 
     /// A route for everybody: it must tell nothing about any order.
-    pub fn open(self, (schemas, mut paths, methods): UtoipaMethodRouter<Api>) -> Routes {
+    pub fn open(self, (schemas, mut paths, methods): UtoipaMethodRouter<Arc<Api>>) -> Routes {
         document::complete(&schemas, &mut paths, None);
         Routes { router: self.router.routes((schemas, paths, methods)), gate: self.gate }
     }
 
     /// The routes, and the document about them.
-    pub fn finish(self) -> (Router<Api>, OpenApi) {
+    pub fn finish(self) -> (Router<Arc<Api>>, OpenApi) {
         self.router.split_for_parts()
     }
 }

@@ -1,29 +1,35 @@
 //! Connections: how many, how slow they may be, and how they end.
 
+use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use futures_util::FutureExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Access;
 use super::auth::Peer;
 use super::patience::Patient;
 use super::tls::Tls;
+use super::{Access, Api, Front};
 use crate::engine::Engine;
 
 /// The most connections; the next ones wait to be accepted.
 const CONNECTIONS: usize = 10_000;
+/// How many may wait for that. The usual 128 are too few where all clients of a shop connect at once: under load those beyond
+/// were reset.
+const WAITING: u32 = 4_096;
 /// How long a TLS handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may lie idle.
@@ -32,26 +38,39 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 32 * 1024;
 /// How long a client may leave its answer unread.
 const READ_WITHIN: Duration = Duration::from_secs(30);
-/// How long requests in hand may take to finish at the end. What follows, the engine's own end, has eight seconds more.
+/// How long requests in hand may take to finish at the end. What follows, the engine's own end, has seven seconds more.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 /// How long to wait where no connection could be accepted, mostly because all file descriptors are taken.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often in a row that may happen where there is no connection whose end could help.
 const FAILURES: u32 = 100;
 
-/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then requests in hand are finished, for two seconds at most.
+/// Listens on `address`.
+///
+/// # Errors
+/// Where it is taken or not this machine's.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A service that starts again must not wait for the last connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
+/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then requests in hand are finished, for two seconds at most. Until there is an `engine`, whatever needs it is answered with a 503.
 ///
 /// # Errors
 /// Where the listener is broken for good.
-pub async fn serve(listener: TcpListener, engine: Engine, access: Access, stop: CancellationToken) -> io::Result<()> {
-    let door = Door { router: super::router(engine, access.tokens, stop.clone()), tls: access.tls, stop: stop.clone() };
+pub async fn serve(listener: TcpListener, engine: Arc<OnceLock<Engine>>, access: Access, stop: CancellationToken) -> io::Result<()> {
+    let front = Front::new(Api::new(engine, stop.clone()), access.tokens);
+    let door = Door { front, tls: access.tls, stop: stop.clone() };
     serve_all(listener, door, stop).await
 }
 
 /// What every connection needs.
 #[derive(Clone)]
 struct Door {
-    router: Router,
+    front: Front,
     tls: Option<Tls>,
     stop: CancellationToken,
 }
@@ -97,20 +116,19 @@ impl Door {
         let Ok(peer) = stream.peer_addr() else { return };
         let _ = stream.set_nodelay(true);
         let (stream, peer) = (Patient::new(stream, READ_WITHIN), Peer(peer.ip()));
-        let Some(Tls(acceptor)) = &self.tls else { return speak(stream, self.router, peer, watcher).await };
+        let Some(Tls(acceptor)) = &self.tls else { return speak(stream, self.front, peer, watcher).await };
         let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream));
         if let Some(Ok(Ok(stream))) = self.stop.run_until_cancelled(handshake).await {
-            speak(stream, self.router, peer, watcher).await;
+            speak(stream, self.front, peer, watcher).await;
         }
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, router: Router, peer: Peer, watcher: Watcher) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request| {
-        let extensions: &mut hyper::http::Extensions = hyper::Request::extensions_mut(&mut request);
-        extensions.insert(peer);
-        router.call(request)
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, front: Front, peer: Peer, watcher: Watcher) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        front.clone().answer(request).map(Ok::<_, Infallible>)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

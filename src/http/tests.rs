@@ -1,10 +1,7 @@
 use autoreceive_domain::{Policy, Terms};
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 use super::*;
 use crate::engine::{Settings, SubmitError};
@@ -12,17 +9,19 @@ use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::Metrics;
 
-fn engine() -> Engine {
+fn engine() -> Arc<OnceLock<Engine>> {
     let policies = [Policy::new("default", Terms::default()).unwrap()];
-    Engine::start(Arc::new(SqliteStore::in_memory().unwrap()), policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()))
+    let (store, metrics) = (Arc::new(SqliteStore::in_memory().unwrap()), Arc::new(Metrics::default()));
+    Arc::new(Engine::start(store, policies, Vec::new(), Settings::default(), metrics).into())
 }
 
-fn with_room(requests: Arc<Semaphore>, streams: Arc<Semaphore>) -> Router {
+fn with_room(places: usize) -> Front {
+    let (requests, streams) = (Semaphore::new(places), Arc::new(Semaphore::new(places)));
     let api = Api { requests, streams, ..Api::new(engine(), CancellationToken::new()) };
-    assemble(api, &Gate::new(Tokens::default()))
+    Front::new(api, Tokens::default())
 }
 
-fn post(path: &str, content_type: &str, body: &'static str) -> Request<Body> {
+fn post(path: &str, content_type: &str, body: &'static str) -> Request {
     Request::post(path).header(header::CONTENT_TYPE, content_type).body(Body::from(body)).unwrap()
 }
 
@@ -36,8 +35,7 @@ async fn told(response: Response) -> (StatusCode, bool, Value) {
 
 #[tokio::test]
 async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_health_is_still_answered() {
-    let none = || Arc::new(Semaphore::new(0));
-    let router = with_room(none(), none());
+    let front = with_room(0);
     for request in [
         post("/v1/orders", "application/json", r#"{"order_id":"A-1","buyer_id":"B-7"}"#),
         post("/v1/orders/A-1/pay", "application/json", "{}"),
@@ -46,45 +44,51 @@ async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_heal
         Request::get("/v1/orders?view=held").body(Body::empty()).unwrap(),
         Request::get("/v1/stats").body(Body::empty()).unwrap(),
     ] {
-        let (status, again, problem) = told(router.clone().oneshot(request).await.unwrap()).await;
+        let (status, again, problem) = told(front.clone().answer(request).await).await;
         assert_eq!((status, again, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("overloaded")));
     }
     for path in ["/healthz", "/readyz", "/metrics"] {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK, "{path}");
+        assert_eq!(front.clone().answer(request).await.status(), StatusCode::OK, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_finished_request_makes_room_for_the_next() {
-    let one = || Arc::new(Semaphore::new(1));
-    let router = with_room(one(), one());
+    let front = with_room(1);
     for _ in 0..3 {
         let request = post("/v1/commands", "application/x-ndjson", r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#);
-        let response = router.clone().oneshot(request).await.unwrap();
+        let response = front.clone().answer(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let request = post("/v1/orders/A-1/pay", "application/json", "");
-        assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+        assert_eq!(front.clone().answer(request).await.status(), StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_dawdles_while_others_wait_loses_its_place() {
+    let front = with_room(1);
+    let bulk = |body: Body| Request::post("/v1/commands").header(header::CONTENT_TYPE, "application/x-ndjson").body(body).unwrap();
+    let endless = futures_util::stream::pending::<Result<Bytes, Infallible>>();
+    let slow = front.clone().answer(bulk(Body::from_stream(endless))).await;
+    assert_eq!(slow.status(), StatusCode::OK);
+    let (status, again, _) = told(front.clone().answer(bulk(Body::empty())).await).await;
+    assert_eq!((status, again), (StatusCode::SERVICE_UNAVAILABLE, true));
+    let said = axum::body::to_bytes(slow.into_body(), 10_000).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&said).unwrap()["error"]["code"], "too_slow");
+    assert_eq!(front.answer(bulk(Body::empty())).await.status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_given_up() {
-    let router: Router = Router::new().route("/", get(std::future::pending::<()>)).layer(from_fn(guard::answer_in_time));
-    let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
-    let (status, again, problem) = told(response).await;
+    let (status, again, problem) = told(in_time(std::future::pending()).await).await;
     assert_eq!((status, again, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("timed_out")));
 }
 
 #[tokio::test]
 async fn a_panic_is_answered_and_says_nothing_about_itself() {
-    async fn panics() -> &'static str {
-        panic!("secret")
-    }
-    let router: Router = Router::new().route("/", get(panics)).layer(CatchPanicLayer::custom(problem::panicked));
-    let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
-    let (status, again, problem) = told(response).await;
+    let (status, again, problem) = told(in_time(async { panic!("secret") }).await).await;
     assert_eq!((status, again, &problem["code"]), (StatusCode::INTERNAL_SERVER_ERROR, false, &json!("internal")));
     assert!(!problem.to_string().contains("secret"));
 }
@@ -105,9 +109,15 @@ async fn what_the_engine_cannot_answer_is_told_without_the_store_s_details() {
     }
 }
 
+fn with_token() -> (Front, String) {
+    let token = crate::access::fresh_token();
+    let tokens = [(crate::access::TokenHash::of(&token), Role::Write)].into_iter().collect();
+    (Front::new(Api::new(engine(), CancellationToken::new()), tokens), format!("Bearer {token}"))
+}
+
 #[tokio::test]
 async fn a_page_of_the_service_itself_may_change_orders_and_no_other_page_may() {
-    let router = router(engine(), Tokens::default(), CancellationToken::new());
+    let (front, bearer) = with_token();
     for (origin, host, expected) in [
         ("http://localhost:8080", "localhost:8080", StatusCode::NOT_FOUND),
         ("https://Shop.Example", "shop.example", StatusCode::NOT_FOUND),
@@ -117,7 +127,46 @@ async fn a_page_of_the_service_itself_may_change_orders_and_no_other_page_may() 
         ("", "localhost:8080", StatusCode::FORBIDDEN),
     ] {
         let request = Request::post("/v1/orders/A-1/pay").header(header::ORIGIN, origin).header(header::HOST, host);
-        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-        assert_eq!(response.status(), expected, "{origin:?} → {host}");
+        let request = request.header(header::AUTHORIZATION, &bearer).body(Body::empty()).unwrap();
+        assert_eq!(front.clone().answer(request).await.status(), expected, "{origin:?} → {host}");
     }
+}
+
+#[tokio::test]
+async fn without_tokens_only_names_of_this_machine_are_answered() {
+    let (open, (guarded, bearer)) = (with_room(1), with_token());
+    for (host, is_ours) in [
+        ("localhost:8780", true),
+        ("LocalHost", true),
+        ("shop.localhost:1", true),
+        ("127.0.0.1:8780", true),
+        ("127.9.9.9", true),
+        ("[::1]:8780", true),
+        ("[::ffff:127.0.0.1]", true),
+        // A page whose name was made to resolve to a loopback address: it would be of the same origin.
+        ("evil.example:8780", false),
+        ("localhost.evil.example", false),
+        ("127.0.0.1.evil.example", false),
+        ("evillocalhost", false),
+        ("192.168.0.7:8780", false),
+        ("0.0.0.0:8780", false),
+        ("2130706433", false),
+        ("user@127.0.0.1@evil.example", false),
+        ("", false),
+    ] {
+        for (method, origin) in [("GET", None), ("POST", None), ("POST", Some(format!("http://{host}")))] {
+            let path = if method == "GET" { "/v1/stats" } else { "/v1/orders/A-1/pay" };
+            let request = |bearer: &str| {
+                let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
+                request = origin.iter().fold(request, |request, origin| request.header(header::ORIGIN, origin));
+                request.header(header::AUTHORIZATION, bearer).body(Body::empty()).unwrap()
+            };
+            let answered = if method == "GET" { StatusCode::OK } else { StatusCode::NOT_FOUND };
+            let expected = if is_ours { answered } else { StatusCode::FORBIDDEN };
+            assert_eq!(open.clone().answer(request("")).await.status(), expected, "{method} {host:?} {origin:?}");
+            assert_eq!(guarded.clone().answer(request(&bearer)).await.status(), answered, "{method} {host:?} with a token");
+        }
+    }
+    let unnamed = Request::get("/v1/stats").body(Body::empty()).unwrap();
+    assert_eq!(open.answer(unnamed).await.status(), StatusCode::OK);
 }

@@ -81,3 +81,16 @@ pub struct RestedNote {
     /// The orders that are still kept and can be read.
     pub orders: Vec<Order>,
 }
+
+/// What `scan` found.
+#[derive(Debug)]
+pub struct Scan {
+    /// The store's time.
+    pub now: Time,
+    /// Orders.
+    pub orders: Vec<Result<Order, Unreadable>>,
+    /// How many there are altogether; said by the first scan only.
+    pub total: Option<u64>,
+    /// Where to go on, if there is more.
+    pub cursor: Option<String>,
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Cause, EventKind, Order, OrderId, Status, Time};
+use autoreceive_domain::{Cause, Circuit, EventKind, Order, OrderId, Status, Time};
 
 use super::ActionName;
 
@@ -74,6 +74,16 @@ pub struct ActionStats {
     pub dead: u64,
     /// When the oldest of them was given up.
     pub oldest_dead: Option<Time>,
+    /// How its receiver is doing.
+    pub circuit: Circuit,
+}
+
+impl ActionStats {
+    /// Those of an action that nothing is known of.
+    #[must_use]
+    pub fn idle(name: ActionName) -> ActionStats {
+        ActionStats { name, pending: 0, next_at: None, dead: 0, oldest_dead: None, circuit: Circuit::default() }
+    }
 }
 
 /// Under which key events are counted.

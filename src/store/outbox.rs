@@ -54,6 +54,15 @@ impl History {
     pub const ERRORS: usize = 5;
 }
 
+/// What `relocate` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Relocated {
+    /// How many entries left the action.
+    pub entries: u64,
+    /// How many dead letters did.
+    pub letters: u64,
+}
+
 /// An entry that was worked on.
 #[derive(Debug, Clone)]
 pub struct Settlement {
@@ -63,7 +72,7 @@ pub struct Settlement {
     pub after: Vec<After>,
 }
 
-/// What follows for an event that failed.
+/// What follows for what was not done.
 #[derive(Debug, Clone)]
 pub enum After {
     /// It becomes an entry of its own, under its event id, and is attempted again.
@@ -82,6 +91,13 @@ pub enum After {
         /// How it went.
         history: History,
         /// When it was given up.
+        at: Time,
+    },
+    /// These were not attempted, and stay in the entry.
+    Rest {
+        /// The events.
+        events: Vec<Event>,
+        /// When the entry can be claimed again.
         at: Time,
     },
 }

@@ -8,8 +8,11 @@
 //! | `open` | what is checked before anything is written |
 //! | `clock` | the time, and the offset of a store for tests |
 //! | `commit`, `pack` | a commit as the columns that its script takes |
+//! | `pace` | how many orders a commit of the timer has |
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
+//! | `backfill`, `relocate` | entries added for orders that there are, and given to another action |
+//! | `circuit` | how receivers are doing |
 //! | `dead` | dead letters: shown, replayed, discarded |
 //! | `reply` | answers, taken apart |
 
@@ -19,14 +22,16 @@ use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
-use autoreceive_domain::{OrderId, Revision, Span, Terms};
+use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
 
 use super::now::StoreTime;
 use super::{
-    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
-    Shard, Stats, Store, StoreError, TestClock, Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Relocated, Resolution, Rested,
+    Scan, Settlement, Shard, Stats, Store, StoreError, TestClock, Verdict, View,
 };
 
+mod backfill;
+mod circuit;
 mod clock;
 mod commit;
 mod dead;
@@ -34,9 +39,11 @@ mod keys;
 mod link;
 mod open;
 mod outbox;
+mod pace;
 mod pack;
 mod page;
 mod read;
+mod relocate;
 mod reply;
 mod script;
 mod stats;
@@ -86,6 +93,8 @@ pub struct RedisStore {
     keys: keys::Keys,
     /// The time that it probably is, for asking what may be due.
     time: StoreTime,
+    /// How many due orders are taken at once.
+    pace: pace::Pace,
     prefix: String,
     shards: Shard,
     test_clock: bool,
@@ -109,6 +118,7 @@ impl RedisStore {
             scripts: script::Scripts::new(),
             keys: keys::Keys::new(&settings.prefix),
             time: StoreTime::default(),
+            pace: pace::Pace::new(),
             prefix: settings.prefix,
             shards: settings.shards,
             test_clock: settings.test_clock,
@@ -148,6 +158,10 @@ impl Store for RedisStore {
     fn shard_of(&self, id: &OrderId) -> Shard {
         // Less than the number of shards, so it fits.
         (crc32fast::hash(id.as_str().as_bytes()) % u32::from(self.shards)) as Shard
+    }
+
+    fn at_once(&self) -> usize {
+        self.pace.orders()
     }
 
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
@@ -196,6 +210,26 @@ impl Store for RedisStore {
 
     async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
         self.resolve_dead(action, letters, how).await
+    }
+
+    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError> {
+        self.add_entries(action, &events).await
+    }
+
+    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError> {
+        self.relocate_all(from, to, limit).await
+    }
+
+    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError> {
+        self.circuit_of(action).await
+    }
+
+    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {
+        self.note_circuit(action, known, next).await
+    }
+
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError> {
+        self.scan_orders(cursor, limit).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {

@@ -8,6 +8,8 @@
 //! | [`commit`] | writes what was decided |
 //! | [`outbox`] | claims, renews and settles entries |
 //! | [`dead`] | dead letters: shown, replayed, discarded |
+//! | [`backfill`] | entries added for orders that there are, and given to another action |
+//! | [`circuit`] | how receivers are doing |
 //! | [`read`], [`page`] | read |
 
 use std::collections::HashMap;
@@ -17,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoreceive_domain::{OrderId, Revision, Span, Terms, Time};
+use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
 use futures_util::future::join_all;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -26,10 +28,12 @@ use self::commit::Prepared;
 use self::page::Place;
 use self::threads::{Duty, Failure, Threads};
 use super::{
-    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
-    Shard, Stats, Store, StoreError, TestClock, Verdict, View,
+    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Relocated, Resolution, Rested,
+    Scan, Settlement, Shard, Stats, Store, StoreError, TestClock, Verdict, View,
 };
 
+mod backfill;
+mod circuit;
 mod clock;
 mod commit;
 mod dead;
@@ -95,7 +99,7 @@ impl SqliteStore {
     /// # Errors
     /// Where there is no memory or thread for it.
     pub fn in_memory() -> Result<SqliteStore, OpenError> {
-        let connection = open::memory().map_err(|error| OpenError(error.to_string()))?;
+        let connection = open::memory().map_err(|error| OpenError::Unfit(error.to_string()))?;
         let writer = Threads::start(vec![connection], WRITER, Duration::from_secs(5)).map_err(no_thread)?;
         Ok(SqliteStore { readers: None, writer, clock: Clock::real(), workers: Mutex::default(), _lock: None })
     }
@@ -134,7 +138,7 @@ fn unavailable(failure: Failure) -> StoreError {
 }
 
 fn no_thread(error: std::io::Error) -> OpenError {
-    OpenError(format!("cannot start a thread for the store: {error}"))
+    OpenError::Unfit(format!("cannot start a thread for the store: {error}"))
 }
 
 #[async_trait]
@@ -146,6 +150,11 @@ impl Store for SqliteStore {
     fn shard_of(&self, id: &OrderId) -> Shard {
         // Smaller than SHARDS, so it fits.
         (crc32fast::hash(id.as_str().as_bytes()) % u32::from(SHARDS)) as Shard
+    }
+
+    /// Nobody else writes to the file, and who reads it does not wait for writers.
+    fn at_once(&self) -> usize {
+        usize::MAX
     }
 
     async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
@@ -206,6 +215,32 @@ impl Store for SqliteStore {
     async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
         let (action, letters) = (ActionName::clone(action), letters.to_vec());
         self.write(move |connection, clock| dead::resolve(connection, &action, &letters, how, clock.now())).await
+    }
+
+    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError> {
+        let action = ActionName::clone(action);
+        let events: Vec<(Shard, Event)> = events.into_iter().map(|event| (self.shard_of(&event.0.id), event)).collect();
+        self.write(move |connection, clock| backfill::add(connection, &action, &events, clock.now())).await
+    }
+
+    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError> {
+        let (from, to) = (ActionName::clone(from), to.cloned());
+        self.write(move |connection, _| backfill::relocate(connection, &from, to.as_deref(), limit)).await
+    }
+
+    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError> {
+        let action = ActionName::clone(action);
+        self.read(move |connection, clock| circuit::of(connection, &action, clock.now())).await
+    }
+
+    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {
+        let (action, known, next) = (ActionName::clone(action), known.cloned(), next.clone());
+        self.write(move |connection, _| circuit::set(connection, &action, known.as_ref(), &next)).await
+    }
+
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError> {
+        let after = backfill::place(cursor)?;
+        self.read(move |connection, clock| backfill::scan(connection, after, limit, clock.now())).await
     }
 
     async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {

@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use super::event::{EventView, event_json};
 use super::read::{Wrong, read};
-use super::report::ActionView;
 use super::schema::{EventIdText, EventWord, InstantText, LengthText, OrderIdText};
 use super::time::Instant;
 use crate::engine::{LetterFilter, Resolved};
@@ -16,29 +15,6 @@ use crate::store::{DeadLetter, DeadPage};
 pub const MAX_IDS: usize = 200;
 /// The longest error text that is searched for, in bytes; longer ones are not kept.
 const MAX_ERROR_BYTES: usize = 300;
-
-/// The outboxes of all actions.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Actions)]
-pub struct ActionsView<'a> {
-    /// The store's time.
-    #[schema(value_type = InstantText)]
-    pub now: Instant,
-    /// The actions.
-    pub actions: Vec<ActionItem<'a>>,
-}
-
-/// One action's outbox.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Action)]
-pub struct ActionItem<'a> {
-    /// Its figures.
-    #[serde(flatten)]
-    pub figures: ActionView<'a>,
-    /// Whether the worker that answers is configured with it; if none is, its entries wait until one is.
-    #[schema(example = true)]
-    pub configured: bool,
-}
 
 /// A page of dead letters.
 #[derive(Debug, Serialize, ToSchema)]

@@ -106,6 +106,12 @@ pub struct ActionView<'a> {
     /// When the oldest of them was given up.
     #[schema(value_type = Option<InstantText>, required = true)]
     pub oldest_dead: Option<Instant>,
+    /// Since when its receiver only fails, and not at one event alone.
+    #[schema(value_type = Option<InstantText>, required = true)]
+    pub failing_since: Option<Instant>,
+    /// When its receiver was disabled for that. Its entries are kept until it is enabled.
+    #[schema(value_type = Option<InstantText>, required = true)]
+    pub disabled_at: Option<Instant>,
 }
 
 impl<'a> From<&'a Page> for PageView<'a> {
@@ -153,6 +159,8 @@ impl<'a> From<&'a ActionStats> for ActionView<'a> {
             next_at: action.next_at.map(Instant),
             dead: action.dead,
             oldest_dead: action.oldest_dead.map(Instant),
+            failing_since: action.circuit.failing_since.map(Instant),
+            disabled_at: action.circuit.disabled_at.map(Instant),
         }
     }
 }

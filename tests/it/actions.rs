@@ -5,11 +5,13 @@ use std::sync::Arc;
 use autoreceive::action::Outcome;
 use autoreceive::domain::{Event, OrderId, record};
 
+mod contract;
 mod email;
 mod http;
 mod log;
 mod misbehaving;
 mod stream;
+mod throughput;
 mod tls;
 mod together;
 mod webhook;

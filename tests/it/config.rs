@@ -209,7 +209,7 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
         ("[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]", "\"order.recieved\" is not an event type"),
-        ("[http]\nlisten = \"localhost\"", "is not an address and a port"),
+        ("[http]\nlisten = \"localhost\"", "is not an IP address and a port"),
         (
             "[tokens.shop]\nrole = \"admin\"",
             "tokens.shop.role (in autoreceive.toml in the current directory): is none of \"read\", \"write\", \"operate\"",

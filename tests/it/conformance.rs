@@ -28,6 +28,7 @@ mod pages;
 mod races;
 mod reading;
 mod resting;
+mod upkeep;
 
 /// How each store is made for one test.
 mod stores {

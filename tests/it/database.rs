@@ -60,6 +60,7 @@ on_both! {
         receipt_and_refund_of_one_batch_cancel_each_other
         receipt_and_refund_that_race_and_repeat_leave_nothing
         sums_are_exact_over_random_lives_written_by_two_workers_in_any_order
+        receipts_from_before_points_were_kept_are_no_differences
         a_planted_difference_is_found;
     service:
         an_order_that_is_received_by_itself_is_kept_credited_and_proved;

@@ -1,8 +1,8 @@
-//! Hostile clients: slow ones by the thousand, bodies without an end, ten times the load. Others are served meanwhile, memory
-//! stays flat, and nothing acknowledged is lost.
+//! Hostile clients: slow ones by the thousand, bodies without an end, ten times the load that the service can carry. Others
+//! are served meanwhile, memory stays flat, and nothing acknowledged is lost.
 //!
 //! Long form: `AUTORECEIVE_TEST_SOCKETS=2000 AUTORECEIVE_TEST_BODY_MB=1024 AUTORECEIVE_TEST_LOAD_SECONDS=20
-//! cargo test --release hostile -- --nocapture`.
+//! cargo test --release hostile -- --nocapture --test-threads=1`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::process::Process;
+use crate::support::redis_server::RedisServer;
 
 /// How much more memory an attack may cost, whatever its size: ten thousand connections with their buffers stay below it.
 const MEMORY_MB: u64 = 200;
@@ -26,21 +27,21 @@ fn setting(name: &str, short: u64) -> u64 {
 /// A service in a process of its own, and what its other clients see.
 struct Stage {
     process: Process,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     address: SocketAddr,
     http: reqwest::Client,
     placed: AtomicU64,
 }
 
 impl Stage {
-    async fn set() -> Arc<Stage> {
+    async fn set(store: &str) -> Arc<Stage> {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config.toml");
-        std::fs::write(&config, "[log]\nlevel = \"warn\"\n").unwrap();
+        std::fs::write(&config, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n")).unwrap();
         let process = Process::serve(&config).await;
         let address = process.url.trim_start_matches("http://").parse().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Arc::new(Stage { process, _directory: directory, address, http, placed: AtomicU64::new(0) })
+        Arc::new(Stage { process, directory, address, http, placed: AtomicU64::new(0) })
     }
 
     fn memory_mb(&self) -> u64 {
@@ -119,9 +120,9 @@ async fn trickle(address: SocketAddr, head: &'static str) {
 }
 
 const SLOW: [&str; 3] = [
-    "POST /v1/orders HTTP/1.1\r\nhost: x\r\nx-slow: ",
-    "POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{",
-    "POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 60000\r\n\r\n{",
+    "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+    "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{",
+    "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 60000\r\n\r\n{",
 ];
 
 /// Sends a chunked body of `megabytes`, of this one over and over, and reads whatever comes back.
@@ -131,8 +132,9 @@ async fn pour(address: SocketAddr, path: &str, media: &str, megabytes: u64, piec
         let mut buffer = vec![0; 1 << 16];
         while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     });
-    let head =
-        format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
     let mut sent = writer.write_all(head.as_bytes()).await;
     let repeated: Vec<u8> = piece.iter().copied().cycle().take(0x10000).collect();
     let chunk = [b"10000\r\n".as_slice(), &repeated, b"\r\n"].concat();
@@ -148,11 +150,86 @@ async fn pour(address: SocketAddr, path: &str, media: &str, megabytes: u64, piec
     reading.await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_endless_and_greedy_clients_harm_nobody_else() {
+/// What a client of the last act offered, and what became of it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Offered {
+    due: u64,
+    sent: u64,
+    acknowledged: u64,
+    refused: u64,
+    broken: u64,
+}
+
+/// The most requests that a greedy client has unanswered.
+const UNANSWERED: u64 = 64;
+
+/// Sends new orders on one connection, `rate` a second, without waiting for answers; what finds too many unanswered falls
+/// away. Without a rate, the next one is due when the last is answered.
+async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Instant) -> Offered {
+    let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+    let (mut reader, mut line, mut offered) = (BufReader::with_capacity(1 << 15, reader), Vec::new(), Offered::default());
+    let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_millis(10)));
+    while Instant::now() < until {
+        let open = offered.sent - offered.acknowledged - offered.refused;
+        let (due, room) = match rate {
+            Some(rate) => ((begun.elapsed().as_secs_f64() * rate) as u64 - offered.due, UNANSWERED - open),
+            None => (1 - open, 1 - open),
+        };
+        let next = due.min(room);
+        let requests: String = (offered.sent..offered.sent + next).map(|i| new_order(&format!("{name}-{i}"))).collect();
+        offered.due += due;
+        offered.sent += next;
+        if writer.write_all(requests.as_bytes()).await.is_err() {
+            return Offered { broken: 1, ..offered };
+        }
+        tokio::select! {
+            read = reader.read_until(b'\n', &mut line) => {
+                if !read.is_ok_and(|read| read > 0) {
+                    return Offered { broken: 1, ..offered };
+                }
+                // Answers follow each other without a break, so a status can stand behind the body before it.
+                let said = String::from_utf8_lossy(&line);
+                offered.acknowledged += u64::from(said.contains("HTTP/1.1 201 "));
+                offered.refused += u64::from(said.contains("HTTP/1.1 503 "));
+                line.clear();
+            }
+            _ = tick.tick() => {}
+        }
+    }
+    offered
+}
+
+fn new_order(id: &str) -> String {
+    let body = format!("{{\"order_id\":\"{id}\",\"buyer_id\":\"B-7\"}}");
+    format!("POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+impl Stage {
+    /// What `clients` do together for so many seconds, in all.
+    async fn load(&self, name: &str, clients: usize, rate: Option<f64>, seconds: u64) -> Offered {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let each = rate.map(|rate| rate / clients as f64);
+        let clients: JoinSet<_> = (0..clients).map(|i| greedy(self.address, format!("{name}-{i}"), each, until)).collect();
+        let sum = |sum: Offered, one: Offered| Offered {
+            due: sum.due + one.due,
+            sent: sum.sent + one.sent,
+            acknowledged: sum.acknowledged + one.acknowledged,
+            refused: sum.refused + one.refused,
+            broken: sum.broken + one.broken,
+        };
+        let offered = clients.join_all().await.into_iter().fold(Offered::default(), sum);
+        self.placed.fetch_add(offered.acknowledged, Ordering::Relaxed);
+        let log = std::fs::read_to_string(self.directory.path().join("config.log")).unwrap();
+        assert_eq!(offered.broken, 0, "connections were closed: {offered:?}; the log:\n{log}");
+        offered
+    }
+}
+
+async fn harm_nobody_else(store: &str) {
     let (sockets, megabytes) = (setting("AUTORECEIVE_TEST_SOCKETS", 200), setting("AUTORECEIVE_TEST_BODY_MB", 64));
     let seconds = setting("AUTORECEIVE_TEST_LOAD_SECONDS", 2);
-    let stage = Stage::set().await;
+    let stage = Stage::set(store).await;
+    println!("{store}");
     stage.under("nobody", tokio::time::sleep(Duration::from_secs(seconds))).await;
 
     let address = stage.address;
@@ -167,24 +244,31 @@ async fn slow_endless_and_greedy_clients_harm_nobody_else() {
     stage
         .under("lines without a command", pour(address, "/v1/commands", "application/x-ndjson", megabytes / 8, b"{\"order_id\":1}\n"))
         .await;
+
+    let carried = stage.load("calibrating", CLIENTS, None, seconds).await;
+    let capacity = carried.acknowledged as f64 / seconds as f64;
+    println!("{CLIENTS} clients, one request at a time: {capacity:.0} orders a second");
     stage
         .under("ten times the load", async {
-            let until = Instant::now() + Duration::from_secs(seconds);
-            let greedy = |client: u64| {
-                let stage = stage.clone();
-                async move {
-                    for i in 0.. {
-                        if Instant::now() > until {
-                            break;
-                        }
-                        stage.place(&format!("greedy-{client}-{i}")).await;
-                    }
-                }
-            };
-            let mut load: JoinSet<()> = (0..64).map(greedy).collect();
-            while load.join_next().await.is_some() {}
+            let offered = stage.load("greedy", 10 * CLIENTS, Some(10.0 * capacity), seconds).await;
+            println!("ten times as many clients, and ten times the rate: {offered:?} in {seconds} s");
+            assert!(offered.due > 2 * offered.acknowledged, "this was no overload: {offered:?}");
         })
         .await;
     let stage = Arc::into_inner(stage).expect("everybody else is gone");
     assert!(stage.process.terminate().await.success());
+    drop(stage.directory);
+}
+
+/// How many clients it takes to keep the service busy; ten times as many come to overload it.
+const CLIENTS: usize = 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite_slow_endless_and_greedy_clients_harm_nobody_else() {
+    harm_nobody_else("sqlite:autoreceive.db").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_redis_slow_endless_and_greedy_clients_harm_nobody_else() {
+    harm_nobody_else(&RedisServer::start(&[]).url()).await;
 }

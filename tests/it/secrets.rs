@@ -11,15 +11,63 @@ use crate::support::redis_server::RedisServer;
 
 const PASSWORD: &str = "canary-password";
 const QUERY: &str = "canary-query";
+const GATEWAY: &str = "canary-gateway";
+const SMTP: &str = "canary-smtp";
+const STREAM: &str = "canary-stream";
+const DATABASE: &str = "canary-database";
+
+/// The secrets that come from the environment.
+const ENVIRONMENT: [(&str, &str); 2] = [("CANARY_GATEWAY", GATEWAY), ("CANARY_SMTP", SMTP)];
+
+/// Every action, for an order that is placed and cancelled. Nobody listens where they turn to.
+const ACTIONS: [&str; 5] = ["shop", "gateway", "letters", "events", "tables"];
 
 /// A configuration with every secret there is, at the most talkative log level.
 fn config(redis: &RedisServer, token: &str) -> String {
-    let (port, hook, hash) = (redis.port, free_port(), TokenHash::of(token));
+    let (port, nobody, hash) = (redis.port, free_port(), TokenHash::of(token));
     format!(
-        "[store]\nurl = \"redis://:{PASSWORD}@127.0.0.1:{port}/0\"\n[log]\nlevel = \"trace\"\n\
-         [tokens.shop]\nrole = \"operate\"\nsha256 = \"{hash}\"\n\
-         [actions.shop]\ntype = \"webhook\"\non = [\"order.placed\"]\nurl = \"http://127.0.0.1:{hook}/h?key={QUERY}\"\nallow_private = true\n\
-         secret = \"{SECRET}\"\n[actions.log]\ntype = \"log\"\n"
+        r#"
+        [store]
+        url = "redis://:{PASSWORD}@127.0.0.1:{port}/0"
+        [log]
+        level = "trace"
+        [tokens.shop]
+        role = "operate"
+        sha256 = "{hash}"
+        [actions.log]
+        type = "log"
+        [actions.shop]
+        type = "webhook"
+        on = ["order.placed"]
+        url = "http://user:{PASSWORD}@127.0.0.1:{nobody}/h?key={QUERY}"
+        allow_private = true
+        secret = "{SECRET}"
+        [actions.gateway]
+        type = "http"
+        on = ["order.placed"]
+        url = "http://127.0.0.1:{nobody}/send?key={QUERY}&token={{{{ env.CANARY_GATEWAY }}}}"
+        headers = {{ authorization = "Bearer {{{{ env.CANARY_GATEWAY }}}}" }}
+        body = "{{}}"
+        env = ["CANARY_GATEWAY"]
+        allow_private = true
+        [actions.letters]
+        type = "email"
+        on = ["order.cancelled"]
+        server = "127.0.0.1:{nobody}"
+        tls = "none"
+        user = "shop"
+        password_env = "CANARY_SMTP"
+        from = "Shop <no-reply@shop.example>"
+        to_pointer = "/email"
+        [actions.events]
+        type = "stream"
+        on = ["order.placed"]
+        url = "redis://:{STREAM}@127.0.0.1:{nobody}/0"
+        stream = "orders"
+        [actions.tables]
+        type = "database"
+        url = "postgres://shop:{DATABASE}@127.0.0.1:{nobody}/shop"
+        "#
     )
 }
 
@@ -46,14 +94,16 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
     let path = directory.path().join("config.toml");
     std::fs::write(&path, config(&redis, &token)).unwrap();
     let key = SECRET.trim_start_matches("whsec_");
-    let canaries = [PASSWORD, QUERY, SECRET, key, &token, &guessed];
+    let canaries = [PASSWORD, QUERY, GATEWAY, SMTP, STREAM, DATABASE, SECRET, key, &token, &guessed];
 
-    let service = Process::serve(&path).await;
+    let mut service = Process::spawn_in(&path, &[], &ENVIRONMENT);
+    service.wait_until_ready().await;
     let (config, url) = (path.to_str().unwrap(), service.url.as_str());
-    let order = ["order", "place", "A-1", "--buyer-id", "B-7", "--url", url];
+    let order = ["order", "place", "A-1", "--buyer-id", "B-7", "--data", r#"{"email":"u@shop.example"}"#, "--url", url];
+    let cancel = ["order", "cancel", "A-1", "--reason", "out of stock", "--url", url];
     let log = || std::fs::read_to_string(path.with_extension("log")).unwrap();
-    for (token, code) in [(&token, 0), (&guessed, 1)] {
-        let output = autoreceive(directory.path(), &order, &[("AUTORECEIVE_TOKEN", token)]).await;
+    for (command, token, code) in [(&order[..], &token, 0), (&order, &guessed, 1), (&cancel, &token, 0)] {
+        let output = autoreceive(directory.path(), command, &[("AUTORECEIVE_TOKEN", token)]).await;
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         search("a command", &said(&output), &canaries);
     }
@@ -63,8 +113,20 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
         let answer = client.get(format!("{url}/metrics")).header("authorization", bearer(&token)).send().await.unwrap();
         answer.text().await.unwrap()
     };
-    eventually("the webhook fails", 30, async || metrics().await.contains("{action=\"shop\",result=\"retry\"} ")).await;
-    for path in ["/v1/stats", "/metrics", "/v1/orders?view=held", "/v1/orders/A-1", "/openapi.json", "/docs/swagger-initializer.js"] {
+    for action in ACTIONS {
+        let failed = format!("{{action=\"{action}\",result=\"retry\"}} ");
+        eventually(&format!("{action} fails"), 30, async || metrics().await.contains(&failed)).await;
+    }
+    for path in [
+        "/v1/stats",
+        "/metrics",
+        "/v1/orders?view=held",
+        "/v1/orders/A-1",
+        "/v1/actions",
+        "/v1/actions/shop/dead-letters",
+        "/openapi.json",
+        "/docs/swagger-initializer.js",
+    ] {
         for token in [&token, &guessed] {
             let answer = client.get(format!("{url}{path}")).header("authorization", bearer(token)).send().await.unwrap();
             search(path, &format!("{:?}{}", answer.headers().clone(), answer.text().await.unwrap()), &canaries);
@@ -77,11 +139,14 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
     search("an answer without the store", &away.text().await.unwrap(), &canaries);
     let wrong = format!("redis://:{PASSWORD}@127.0.0.1:{}/nonsense", redis.port);
     for args in [&["config", "show", "--config", config][..], &["config", "check", "--config", config], &["serve", "--store", &wrong]] {
-        let output = autoreceive(directory.path(), args, &[]).await;
+        let output = autoreceive(directory.path(), args, &ENVIRONMENT).await;
         search(&format!("{args:?}"), &said(&output), &canaries);
     }
     assert!(service.terminate().await.success());
     let log = log();
     assert!(log.contains("DEBUG") && log.contains("A-1") && log.contains("unavailable"), "the log says too little to be searched:\n{log}");
+    for action in ACTIONS {
+        assert!(log.contains(&format!("action={action}")), "the log does not tell that {action} failed:\n{log}");
+    }
     search("the log", &log, &canaries);
 }

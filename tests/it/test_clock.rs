@@ -36,7 +36,7 @@ impl Ground {
         let begun = Instant::now();
         loop {
             match self.try_open(test_clock).await {
-                Err(error) if error.0.contains("another process") && begun.elapsed() < Duration::from_secs(30) => {
+                Err(error) if error.to_string().contains("another process") && begun.elapsed() < Duration::from_secs(30) => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 result => return result,

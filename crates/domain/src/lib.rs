@@ -13,6 +13,7 @@
 //! | [`event`] | what one change tells the world |
 //! | [`record`] | the order as short text, and back |
 //! | [`backoff`] | when a failed attempt is made again |
+//! | [`circuit`] | how a receiver is doing, and when it is disabled |
 //!
 //! ```text
 //!  place ─► PENDING_PAYMENT ── pay ──► PAID ── ship ──► SHIPPED ── deliver ──► DELIVERED
@@ -26,6 +27,7 @@
 //! ```
 
 pub mod backoff;
+pub mod circuit;
 pub mod clock;
 pub mod command;
 pub mod decide;
@@ -36,6 +38,7 @@ pub mod record;
 pub mod time;
 pub mod words;
 
+pub use circuit::Circuit;
 pub use clock::{Clock, ClockKind};
 pub use command::{Command, Place};
 pub use decide::{Decision, Rejection, decide};

@@ -8,7 +8,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, MySql, MySqlPool, QueryBuilder, Row as _};
 
-use super::reconcile::{self, Report};
+use super::reconcile::{self, Report, Words};
 use super::row::Row;
 use super::schema::{self, SchemaError};
 use super::server::{Server, Settings};
@@ -16,6 +16,7 @@ use super::statement::{Parameter, Statement};
 use super::work::{Entry, Kind, Work, WorkError};
 
 const TABLES: &str = include_str!("mysql/0001_tables.sql");
+const WORDS: Words = Words { text: "char", minute: "INTERVAL 1 MINUTE" };
 const UPSERT_END: &str = include_str!("mysql/upsert_end.sql");
 
 /// Nothing is locked but the rows that are written; each statement sees what was committed before it.
@@ -103,8 +104,8 @@ impl Server for MySqlServer {
     async fn reconcile(&self) -> Result<Report, sqlx::Error> {
         let begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
         let mut work = self.transaction(begin).await?;
-        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, "char"))).fetch_one(&mut *work.connection).await?;
-        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, "char"))).fetch_all(&mut *work.connection).await?;
+        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS))).fetch_one(&mut *work.connection).await?;
+        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS))).fetch_all(&mut *work.connection).await?;
         work.end("COMMIT").await?;
         Report::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
     }

@@ -8,7 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _};
 
-use super::reconcile::{self, Report};
+use super::reconcile::{self, Report, Words};
 use super::row::Row;
 use super::schema::{self, SchemaError};
 use super::server::{Server, Settings};
@@ -16,6 +16,7 @@ use super::statement::{Parameter, Statement};
 use super::work::{Entry, Kind, Work, WorkError};
 
 const TABLES: &str = include_str!("postgres/0001_tables.sql");
+const WORDS: Words = Words { text: "text", minute: "interval '1 minute'" };
 
 /// The statements, with the tables' prefix in them.
 struct Sql {
@@ -94,8 +95,8 @@ impl Server for PostgresServer {
 
     async fn reconcile(&self) -> Result<Report, sqlx::Error> {
         let mut work = self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, "text"))).fetch_one(&mut *work.connection).await?;
-        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, "text"))).fetch_all(&mut *work.connection).await?;
+        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS))).fetch_one(&mut *work.connection).await?;
+        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS))).fetch_all(&mut *work.connection).await?;
         work.end("COMMIT").await?;
         Report::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
     }

@@ -20,6 +20,9 @@ pub struct Report {
     pub ledger: i128,
     /// The sum of the balances.
     pub balances: i128,
+    /// Receipts without a credit that were recorded before the first booking, while no points were kept. They are no
+    /// differences; fed to the action again, each is credited.
+    pub earlier: u64,
     /// What does not agree, at most a thousand.
     pub differences: Vec<Difference>,
 }
@@ -37,18 +40,26 @@ pub struct Difference {
     pub found: String,
 }
 
-/// The query for [`Report::differences`]; `text` is the database's word for a text in a cast.
-pub fn differences(prefix: &str, text: &str) -> String {
-    named(DIFFERENCES, prefix, text).replace("{limit}", &MOST.to_string())
+/// How a database calls things.
+pub struct Words {
+    /// A text in a cast.
+    pub text: &'static str,
+    /// A minute.
+    pub minute: &'static str,
+}
+
+/// The query for [`Report::differences`].
+pub fn differences(prefix: &str, words: &Words) -> String {
+    named(DIFFERENCES, prefix, words).replace("{limit}", &MOST.to_string())
 }
 
 /// The query for the figures of a [`Report`].
-pub fn totals(prefix: &str, text: &str) -> String {
-    named(TOTALS, prefix, text)
+pub fn totals(prefix: &str, words: &Words) -> String {
+    named(TOTALS, prefix, words)
 }
 
-fn named(sql: &str, prefix: &str, text: &str) -> String {
-    sql.replace("{prefix}", prefix).replace("{text}", text)
+fn named(sql: &str, prefix: &str, words: &Words) -> String {
+    sql.replace("{prefix}", prefix).replace("{text}", words.text).replace("{minute}", words.minute)
 }
 
 impl Report {
@@ -60,6 +71,7 @@ impl Report {
             buyers: number(&totals, 2)?,
             ledger: number(&totals, 3)?,
             balances: number(&totals, 4)?,
+            earlier: number(&totals, 5)?,
             differences: differences.into_iter().map(difference).collect(),
         })
     }

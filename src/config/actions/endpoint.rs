@@ -7,6 +7,7 @@ use reqwest::{Certificate, Url};
 use serde::{Deserialize, Serialize};
 
 use super::Scope;
+use crate::action::Endpoint;
 use crate::action::outgoing::{Limits, address};
 
 /// How long a receiver may take where nothing else is configured.
@@ -20,7 +21,8 @@ pub fn limits(keys: &EndpointKeys, url: &Url, scope: &Scope) -> Result<Limits, S
     rate(keys.rate, scope)?;
     address::check_url(url, keys.allow_private).map_err(|refused| refused_url(&refused, scope))?;
     let authorities = keys.ca_file.map(|path| authorities(path, scope)).transpose()?;
-    Ok(Limits { timeout: timeout.to_std(), rate: keys.rate, allow_private: keys.allow_private, authorities })
+    let EndpointKeys { rate, allow_private, .. } = *keys;
+    Ok(Limits { timeout: timeout.to_std(), rate, concurrency: scope.concurrency, allow_private, authorities })
 }
 
 /// The values of the keys.
@@ -61,7 +63,7 @@ pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
     if !(1..=10_000).contains(&rate) {
         return Err(format!("{key}: is {rate}; expected 1 to 10000 attempts per second"));
     }
-    let at_once = scope.batch.saturating_mul(scope.common.concurrency);
+    let at_once = scope.batch.saturating_mul(scope.attempts());
     if at_once / rate as usize > LONGEST_QUEUE_SECONDS {
         let (batch, concurrency) = (scope.key("batch"), scope.key("concurrency"));
         return Err(format!(
@@ -69,6 +71,21 @@ pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// When a receiver is disabled where nothing else is configured: when the first of its events would be given up.
+#[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be none")]
+pub fn three_days() -> Option<Span> {
+    Some(Span::THREE_DAYS)
+}
+
+/// What is done where a receiver only fails.
+pub fn endpoint(disable_after: Option<Span>, scope: &Scope) -> Result<Endpoint, String> {
+    let (least, most) = (Span::from_secs(60), Span::from_hours(30 * 24));
+    match disable_after.filter(|after| !(least..=most).contains(after)) {
+        None => Ok(Endpoint { disable_after: disable_after.map(Span::to_std) }),
+        Some(after) => Err(format!("{}: is {after}; expected {least} to {most}, or \"never\"", scope.key("disable_after"))),
+    }
 }
 
 /// Reads the certificates of a file.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Scope;
 use super::endpoint::{self, EndpointKeys};
+use crate::action::Endpoint;
 use crate::action::http::{self, Expected, Request};
 use crate::action::outgoing::Limits;
 use crate::action::template::Secrets;
@@ -22,6 +23,8 @@ pub struct RequestConfig {
     pub request: Request,
     /// What bounds the attempts.
     pub limits: Limits,
+    /// What is done where it only fails.
+    pub endpoint: Endpoint,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -44,6 +47,8 @@ pub struct HttpKeys {
     timeout: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u32>,
+    #[serde(default = "endpoint::three_days", with = "values::span_or_never")]
+    disable_after: Option<Span>,
     #[serde(default)]
     allow_private: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,9 +82,9 @@ pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
     let url = &keys.url.0;
     let wrong_origin = || format!("{}: expected https:// or http:// and a host without a template or a password", scope.key("url"));
     let origin = http::origin(url).ok_or_else(wrong_origin)?;
-    let endpoint =
-        EndpointKeys { timeout: keys.timeout, rate: keys.rate, allow_private: keys.allow_private, ca_file: keys.ca_file.as_ref() };
-    let limits = endpoint::limits(&endpoint, &origin, scope)?;
+    let bounds = EndpointKeys { timeout: keys.timeout, rate: keys.rate, allow_private: keys.allow_private, ca_file: keys.ca_file.as_ref() };
+    let limits = endpoint::limits(&bounds, &origin, scope)?;
+    let endpoint = endpoint::endpoint(keys.disable_after, scope)?;
     let request = Request {
         method: method(&keys.method, scope)?,
         url: url.clone(),
@@ -89,7 +94,7 @@ pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
         expected: expected(keys.ok_pointer, keys.ok_value, scope)?,
     };
     request.check().map_err(|error| scope.key(&error.to_string()))?;
-    Ok(RequestConfig { request, limits })
+    Ok(RequestConfig { request, limits, endpoint })
 }
 
 fn method(name: &str, scope: &Scope) -> Result<Method, String> {

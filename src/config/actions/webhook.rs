@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Scope;
 use super::endpoint::{self, EndpointKeys, Several};
+use crate::action::Endpoint;
 use crate::action::outgoing::Limits;
 use crate::action::webhook::SigningSecret;
 use crate::config::values::{self, MaskedUrl};
@@ -21,6 +22,8 @@ pub struct WebhookConfig {
     pub secrets: Vec<SigningSecret>,
     /// What bounds the attempts.
     pub limits: Limits,
+    /// What is done where it only fails.
+    pub endpoint: Endpoint,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -35,6 +38,8 @@ pub struct WebhookKeys {
     timeout: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u32>,
+    #[serde(default = "endpoint::three_days", with = "values::span_or_never")]
+    disable_after: Option<Span>,
     #[serde(default)]
     allow_private: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,10 +51,10 @@ const MOST_SECRETS: usize = 4;
 
 pub fn check(keys: WebhookKeys, scope: &Scope) -> Result<WebhookConfig, String> {
     let secrets = signing_secrets(&keys, scope)?;
-    let WebhookKeys { url, timeout, rate, allow_private, ca_file, .. } = keys;
-    let endpoint = EndpointKeys { timeout, rate, allow_private, ca_file: ca_file.as_ref() };
-    let limits = endpoint::limits(&endpoint, url.expose(), scope)?;
-    Ok(WebhookConfig { url, secrets, limits })
+    let WebhookKeys { url, timeout, rate, disable_after, allow_private, ca_file, .. } = keys;
+    let keys = EndpointKeys { timeout, rate, allow_private, ca_file: ca_file.as_ref() };
+    let limits = endpoint::limits(&keys, url.expose(), scope)?;
+    Ok(WebhookConfig { url, secrets, limits, endpoint: endpoint::endpoint(disable_after, scope)? })
 }
 
 fn signing_secrets(keys: &WebhookKeys, scope: &Scope) -> Result<Vec<SigningSecret>, String> {

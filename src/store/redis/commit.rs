@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Instant;
 
 use autoreceive_domain::{Event, record};
 use redis::{Pipeline, Value};
@@ -12,7 +13,7 @@ use super::pack::Pack;
 use super::reply::number;
 use super::{MAX_CHANGES, RedisStore};
 
-use crate::store::{ActionName, Change, Commit, Members, Verdict, entry};
+use crate::store::{ActionName, Change, Commit, Members, StoreError, Verdict, entry};
 
 /// Changes in the order in which the script counts them, those with a record first.
 struct Columns<'a> {
@@ -50,7 +51,10 @@ impl RedisStore {
                 sent.push((i, columns.index));
             }
         }
-        for ((i, index), answer) in sent.into_iter().zip(self.link.run(&self.scripts.commit, &calls).await) {
+        let (begun, largest) = (Instant::now(), sent.iter().map(|(_, index)| index.len()).max().unwrap_or(0));
+        let answers = self.link.run(&self.scripts.commit, &calls).await;
+        self.pace.answered(largest, begun.elapsed());
+        for ((i, index), answer) in sent.into_iter().zip(answers) {
             verdicts[i] = Some(verdict(&index, answer));
         }
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Unknown("no answer".to_owned()))).collect()
@@ -73,14 +77,19 @@ impl RedisStore {
     /// Notes the names of actions before their first entry is stored: the list of names lies in another slot.
     async fn note_actions(&self, commit: &Commit) -> Result<(), String> {
         for entry in &commit.entries {
-            if self.is_noted(&entry.action) {
-                continue;
-            }
-            let mut pipe = Pipeline::new();
-            pipe.cmd("SADD").arg(self.keys.actions()).arg(&*entry.action);
-            self.ask(&pipe).await.and_then(|mut replies| replies.integer()).map_err(|error| error.to_string())?;
-            self.set_noted(&entry.action);
+            self.note_action(&entry.action).await.map_err(|error| error.to_string())?;
         }
+        Ok(())
+    }
+
+    pub(super) async fn note_action(&self, action: &ActionName) -> Result<(), StoreError> {
+        if self.is_noted(action) {
+            return Ok(());
+        }
+        let mut pipe = Pipeline::new();
+        pipe.cmd("SADD").arg(self.keys.actions()).arg(&**action);
+        self.ask(&pipe).await.and_then(|mut replies| replies.integer())?;
+        self.set_noted(action);
         Ok(())
     }
 }
@@ -100,7 +109,7 @@ fn verdict(index: &[usize], answer: Result<Value, Failure>) -> Verdict {
             Verdict::Done { losers }
         }
         Ok(other) => Verdict::Unknown(format!("Redis answered {other:?}")),
-        Err(Failure::Refused(why)) => Verdict::Refused(why),
+        Err(Failure::Unreachable(why) | Failure::Refused(why)) => Verdict::Refused(why),
         Err(Failure::Unanswered(why)) => Verdict::Unknown(why),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, ServerError, Value};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, ServerError, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +17,8 @@ use super::script::Script;
 /// Why a call had no answer that can be used.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
+    /// It was not sent: there is no connection.
+    Unreachable(String),
     /// It was not carried out, and nothing was written.
     Refused(String),
     /// It was sent; nobody knows.
@@ -26,7 +28,15 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn text(self) -> String {
         match self {
-            Failure::Refused(text) | Failure::Unanswered(text) => text,
+            Failure::Unreachable(text) | Failure::Refused(text) | Failure::Unanswered(text) => text,
+        }
+    }
+
+    /// Whether it can pass by itself: nobody answers, or a server that is still reading its file or busy with a script.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Failure::Unreachable(_) | Failure::Unanswered(_) => true,
+            Failure::Refused(text) => ["LOADING", "BUSY ", "TRYAGAIN"].iter().any(|code| text.starts_with(code)),
         }
     }
 }
@@ -62,8 +72,8 @@ impl Link {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let slot = &self.slots[turn];
         let (number, mut connection) = match timeout_at(deadline, self.connection(slot)).await {
-            Ok(connection) => connection.map_err(Failure::Refused)?,
-            Err(_) => return Err(Failure::Refused(format!("no connection within {:?}", self.timeout))),
+            Ok(connection) => connection?,
+            Err(_) => return Err(Failure::Unreachable(format!("no connection within {:?}", self.timeout))),
         };
         let failure = match timeout_at(deadline, connection.send_packed_commands(pipe, 0, pipe.len())).await {
             Ok(Ok(answers)) if answers.len() == pipe.len() => return Ok(answers),
@@ -79,14 +89,14 @@ impl Link {
         Err(Failure::Unanswered(failure))
     }
 
-    async fn connection(&self, slot: &Slot) -> Result<(u64, MultiplexedConnection), String> {
+    async fn connection(&self, slot: &Slot) -> Result<(u64, MultiplexedConnection), Failure> {
         let mut held = slot.lock().await;
         if let Some(connection) = held.as_ref() {
             return Ok(connection.clone());
         }
         // The crate's own limit on answers would be 500 ms; `send` keeps the configured one.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(self.timeout));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|e| e.to_string())?;
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(no_connection)?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         Ok(held.insert((number, connection)).clone())
     }
@@ -112,6 +122,14 @@ impl Link {
             Ok(answers) => answers.into_iter().map(refusal).collect(),
             Err(failure) => vec![Err(failure); calls.len()],
         }
+    }
+}
+
+/// A server that does not accept the password or the database's number is there; any other trouble is on the way to it.
+fn no_connection(error: RedisError) -> Failure {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed | ErrorKind::Server(_) => Failure::Refused(error.to_string()),
+        _ => Failure::Unreachable(error.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use redis::{Client, IntoConnectionInfo, Pipeline, Value};
 
-use super::link::{Link, server_text};
+use super::link::{Failure, Link, server_text};
 use super::reply::text;
 use super::{RedisSettings, RedisStore};
 use crate::store::OpenError;
@@ -16,7 +16,7 @@ const FORMAT: u32 = 1;
 const PROGRAM: &str = "autoreceive";
 
 /// Every command on a shard's keys, with the number of arguments after the key that it wants.
-const SHARD_COMMANDS: [(&str, u8); 17] = [
+const SHARD_COMMANDS: [(&str, u8); 18] = [
     ("GET", 0),
     ("SET", 1),
     ("HSET", 2),
@@ -26,6 +26,7 @@ const SHARD_COMMANDS: [(&str, u8); 17] = [
     ("HMGET", 1),
     ("HGETALL", 0),
     ("HLEN", 0),
+    ("HSCAN", 1),
     ("ZADD", 2),
     ("ZREM", 1),
     ("ZRANGE", 2),
@@ -40,8 +41,8 @@ const SHARD_COMMANDS: [(&str, u8); 17] = [
 pub(super) fn client(settings: &RedisSettings) -> Result<Client, OpenError> {
     // The crate's own message is not passed on: what it found in the address may be a part of the password.
     let wrong = || "the Redis address cannot be read; expected redis://user:password@host:port/db, user, password, port and db optional";
-    let info = settings.url.as_str().into_connection_info().map_err(|_| OpenError(wrong().to_owned()))?;
-    Client::open(info).map_err(|_| OpenError(wrong().to_owned()))
+    let info = settings.url.as_str().into_connection_info().map_err(|_| OpenError::Unfit(wrong().to_owned()))?;
+    Client::open(info).map_err(|_| OpenError::Unfit(wrong().to_owned()))
 }
 
 /// Refuses settings that cannot work.
@@ -63,24 +64,30 @@ pub(super) fn check_settings(settings: &RedisSettings) -> Result<(), OpenError> 
 }
 
 fn refuse<T>(why: String) -> Result<T, OpenError> {
-    Err(OpenError(why))
+    Err(OpenError::Unfit(why))
 }
 
 impl RedisStore {
     /// Makes sure that this server, this user and what is stored here can be worked with.
     pub(super) async fn check(&self, place: &str) -> Result<(), OpenError> {
-        let fail = |why: String| OpenError(format!("Redis at {place}: {why}"));
-        check_server(&info(&self.link).await.map_err(fail)?).map_err(fail)?;
-        self.check_rights().await.map_err(fail)?;
-        self.check_meta().await.map_err(fail)?;
-        self.check_types().await.map_err(fail)
+        self.check_all().await.map_err(|why| match why {
+            OpenError::Away(why) => OpenError::Away(format!("Redis at {place}: {why}")),
+            OpenError::Unfit(why) => OpenError::Unfit(format!("Redis at {place}: {why}")),
+        })
     }
 
-    async fn check_rights(&self) -> Result<(), String> {
+    async fn check_all(&self) -> Result<(), OpenError> {
+        check_server(&info(&self.link).await?)?;
+        self.check_rights().await?;
+        self.check_meta().await?;
+        self.check_types().await
+    }
+
+    async fn check_rights(&self) -> Result<(), OpenError> {
         let mut call = self.scripts.probe.call(&[]);
         let shard_keys = self.keys.orders(0);
         let others = [("EVALSHA", "0".to_owned(), 1), ("SADD", self.keys.actions(), 1), ("SMEMBERS", self.keys.actions(), 0)];
-        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2)];
+        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2), ("HSET", self.keys.circuits(), 2)];
         for (command, args) in SHARD_COMMANDS {
             call.arg(command).arg(&shard_keys).arg(args);
         }
@@ -90,20 +97,19 @@ impl RedisStore {
         let mut calls = Pipeline::new();
         calls.add_command(call);
         let mut answers = self.link.run(&self.scripts.probe, &calls).await;
-        let refused =
-            answers.pop().unwrap_or(Ok(Value::Nil)).map_err(|failure| format!("its scripts cannot be run: {}", failure.text()))?;
+        let refused = answers.pop().unwrap_or(Ok(Value::Nil)).map_err(|failure| failed("its scripts cannot be run", failure))?;
         let refused: Vec<String> = list(refused).chunks(2).map(|pair| pair.join(" ")).collect();
         if refused.is_empty() {
             return Ok(());
         }
-        Err(format!(
+        refuse(format!(
             "this user may not run {}; give it the rights `~{}:* +@all -@dangerous +info`, for example",
             refused.join(", "),
             self.prefix
         ))
     }
 
-    async fn check_meta(&self) -> Result<(), String> {
+    async fn check_meta(&self) -> Result<(), OpenError> {
         let key = self.keys.meta();
         let mut call = self.scripts.open.call(std::slice::from_ref(&key));
         call.arg(&["program", PROGRAM, "format"]).arg(FORMAT).arg("shards").arg(self.shards);
@@ -113,42 +119,42 @@ impl RedisStore {
         let mut calls = Pipeline::new();
         calls.add_command(call);
         let answer = self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
-        let fields = list(answer.map_err(|failure| format!("the note of what this store is cannot be made in {key}: {}", failure.text()))?);
+        let fields = list(answer.map_err(|failure| failed(&format!("the note of what this store is cannot be made in {key}"), failure))?);
         let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).and_then(|pair| pair.get(1)).map(String::as_str);
         if field("program") != Some(PROGRAM) {
-            return Err(format!("{key} was not written by autoreceive; choose another prefix or database"));
+            return refuse(format!("{key} was not written by autoreceive; choose another prefix or database"));
         }
         let format = field("format").unwrap_or("none");
         if format.parse() != Ok(FORMAT) {
-            return Err(format!(
+            return refuse(format!(
                 "the store has format {format}; this version reads format {FORMAT}: run the version of autoreceive that wrote it, or a newer one"
             ));
         }
         let shards = field("shards").unwrap_or("none");
         if shards.parse() != Ok(self.shards) {
-            return Err(format!(
+            return refuse(format!(
                 "the store was created with {shards} shards, which cannot be changed; {} are configured: configure {shards}",
                 self.shards
             ));
         }
         let for_tests = field("test_clock").is_some();
         if for_tests != self.test_clock {
-            return Err(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));
+            return refuse(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));
         }
         Ok(())
     }
 
-    async fn check_types(&self) -> Result<(), String> {
+    async fn check_types(&self) -> Result<(), OpenError> {
         let fixed = self.keys.fixed(self.shards);
         let mut pipe = Pipeline::with_capacity(fixed.len());
         for (key, _) in &fixed {
             pipe.cmd("TYPE").arg(key);
         }
-        let answers = self.link.send(&pipe).await.map_err(|failure| failure.text())?;
+        let answers = self.link.send(&pipe).await.map_err(|failure| failed("its keys cannot be looked at", failure))?;
         for ((key, want), answer) in fixed.iter().zip(answers) {
             let is = text(answer).unwrap_or_default();
             if is != *want && is != "none" {
-                return Err(format!(
+                return refuse(format!(
                     "the key {key} is a {is}, and a {want} is expected: something else writes under the prefix {:?}; choose another prefix",
                     self.prefix
                 ));
@@ -166,34 +172,43 @@ fn list(answer: Value) -> Vec<String> {
     }
 }
 
-async fn info(link: &Link) -> Result<HashMap<String, String>, String> {
+async fn info(link: &Link) -> Result<HashMap<String, String>, OpenError> {
     let mut pipe = Pipeline::new();
     pipe.cmd("INFO");
-    let answer = link.send(&pipe).await.map_err(|failure| format!("cannot be reached: {}", failure.text()))?.pop();
+    let answer = link.send(&pipe).await.map_err(|failure| failed("cannot be reached", failure))?.pop();
     let info = match answer.unwrap_or(Value::Nil) {
-        Value::ServerError(error) => return Err(format!("INFO is refused ({}); its version must be known", server_text(&error))),
+        Value::ServerError(error) => return refuse(format!("INFO is refused ({}); its version must be known", server_text(&error))),
         answer => text(answer).unwrap_or_default(),
     };
     Ok(info.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
 }
 
-fn check_server(info: &HashMap<String, String>) -> Result<(), String> {
+fn check_server(info: &HashMap<String, String>) -> Result<(), OpenError> {
     let field = |name: &str| info.get(name).map_or("", String::as_str);
     let version = field("redis_version");
     if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 7) {
-        return Err(format!("its version is {version:?}; 7.0 or newer is needed"));
+        return refuse(format!("its version is {version:?}; 7.0 or newer is needed"));
     }
     let policy = field("maxmemory_policy");
     if policy.starts_with("allkeys-") {
-        return Err(format!("its maxmemory-policy is {policy}, which deletes orders when memory runs short; set it to noeviction"));
+        return refuse(format!("its maxmemory-policy is {policy}, which deletes orders when memory runs short; set it to noeviction"));
     }
     if field("role") == "slave" {
-        return Err("it is a replica, which cannot be written to; give the address of its primary".to_owned());
+        return refuse("it is a replica, which cannot be written to; give the address of its primary".to_owned());
     }
     if field("cluster_enabled") == "1" {
-        return Err(
-            "it is a node of a Redis Cluster, which this address form cannot use; give the address of a server of its own".to_owned()
+        return refuse(
+            "it is a node of a Redis Cluster, which this address form cannot use; give the address of a server of its own".to_owned(),
         );
     }
+    if field("loading") == "1" {
+        return Err(OpenError::Away("it is still reading its data".to_owned()));
+    }
     Ok(())
+}
+
+fn failed(what: &str, failure: Failure) -> OpenError {
+    let passing = failure.is_passing();
+    let why = format!("{what}: {}", failure.text());
+    if passing { OpenError::Away(why) } else { OpenError::Unfit(why) }
 }

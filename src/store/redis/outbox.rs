@@ -110,11 +110,12 @@ impl RedisStore {
         let mut call = self.scripts.settle.call(&keys);
         call.arg(id);
         for after in &settlement.after {
-            let (key, event, history, at) = match after {
-                After::Retry { event, history, at } => (1, event, history, at),
-                After::Dead { event, history, at } => (3, event, history, at),
+            let (key, entry_id, at, text) = match after {
+                After::Retry { event, history, at } => (1, event.id(), at, entry::encode(Some(history), [event])),
+                After::Dead { event, history, at } => (3, event.id(), at, entry::encode(Some(history), [event])),
+                After::Rest { events, at } => (1, id.clone(), at, entry::encode(None, events)),
             };
-            call.arg(key).arg(event.id()).arg(at.ms()).arg(entry::encode(Some(history), [event]));
+            call.arg(key).arg(entry_id).arg(at.ms()).arg(text);
         }
         call
     }

@@ -1,6 +1,8 @@
 //! Figures, and who is alive.
 
-use autoreceive_domain::{Span, Time};
+use std::collections::HashMap;
+
+use autoreceive_domain::{Circuit, Span, Time};
 use redis::Pipeline;
 
 use super::RedisStore;
@@ -13,12 +15,16 @@ impl RedisStore {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         pipe.cmd("SMEMBERS").arg(self.keys.actions());
+        pipe.cmd("HGETALL").arg(self.keys.circuits());
         let mut replies = self.ask(&pipe).await?;
-        let (now, mut actions) = (replies.time()?, replies.texts()?);
+        let (now, mut actions, circuits) = (replies.time()?, replies.texts()?, circuits(&mut replies)?);
         actions.sort_unstable();
         let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
-        let idle = |name: &String| ActionStats { name: name.as_str().into(), pending: 0, next_at: None, dead: 0, oldest_dead: None };
-        let actions = actions.iter().map(idle).collect();
+        let stats = |name: &String| ActionStats {
+            circuit: circuits.get(name).cloned().unwrap_or_default(),
+            ..ActionStats::idle(name.as_str().into())
+        };
+        let actions = actions.iter().map(stats).collect();
         let (orders, totals) = (Vec::new(), Vec::new());
         let mut stats = Stats { now, orders, totals, waiting: 0, overdue: 0, oldest_overdue: None, held: 0, actions };
         for _ in 0..self.shards {
@@ -60,6 +66,12 @@ impl RedisStore {
         pipe.cmd("ZREM").arg(self.keys.workers()).arg(me);
         self.link.send(&pipe).await.map(drop).map_err(unavailable)
     }
+}
+
+/// The receivers of all actions. What cannot be read says nothing against a receiver.
+fn circuits(replies: &mut Replies) -> Result<HashMap<String, Circuit>, StoreError> {
+    let texts = replies.texts()?;
+    Ok(texts.chunks_exact(2).filter_map(|pair| Some((pair[0].clone(), pair[1].parse().ok()?))).collect())
 }
 
 fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use crate::store::OpenError;
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"ARcv");
 
 /// Each brings the file from the version before it to its own, which is its place in the list, from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_tables.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_circuits.sql")];
 
 /// Prepared statements that a connection keeps; there are about 30 in all.
 const STATEMENTS: usize = 64;
@@ -22,7 +22,9 @@ const STATEMENTS: usize = 64;
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = lock_path(path);
     let shown = lock_path.display();
-    let file = File::create(&lock_path).map_err(|error| cannot(path, &format!("{shown} cannot be created: {error}")))?;
+    let file = File::create(&lock_path).map_err(|error| {
+        cannot(path, &format!("{shown} cannot be created: {error}. Its directory must exist, and this user must be allowed to write to it"))
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(cannot(
@@ -128,5 +130,5 @@ fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
 }
 
 fn cannot(path: &Path, why: &str) -> OpenError {
-    OpenError(format!("cannot use {}: {why}", path.display()))
+    OpenError::Unfit(format!("cannot use {}: {why}", path.display()))
 }

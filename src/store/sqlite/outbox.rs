@@ -7,8 +7,14 @@ use rusqlite::{Connection, params};
 use crate::store::{After, Claimed, ClaimedEntry, EntryRef, History, NewEntry, Settlement, Shard, entry};
 
 pub(super) fn add(connection: &Connection, shard: Shard, entry: &NewEntry, text: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT INTO actions (name) VALUES (?) ON CONFLICT DO NOTHING")?.execute([&*entry.action])?;
+    note(connection, &entry.action)?;
     put(connection, "outbox", &entry.action, shard, &entry.id, entry.at, text)
+}
+
+/// Notes that there is, or was, something of this action.
+pub(super) fn note(connection: &Connection, action: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO actions (name) VALUES (?) ON CONFLICT DO NOTHING")?.execute([action])?;
+    Ok(())
 }
 
 /// An id that is there already is that of the same events.
@@ -84,19 +90,20 @@ pub(super) fn settle(connection: &Connection, action: &str, settlements: &[Settl
             continue;
         }
         for after in &settlement.after {
-            follow(connection, action, settlement.entry.shard, after)?;
+            follow(connection, action, &settlement.entry, after)?;
         }
     }
     Ok(())
 }
 
-fn follow(connection: &Connection, action: &str, shard: Shard, after: &After) -> rusqlite::Result<()> {
-    let put = |table, event: &Event, history: &History, at| {
-        put(connection, table, action, shard, &event.id(), at, &entry::encode(Some(history), [event]))
+fn follow(connection: &Connection, action: &str, from: &EntryRef, after: &After) -> rusqlite::Result<()> {
+    let one = |table, event: &Event, history: &History, at| {
+        put(connection, table, action, from.shard, &event.id(), at, &entry::encode(Some(history), [event]))
     };
     match after {
-        After::Retry { event, history, at } => put("outbox", event, history, *at),
-        After::Dead { event, history, at } => put("dead", event, history, *at),
+        After::Retry { event, history, at } => one("outbox", event, history, *at),
+        After::Dead { event, history, at } => one("dead", event, history, *at),
+        After::Rest { events, at } => put(connection, "outbox", action, from.shard, &from.id, *at, &entry::encode(None, events)),
     }
 }
 

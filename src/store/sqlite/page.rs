@@ -122,7 +122,8 @@ fn actions(connection: &Connection) -> rusqlite::Result<Vec<ActionStats>> {
                       (SELECT count(*) FROM outbox WHERE action = name),
                       (SELECT min(at) FROM outbox WHERE action = name),
                       (SELECT count(*) FROM dead WHERE action = name),
-                      (SELECT min(at) FROM dead WHERE action = name)
+                      (SELECT min(at) FROM dead WHERE action = name),
+                      (SELECT circuit FROM circuits WHERE action = name)
                FROM actions ORDER BY name";
     let action = |row: &Row| {
         let (next_at, oldest_dead): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(4)?);
@@ -132,6 +133,7 @@ fn actions(connection: &Connection) -> rusqlite::Result<Vec<ActionStats>> {
             next_at: next_at.map(Time::from_ms),
             dead: count(row, 3)?,
             oldest_dead: oldest_dead.map(Time::from_ms),
+            circuit: row.get::<_, Option<String>>(5)?.and_then(|text| text.parse().ok()).unwrap_or_default(),
         })
     };
     connection.prepare_cached(sql)?.query_map([], action)?.collect()

@@ -63,6 +63,7 @@ impl Receiver {
             .route("/hang", post(async || std::future::pending::<()>().await))
             .route("/endless", post(endless))
             .route("/together", post(together))
+            .route("/slowly", post(slowly))
             .with_state(seen.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -129,6 +130,15 @@ async fn together(State(seen): State<Arc<Seen>>) -> StatusCode {
     StatusCode::OK
 }
 
+/// Answers a little later, so that whoever comes meanwhile is there at the same time.
+async fn slowly(State(seen): State<Arc<Seen>>) -> StatusCode {
+    let now = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+    seen.most_in_flight.fetch_max(now, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    seen.in_flight.fetch_sub(1, Ordering::SeqCst);
+    StatusCode::OK
+}
+
 /// A receiver that reads a little, does `then` with the connection, and drops it.
 async fn rude(then: fn(&tokio::net::TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -184,6 +194,18 @@ async fn sixteen_events_of_a_batch_are_posted_at_a_time_and_no_more() {
     let outcomes = receiver.webhook("/together").attempt(&events).await;
     assert_eq!(outcomes, vec![Outcome::Done; 48]);
     assert_eq!(receiver.seen.most_in_flight.load(Ordering::SeqCst), 16);
+}
+
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_the_receivers_limit_however_many_attempts_are_made() {
+    let receiver = Receiver::start().await;
+    let limits = Limits { timeout: TIMEOUT, concurrency: 3, allow_private: true, ..Limits::default() };
+    let url = format!("{}/slowly", receiver.url).parse().unwrap();
+    let webhook = Webhook::new(url, &[receiver.secret.parse().unwrap()], &limits).unwrap();
+    let events: Vec<Event> = (1..=20).map(|version| event("A-1", version)).collect();
+    let attempts = (0..4).map(|_| webhook.attempt(&events));
+    assert!(futures_util::future::join_all(attempts).await.into_iter().flatten().all(|outcome| outcome == Outcome::Done));
+    assert_eq!(receiver.seen.most_in_flight.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ impl Guarded {
     async fn ask_from(&self, host: u8, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
         let media = if path == "/v1/commands" { "application/x-ndjson" } else { "application/json" };
         let authorization = if authorization.is_empty() { String::new() } else { format!("authorization: {authorization}\r\n") };
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {media}\r\n{authorization}");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {media}\r\n{authorization}");
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 1, host], 0))).unwrap();
         let mut stream = socket.connect(self.client.address.parse().unwrap()).await.unwrap();

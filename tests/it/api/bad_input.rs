@@ -52,6 +52,7 @@ fn wrong_for_all(path: &str) -> Vec<Row> {
         post("", b"{}".to_vec(), 415, "unsupported_media_type", "application/json"),
         post("content-type: application/json\norigin: https://evil.example", b"{}".to_vec(), 403, "foreign_page", "other sites"),
         post("origin: null", b"".to_vec(), 403, "foreign_page", "other sites"),
+        row("GET", "http://evil.example/v1/stats", "", "", 403, "foreign_host", "localhost"),
     ]
 }
 

@@ -69,7 +69,7 @@ async fn one_bad_line_harms_no_other() {
 async fn a_line_is_answered_while_the_next_is_still_to_come() {
     let client = Client::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
-    let head = "POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.unwrap();
     let mut answers = BufReader::new(reader).lines();
     for (i, command) in ["place\",\"buyer_id\":\"B-7", "pay", "ship", "receive"].into_iter().enumerate() {
@@ -93,7 +93,7 @@ async fn a_service_that_shuts_down_answers_what_was_sent_and_says_so() {
     let client = Client::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let line = "{\"order_id\":\"A-1\",\"command\":\"place\",\"buyer_id\":\"B-7\"}\n";
-    let head = "POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(format!("{head}{:x}\r\n{line}\r\n", line.len()).as_bytes()).await.unwrap();
     let mut answers = BufReader::new(reader).lines();
     let mut results = Vec::new();

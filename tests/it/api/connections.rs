@@ -28,11 +28,11 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
     };
     let mut silent = Vec::new();
     for _ in 0..200 {
-        silent.push(open("POST /v1/orders HTTP/1.1\r\nhost: x\r\n").await);
+        silent.push(open("POST /v1/orders HTTP/1.1\r\nhost: localhost\r\n").await);
     }
-    let half = "POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let half = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let body = open(half).await;
-    let (unused, kept) = (open("").await, open("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await);
+    let (unused, kept) = (open("").await, open("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await);
     assert_eq!(client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status, 201);
     let (slow, ended, unused, kept) = tokio::join!(end_of(body), end_of(silent.remove(0)), end_of(unused), end_of(kept));
     assert_eq!(unused, b"");
@@ -46,7 +46,7 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
 async fn a_body_without_an_end_is_cut_off_at_its_limit() {
     let client = Client::start().await;
     let (mut reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
-    let head = "POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let endless = async { while writer.write_all(&chunk).await.is_ok() {} };
@@ -101,4 +101,13 @@ async fn the_api_ends_at_once_where_nothing_is_in_hand() {
     client.service.serving.await.unwrap().unwrap();
     assert_eq!(end_of(idle).await, b"");
     assert!(TcpStream::connect(&client.address).await.is_err());
+}
+
+#[tokio::test]
+async fn hundreds_can_connect_before_the_first_of_them_is_accepted() {
+    let listener = autoreceive::http::listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connected =
+        (0..300).map(|i| std::net::TcpStream::connect_timeout(&address, BOUND / 6).unwrap_or_else(|error| panic!("{i}: {error}")));
+    assert_eq!(connected.collect::<Vec<_>>().len(), 300);
 }

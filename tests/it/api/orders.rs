@@ -73,6 +73,32 @@ async fn what_an_order_does_not_permit_is_refused_with_what_it_permits() {
     assert_eq!(client.get("/v1/orders/A-1").await.json()["version"], 1);
 }
 
+/// The error that `docs/errors.md` shows in full.
+fn shown_error() -> Value {
+    let document = include_str!("../../../docs/errors.md");
+    let block: Vec<&str> = document.lines().skip_while(|line| !line.starts_with("    {")).take_while(|line| !line.is_empty()).collect();
+    serde_json::from_str(&block.concat()).unwrap()
+}
+
+#[tokio::test]
+async fn a_cancelled_order_says_what_the_errors_document_shows() {
+    let client = Client::start().await;
+    let refused = async |id: &str, paid: bool| {
+        client.post("/v1/orders", &json!({"order_id": id, "buyer_id": "B-7"})).await;
+        for command in ["pay", "cancel", "ship"].into_iter().skip(usize::from(!paid)) {
+            let fields = if command == "cancel" { json!({"reason": "out of stock"}) } else { json!({}) };
+            let answer = client.post(&format!("/v1/orders/{id}/{command}"), &fields).await;
+            if command == "ship" {
+                return answer.json();
+            }
+        }
+        unreachable!("the last command is to ship")
+    };
+    assert_eq!(refused("A-1", false).await, shown_error());
+    // Nothing can happen any more to one that was paid and cancelled in time: the shop pays back, and has nothing to say here.
+    assert_eq!(refused("A-2", true).await.get("allowed"), None);
+}
+
 #[tokio::test]
 async fn an_id_may_have_any_characters_that_a_path_can_encode() {
     let client = Client::start().await;

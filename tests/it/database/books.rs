@@ -139,6 +139,22 @@ pub async fn sums_are_exact_over_random_lives_written_by_two_workers_in_any_orde
     assert_eq!(report.events, events.len() as u64);
 }
 
+/// Receipts that were recorded while no points were kept are told apart, and credited when they come again.
+pub async fn receipts_from_before_points_were_kept_are_no_differences(db: TestDb) {
+    let lives: Vec<Life> = (0..3).map(|n| Life::new(&format!("A-{n}"), "u-7", 59_000)).collect();
+    done(&db.plain(), &[lives[0].received(), lives[1].received(), lives[1].refunded()]).await;
+    let database = db.with_points("1/100");
+    // Nothing was ever booked: whoever looks now is told.
+    assert_eq!(database.reconcile().await.unwrap().differences.len(), 3);
+    db.rows("UPDATE {p}events SET recorded_at = '2026-01-01 00:00:00'").await;
+    done(&database, &[lives[2].received()]).await;
+    let report = balanced(&database).await;
+    assert_eq!((report.earlier, report.entries, report.ledger), (2, 1, 590));
+    done(&database, &[lives[0].received(), lives[1].refunded()]).await;
+    let report = balanced(&database).await;
+    assert_eq!((report.earlier, report.entries, report.ledger), (0, 4, 2 * 590));
+}
+
 /// The check must be able to fail: each of these is found, and nothing is left once it is mended.
 pub async fn a_planted_difference_is_found(db: TestDb) {
     let database = db.with_points("1/1");

@@ -256,3 +256,29 @@ async fn a_waiting_order_takes_at_most_310_bytes() {
     println!("{each} bytes for a waiting order");
     assert!(each <= 310, "{each}");
 }
+
+#[tokio::test]
+async fn a_scan_that_another_process_goes_on_with_begins_its_shard_anew() {
+    let mut server = RedisServer::start(&[]);
+    let store = open(&server).await;
+    let now = now(&store).await;
+    let orders = in_one_shard(&store, now, 600);
+    let expected: std::collections::BTreeSet<OrderId> = orders.iter().map(|order| order.id.clone()).collect();
+    let changes = orders.into_iter().map(|order| change(None, order)).collect();
+    assert_eq!(store.commit(vec![commit(0, now, changes).into()]).await, [all_done()]);
+    let first = store.scan(None, 50).await.unwrap();
+    assert!(first.orders.len() < 300 && first.cursor.as_ref().is_some_and(|cursor| cursor.starts_with("0.")), "{:?}", first.cursor);
+    // The cursor of one process means nothing to the next: it hashes differently.
+    server.kill();
+    server.restart();
+    let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), first.cursor);
+    while let Some(from) = cursor {
+        let Ok(scan) = store.scan(Some(&from), 50).await else {
+            cursor = Some(from);
+            continue;
+        };
+        seen.extend(scan.orders.into_iter().map(|order| order.unwrap().id));
+        cursor = scan.cursor;
+    }
+    assert_eq!(seen, expected);
+}

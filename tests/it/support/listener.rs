@@ -27,7 +27,7 @@ impl Listener {
     pub async fn start_with(args: &[&str]) -> Listener {
         let directory = TempDir::new().unwrap();
         let file = |name: &str| std::fs::File::create(directory.path().join(name)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_autoreceive"))
+        let child = Command::new(super::process::binary())
             .args(["listen", "--listen", "127.0.0.1:0"])
             .args(args)
             .env_remove("AUTORECEIVE_WEBHOOK_SECRET")

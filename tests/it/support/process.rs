@@ -19,23 +19,35 @@ impl Process {
 
     /// The same with more flags.
     pub async fn serve_with(config: &Path, flags: &[&str]) -> Process {
+        let mut process = Process::spawn(config, flags);
+        process.wait_until_ready().await;
+        process
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn spawn(config: &Path, flags: &[&str]) -> Process {
+        Process::spawn_in(config, flags, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn spawn_in(config: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Process {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(config.with_extension("log")).unwrap();
         let child = Command::new(binary())
             .args(["serve", "--config", config.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
             .args(flags)
+            .envs(environment.iter().copied())
             .current_dir(config.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut process = Process { child, url: format!("http://127.0.0.1:{port}") };
-        process.wait_until_ready().await;
-        process
+        Process { child, url: format!("http://127.0.0.1:{port}") }
     }
 
-    async fn wait_until_ready(&mut self) {
+    /// Waits until it says that it is ready.
+    pub async fn wait_until_ready(&mut self) {
         let start = Instant::now();
         loop {
             if let Ok(answer) = reqwest::get(format!("{}/readyz", self.url)).await
@@ -67,8 +79,13 @@ impl Process {
     }
 
     /// Asks it to end, and waits until it has.
-    pub async fn terminate(mut self) -> ExitStatus {
+    pub async fn terminate(self) -> ExitStatus {
         self.signal("TERM");
+        self.end().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn end(mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -88,7 +105,7 @@ impl Drop for Process {
 }
 
 /// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY` names it.
-fn binary() -> String {
+pub fn binary() -> String {
     std::env::var("AUTORECEIVE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
 }
 

@@ -62,6 +62,12 @@ impl RedisServer {
         panic!("redis-server did not start again; its log: {}", log(&self.dir));
     }
 
+    /// Starts it again as [`RedisServer::restart`] does, but does not wait until it answers.
+    pub fn begin_restart(&mut self) {
+        end(&mut self.child);
+        self.child = spawn(self.port, &self.dir, &self.args);
+    }
+
     /// Runs a command and returns its answer.
     pub fn cli(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {
         let mut cmd = redis::cmd(command[0]);

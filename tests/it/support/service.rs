@@ -9,7 +9,6 @@ use autoreceive::http::{self, Access};
 use autoreceive::store::Store;
 use autoreceive::store::sqlite::SqliteStore;
 use autoreceive::telemetry::Metrics;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -48,11 +47,11 @@ impl Service {
         };
         let policies = [Policy::new("default", Terms::default()).unwrap(), Policy::new("parcel", parcel).unwrap()];
         let engine = Engine::start(store, policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
         let scheme = if access.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_api = CancellationToken::new();
-        let serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop_api.clone()));
+        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), access, stop_api.clone()));
         let service = Service { url, engine, stop_api, serving };
         super::process::eventually("the store answers", 10, async || service.engine.ready().await.is_ok()).await;
         service

@@ -3,7 +3,7 @@
 -- already. Allowed without memory, so that the outbox can drain.
 --
 -- KEYS  out outdata dead deaddata
--- ARGV  the entry's id, then for each event that failed: 1 (an entry again) or 3 (a dead letter), its id, time and text
+-- ARGV  the entry's id, then for each that follows: 1 (an entry) or 3 (a dead letter), its id, time and text
 -- Returns 1 where the entry was there.
 -- Safe: every type is read before the first write, and rights are asked for.
 local call = redis.call

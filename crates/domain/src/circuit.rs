@@ -1,0 +1,194 @@
+//! How the receiver of an action is doing, as all workers together see it: since when nothing but failures came back, and
+//! whether it was disabled for that.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::time::{Span, Time};
+
+/// What is known of a receiver. A success forgets all of it but when the receiver was last enabled.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Circuit {
+    /// The event that failed first.
+    pub suspect: Option<String>,
+    /// When another event failed, too: one event that a receiver cannot stomach says nothing about the receiver.
+    pub failing_since: Option<Time>,
+    /// When it was disabled, if it is.
+    pub disabled_at: Option<Time>,
+    /// When it was last enabled. Attempts made before count for no event.
+    pub enabled_at: Option<Time>,
+}
+
+/// What came back from a receiver in some time: perhaps a success, and after the last one perhaps failures.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// Whether there was a success.
+    pub success: bool,
+    /// The event that failed first after the last success.
+    pub failed: Option<String>,
+    /// Whether another event failed after the last success, too.
+    pub others: bool,
+}
+
+impl Seen {
+    /// Takes in how the attempt of an event went.
+    pub fn add(&mut self, event: &str, success: bool) {
+        if success {
+            *self = Seen { success: true, ..Seen::default() };
+        } else if let Some(first) = &self.failed {
+            self.others |= first != event;
+        } else {
+            self.failed = Some(event.to_owned());
+        }
+    }
+
+    /// What was seen in this time and in the `later` one.
+    #[must_use]
+    pub fn then(self, later: Seen) -> Seen {
+        match (later.success, &self.failed, &later.failed) {
+            (true, ..) | (_, None, _) => Seen { success: self.success || later.success, ..later },
+            (false, Some(_), None) => self,
+            (false, Some(first), Some(next)) => Seen { others: self.others || later.others || first != next, ..self },
+        }
+    }
+}
+
+impl Circuit {
+    /// What is known after `seen`. A receiver that fails only, and more than one event, for `disable_after` is disabled;
+    /// without it, never. One that is disabled stays so, whatever comes back from attempts that were under way.
+    #[must_use]
+    pub fn after(&self, seen: &Seen, now: Time, disable_after: Option<Span>) -> Circuit {
+        if self.disabled_at.is_some() {
+            return self.clone();
+        }
+        let mut next = if seen.success { Circuit { enabled_at: self.enabled_at, ..Circuit::default() } } else { self.clone() };
+        let Some(failed) = &seen.failed else { return next };
+        let others = seen.others || next.suspect.as_ref().is_some_and(|suspect| suspect != failed);
+        next.suspect.get_or_insert_with(|| failed.clone());
+        if others || next.failing_since.is_some() {
+            let since = *next.failing_since.get_or_insert(now);
+            next.disabled_at = disable_after.filter(|after| now.since(since) >= *after).map(|_| now);
+        }
+        next
+    }
+
+    /// The same receiver, to be attempted again.
+    #[must_use]
+    pub fn enabled(now: Time) -> Circuit {
+        Circuit { enabled_at: Some(now), ..Circuit::default() }
+    }
+}
+
+impl fmt::Display for Circuit {
+    /// `failing_since|disabled_at|enabled_at|suspect`, as stores keep it; times in milliseconds, nothing for none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for at in [self.failing_since, self.disabled_at, self.enabled_at] {
+            match at {
+                Some(at) => write!(f, "{}|", at.ms())?,
+                None => f.write_str("|")?,
+            }
+        }
+        f.write_str(self.suspect.as_deref().unwrap_or_default())
+    }
+}
+
+/// A text that no circuit is kept as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} does not say how a receiver is doing")]
+pub struct NotACircuit(String);
+
+impl FromStr for Circuit {
+    type Err = NotACircuit;
+
+    fn from_str(text: &str) -> Result<Circuit, NotACircuit> {
+        let read = || {
+            let [failing, disabled, enabled, suspect] = text.splitn(4, '|').collect::<Vec<_>>().try_into().ok()?;
+            let at = |text: &str| match text {
+                "" => Some(None),
+                digits => digits.parse().ok().map(|ms| Some(Time::from_ms(ms))),
+            };
+            let suspect = Some(suspect).filter(|id| !id.is_empty()).map(str::to_owned);
+            Some(Circuit { suspect, failing_since: at(failing)?, disabled_at: at(disabled)?, enabled_at: at(enabled)? })
+        };
+        read().ok_or_else(|| NotACircuit(text.chars().take(60).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const THREE_DAYS: Option<Span> = Some(Span::THREE_DAYS);
+
+    fn hour(hour: i64) -> Time {
+        Time::from_ms(1_800_000_000_000 + hour * 3_600_000)
+    }
+
+    fn seen(attempts: &[(&str, bool)]) -> Seen {
+        let mut seen = Seen::default();
+        attempts.iter().for_each(|(event, success)| seen.add(event, *success));
+        seen
+    }
+
+    #[test]
+    fn a_receiver_that_fails_only_is_disabled_after_the_time_and_not_before() {
+        let mut circuit = Circuit::default();
+        for h in 0..72 {
+            circuit = circuit.after(&seen(&[("a", false), ("b", false)]), hour(h), THREE_DAYS);
+            assert_eq!((circuit.failing_since, circuit.disabled_at), (Some(hour(0)), None), "after {h} h");
+        }
+        let quiet = circuit.after(&Seen::default(), hour(80), THREE_DAYS);
+        assert_eq!(quiet.disabled_at, None, "nothing was attempted, so nothing is known");
+        let disabled = circuit.after(&seen(&[("c", false)]), hour(72), THREE_DAYS);
+        assert_eq!(disabled.disabled_at, Some(hour(72)));
+        assert_eq!(disabled.after(&seen(&[("d", true)]), hour(73), THREE_DAYS), disabled);
+        assert_eq!(circuit.after(&seen(&[("c", false)]), hour(999), None).disabled_at, None, "never, where it is not asked for");
+    }
+
+    #[test]
+    fn one_success_begins_the_time_anew() {
+        let failing = Circuit::default().after(&seen(&[("a", false), ("b", false)]), hour(0), THREE_DAYS);
+        let again = failing.after(&seen(&[("c", true), ("a", false), ("b", false)]), hour(71), THREE_DAYS);
+        assert_eq!((again.failing_since, again.disabled_at), (Some(hour(71)), None));
+        assert_eq!(failing.after(&seen(&[("a", false), ("b", true)]), hour(71), THREE_DAYS), Circuit::default());
+    }
+
+    #[test]
+    fn one_event_alone_disables_nothing_however_often_it_fails() {
+        let mut circuit = Circuit::default();
+        for h in 0..200 {
+            circuit = circuit.after(&seen(&[("poison", false), ("poison", false)]), hour(h), THREE_DAYS);
+        }
+        assert_eq!((circuit.suspect.as_deref(), circuit.failing_since, circuit.disabled_at), (Some("poison"), None, None));
+        let two = circuit.after(&seen(&[("b", false)]), hour(200), THREE_DAYS);
+        assert_eq!((two.failing_since, two.disabled_at), (Some(hour(200)), None), "the time counts from when a second one failed");
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_what_was_seen_is_cut_up(
+            attempts in prop::collection::vec(("[ab]", prop::bool::weighted(0.2)), 0..12),
+            cut in 0..12_usize,
+        ) {
+            let attempts: Vec<(&str, bool)> = attempts.iter().map(|(event, success)| (event.as_str(), *success)).collect();
+            let (early, late) = attempts.split_at(cut.min(attempts.len()));
+            prop_assert_eq!(seen(early).then(seen(late)), seen(&attempts));
+            let told = |circuit: &Circuit, attempts| circuit.after(&seen(attempts), hour(1), THREE_DAYS);
+            prop_assert_eq!(told(&told(&Circuit::default(), early), late), told(&Circuit::default(), &attempts));
+        }
+
+        #[test]
+        fn what_was_written_is_read(suspect in prop::option::of("[!-~]{1,20}"), times in prop::array::uniform3(prop::option::of(0_i64..2_000_000_000_000))) {
+            let [failing_since, disabled_at, enabled_at] = times.map(|at| at.map(Time::from_ms));
+            let circuit = Circuit { suspect, failing_since, disabled_at, enabled_at };
+            prop_assert_eq!(circuit.to_string().parse(), Ok(circuit));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+            let _ = text.parse::<Circuit>();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A receiver that only fails: slowed down, disabled, enabled again; on one circuit for all workers.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoreceive::action::{Action, Endpoint, Outcome, Subscription};
+use autoreceive::domain::{Command, Event, EventKind, Place, Policy, Span, Terms};
+use autoreceive::engine::{Engine, Settings};
+use autoreceive::store::redis::{RedisSettings, RedisStore};
+use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::store::{ActionStats, Store};
+use autoreceive::telemetry::Metrics;
+
+use crate::support::process::eventually;
+use crate::support::redis_server::RedisServer;
+
+/// A receiver that fails until it is told to accept, and counts.
+#[derive(Clone, Default)]
+struct Receiver {
+    accepts: Arc<AtomicBool>,
+    attempts: Arc<AtomicU64>,
+    /// What it accepted: event id → how often.
+    accepted: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+#[async_trait]
+impl Action for Receiver {
+    async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
+        self.attempts.fetch_add(events.len() as u64, Ordering::SeqCst);
+        if !self.accepts.load(Ordering::SeqCst) {
+            return vec![Outcome::retry("503"); events.len()];
+        }
+        let mut accepted = self.accepted.lock().unwrap();
+        events.iter().for_each(|event| *accepted.entry(event.id()).or_default() += 1);
+        vec![Outcome::Done; events.len()]
+    }
+}
+
+impl Receiver {
+    fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::SeqCst)
+    }
+
+    fn accept(&self, accepts: bool) {
+        self.accepts.store(accepts, Ordering::SeqCst);
+    }
+}
+
+fn worker(store: &Arc<dyn Store>, receiver: &Receiver) -> Engine {
+    let mut subscription = Subscription::new("shop", receiver.clone()).on(&[EventKind::Placed]);
+    subscription.batch = 10;
+    subscription.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
+    let policies = [Policy::new("default", Terms::default()).unwrap()];
+    let settings = Settings { check_every: Duration::from_millis(50), ..Settings::default() };
+    Engine::start(store.clone(), policies, vec![subscription], settings, Arc::new(Metrics::default()))
+}
+
+async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
+    let policy = engine.policies()["default"].clone();
+    let place = Place { buyer_id: None, policy, amount: None, currency: None, data: None, receive_after: None, at: None, paid_at: None };
+    let placed = ids.map(|id| engine.submit(id.parse().unwrap(), Command::Place(Box::new(place.clone()))));
+    for reply in futures_util::future::join_all(placed).await {
+        reply.unwrap();
+    }
+}
+
+async fn shop(engine: &Engine) -> ActionStats {
+    engine.actions().await.unwrap().actions.into_iter().find(|action| &*action.name == "shop").unwrap()
+}
+
+/// What a receiver that is down from the first to the last moment goes through.
+async fn an_outage(store: Arc<dyn Store>) {
+    let receiver = Receiver::default();
+    let (one, two) = (worker(&store, &receiver), worker(&store, &receiver));
+    place(&one, (0..600).map(|i| format!("A-{i}"))).await;
+    eventually("it is known to fail", 30, async || shop(&two).await.circuit.failing_since.is_some()).await;
+    // Four attempts of ten events by each worker may be under way when it begins; after that one event at a time, with
+    // growing waits. Without the circuit there would be 600, and again 600 every five seconds.
+    place(&two, (600..1_000).map(|i| format!("A-{i}"))).await;
+    assert!(receiver.attempts() < 300, "{} attempts at a receiver that is down", receiver.attempts());
+    assert_eq!((shop(&one).await.pending > 0, shop(&one).await.dead), (true, 0));
+
+    one.advance(Span::from_hours(73)).await.unwrap();
+    eventually("it is disabled", 60, async || shop(&one).await.circuit.disabled_at.is_some()).await;
+    for worker in [one, two] {
+        worker.stop(Duration::from_secs(10)).await;
+    }
+
+    // A worker that has just started knows, and nothing is attempted any more: neither old nor new, however late it is.
+    let three = worker(&store, &receiver);
+    let before = receiver.attempts();
+    place(&three, (1_000..1_100).map(|i| format!("A-{i}"))).await;
+    three.advance(Span::from_hours(30 * 24)).await.unwrap();
+    let action: autoreceive::store::ActionName = "shop".into();
+    eventually("everything has come up", 30, async || shop(&three).await.next_at.is_some()).await;
+    let dead = shop(&three).await.dead;
+    assert_eq!(receiver.attempts(), before);
+    // What was attempted again and again when it was disabled is dead; a handful, not thousands.
+    assert!(dead < 20, "{dead} dead letters");
+
+    // Enabled, all of it goes out, and what was attempted for days before is not given up at the first failure.
+    assert!(three.enable(&action).await.unwrap());
+    assert!(!three.enable(&action).await.unwrap());
+    eventually("it is attempted again", 30, async || receiver.attempts() > before).await;
+    assert_eq!(shop(&three).await.dead, dead);
+    receiver.accept(true);
+    three.advance(Span::from_hours(1)).await.unwrap();
+    eventually("everything has arrived", 90, async || {
+        // What failed once more waits for its time.
+        three.advance(Span::from_hours(1)).await.unwrap();
+        shop(&three).await.pending == 0
+    })
+    .await;
+    assert_eq!(receiver.accepted.lock().unwrap().len() as u64 + dead, 1_100);
+    eventually("nothing is held against it", 30, async || shop(&three).await.circuit.failing_since.is_none()).await;
+    three.stop(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_with_test_clock(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
+    an_outage(Arc::new(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_redis() {
+    let server = RedisServer::start(&[]);
+    let settings = RedisSettings { url: server.url(), test_clock: true, ..RedisSettings::default() };
+    an_outage(Arc::new(RedisStore::open(settings).await.unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_accepts_again_gets_everything_at_full_speed() {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+    let receiver = Receiver::default();
+    let engine = worker(&store, &receiver);
+    place(&engine, (0..2_000).map(|i| format!("A-{i}"))).await;
+    eventually("it is slowed down", 30, async || receiver.attempts() >= 20).await;
+    receiver.accept(true);
+    // One by one, with a second and more between them, it would take more than half an hour; those that failed wait 5 s.
+    eventually("everything has arrived", 60, async || receiver.accepted.lock().unwrap().len() == 2_000).await;
+    engine.stop(Duration::from_secs(10)).await;
+}

@@ -1,0 +1,110 @@
+//! A service whose store is away when it starts: it waits, says so, and goes on by itself. What only a person can change
+//! ends it at once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::process::{Process, eventually};
+use crate::support::redis_server::RedisServer;
+
+fn write_config(directory: &Path, store: &str) -> PathBuf {
+    let path = directory.join("shop.toml");
+    std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"info\"\n")).unwrap();
+    path
+}
+
+fn log(config: &Path) -> String {
+    std::fs::read_to_string(config.with_extension("log")).unwrap()
+}
+
+async fn place(url: &str) -> reqwest::Response {
+    let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
+    let request = reqwest::Client::new().post(format!("{url}/v1/orders")).header("content-type", "application/json");
+    request.body(order).send().await.unwrap()
+}
+
+/// Whether it is alive, answers what needs the store with a 503, and has said why.
+async fn waits(service: &Process, config: &Path) {
+    let get = async |path: &str| reqwest::get(format!("{}{path}", service.url)).await;
+    eventually("it answers", 30, async || get("/healthz").await.is_ok_and(|answer| answer.status() == 200)).await;
+    eventually("it says that it waits", 30, async || log(config).contains("the store is away; it is waited for")).await;
+    assert_eq!(get("/docs/index.html").await.unwrap().status(), 200);
+    for path in ["/readyz", "/metrics", "/v1/stats", "/v1/actions", "/v1/orders/A-1", "/v1/orders?view=held"] {
+        told_to_wait(get(path).await.unwrap()).await;
+    }
+    told_to_wait(place(&service.url).await).await;
+    let lines = reqwest::Client::new().post(format!("{}/v1/commands", service.url)).header("content-type", "application/x-ndjson");
+    told_to_wait(lines.body("{\"order_id\":\"A-1\",\"command\":\"pay\"}\n").send().await.unwrap()).await;
+}
+
+async fn told_to_wait(answer: reqwest::Response) {
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(problem["code"], "store_unavailable");
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_at_the_start_is_waited_for_and_everything_goes_on_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut redis = RedisServer::start(&[]);
+    let config = write_config(directory.path(), &redis.url());
+    redis.kill();
+    let mut service = Process::spawn(&config, &[]);
+    waits(&service, &config).await;
+    redis.restart();
+    service.wait_until_ready().await;
+    assert_eq!(place(&service.url).await.status(), 201);
+    assert!(log(&config).contains("the store is there"), "{}", log(&config));
+    assert!(service.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_server_that_is_still_reading_its_file_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    // A millisecond for each key that it reads. It answers after every 1,024 of them.
+    let mut redis = RedisServer::start(&["--key-load-delay", "1000"]);
+    redis.cli(&["EVAL", "for i = 1, 6000 do redis.call('SET', 'other:' .. i, 'x') end", "0"]).unwrap();
+    let config = write_config(directory.path(), &redis.url());
+    redis.begin_restart();
+    let mut service = Process::spawn(&config, &[]);
+    waits(&service, &config).await;
+    eventually("it says that the server is reading", 30, async || log(&config).contains("still reading its data")).await;
+    service.wait_until_ready().await;
+    assert_eq!(place(&service.url).await.status(), 201);
+    assert!(service.terminate().await.success());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_store_ends_at_once_when_asked_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = write_config(directory.path(), "redis://127.0.0.1:1");
+    let service = Process::spawn(&config, &[]);
+    waits(&service, &config).await;
+    let asked = std::time::Instant::now();
+    assert!(service.terminate().await.success());
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(log(&config).ends_with("stopped\n"), "{}", log(&config));
+}
+
+#[tokio::test]
+async fn what_only_a_person_can_change_ends_the_program_at_once_with_the_way_out() {
+    let redis = RedisServer::start(&["--requirepass", "right", "--maxmemory-policy", "allkeys-lru"]);
+    let right = format!("redis://:right@127.0.0.1:{}", redis.port);
+    for (store, said) in [
+        (format!("redis://:wrong@127.0.0.1:{}", redis.port), "authentication failed"),
+        (format!("redis://127.0.0.1:{}", redis.port), "NOAUTH"),
+        (format!("{right}/9999"), "database"),
+        (right, "noeviction"),
+        ("sqlite:/nowhere/at/all.db".to_owned(), "directory must exist"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let config = write_config(directory.path(), &store);
+        let ended = Process::spawn(&config, &[]).end().await;
+        let log = log(&config);
+        assert_eq!(ended.code(), Some(1), "{store}: {log}");
+        assert!(log.contains(said) && !log.contains("waited for") && !log.contains("API on"), "{store}: {log}");
+    }
+}
