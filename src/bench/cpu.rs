@@ -3,6 +3,8 @@
 use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::ground::connect;
+
 /// What all threads of this process have used so far.
 #[must_use]
 pub fn own_seconds() -> f64 {
@@ -15,7 +17,7 @@ pub fn own_seconds() -> f64 {
 /// # Errors
 /// Where it does not answer.
 pub async fn redis_seconds(url: &str) -> anyhow::Result<f64> {
-    let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await.context("asking Redis for its CPU time")?;
+    let mut connection = connect(url).await.context("asking Redis for its CPU time")?;
     let info: String = redis::cmd("INFO").arg("cpu").query_async(&mut connection).await?;
     let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or(0.0);
     Ok(value("used_cpu_sys:") + value("used_cpu_user:"))

@@ -1,7 +1,7 @@
 //! Where a measurement takes place: a store of its own, never one that holds orders.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use autoreceive_domain::decide::decide_absent;
@@ -9,6 +9,7 @@ use autoreceive_domain::words::Data;
 use autoreceive_domain::{Command, Decision, EventKind, OrderId, Place, Policy, Span, Terms, Time};
 use futures_util::{TryStreamExt, stream};
 use indicatif::ProgressBar;
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use super::pattern::{STATUS, TRIGGER};
@@ -196,8 +197,13 @@ impl Ground {
             let scan = redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(1_000).to_owned();
             let (next, mut keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
             keys.retain(|key| [&own, STATUS, TRIGGER].iter().any(|prefix| key.starts_with(prefix)));
-            if !keys.is_empty() {
-                let () = redis::cmd("DEL").arg(keys).query_async(&mut connection).await?;
+            // A command for each: a key may hold a hundred thousand orders, and others want to be served in between.
+            let mut removing = redis::pipe();
+            for key in keys {
+                removing.del(key).ignore();
+            }
+            if !removing.is_empty() {
+                let () = removing.query_async(&mut connection).await?;
             }
             if next == 0 {
                 return Ok(());
@@ -207,8 +213,10 @@ impl Ground {
     }
 }
 
+/// A connection that waits for as long as a server that is busy with millions of orders may take.
 pub(super) async fn connect(url: &str) -> anyhow::Result<MultiplexedConnection> {
-    Ok(redis::Client::open(url)?.get_multiplexed_async_connection().await?)
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(60)));
+    Ok(redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await?)
 }
 
 /// The order number `i` as it looks after it was placed and paid.

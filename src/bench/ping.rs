@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::ground::connect;
 use super::{histogram, percentiles_ms};
 
 /// Asks every two milliseconds until it is stopped.
@@ -36,7 +37,7 @@ impl Pings {
 }
 
 async fn ping(url: String, stop: CancellationToken) -> anyhow::Result<Histogram<u64>> {
-    let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let mut connection = connect(&url).await?;
     let mut micros = histogram()?;
     while !stop.is_cancelled() {
         let start = Instant::now();
