@@ -7,6 +7,7 @@
 //! | [`waiting`] | the same work among ever more that waits |
 //! | [`memory`] | what a waiting order takes |
 //! | [`api`] | commands over HTTP, single and in bulk |
+//! | [`pattern`] | the algorithm with a key that expires, as shops copy it |
 //! | [`ground`], [`worker`], [`nothing`], [`cpu`] | the store, the workers and the action they are measured with, and what was used |
 
 pub mod api;
@@ -15,6 +16,7 @@ pub mod ground;
 pub mod herd;
 pub mod memory;
 pub mod nothing;
+pub mod pattern;
 pub mod steady;
 pub mod waiting;
 pub mod worker;
