@@ -16,9 +16,11 @@ use crate::action::http::Http;
 use crate::action::log::Log;
 use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, IntakeConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
+use crate::intake::shop::Shop;
+use crate::intake::{self, Intake};
 use crate::store::redis::{RedisSettings, RedisStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{OpenError, Store};
@@ -57,9 +59,13 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
-    let engine = start_engine(&config, store)?;
+    let metrics = Arc::new(Metrics::default());
+    let shop = if config.intake.enabled { Some(open_shop(&config).await?) } else { None };
+    let engine = start_engine(&config, store, shop.as_ref(), &metrics)?;
     announce(&config, &listener, manner);
     let stop = CancellationToken::new();
+    let taking_over = shop.map(|shop| Intake::new(shop, config.intake.settings.clone(), engine.clone(), metrics.clone()));
+    let taking_over = taking_over.map(|intake| tokio::spawn(intake.run(stop.clone())));
     let mut serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
     if demo {
         tokio::spawn(demo::run(engine.clone()));
@@ -75,6 +81,10 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
         Some(ended) => ended,
         None => serving.await,
     };
+    if let Some(intake) = taking_over {
+        // Nothing is lost by a look that was cut off: the next one sees the same.
+        let _ = tokio::time::timeout(STOP_WITHIN / 4, intake).await;
+    }
     engine.stop(STOP_WITHIN).await;
     served?.context("the API ended")?;
     tracing::info!("stopped");
@@ -123,10 +133,29 @@ pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dy
     }
 }
 
-fn start_engine(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Engine> {
+/// Connects to the shop's Redis.
+///
+/// # Errors
+/// Where it is away, or cannot be worked with.
+pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
+    let IntakeConfig { url, timeout, statuses, triggers, words, .. } = &config.intake;
+    let url = url.as_ref().context("intake.url: is missing, and the store is no Redis: give the address of the shop's")?;
+    let shop = Shop::new(url.expose().as_str(), timeout.to_std(), statuses.clone(), triggers.clone(), words.clone());
+    let shop = shop.map_err(|why| anyhow::anyhow!("intake.url: {why}"))?;
+    intake::open(&shop).await.map_err(anyhow::Error::msg)?;
+    Ok(Arc::new(shop))
+}
+
+/// Starts a worker as it is configured, one that asks `shop` about adopted orders.
+///
+/// # Errors
+/// Where an action cannot be made.
+pub fn start_engine(config: &Config, store: Arc<dyn Store>, shop: Option<&Arc<Shop>>, metrics: &Arc<Metrics>) -> anyhow::Result<Engine> {
     let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
-    let settings = Settings { batch: config.sweeper.batch, check_every: config.sweeper.check_every.to_std(), ..Settings::default() };
-    Ok(Engine::start(store, config.policies.values().cloned(), actions, settings, Arc::new(Metrics::default())))
+    let guard = shop.map(|shop| intake::guard(shop, &config.intake.settings.policy, metrics));
+    let check_every = config.sweeper.check_every.to_std();
+    let settings = Settings { batch: config.sweeper.batch, check_every, guard, ..Settings::default() };
+    Ok(Engine::start(store, config.policies.values().cloned(), actions, settings, metrics.clone()))
 }
 
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
@@ -188,6 +217,11 @@ fn announce(config: &Config, listener: &TcpListener, manner: Manner) {
     println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
     if manner.test_clock {
         println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
+    }
+    if config.intake.enabled
+        && let Some(url) = &config.intake.url
+    {
+        println!("intake of {}* on {url}", config.intake.statuses.prefix);
     }
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));

@@ -11,6 +11,7 @@
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
 //! | `dead` | dead letters: shown, replayed, discarded |
+//! | `remembered` | names that are kept in mind |
 //! | `reply` | answers, taken apart |
 
 use std::collections::{BTreeMap, HashSet};
@@ -36,6 +37,7 @@ mod outbox;
 mod pack;
 mod page;
 mod read;
+mod remembered;
 mod reply;
 mod script;
 mod stats;
@@ -208,6 +210,18 @@ impl Store for RedisStore {
 
     async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
         self.put_forward(by).await
+    }
+
+    async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
+        self.keep_in_mind("SADD", names).await
+    }
+
+    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.kept_in_mind(names).await
+    }
+
+    async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
+        self.keep_in_mind("SREM", names).await
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
