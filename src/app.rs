@@ -146,6 +146,17 @@ pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
     Ok(Arc::new(shop))
 }
 
+/// Starts a worker that takes over orders from `shop`, on the configured store.
+///
+/// # Errors
+/// Where the store cannot be opened, or an action not be made.
+pub async fn taking_over(config: &Config, shop: Arc<Shop>) -> anyhow::Result<(Engine, Intake)> {
+    let (store, metrics) = (open_store(&config.store, false).await?, Arc::new(Metrics::default()));
+    let engine = start_engine(config, store, Some(&shop), &metrics)?;
+    let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), metrics);
+    Ok((engine, intake))
+}
+
 /// Starts a worker as it is configured, one that asks `shop` about adopted orders.
 ///
 /// # Errors

@@ -83,8 +83,10 @@ pub struct StatsView<'a> {
 #[schema(as = Intake)]
 pub struct IntakeView {
     /// Whether it is this worker that scans.
+    #[schema(example = true)]
     pub scans_here: bool,
     /// Whether it is told of changed keys at the moment.
+    #[schema(example = true)]
     pub listening: bool,
     /// Whether the shop's Redis tells of them, or what it needs for that.
     #[schema(example = "on")]
