@@ -18,7 +18,7 @@ const QUEUE: usize = 10_000;
 /// How many are looked at together.
 const BATCH: usize = 200;
 /// Every worker is told, and one looks at once; for the others it is early enough to see that it was done.
-const OTHERS_AFTER: Duration = Duration::from_millis(400);
+const OTHERS_AFTER: Duration = Duration::from_millis(150);
 /// The wait before listening anew.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
