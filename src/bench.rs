@@ -7,7 +7,8 @@
 //! | [`waiting`] | the same work among ever more that waits |
 //! | [`memory`] | what a waiting order takes |
 //! | [`api`] | commands over HTTP, single and in bulk |
-//! | [`pattern`] | the algorithm with a key that expires, as shops copy it |
+//! | [`takeover`] | what goes wrong with the copied pattern, and with us |
+//! | [`pattern`], [`shop`] | the algorithm with a key that expires, as shops copy it; a shop that writes its keys |
 //! | [`ground`], [`worker`], [`nothing`], [`cpu`] | the store, the workers and the action they are measured with, and what was used |
 
 pub mod api;
@@ -17,7 +18,9 @@ pub mod herd;
 pub mod memory;
 pub mod nothing;
 pub mod pattern;
+pub mod shop;
 pub mod steady;
+pub mod takeover;
 pub mod waiting;
 pub mod worker;
 

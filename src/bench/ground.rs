@@ -22,6 +22,8 @@ pub struct Ground {
     /// The address of the Redis server, where it is one.
     pub redis_url: Option<String>,
     prefix: String,
+    /// With what another worker opens it.
+    pub config: StoreConfig,
     directory: Option<tempfile::TempDir>,
 }
 
@@ -56,7 +58,7 @@ impl Ground {
         let store = app::open_store(&config, false).await?;
         let stats = store.stats().await?;
         ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
-        Ok(Ground { store, name, redis_url, prefix, directory })
+        Ok(Ground { store, name, redis_url, prefix, config, directory })
     }
 
     /// Fills the store with paid orders.

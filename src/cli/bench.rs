@@ -1,6 +1,7 @@
 //! `autoreceive bench …`
 
 use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,6 +14,7 @@ use crate::bench::ground::Ground;
 use crate::bench::herd::Herd;
 use crate::bench::memory::Memory;
 use crate::bench::steady::Steady;
+use crate::bench::takeover::Takeover;
 use crate::bench::waiting::Waiting;
 use crate::config::StoreAddress;
 
@@ -81,6 +83,25 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         orders: usize,
     },
+    /// The copied pattern (a key that expires) beside this program: what goes wrong with either. Needs a Redis without such keys.
+    #[command(after_help = "Example:\n  autoreceive bench takeover --store redis://127.0.0.1:6379/0 --orders 20000")]
+    Takeover {
+        /// How many orders the shop has.
+        #[arg(long, default_value_t = 20_000)]
+        orders: usize,
+        /// How long after its payment an order is to be received, in ms: 24 hours in a shop.
+        #[arg(long, default_value_t = 4_000)]
+        window_ms: u64,
+        /// The pause between two sweeps of the pattern (30 minutes in a shop), and between two scans of ours, in ms.
+        #[arg(long, default_value_t = 1_000)]
+        every_ms: u64,
+        /// How often one of the two instances is killed.
+        #[arg(long, default_value_t = 10)]
+        kills: u32,
+        /// Let the server tell of changed keys.
+        #[arg(long)]
+        notifications: bool,
+    },
     /// Commands over HTTP, single and in bulk.
     #[command(after_help = "Example:\n  autoreceive bench api --clients 256")]
     Api {
@@ -103,11 +124,25 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     if args.json {
         output::print(&figures.to_string());
     } else {
-        let mut rows = Vec::new();
-        flatten(&mut rows, "", &figures);
-        output::table(&["FIGURE", "VALUE"], rows);
+        show(&figures);
     }
     Ok(())
+}
+
+/// Figures of two sides stand beside each other.
+fn show(figures: &Value) {
+    let mut rows = Vec::new();
+    match (figures["pattern"].as_object(), figures["autoreceive"].as_object()) {
+        (Some(pattern), Some(ours)) => {
+            let cell = |value: Option<&Value>| value.map_or_else(String::new, Value::to_string);
+            rows.extend(pattern.iter().map(|(name, value)| vec![name.clone(), cell(Some(value)), cell(ours.get(name))]));
+            output::table(&["FIGURE", "PATTERN", "AUTORECEIVE"], rows);
+        }
+        _ => {
+            flatten(&mut rows, "", figures);
+            output::table(&["FIGURE", "VALUE"], rows);
+        }
+    }
 }
 
 async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
@@ -116,6 +151,10 @@ async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
         What::Steady { rate, seconds, workers } => Steady { rate, seconds, workers }.run(ground, &bar(rate * seconds)).await,
         What::Waiting { ref steps } => Waiting { steps: steps.clone() }.run(ground, &bar(steps.iter().max().copied().unwrap_or(0))).await,
         What::Memory { orders } => Memory { orders }.run(ground, &bar(4 * orders)).await,
+        What::Takeover { orders, window_ms, every_ms, kills, notifications } => {
+            let (window, every) = (Duration::from_millis(window_ms), Duration::from_millis(every_ms));
+            Takeover { orders, window, every, kills, notifications }.run(ground, &bar(2)).await
+        }
         What::Api { orders, clients } => Api { orders, clients: clients.max(1) }.run(ground, &bar(4 * orders)).await,
     }
 }

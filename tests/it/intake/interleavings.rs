@@ -367,7 +367,8 @@ async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
     let redis = RedisServer::start(&["--appendonly", "no"]);
     let sequences = sequences();
     let cases = WRITES.iter().flat_map(|write| sequences.iter().map(move |steps| (*write, steps.clone())));
-    let cases: Vec<_> = cases.flat_map(|(write, steps)| stores.iter().map(move |on_redis| (write, steps.clone(), *on_redis))).enumerate().collect();
+    let cases: Vec<_> =
+        cases.flat_map(|(write, steps)| stores.iter().map(move |on_redis| (write, steps.clone(), *on_redis))).enumerate().collect();
     let start = Instant::now();
     let count = cases.len();
     let run = |(number, (write, steps, on_redis)): (usize, (Write, Vec<Step>, bool))| {
