@@ -7,6 +7,7 @@
 //! | [`waiting`] | the same work among ever more that waits |
 //! | [`memory`] | what a waiting order takes |
 //! | [`api`] | commands over HTTP, single and in bulk |
+//! | [`scan`] | what the intake's scan costs other clients |
 //! | [`takeover`] | what goes wrong with the copied pattern, and with us |
 //! | [`pattern`], [`shop`] | the algorithm with a key that expires, as shops copy it; a shop that writes its keys |
 //! | [`ground`], [`worker`], [`nothing`], [`cpu`] | the store, the workers and the action they are measured with, and what was used |
@@ -18,6 +19,7 @@ pub mod herd;
 pub mod memory;
 pub mod nothing;
 pub mod pattern;
+pub mod scan;
 pub mod shop;
 pub mod steady;
 pub mod takeover;

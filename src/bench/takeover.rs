@@ -21,6 +21,7 @@ use super::shop::Play;
 mod sides;
 pub mod tally;
 
+pub(super) use sides::shop;
 use sides::{Ours, Pattern, Side};
 use tally::{Done, Tally};
 

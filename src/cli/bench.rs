@@ -13,6 +13,7 @@ use crate::bench::api::Api;
 use crate::bench::ground::Ground;
 use crate::bench::herd::Herd;
 use crate::bench::memory::Memory;
+use crate::bench::scan::Scan;
 use crate::bench::steady::Steady;
 use crate::bench::takeover::Takeover;
 use crate::bench::waiting::Waiting;
@@ -102,6 +103,19 @@ enum What {
         #[arg(long)]
         notifications: bool,
     },
+    /// What the intake's scan costs other clients of the shop's Redis: a GET with it and without. Needs a Redis.
+    #[command(after_help = "Example:\n  autoreceive bench scan --store redis://127.0.0.1:6379/0 --keys 1000000")]
+    Scan {
+        /// How many keys of others there are.
+        #[arg(long, default_value_t = 1_000_000)]
+        keys: usize,
+        /// For how many seconds each half of a round is measured.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// How many rounds, each without a scan and with scans that follow each other without a pause.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
     /// Commands over HTTP, single and in bulk.
     #[command(after_help = "Example:\n  autoreceive bench api --clients 256")]
     Api {
@@ -155,6 +169,7 @@ async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
             let (window, every) = (Duration::from_millis(window_ms), Duration::from_millis(every_ms));
             Takeover { orders, window, every, kills, notifications }.run(ground, &bar(2)).await
         }
+        What::Scan { keys, seconds, rounds } => Scan { keys, seconds, rounds }.run(ground, &bar(keys)).await,
         What::Api { orders, clients } => Api { orders, clients: clients.max(1) }.run(ground, &bar(4 * orders)).await,
     }
 }

@@ -100,7 +100,7 @@ impl Ours {
     }
 }
 
-fn shop(url: &str) -> anyhow::Result<Shop> {
+pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
     let shape = |prefix: &str| Shape { prefix: prefix.to_owned(), suffix: String::new() };
     let words = Words {
         paid: "PAID".to_owned(),
