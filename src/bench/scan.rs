@@ -123,7 +123,9 @@ impl Scan {
         let mut sum = 0_u64;
         for first in (0..self.keys).step_by(STEP) {
             let mut pipe = redis::Pipeline::new();
-            (first..(first + STEP).min(self.keys)).for_each(|i| drop(pipe.cmd("DUMP").arg(format!("{prefix}{i}"))));
+            for i in first..(first + STEP).min(self.keys) {
+                pipe.cmd("DUMP").arg(format!("{prefix}{i}"));
+            }
             let held: Vec<Option<Vec<u8>>> = pipe.query_async(redis).await?;
             for (i, held) in (first..).zip(held) {
                 ensure!(held.is_some(), "the foreign key {prefix}{i} is gone");
