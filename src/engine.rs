@@ -9,7 +9,7 @@
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
 //! | [`retention`] | removes orders that rested long enough |
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
-//! | [`team`], [`wakes`], [`terms`], [`now`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
+//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`] | who looks after what, when, under which terms |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::action::Subscription;
+use crate::store::now::StoreTime;
 use crate::store::{Page, Stats, Store, StoreError, TestClock, View};
 use crate::telemetry::{IntakeState, Metrics};
 
@@ -28,7 +29,6 @@ mod dead_letters;
 mod gather;
 mod guarded;
 mod metered;
-mod now;
 mod outbox;
 mod relay;
 mod retention;
@@ -148,7 +148,7 @@ impl Engine {
             book: terms::TermsBook::new(policies.values()),
             outbox: Outbox::new(&settings.worker, outlets),
             wakes: wakes::Wakes::new(shards),
-            time: now::StoreTime::default(),
+            time: StoreTime::default(),
             team: Team::alone(&settings.worker, shards),
             store,
             metrics,

@@ -13,6 +13,7 @@ pub mod entry;
 mod found;
 mod letter;
 mod list;
+pub mod now;
 mod outbox;
 pub mod redis;
 pub mod sqlite;
@@ -52,7 +53,8 @@ pub trait Store: Send + Sync + 'static {
     /// The earliest wake of every shard, past ones too.
     async fn heads(&self) -> Result<Heads, StoreError>;
 
-    /// Up to `limit` orders of each shard looked at whose wake has come, the earliest first. Nothing is claimed.
+    /// Up to `limit` orders of each shard looked at whose wake has come, the earliest first. Nothing is claimed. One whose
+    /// wake came within the last moments may be left to the next call.
     async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError>;
 
     /// Up to `limit` notes, over all shards, of orders that came to rest and whose time to be looked at has come.

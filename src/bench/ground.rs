@@ -148,11 +148,12 @@ fn paid(i: usize, deadline: Time, now: Time, policy: &Policy, data: Option<Data>
         paid_at: Some(paid_at),
     };
     // An order that waits for longer than the terms say was paid in the future, as far as the measurement is concerned.
-    let Decision::Changed(mut order) = decide_absent(&id, &Command::Place(Box::new(place)), now.max(paid_at)) else {
+    let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), now.max(paid_at)) else {
         bail!("an order was not placed")
     };
+    let mut order = Arc::unwrap_or_clone(order);
     order.kind = EventKind::Paid;
     order.changed_at = order.times.latest();
     order.version = 2;
-    Ok(Change { id, expected: 0, was: None, order: Some(Arc::new(*order)), events: Vec::new() })
+    Ok(Change { id, expected: 0, was: None, order: Some(Arc::new(order)), events: Vec::new() })
 }

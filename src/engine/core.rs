@@ -1,17 +1,18 @@
 //! What every part of the engine shares, and the one way to commit: changes are laid out by shard, bounded in count and
 //! bytes, committed, and what was committed is handed to the relays.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoreceive_domain::record::Unreadable;
 use autoreceive_domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Policy, Terms, Time, decide, decide::decide_absent};
 
-use super::now::StoreTime;
 use super::outbox::{Outbox, Prepared};
 use super::team::Team;
 use super::terms::TermsBook;
 use super::wakes::Wakes;
 use super::{ReplyOutcome, Settings};
+use crate::store::now::StoreTime;
 use crate::store::{Change, Commit, RestNote, Shard, Store, Verdict};
 use crate::telemetry::{ByCause, BySource, Metrics};
 use crate::wire::time::Instant;
@@ -69,6 +70,16 @@ pub(crate) struct Decided {
     pub(crate) planned: Option<Planned>,
 }
 
+impl Planned {
+    /// The change that leads from what was loaded to `order`.
+    fn new(loaded: Option<&Order>, order: Arc<Order>, events: Vec<Event>, terms: Option<Arc<Terms>>) -> Planned {
+        let was = loaded.filter(|order| !order.is_resting()).map(|order| order.status);
+        let expected = loaded.map_or(0, |order| order.version);
+        let deadline = loaded.and_then(|order| order.clock.deadline());
+        Planned { change: Change { id: order.id.clone(), expected, was, order: Some(order), events }, terms, policy: None, deadline }
+    }
+}
+
 /// A batch of changes of one shard on its way.
 struct Batch {
     commit: Arc<Commit>,
@@ -105,7 +116,6 @@ impl Core {
                     if let Some(of_new) = command.policy().filter(|_| order.is_none()) {
                         (policy, terms) = (Some(of_new.clone()), Some(of_new.terms.clone()));
                     }
-                    let next = Arc::new(*next);
                     events.push(Event(next.clone()));
                     order = Some(next);
                     ReplyOutcome::Changed
@@ -113,13 +123,19 @@ impl Core {
             };
             replies.push((outcome, order.clone()));
         }
-        let planned = order.filter(|_| !events.is_empty()).map(|order| {
-            let was = loaded.as_ref().filter(|order| !order.is_resting()).map(|order| order.status);
-            let expected = loaded.as_ref().map_or(0, |order| order.version);
-            let deadline = loaded.as_ref().and_then(|order| order.clock.deadline());
-            Planned { change: Change { id: id.clone(), expected, was, order: Some(order), events }, terms: terms.clone(), policy, deadline }
-        });
+        let planned = order
+            .filter(|_| !events.is_empty())
+            .map(|order| Planned { policy, ..Planned::new(loaded.as_deref(), order, events, terms.clone()) });
         Ok(Decided { replies, terms, planned })
+    }
+
+    /// Decides what the timer does about an order whose wake has come, if anything.
+    pub(crate) fn decide_due(&self, order: &Order, now: Time) -> Result<Option<Planned>, Unreadable> {
+        let terms = self.book.get(&order.revision).ok_or_else(|| terms_missing(order))?;
+        match decide(order, &Command::Due, now, &terms) {
+            Decision::Changed(next) => Ok(Some(Planned::new(Some(order), next.clone(), vec![Event(next)], Some(terms)))),
+            Decision::Unchanged | Decision::Rejected(_) => Ok(None),
+        }
     }
 
     /// Commits what was planned at `now` and hands it to the relays. One fate for each, in their order.
@@ -180,6 +196,7 @@ impl Core {
         }
         let commit = &batch.commit;
         let mut nearest: Option<Time> = None;
+        let mut received: BTreeMap<Cause, u64> = BTreeMap::new();
         for (i, (change, deadline)) in (0u32..).zip(commit.changes.iter().zip(&batch.deadlines)) {
             if !losers.is_empty() && losers.contains(&i) {
                 continue;
@@ -187,6 +204,12 @@ impl Core {
             let wake = change.order.as_ref().and_then(|order| order.wake());
             nearest = [nearest, wake].into_iter().flatten().min();
             self.note_events(change, *deadline, commit.now);
+            for event in change.events.iter().filter(|event| event.kind() == EventKind::Received) {
+                *received.entry(event.cause()).or_default() += 1;
+            }
+        }
+        for (cause, count) in received {
+            self.metrics.received.get_or_create(&ByCause::of(cause)).inc_by(count);
         }
         if let Some(wake) = nearest {
             self.wakes.hint(commit.shard, wake);
@@ -200,7 +223,6 @@ impl Core {
             let deadline = deadline.filter(|_| timed && event.kind() != EventKind::ReceiveReminder);
             let lag_ms = deadline.map(|deadline| now.since(deadline).ms());
             if event.kind() == EventKind::Received {
-                self.metrics.received.get_or_create(&ByCause::of(event.cause())).inc();
                 lag_ms.iter().for_each(|&lag_ms| self.metrics.lag.observe(lag_ms as f64 / 1_000.0));
             }
             log_event(event, deadline, lag_ms);

@@ -7,9 +7,9 @@ use autoreceive_domain::{Event, Time};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
-use super::now::span;
 use super::relay::Held;
 use crate::action::Subscription;
+use crate::store::now::span;
 use crate::store::{Change, ClaimedEntry, EntryRef, Members, NewEntry, Shard};
 
 /// One action as the committing side sees it: what it is given, and the queue of the relay that attempts it.

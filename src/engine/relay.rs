@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use super::now::span;
 use crate::action::{Outcome, Subscription};
+use crate::store::now::span;
 use crate::store::{After, ClaimedEntry, EntryRef, History, Settlement, StoreError};
 use crate::telemetry::{ByAction, ByResult};
 
@@ -155,8 +155,9 @@ impl Relay {
             self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
             let missing = std::iter::repeat_with(|| Outcome::retry("the action gave no outcome for it"));
             let now = self.core.time.estimate();
-            for (event, outcome) in events.iter().zip(outcomes.into_iter().chain(missing)) {
-                self.count(&outcome);
+            let outcomes: Vec<Outcome> = outcomes.into_iter().chain(missing).take(events.len()).collect();
+            self.count(&outcomes);
+            for (event, outcome) in events.iter().zip(outcomes) {
                 after.extend(follow(event, outcome, entry.history.as_ref(), now));
             }
         }
@@ -176,13 +177,19 @@ impl Relay {
         vec![Outcome::retry(why); count]
     }
 
-    fn count(&self, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Done => "done",
-            Outcome::Retry { .. } => "retry",
-            Outcome::Dead { .. } => "dead",
-        };
-        self.core.metrics.attempts.get_or_create(&ByResult { action: self.subscription.name.to_string(), result }).inc();
+    fn count(&self, outcomes: &[Outcome]) {
+        let (mut done, mut retry, mut dead) = (0, 0, 0);
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done => done += 1,
+                Outcome::Retry { .. } => retry += 1,
+                Outcome::Dead { .. } => dead += 1,
+            }
+        }
+        for (result, count) in [("done", done), ("retry", retry), ("dead", dead)].into_iter().filter(|(_, count)| *count > 0) {
+            let label = ByResult { action: self.subscription.name.to_string(), result };
+            self.core.metrics.attempts.get_or_create(&label).inc_by(count);
+        }
     }
 
     /// Settles what was attempted, many entries in one call.

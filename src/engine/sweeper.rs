@@ -8,14 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoreceive_domain::{Command, OrderId, Time};
+use autoreceive_domain::{OrderId, Time};
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::core::{Core, Decided, Fate, Planned};
+use super::core::{Core, Fate, Planned};
 use super::guarded::Guarded;
-use super::now::span;
 use super::{ALIVE_WITHIN, PATIENCE};
+use crate::store::now::span;
 use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
 use crate::telemetry::BySource;
 
@@ -179,7 +179,7 @@ impl Sweeper {
             if self.note_next(&shard, due.now) {
                 more.push(shard.shard);
             }
-            planned.extend(shard.orders.into_iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
+            planned.extend(shard.orders.iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
         }
         if let Some(guarded) = &self.guarded {
             guarded.room().await;
@@ -221,32 +221,33 @@ impl Sweeper {
     }
 
     /// What the timer does about one due order, if anything.
-    fn decide(&self, shard: Shard, due: DueOrder, now: Time) -> Option<Planned> {
+    fn decide(&self, shard: Shard, due: &DueOrder, now: Time) -> Option<Planned> {
         if self.is_left_alone(shard, &due.id) {
             return None;
         }
-        let order = match due.order {
-            Ok(Some(order)) => Arc::new(order),
-            Ok(None) => return Some(self.correct(Change { id: due.id, expected: 0, was: None, order: None, events: Vec::new() })),
-            Err(error) => return self.leave_alone(shard, due.id, &error.to_string()),
+        let order = match &due.order {
+            Ok(Some(order)) => order,
+            Ok(None) => return Some(self.correct(Change { id: due.id.clone(), expected: 0, was: None, order: None, events: Vec::new() })),
+            Err(error) => return self.leave_alone(shard, &due.id, &error.to_string()),
         };
-        if order.wake() != Some(due.wake) {
+        if order.wake().is_none_or(|wake| wake > now) {
             let was = Some(order.status).filter(|_| !order.is_resting());
-            let change = Change { id: due.id, expected: order.version, was, order: Some(order), events: Vec::new() };
+            let (id, order) = (due.id.clone(), Arc::new(order.clone()));
+            let change = Change { id, expected: order.version, was, order: Some(order), events: Vec::new() };
             return Some(self.correct(change));
         }
-        match self.core.decide(&due.id, Some(order), std::iter::once(&Command::Due), now) {
-            Ok(Decided { planned: Some(planned), .. }) if planned.receives_adopted() => self.hand_over(shard, due.id),
-            Ok(decided) if decided.planned.is_some() => decided.planned,
-            Ok(_) => self.leave_alone(shard, due.id, "it is due, but nothing follows from it"),
-            Err(error) => self.leave_alone(shard, due.id, &error.to_string()),
+        match self.core.decide_due(order, now) {
+            Ok(Some(planned)) if planned.receives_adopted() => self.hand_over(shard, &due.id),
+            Ok(Some(planned)) => Some(planned),
+            Ok(None) => self.leave_alone(shard, &due.id, "it is due, but nothing follows from it"),
+            Err(error) => self.leave_alone(shard, &due.id, &error.to_string()),
         }
     }
 
     /// An adopted order is received after a look at the shop's word, where this worker can take one.
-    fn hand_over(&self, shard: Shard, id: OrderId) -> Option<Planned> {
+    fn hand_over(&self, shard: Shard, id: &OrderId) -> Option<Planned> {
         match &self.guarded {
-            Some(guarded) => guarded.take(shard, id),
+            Some(guarded) => guarded.take(shard, id.clone()),
             None => {
                 self.core.metrics.intake.unguarded.inc();
                 tracing::warn!(order = %id, "an adopted order is due, but this worker has no [intake]: it is left to one that has");
@@ -269,16 +270,16 @@ impl Sweeper {
         is_left || self.guarded.as_ref().is_some_and(|guarded| guarded.holds(shard, id))
     }
 
-    fn leave_alone(&self, shard: Shard, id: OrderId, why: &str) -> Option<Planned> {
+    fn leave_alone(&self, shard: Shard, id: &OrderId, why: &str) -> Option<Planned> {
         self.core.metrics.unreadable.inc();
         tracing::error!(order = %id, why, "a due order is left alone");
         self.note_left_alone(shard, id);
         None
     }
 
-    fn note_left_alone(&self, shard: Shard, id: OrderId) {
+    fn note_left_alone(&self, shard: Shard, id: &OrderId) {
         let mut left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        left.orders.entry(shard).or_default().insert(id);
+        left.orders.entry(shard).or_default().insert(id.clone());
     }
 }
 

@@ -49,7 +49,12 @@ impl TermsBook {
     fn unknown<'a>(&self, store: &dyn Store, orders: impl Iterator<Item = &'a Order>) -> Vec<(Shard, Revision)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut wanted: Vec<(Shard, Revision)> = Vec::new();
+        let mut last: Option<&Revision> = None;
         for order in orders {
+            // Orders that fall due together were mostly placed under the same terms.
+            if last.replace(&order.revision) == Some(&order.revision) {
+                continue;
+            }
             if !known.contains_key(&order.revision) && wanted.iter().all(|(_, revision)| *revision != order.revision) {
                 wanted.push((store.shard_of(&order.id), order.revision.clone()));
             }

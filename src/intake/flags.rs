@@ -8,7 +8,8 @@ const ALL: char = 'A';
 /// The flags that `set` lacks.
 #[must_use]
 pub fn missing(set: &str) -> String {
-    NEEDED.into_iter().filter(|&flag| !set.contains(flag) && !(flag != 'K' && set.contains(ALL))).collect()
+    let is_set = |flag: char| set.contains(flag) || (flag != 'K' && set.contains(ALL));
+    NEEDED.into_iter().filter(|&flag| !is_set(flag)).collect()
 }
 
 /// The command that adds what is missing and takes nothing away.

@@ -107,7 +107,7 @@ mod tests {
         };
         let now = Time::from_ms(1_800_000_000_000);
         match decide_absent(&id.parse().unwrap(), &Command::Place(Box::new(place)), now) {
-            Decision::Changed(order) => Event(Arc::new(*order)),
+            Decision::Changed(order) => Event(order),
             other => panic!("{other:?}"),
         }
     }

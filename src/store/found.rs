@@ -48,17 +48,16 @@ pub struct DueShard {
     pub shard: Shard,
     /// The due orders, the earliest wake first.
     pub orders: Vec<DueOrder>,
-    /// The wake of the first entry that was not taken: past, where more is due than the limit.
+    /// When there is something to look at next, never later than the wake of the first entry that was not taken: past, where
+    /// more may be due than the limit.
     pub next_at: Option<Time>,
 }
 
-/// An order whose noted wake has come.
+/// An order whose noted wake has come, by the note; whether the order agrees is for the reader to check.
 #[derive(Debug)]
 pub struct DueOrder {
     /// Which one.
     pub id: OrderId,
-    /// The wake that was noted for it.
-    pub wake: Time,
     /// Its record; `None` where there is none.
     pub order: Result<Option<Order>, Unreadable>,
 }

@@ -22,6 +22,7 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Revision, Span, Terms};
 
+use super::now::StoreTime;
 use super::{
     ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Resolution, Rested, Settlement,
     Shard, Stats, Store, StoreError, TestClock, Verdict, View,
@@ -85,6 +86,8 @@ pub struct RedisStore {
     link: link::Link,
     scripts: script::Scripts,
     keys: keys::Keys,
+    /// The time that it probably is, for asking what may be due.
+    time: StoreTime,
     prefix: String,
     shards: Shard,
     test_clock: bool,
@@ -107,6 +110,7 @@ impl RedisStore {
             link: link::Link::new(client, settings.connections, settings.timeout.to_std()),
             scripts: script::Scripts::new(),
             keys: keys::Keys::new(&settings.prefix),
+            time: StoreTime::default(),
             prefix: settings.prefix,
             shards: settings.shards,
             test_clock: settings.test_clock,

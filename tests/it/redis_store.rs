@@ -46,7 +46,7 @@ fn paid(id: &OrderId, now: Time, ago: i64) -> Order {
         paid_at: Some(at),
     };
     match decide::decide_absent(id, &Command::Place(Box::new(place)), now) {
-        Decision::Changed(order) => *order,
+        Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("{other:?}"),
     }
 }
@@ -54,7 +54,7 @@ fn paid(id: &OrderId, now: Time, ago: i64) -> Order {
 /// `order` after `command`.
 fn after(order: &Order, command: &Command, now: Time) -> Order {
     match decide::decide(order, command, now, &Terms::default()) {
-        Decision::Changed(order) => *order,
+        Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("{other:?}"),
     }
 }

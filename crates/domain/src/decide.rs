@@ -3,6 +3,8 @@
 //! Three questions in turn: is it a repeat ([`is_repeat`])? does the order's status permit it ([`permits`])? what does the
 //! order look like afterwards ([`apply`])?
 
+use std::sync::Arc;
+
 use crate::clock::{Clock, ClockKind};
 use crate::command::{Command, Place, Verb};
 use crate::event::{Cause, EventKind};
@@ -18,8 +20,8 @@ pub use rejection::{Code, Rejection};
 /// What became of a command.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Decision {
-    /// The order's next version.
-    Changed(Box<Order>),
+    /// The order's next version, shared from here on.
+    Changed(Arc<Order>),
     /// Nothing to do: the command was carried out before, or nothing is due.
     Unchanged,
     /// The command cannot be carried out.
@@ -58,7 +60,7 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
 pub fn decide_absent(id: &OrderId, command: &Command, now: Time) -> Decision {
     match command {
         Command::Place(_) if in_future(command, now) => Decision::Rejected(Rejection::in_future(id, None)),
-        Command::Place(place) => Decision::Changed(Box::new(placed(id, place, now))),
+        Command::Place(place) => Decision::Changed(Arc::new(placed(id, place, now))),
         Command::Observe(observation) => adopted::observe_absent(id, observation, now),
         Command::Due => Decision::Unchanged,
         _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
@@ -233,7 +235,7 @@ fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision
             None => return Decision::Unchanged,
         },
     };
-    Decision::Changed(Box::new(next))
+    Decision::Changed(Arc::new(next))
 }
 
 /// Starts a clock that counts from what happened at `from`; it stands paused at its full length while the order is held.

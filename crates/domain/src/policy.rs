@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::time::Span;
 
@@ -69,7 +70,7 @@ impl Default for Terms {
 /// Names one version of one policy for ever: the policy's name, a dot, and a short hash of its terms. Equal revisions
 /// mean equal terms.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Revision(Arc<str>);
+pub struct Revision(SmolStr);
 
 /// A named set of terms, as configured.
 #[derive(Clone, PartialEq, Debug)]
@@ -103,7 +104,7 @@ impl Policy {
         if !is_name(name) {
             return Err(WrongTerms::Name(name.chars().take(60).collect()));
         }
-        let revision = Revision(format!("{name}.{}", short_hash(&terms.to_string())).into());
+        let revision = Revision(format_smolstr!("{name}.{}", short_hash(&terms.to_string())));
         Ok(Policy { revision, terms: Arc::new(terms) })
     }
 }
@@ -129,7 +130,7 @@ fn short_hash(text: &str) -> String {
 impl Revision {
     /// Stands in a half-read order until its revision is found.
     pub(crate) fn unset() -> Revision {
-        Revision("".into())
+        Revision(SmolStr::default())
     }
 
     /// The revision as text, for example `default.k3x9q1`.

@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use smol_str::SmolStrBuilder;
+
 use crate::clock::{Clock, ClockKind};
 use crate::event::{Cause, EventKind};
 use crate::order::{Hold, Order, Status, Times};
@@ -32,34 +34,39 @@ const DEFAULT_POLICY: &str = "default.";
 #[must_use]
 pub fn encode(order: &Order) -> String {
     let mut out = String::with_capacity(112 + order.data.as_ref().map_or(0, |data| data.as_str().len()));
+    write(&mut out, order);
+    out
+}
+
+/// Adds the order as text, without its id, to `out`.
+pub fn write(out: &mut String, order: &Order) {
     let placed = order.times.placed_at;
-    digits(&mut out, order.version, 10);
-    field(&mut out, order.status.letter());
-    field(&mut out, 't');
-    base36(&mut out, placed.ms());
+    digits::<10>(out, order.version);
+    field(out, order.status.letter());
+    field(out, 't');
+    base36(out, placed.ms());
     if let Some(buyer) = &order.buyer_id {
-        text(&mut out, 'b', buyer.as_str());
+        text(out, 'b', buyer.as_str());
     }
     if order.amount.is_some() || order.currency.is_some() {
         out.push_str("|a");
         if let Some(amount) = order.amount {
-            digits(&mut out, amount, 10);
+            digits::<10>(out, amount);
         }
         out.push_str(order.currency.as_ref().map_or("", |currency| currency.as_str()));
     }
     let revision = order.revision.as_str();
     let revision = if revision.starts_with(DEFAULT_POLICY) { &revision[DEFAULT_POLICY.len() - 1..] } else { revision };
-    text(&mut out, 'r', revision);
+    text(out, 'r', revision);
     for (letter, time) in marks(&order.times) {
         if let Some(at) = time {
-            field(&mut out, letter);
-            base36(&mut out, at.ms() - placed.ms());
+            field(out, letter);
+            base36(out, at.ms() - placed.ms());
         }
     }
-    encode_clock(&mut out, &order.clock, placed);
-    encode_rest(&mut out, order);
+    encode_clock(out, &order.clock, placed);
+    encode_rest(out, order);
     out.push_str(&order.unknown);
-    out
 }
 
 /// The times that an order may carry, under the letters of their fields.
@@ -117,7 +124,7 @@ fn encode_rest(out: &mut String, order: &Order) {
     }
     if order.extensions > 0 {
         field(out, 'm');
-        digits(out, order.extensions.into(), 10);
+        digits::<10>(out, order.extensions.into());
     }
     for (letter, label) in [('c', &order.carrier), ('n', &order.tracking)] {
         if let Some(label) = label {
@@ -184,18 +191,19 @@ fn base36(out: &mut String, number: i64) {
     if number < 0 {
         out.push('-');
     }
-    digits(out, number.unsigned_abs(), 36);
+    digits::<36>(out, number.unsigned_abs());
 }
 
-fn digits(out: &mut String, number: u64, base: u64) {
+/// The base is a constant, so that the compiler divides by multiplying.
+fn digits<const BASE: u64>(out: &mut String, number: u64) {
     // Twenty digits hold every u64 from base 10 upwards, and each is ASCII.
     let mut digits = [0u8; 20];
     let mut rest = number;
     let mut first = digits.len();
     loop {
         first -= 1;
-        digits[first] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % base) as usize];
-        rest /= base;
+        digits[first] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % BASE) as usize];
+        rest /= BASE;
         if rest == 0 {
             break;
         }
@@ -209,7 +217,7 @@ fn digits(out: &mut String, number: u64, base: u64) {
 /// Where the text was not written by this program or by a version that added fields to it.
 pub fn decode(id: &OrderId, record: &str) -> Result<Order, Unreadable> {
     let wrong = |what: &str| Unreadable { id: id.to_string(), what: what.to_owned() };
-    let mut fields = record.split('|');
+    let mut fields = Fields(Some(record));
     let version = fields.next().and_then(version).ok_or_else(|| wrong("no version"))?;
     let status = fields.next().and_then(status).ok_or_else(|| wrong("an unknown status"))?;
     let placed = fields.next().and_then(|f| instant(f.strip_prefix('t')?, Time::from_ms(0))).ok_or_else(|| wrong("no time of placing"))?;
@@ -221,6 +229,20 @@ pub fn decode(id: &OrderId, record: &str) -> Result<Order, Unreadable> {
     draft.order.revision = draft.revision.ok_or_else(|| wrong("no policy revision"))?;
     draft.order.changed_at = draft.changed_at.unwrap_or_else(|| draft.order.times.latest());
     if draft.order.clock_fits() { Ok(draft.order) } else { Err(wrong("its clock does not fit its status and holds")) }
+}
+
+/// The fields of a record in turn. They are short, and `str::split` takes longer to set out than to arrive.
+struct Fields<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let Some(end) = rest.bytes().position(|byte| byte == b'|') else { return self.0.take() };
+        self.0 = rest.get(end + 1..);
+        rest.get(..end)
+    }
 }
 
 /// A version as this program writes it: stores compare it as text. It has room to rise, also in a store's signed integers.
@@ -330,7 +352,12 @@ fn read_amount(value: &str) -> Option<(Option<u64>, Option<Currency>)> {
 
 fn read_revision(value: &str) -> Option<Revision> {
     match value.strip_prefix('.') {
-        Some(hash) => [DEFAULT_POLICY, hash].concat().parse().ok(),
+        Some(hash) => {
+            let mut revision = SmolStrBuilder::new();
+            revision.push_str(DEFAULT_POLICY);
+            revision.push_str(hash);
+            revision.finish().parse().ok()
+        }
         None => value.parse().ok(),
     }
 }

@@ -62,8 +62,15 @@ impl Span {
 
     /// A length of `ms` milliseconds, moved to the nearest one that is allowed (0 to ten years).
     #[must_use]
-    pub fn from_ms(ms: i64) -> Span {
-        Span(ms.clamp(0, TEN_YEARS_MS))
+    pub const fn from_ms(ms: i64) -> Span {
+        // Not `clamp`, which a constant cannot call.
+        if ms < 0 {
+            Span(0)
+        } else if ms > TEN_YEARS_MS {
+            Span(TEN_YEARS_MS)
+        } else {
+            Span(ms)
+        }
     }
 
     /// A length of `seconds`.

@@ -1,22 +1,25 @@
-//! Texts that were checked once, where they came in: after that a wrong one cannot exist.
+//! Texts that were checked once, where they came in: after that a wrong one cannot exist. Short ones (up to 23 bytes, as
+//! most ids are) lie in the order itself, longer ones are shared: an order is read, copied and dropped without asking for
+//! memory for each of its texts.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 /// The id a shop gave its order: 1 to 128 bytes of UTF-8 without control characters. Never reused, also not after the
 /// order was removed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct OrderId(Arc<str>);
+pub struct OrderId(SmolStr);
 
 /// A short text of a shop's: 1 to `MAX` bytes of UTF-8 without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Text<const MAX: usize>(Box<str>);
+pub struct Text<const MAX: usize>(SmolStr);
 
 /// What a shop wants to find again in every event of the order: compact JSON of at most 4 KiB. Checked to be JSON where
 /// it came in; here it is text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Data(Box<str>);
+pub struct Data(SmolStr);
 
 /// A currency: three capital letters, as in ISO 4217.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,6 +48,10 @@ fn check(text: &str, max: usize) -> Result<(), WrongText> {
     }
     if text.len() > max {
         return Err(WrongText::TooLong(text.len(), max));
+    }
+    // Most texts are plain ASCII, and that is seen without decoding them.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
     }
     text.chars().find(|c| c.is_control()).map_or(Ok(()), |c| Err(WrongText::Control(c.into())))
 }

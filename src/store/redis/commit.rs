@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use autoreceive_domain::{Cause, EventKind, Status, record};
+use autoreceive_domain::{Event, record};
 use redis::{Pipeline, Value};
 
 use super::link::Failure;
@@ -156,9 +156,12 @@ impl<'a> Columns<'a> {
 
     fn pack_records(&self, pack: &mut Pack) {
         pack.array(self.kept * 2);
+        let mut text = String::with_capacity(256);
         for change in self.changes().take(self.kept) {
             pack.text(change.id.as_str());
-            pack.text(&change.order.as_ref().map_or_else(String::new, |order| record::encode(order)));
+            text.clear();
+            change.order.iter().for_each(|order| record::write(&mut text, order));
+            pack.text(&text);
         }
         pack.array(self.index.len() - self.kept);
         for change in self.changes().skip(self.kept) {
@@ -192,10 +195,12 @@ impl<'a> Columns<'a> {
 
     fn pack_tallies(&self, pack: &mut Pack) {
         let (tallies, which) = self.tallies();
+        let mut times = vec![0; tallies.len()];
+        which.iter().for_each(|&tally| times[tally] += 1);
         let mut sums: HashMap<&str, i64> = HashMap::new();
-        for &tally in &which {
-            for (count, by) in &tallies[tally] {
-                *sums.entry(count).or_default() += by;
+        for (tally, times) in tallies.iter().zip(times) {
+            for (count, by) in tally {
+                *sums.entry(count).or_default() += by * times;
             }
         }
         pack.map(sums.len());
@@ -220,19 +225,22 @@ impl<'a> Columns<'a> {
 
     /// The different tallies, and which of them each change has.
     fn tallies(&self) -> (Vec<HashMap<String, i64>>, Vec<usize>) {
-        let mut known: HashMap<Signature, usize> = HashMap::new();
-        let (mut tallies, mut which) = (Vec::new(), Vec::with_capacity(self.index.len()));
+        let mut firsts: Vec<&Change> = Vec::new();
+        let mut which = Vec::with_capacity(self.index.len());
         for change in self.changes() {
-            which.push(*known.entry(signature(change)).or_insert_with(|| {
-                let mut tally: HashMap<String, i64> = HashMap::new();
-                for (count, by) in change.tally() {
-                    *tally.entry(count).or_default() += by;
-                }
-                tallies.push(tally);
-                tallies.len() - 1
-            }));
+            // From the latest backwards, for changes that are alike mostly stand together.
+            let known = firsts.iter().rposition(|first| counts_alike(first, change));
+            which.push(known.unwrap_or(firsts.len()));
+            if known.is_none() {
+                firsts.push(change);
+            }
         }
-        (tallies, which)
+        let tally = |change: &&Change| {
+            let mut tally: HashMap<String, i64> = HashMap::new();
+            change.tally().into_iter().for_each(|(count, by)| *tally.entry(count).or_default() += by);
+            tally
+        };
+        (firsts.iter().map(tally).collect(), which)
     }
 
     fn pack_entries(&self, pack: &mut Pack, places: &[(&ActionName, usize)]) {
@@ -300,12 +308,11 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// What a tally follows from, cheap to compare: most changes of a commit are alike.
-type Signature = (Option<Status>, Option<Status>, Vec<(EventKind, Cause)>);
-
-fn signature(change: &Change) -> Signature {
-    let is = change.order.as_ref().filter(|order| !order.is_resting()).map(|order| order.status);
-    (change.was, is, change.events.iter().map(|event| (event.kind(), event.cause())).collect())
+/// Whether two changes move the same counts by the same: most changes of a commit do.
+fn counts_alike(one: &Change, other: &Change) -> bool {
+    let is = |change: &Change| change.order.as_ref().filter(|order| !order.is_resting()).map(|order| order.status);
+    let event = |event: &Event| (event.kind(), event.cause());
+    one.was == other.was && is(one) == is(other) && one.events.iter().map(event).eq(other.events.iter().map(event))
 }
 
 fn add_range(pieces: &mut Vec<Piece>, at: usize) {

@@ -1,12 +1,15 @@
 //! Reading orders: plain commands only, no script.
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Order, OrderId, Revision, Terms, Time};
+use autoreceive_domain::{Order, OrderId, Revision, Span, Terms, Time};
 use redis::{Pipeline, Value};
 
-use super::reply::{Replies, order};
+use super::reply::{Replies, as_text, order};
 use super::{RedisStore, by_shard};
 use crate::store::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote, Shard, Store, StoreError};
+
+/// How far behind the server's time the time believed may be before due orders are asked for again.
+const FAR_BEHIND: Span = Span::from_ms(100);
 
 impl RedisStore {
     pub(super) async fn load_all(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
@@ -63,28 +66,52 @@ impl RedisStore {
         Ok((now, heads))
     }
 
+    /// Asks by the time that it probably is, for scores are dear to write down and to read: so ids alone come, and what comes
+    /// next is asked only where not all that is due was found.
     pub(super) async fn due_orders(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
-        let mut pipe = Pipeline::with_capacity(looks.len() + 1);
+        let mut by = self.time.estimate();
+        let (now, ids) = match self.due_ids(looks, limit, by).await? {
+            // It was believed to be much earlier: nothing was heard yet, or the time was moved.
+            (now, _) if now > by.after(FAR_BEHIND) => {
+                by = now;
+                self.due_ids(looks, limit, by).await?
+            }
+            found => found,
+        };
+        let mut pipe = Pipeline::with_capacity(looks.len());
+        for (look, ids) in looks.iter().zip(&ids) {
+            if !ids.is_empty() {
+                pipe.add_command(self.records(look.shard, ids.iter()));
+            }
+            if ids.len() < limit.saturating_add(look.extra) {
+                pipe.cmd("ZRANGE").arg(self.keys.due(look.shard)).arg(format!("({}", by.ms())).arg("+inf").arg("BYSCORE");
+                pipe.arg("LIMIT").arg(0).arg(1).arg("WITHSCORES");
+            }
+        }
+        let mut replies = self.ask(&pipe).await?;
+        let mut shards = Vec::with_capacity(looks.len());
+        for (look, ids) in looks.iter().zip(ids) {
+            let full = ids.len() >= limit.saturating_add(look.extra);
+            let orders = if ids.is_empty() { Vec::new() } else { with_records(ids, &replies.list()?, now, by) };
+            let next_at = if full { Some(by) } else { replies.head()? };
+            shards.push(DueShard { shard: look.shard, orders, next_at });
+        }
+        Ok(Due { now, shards })
+    }
+
+    /// The ids whose noted wake is not later than `by`, for each shard looked at, and the time of the server.
+    async fn due_ids(&self, looks: &[Look], limit: usize, by: Time) -> Result<(Time, Vec<Vec<OrderId>>), StoreError> {
+        let mut pipe = Pipeline::with_capacity(looks.len() + 2);
         self.ask_time(&mut pipe);
         for look in looks {
-            pipe.cmd("ZRANGE").arg(self.keys.due(look.shard)).arg(0).arg(limit.saturating_add(look.extra)).arg("WITHSCORES");
+            pipe.cmd("ZRANGE").arg(self.keys.due(look.shard)).arg("-inf").arg(by.ms()).arg("BYSCORE");
+            pipe.arg("LIMIT").arg(0).arg(limit.saturating_add(look.extra));
         }
         let mut replies = self.ask(&pipe).await?;
         let now = replies.time()?;
-        let mut shards = Vec::with_capacity(looks.len());
-        let mut pipe = Pipeline::with_capacity(looks.len());
-        for look in looks {
-            let found = take_due(look.shard, replies.scored()?, now, limit.saturating_add(look.extra));
-            if !found.orders.is_empty() {
-                pipe.add_command(self.records(look.shard, found.orders.iter().map(|due| &due.id)));
-            }
-            shards.push(found);
-        }
-        let mut replies = self.ask(&pipe).await?;
-        for shard in shards.iter_mut().filter(|shard| !shard.orders.is_empty()) {
-            fill_in(&mut shard.orders, replies.list()?);
-        }
-        Ok(Due { now, shards })
+        self.time.heard(now);
+        let ids = looks.iter().map(|look| Ok(order_ids(look.shard, &replies.list()?))).collect::<Result<_, _>>()?;
+        Ok((now, ids))
     }
 
     pub(super) async fn rested_notes(&self, limit: usize) -> Result<Rested, StoreError> {
@@ -127,22 +154,27 @@ fn read_terms(revision: &Revision, text: Option<String>) -> Result<Option<Terms>
     text.map(|text| text.parse().map_err(unreadable)).transpose()
 }
 
-/// Those of `found` whose wake has come, up to `limit`, still without their records.
-fn take_due(shard: Shard, found: Vec<(String, Time)>, now: Time, limit: usize) -> DueShard {
-    let taken = found.iter().take(limit).take_while(|(_, wake)| *wake <= now).count();
-    let next_at = found.get(taken).map(|(_, wake)| *wake);
-    let due = found.into_iter().take(taken).filter_map(|(id, wake)| match id.parse::<OrderId>() {
-        Ok(id) => Some(DueOrder { id, wake, order: Ok(None) }),
-        Err(error) => {
-            tracing::warn!(shard, %error, "an entry among the due orders that is no order id is passed over");
-            None
+fn order_ids(shard: Shard, found: &[Value]) -> Vec<OrderId> {
+    let mut ids = Vec::with_capacity(found.len());
+    for value in found {
+        match as_text(value).map(str::parse::<OrderId>) {
+            Some(Ok(id)) => ids.push(id),
+            other => tracing::warn!(shard, ?value, ?other, "an entry among the due orders that is no order id is passed over"),
         }
-    });
-    DueShard { shard, orders: due.collect(), next_at }
+    }
+    ids
 }
 
-fn fill_in(due: &mut [DueOrder], values: Vec<Value>) {
-    for (due, value) in due.iter_mut().zip(values) {
-        due.order = order(&due.id, &value);
+/// The orders with their records. Where the server's clock was put back, what is due by the time believed, but not by its
+/// own, is left to a later call.
+fn with_records(ids: Vec<OrderId>, records: &[Value], now: Time, by: Time) -> Vec<DueOrder> {
+    let mut due = Vec::with_capacity(ids.len());
+    for (id, record) in ids.into_iter().zip(records) {
+        let order = order(&id, record);
+        let wake = order.as_ref().ok().and_then(|order| order.as_ref()?.wake());
+        if !wake.is_some_and(|wake| now < wake && wake <= by) {
+            due.push(DueOrder { id, order });
+        }
     }
+    due
 }

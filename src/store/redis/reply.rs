@@ -120,6 +120,15 @@ pub(super) fn number(value: &Value) -> Option<i64> {
     text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|number| number as i64))
 }
 
+/// A text, where it is one, as it lies there.
+pub(super) fn as_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// A text, where it is one.
 pub(super) fn text(value: Value) -> Option<String> {
     match value {

@@ -55,7 +55,7 @@ fn due_in(connection: &Connection, look: &Look, limit: usize, now: Time) -> rusq
             break;
         }
         let id = order_id(row, 0)?;
-        due.orders.push(DueOrder { order: order(row, 2, &id)?.map(Some), id, wake });
+        due.orders.push(DueOrder { order: order(row, 2, &id)?.map(Some), id });
     }
     Ok(due)
 }

@@ -21,7 +21,6 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
     let place =
         Place { buyer_id: None, policy, amount: None, currency: None, data: Some(data), receive_after: None, at: None, paid_at: None };
     let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), machine()) else { panic!("not placed") };
-    let order = Arc::new(*order);
     let event = Event(Arc::clone(&order));
     let entry = NewEntry { action: "sync".into(), id: format!("e-{id}"), at: machine(), members: Members::All };
     Commit {

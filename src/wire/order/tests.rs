@@ -16,7 +16,7 @@ fn terms() -> Terms {
 
 fn changed(decision: Decision) -> Order {
     match decision {
-        Decision::Changed(order) => *order,
+        Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("{other:?}"),
     }
 }

@@ -65,14 +65,12 @@ pub fn overdue(id: &OrderId, ago: Span, now: Time) -> Change {
 
 pub fn new(id: &OrderId, place: Place, now: Time) -> Change {
     let Decision::Changed(order) = decide_absent(id, &Command::Place(Box::new(place)), now) else { panic!("not placed: {id}") };
-    let order = Arc::new(*order);
     Change { id: id.clone(), expected: 0, was: None, events: vec![Event(Arc::clone(&order))], order: Some(order) }
 }
 
 /// What becomes of `order` by `command`.
 pub fn then(order: &Order, command: &Command, now: Time) -> Change {
     let Decision::Changed(next) = decide(order, command, now, &policy().terms) else { panic!("{command:?} did not change {order:?}") };
-    let next = Arc::new(*next);
     let was = Some(order.status).filter(|_| !order.is_resting());
     Change { id: order.id.clone(), expected: order.version, was, events: vec![Event(Arc::clone(&next))], order: Some(next) }
 }

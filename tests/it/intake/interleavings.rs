@@ -224,7 +224,7 @@ impl Case {
         let observation = Observation::Paid { policy: policy(), receive_after: Some(Span::from_secs(1)) };
         let decided = decide_absent(&the_order(), &Command::Observe(Box::new(observation)), now.before(Span::from_hours(1)));
         let Decision::Changed(order) = decided else { panic!("not adopted") };
-        let change = Change { id: the_order(), expected: 0, was: None, order: Some(Arc::from(order)), events: Vec::new() };
+        let change = Change { id: the_order(), expected: 0, was: None, order: Some(order), events: Vec::new() };
         let commit = Commit {
             shard: self.store.shard_of(&the_order()),
             now,

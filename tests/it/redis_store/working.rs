@@ -139,7 +139,8 @@ async fn a_commit_of_a_thousand_changes_is_carried_out_and_a_larger_one_is_refus
     largest.entries = vec![entry("log", "e", now)];
     assert_eq!(store.commit(vec![largest.into()]).await, [all_done()]);
     let due = store.due(&[Look { shard: 0, extra: 1 }], 998).await.unwrap();
-    assert_eq!((due.shards[0].orders.len(), due.shards[0].next_at), (999, orders[0].wake()));
+    assert_eq!(due.shards[0].orders.len(), 999);
+    assert!(due.shards[0].next_at.is_some_and(|at| at <= due.now));
     let claimed = store.claim(&"log".into(), 1, Span::from_secs(30)).await.unwrap();
     assert_eq!(claimed.entries[0].events.len(), 1_000);
     // Every second one has another version by now.

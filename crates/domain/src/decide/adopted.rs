@@ -1,6 +1,8 @@
 //! Orders that were taken over from the keys that a shop writes. Such an order has no commands of its own: it follows the
 //! status that the shop keeps, which was read a moment ago.
 
+use std::sync::Arc;
+
 use super::{Decision, apply, permits, placed};
 use crate::command::{Command, Observation, Place, Verb};
 use crate::event::Cause;
@@ -24,7 +26,7 @@ pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time)
         at: None,
         paid_at: Some(now),
     };
-    Decision::Changed(Box::new(Order { adopted: true, cause: Cause::System, ..placed(id, &place, now) }))
+    Decision::Changed(Arc::new(Order { adopted: true, cause: Cause::System, ..placed(id, &place, now) }))
 }
 
 /// What follows from the shop's status is what a command would do, where its status permits that; else nothing, because the

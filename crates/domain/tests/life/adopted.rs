@@ -1,5 +1,7 @@
 //! Orders that were taken over from a shop's keys: they follow the status that the shop keeps, and nobody else.
 
+use std::sync::Arc;
+
 use autoreceive_domain::decide::{Code, decide_absent};
 use autoreceive_domain::{
     Cause, Clock, ClockKind, Command, Decision, EventKind, Observation, Order, Policy, Span, Status, Terms, Time, decide, record,
@@ -37,7 +39,7 @@ fn other() -> Command {
 
 fn adopted() -> Order {
     match decide_absent(&"A-1".parse().unwrap(), &paid(), now()) {
-        Decision::Changed(order) => *order,
+        Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("not adopted: {other:?}"),
     }
 }
@@ -49,7 +51,7 @@ fn at(hours: i64) -> Time {
 #[track_caller]
 fn after(order: &Order, hours: i64, command: &Command) -> Order {
     match decide(order, command, at(hours), &policy().terms) {
-        Decision::Changed(order) => *order,
+        Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("{command:?} did not change the order: {other:?}"),
     }
 }

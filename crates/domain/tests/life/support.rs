@@ -1,5 +1,7 @@
 //! One order of one shop, with all times counted from its placing.
 
+use std::sync::Arc;
+
 use autoreceive_domain::decide::{Code, decide_absent};
 use autoreceive_domain::{
     Cause, Clock, ClockKind, Command, Decision, EventKind, Order, OrderId, Place, Policy, Span, StartsAt, Status, Terms, Time, decide,
@@ -106,7 +108,7 @@ impl Shop {
 
     pub fn placed(mut self) -> Shop {
         match decide_absent(&self.id(), &self.place(), self.at(0)) {
-            Decision::Changed(order) => self.order = Some(*order),
+            Decision::Changed(order) => self.order = Some(Arc::unwrap_or_clone(order)),
             other => panic!("not placed: {other:?}"),
         }
         self
@@ -132,7 +134,7 @@ impl Shop {
     #[track_caller]
     pub fn changed(&mut self, ms: i64, command: Command) -> &Shop {
         match self.decide(ms, &command) {
-            Decision::Changed(order) => self.order = Some(*order),
+            Decision::Changed(order) => self.order = Some(Arc::unwrap_or_clone(order)),
             other => panic!("{command:?} did not change the order: {other:?}"),
         }
         self

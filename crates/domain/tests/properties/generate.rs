@@ -1,5 +1,7 @@
 //! Random terms, texts and lives of orders. A life is a `place` and a list of steps: wait so long, then ask for this.
 
+use std::sync::Arc;
+
 use autoreceive_domain::decide::decide_absent;
 use autoreceive_domain::words::{Currency, Data};
 use autoreceive_domain::{Cause, Command, Decision, Observation, Order, OrderId, Place, Policy, Span, StartsAt, Terms, Text, Time, decide};
@@ -88,7 +90,7 @@ impl Life {
         let Decision::Changed(first) = decide_absent(&self.id, &place, self.start) else {
             panic!("a life begins with a place that is accepted")
         };
-        let (first, mut now, mut taken) = (*first, self.start, Vec::new());
+        let (first, mut now, mut taken) = (Arc::unwrap_or_clone(first), self.start, Vec::new());
         let mut order = first.clone();
         for step in &self.steps {
             now = step.pause.end(&order, now);

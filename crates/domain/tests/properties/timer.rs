@@ -1,5 +1,7 @@
 //! The timer: never early, never asleep over something that is due, and never woken for nothing.
 
+use std::sync::Arc;
+
 use autoreceive_domain::{Clock, Command, Decision, EventKind, Order, Status, Time, decide};
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ use crate::generate::{DAY_MS, Life, a_life, a_wild_life, shifted};
 
 fn due(order: &Order, now: Time, life: &Life) -> Option<Order> {
     match decide(order, &Command::Due, now, life.terms()) {
-        Decision::Changed(after) => Some(*after),
+        Decision::Changed(after) => Some(Arc::unwrap_or_clone(after)),
         Decision::Unchanged => None,
         Decision::Rejected(rejection) => panic!("a Due was rejected: {rejection}"),
     }
