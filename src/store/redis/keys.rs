@@ -106,8 +106,7 @@ impl Keys {
     /// Every key that does not depend on an action, with its type.
     pub(super) fn fixed(&self, shards: Shard) -> Vec<(String, &'static str)> {
         let types = ["hash", "zset", "hash", "zset", "zset", "hash", "string"];
-        let globals = [(self.workers(), "zset"), (self.actions(), "set"), (self.circuits(), "hash"), (self.remembered(), "set")];
-        let mut fixed = globals.to_vec();
+        let mut fixed = vec![(self.workers(), "zset"), (self.actions(), "set"), (self.circuits(), "hash"), (self.remembered(), "set")];
         fixed.extend((0..shards).flat_map(|shard| self.commit(shard).into_iter().zip(types)));
         fixed
     }
