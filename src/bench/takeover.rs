@@ -25,6 +25,9 @@ pub(super) use sides::shop;
 use sides::{Ours, Pattern, Side};
 use tally::{Done, Tally};
 
+/// How long after the last kill both sides have to catch up: a worker of ours is missed by the others after five seconds.
+const SETTLE: Duration = Duration::from_secs(7);
+
 /// What is compared.
 pub struct Takeover {
     /// How many orders there are.
@@ -99,7 +102,7 @@ async fn kill_now_and_then<S: Side>(side: Arc<S>, kills: u32, all: Duration, sto
         side.kill(first);
         first = side.start()?;
     }
-    tokio::time::sleep(all / (kills + 1)).await;
+    tokio::time::sleep(all / (kills + 1) + SETTLE).await;
     side.kill(first);
     side.kill(second);
     stop.cancel();

@@ -124,7 +124,7 @@ enum What {
         #[arg(long, default_value_t = 1_000)]
         every_ms: u64,
         /// How often one of the two instances is killed.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 4)]
         kills: u32,
         /// Let the server tell of changed keys.
         #[arg(long)]
