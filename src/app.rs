@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::action::Subscription;
 use crate::action::database::{Database, Report, Settings as DatabaseSettings};
@@ -17,9 +18,11 @@ use crate::action::http::Http;
 use crate::action::log::Log;
 use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, StoreAddress, StoreConfig};
+use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, IntakeConfig, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Settings};
 use crate::http;
+use crate::intake::shop::Shop;
+use crate::intake::{self, Intake};
 use crate::store::redis::{RedisSettings, RedisStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{OpenError, Store};
@@ -58,15 +61,21 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     logging::start(&config.log);
     let access = access(&config)?;
     allow_many_connections();
-    let actions = config.actions.iter().map(subscription).collect::<anyhow::Result<_>>()?;
+    let actions = subscriptions(&config)?;
     let listener = http::listen(config.http.listen)
         .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
     let address = listener.local_addr()?;
-    let (engine, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
+    let metrics = Arc::new(Metrics::default());
+    let (engine, stop, taking_over) = (Arc::new(OnceLock::new()), CancellationToken::new(), TaskTracker::new());
     let mut serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
     let working = async {
         let store = wait_for_store(&config, manner, address).await?;
-        let engine = engine.get_or_init(|| start_engine(&config, store, actions));
+        let shop = if config.intake.enabled { Some(open_shop(&config).await?) } else { None };
+        let engine = engine.get_or_init(|| start_engine(&config, store, actions, shop.as_ref(), &metrics));
+        if let Some(shop) = shop {
+            let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), metrics.clone());
+            taking_over.spawn(intake.run(stop.clone()));
+        }
         if demo {
             tokio::spawn(demo::run(engine.clone()));
         }
@@ -84,6 +93,9 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
         Some(ended) => ended,
         None => serving.await,
     };
+    taking_over.close();
+    // Nothing is lost by a look that was cut off: the next one sees the same.
+    let _ = tokio::time::timeout(STOP_WITHIN / 4, taking_over.wait()).await;
     if let Some(engine) = engine.get() {
         engine.stop(STOP_WITHIN).await;
     }
@@ -158,9 +170,50 @@ async fn wait_for_store(config: &Config, manner: Manner, address: SocketAddr) ->
     Ok(store)
 }
 
-fn start_engine(config: &Config, store: Arc<dyn Store>, actions: Vec<Subscription>) -> Engine {
-    let settings = Settings { batch: config.sweeper.batch, check_every: config.sweeper.check_every.to_std(), ..Settings::default() };
-    Engine::start(store, config.policies.values().cloned(), actions, settings, Arc::new(Metrics::default()))
+/// Connects to the shop's Redis.
+///
+/// # Errors
+/// Where it is away, or cannot be worked with.
+pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
+    let IntakeConfig { url, timeout, statuses, triggers, words, .. } = &config.intake;
+    let url = url.as_ref().context("intake.url: is missing, and the store is no Redis: give the address of the shop's")?;
+    let shop = Shop::new(url.expose().as_str(), timeout.to_std(), statuses.clone(), triggers.clone(), words.clone());
+    let shop = shop.map_err(|why| anyhow::anyhow!("intake.url: {why}"))?;
+    intake::open(&shop).await.map_err(anyhow::Error::msg)?;
+    Ok(Arc::new(shop))
+}
+
+/// Starts a worker that takes over orders from `shop`, on the configured store.
+///
+/// # Errors
+/// Where the store cannot be opened, or an action not be made.
+pub async fn taking_over(config: &Config, shop: Arc<Shop>) -> anyhow::Result<(Engine, Intake)> {
+    let (store, metrics) = (open_store(&config.store, false).await?, Arc::new(Metrics::default()));
+    let engine = start_engine(config, store, subscriptions(config)?, Some(&shop), &metrics);
+    let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), metrics);
+    Ok((engine, intake))
+}
+
+/// The configured actions.
+///
+/// # Errors
+/// Where one cannot be made.
+pub fn subscriptions(config: &Config) -> anyhow::Result<Vec<Subscription>> {
+    config.actions.iter().map(subscription).collect()
+}
+
+/// Starts a worker as it is configured, one that asks `shop` about adopted orders.
+pub fn start_engine(
+    config: &Config,
+    store: Arc<dyn Store>,
+    actions: Vec<Subscription>,
+    shop: Option<&Arc<Shop>>,
+    metrics: &Arc<Metrics>,
+) -> Engine {
+    let guard = shop.map(|shop| intake::guard(shop, &config.intake.settings.policy, metrics));
+    let check_every = config.sweeper.check_every.to_std();
+    let settings = Settings { batch: config.sweeper.batch, check_every, guard, ..Settings::default() };
+    Engine::start(store, config.policies.values().cloned(), actions, settings, metrics.clone())
 }
 
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
@@ -222,6 +275,11 @@ fn announce(config: &Config, address: SocketAddr, manner: Manner) {
     println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
     if manner.test_clock {
         println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
+    }
+    if config.intake.enabled
+        && let Some(url) = &config.intake.url
+    {
+        println!("intake of {}* on {url}", config.intake.statuses.prefix);
     }
     if !config.sources.is_empty() {
         println!("configured by {}", config.sources.join(", "));

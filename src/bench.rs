@@ -9,8 +9,10 @@
 //! | [`memory`] | what a waiting order takes |
 //! | [`api`] | commands over HTTP, single and in bulk |
 //! | [`limit`] | the least conceivable work on the same Redis, as the line of 100 % |
-//! | [`pattern`] | the algorithm with a key that expires, as shops copy it |
-//! | [`sweep`] | its speed |
+//! | [`scan`] | what the intake's scan costs other clients |
+//! | [`takeover`] | what goes wrong with the copied pattern, and with us |
+//! | [`pattern`], [`shop`] | the algorithm with a key that expires, as shops copy it; a shop that writes its keys |
+//! | [`sweep`] | the speed of that algorithm |
 //! | [`ground`], [`worker`], [`nothing`] | the store, the workers and the action they are measured with |
 //! | [`cpu`], [`ping`] | what was used, and what others felt of it |
 //! | [`runs`], [`plot`] | many runs in one table; the figures as pictures |
@@ -30,8 +32,11 @@ pub mod pattern;
 pub mod ping;
 pub mod plot;
 pub mod runs;
+pub mod scan;
+pub mod shop;
 pub mod steady;
 pub mod sweep;
+pub mod takeover;
 pub mod waiting;
 pub mod worker;
 

@@ -1,8 +1,9 @@
-//! The command line. `serve`, `listen`, `config`, `secret` and `token` work on this machine; the others talk HTTP to a running service.
+//! The command line. `serve`, `adopt`, `listen`, `config`, `secret` and `token` work on this machine; the others talk HTTP to a running service.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`serve`], [`config`], [`token`] | run the service, look at its configuration, make tokens for it |
+//! | [`adopt`] | takes over the orders that a shop keeps in Redis keys |
 //! | [`points`] | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
 //! | [`listen`] | a receiver of webhooks for development |
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand};
 use crate::action::webhook::SigningSecret;
 
 mod actions;
+mod adopt;
 mod bench;
 mod client;
 mod clock;
@@ -38,6 +40,7 @@ mod token;
 mod zone;
 
 use actions::ActionsCommand;
+use adopt::AdoptArgs;
 use bench::BenchArgs;
 use clock::ClockCommand;
 use config::ConfigCommand;
@@ -82,6 +85,8 @@ enum Command {
     Order(OrderCommand),
     /// Send many commands, one JSON object a line.
     Import(ImportArgs),
+    /// Take over the orders that a shop keeps in Redis keys.
+    Adopt(AdoptArgs),
     /// What is waiting, overdue, held and pending.
     Stats(StatsArgs),
     /// Receive, verify and print webhooks: a shop to develop against.
@@ -135,6 +140,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args).await,
         Command::Order(command) => order::run(command).await,
         Command::Import(args) => import::run(args).await,
+        Command::Adopt(args) => adopt::run(args).await,
         Command::Stats(args) => stats::run(args).await,
         Command::Listen(args) => listen::run(args).await,
         Command::Clock(command) => clock::run(command).await,

@@ -6,6 +6,7 @@
 //! | [`layers`] | defaults, file, environment, flags → one table that knows where each value came from |
 //! | [`values`] | texts of the file as types, secrets masked |
 //! | [`actions`], [`tokens`] | one `[actions.NAME]`, one `[tokens.NAME]` |
+//! | [`intake`] | `[intake]` |
 //! | [`check`] | what is well formed but would do harm |
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use toml::Table;
 use crate::access::Tokens;
 
 pub use actions::{ActionConfig, ActionKind, DatabaseConfig, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
+pub use intake::IntakeConfig;
 pub use layers::Sources;
 pub use tokens::is_token_name;
 pub use values::{MaskedUrl, StoreAddress};
@@ -26,6 +28,7 @@ pub use values::{MaskedUrl, StoreAddress};
 mod actions;
 mod check;
 mod errors;
+mod intake;
 mod layers;
 mod tokens;
 mod values;
@@ -48,6 +51,8 @@ pub struct Config {
     pub actions: Vec<ActionConfig>,
     /// Who may use the API; without any, everybody on this machine.
     pub tokens: Tokens,
+    /// Which orders of another Redis are taken over.
+    pub intake: IntakeConfig,
     /// What is logged.
     pub log: LogConfig,
     /// Which files, variables and flags were laid over the defaults.
@@ -151,6 +156,7 @@ struct File {
     actions: BTreeMap<String, Table>,
     #[serde(default)]
     tokens: BTreeMap<String, tokens::TokenValue>,
+    intake: intake::IntakeKeys,
     log: LogConfig,
 }
 
@@ -178,9 +184,12 @@ impl Config {
         }
         let shown = toml::to_string(&file).map_err(|error| ConfigError(vec![error.to_string()]))?;
         let sources = layers.names();
+        let policies: BTreeMap<String, Policy> = policies.into_iter().collect();
+        let missing = || ConfigError(vec![format!("intake.policy: there is no [policies.{}]", file.intake.policy)]);
+        let intake = intake::checked(&file, policies.get(&file.intake.policy).ok_or_else(missing)?);
         let File { store, http, sweeper, tokens, log, .. } = file;
-        let (policies, tokens) = (policies.into_iter().collect(), tokens::accepted(&tokens));
-        Ok(Config { store, http, sweeper, policies, actions, tokens, log, sources, shown })
+        let tokens = tokens::accepted(&tokens);
+        Ok(Config { store, http, sweeper, policies, actions, tokens, intake, log, sources, shown })
     }
 
     /// The values in force as TOML, secrets and passwords masked.

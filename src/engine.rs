@@ -5,6 +5,7 @@
 //! | [`core`] | what all share: decide, commit, hand over |
 //! | [`gather`] | commands of many callers, gathered into batches |
 //! | [`sweeper`] | the timer: finds what is due and submits `Due` |
+//! | [`guarded`] | adopted orders: asks for the shop's word before it commits a receipt |
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
 //! | [`breaker`] | slows a relay down while its receiver only fails, and stops it while it is disabled |
 //! | [`retention`] | removes orders that rested long enough |
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::action::Subscription;
 use crate::store::now::StoreTime;
 use crate::store::{Page, Stats, Store, StoreError, TestClock, View};
-use crate::telemetry::Metrics;
+use crate::telemetry::{IntakeState, Metrics};
 
 mod actions;
 mod breaker;
@@ -31,6 +32,7 @@ mod core;
 mod dead_letters;
 mod failures;
 mod gather;
+mod guarded;
 mod metered;
 mod outbox;
 mod relay;
@@ -43,10 +45,12 @@ mod wakes;
 pub use actions::Backfilled;
 pub use dead_letters::{LetterFilter, Resolved};
 pub use gather::Pending;
+pub use guarded::{Guard, Word};
 
 use self::core::Core;
 use breaker::Breaker;
 use gather::Gather;
+use guarded::Guarded;
 use outbox::{Outbox, Outlet};
 use relay::Relay;
 use sweeper::Sweeper;
@@ -61,6 +65,8 @@ pub struct Settings {
     pub batch: usize,
     /// The longest sleep: after it the store is asked what is due, whatever is known here.
     pub check_every: Duration,
+    /// Who knows the shop's word about adopted orders; without it they are left to a worker that has it.
+    pub guard: Option<Arc<dyn Guard>>,
 }
 
 impl Settings {
@@ -71,7 +77,8 @@ impl Settings {
 impl Default for Settings {
     /// A random name, batches of up to 500, a look every second.
     fn default() -> Settings {
-        Settings { worker: format!("{:08x}", rand::random::<u32>()), batch: Settings::MAX_BATCH, check_every: Duration::from_secs(1) }
+        let worker = format!("{:08x}", rand::random::<u32>());
+        Settings { worker, batch: Settings::MAX_BATCH, check_every: Duration::from_secs(1), guard: None }
     }
 }
 
@@ -133,9 +140,12 @@ impl Engine {
         store: Arc<dyn Store>,
         policies: impl IntoIterator<Item = Policy>,
         actions: Vec<Subscription>,
-        settings: Settings,
+        mut settings: Settings,
         metrics: Arc<Metrics>,
     ) -> Engine {
+        if settings.guard.is_some() {
+            settings.worker.push_str(team::WITH_INTAKE);
+        }
         let policies: BTreeMap<String, Policy> = policies.into_iter().map(|p| (p.revision.name().to_owned(), p)).collect();
         let store: Arc<dyn Store> = Arc::new(metered::Metered::new(store, metrics.clone()));
         let (outlets, queues): (Vec<Outlet>, Vec<_>) = actions.into_iter().map(outlet).unzip();
@@ -168,7 +178,12 @@ impl Engine {
     }
 
     fn start_loops(&self, relays: impl Iterator<Item = (Relay, relay::Queue)>) {
-        self.deciding.spawn(Sweeper::new(self.core.clone()).run(self.stop_deciding.clone()));
+        let guard = self.core.settings.guard.clone();
+        let guarded = guard.map(|guard| Arc::new(Guarded::new(self.core.clone(), guard)));
+        if let Some(guarded) = &guarded {
+            self.deciding.spawn(guarded.clone().run(self.stop_deciding.clone()));
+        }
+        self.deciding.spawn(Sweeper::new(self.core.clone(), guarded).run(self.stop_deciding.clone()));
         self.deciding.spawn(retention::run(self.core.clone(), self.stop_deciding.clone()));
         for (relay, queue) in relays {
             self.attempting.spawn(relay.run(queue, self.stop_attempting.clone()));
@@ -230,6 +245,48 @@ impl Engine {
     /// Where the store does not answer.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.core.store.stats().await
+    }
+
+    /// Keeps names in mind, in the store.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
+        self.core.store.remember(names).await
+    }
+
+    /// Which of `names` are kept in mind.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.core.store.remembered(names).await
+    }
+
+    /// Keeps names in mind no longer.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
+        self.core.store.forget(names).await
+    }
+
+    /// Whether this worker looks after the order first.
+    #[must_use]
+    pub fn is_mine(&self, id: &OrderId) -> bool {
+        self.core.team.is_mine(self.core.store.shard_of(id))
+    }
+
+    /// Whether it is this worker, of those with an intake, that scans.
+    #[must_use]
+    pub fn leads_intake(&self) -> bool {
+        self.core.team.leads_intake()
+    }
+
+    /// What the intake of this worker knows of itself; none where it has none.
+    #[must_use]
+    pub fn intake(&self) -> Option<IntakeState> {
+        self.core.metrics.intake.with(|state| state.enabled.then(|| state.clone()))
     }
 
     /// Whether the store's time can be put forward.

@@ -7,6 +7,7 @@
 //! | [`action`] | acts on events: the seam, and behind it a module for each |
 //! | [`access`] | who may do what: roles and tokens |
 //! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
+//! | [`intake`] | takes over the orders of a shop that keeps them in Redis keys |
 //! | [`wire`] | the words and JSON that people and programs meet |
 //! | [`http`], [`cli`] | two doors to the engine |
 //! | [`config`], [`telemetry`] | what is configured, what is measured |
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod intake;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

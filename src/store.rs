@@ -116,6 +116,15 @@ pub trait Store: Send + Sync + 'static {
     /// Puts the store's time forward, for every worker and for good, and returns how it stands: [`Span::LONGEST`] in all.
     async fn advance(&self, by: Span) -> Result<TestClock, StoreError>;
 
+    /// Keeps `names` in mind: what the intake leaves alone (`src/intake.rs`).
+    async fn remember(&self, names: &[String]) -> Result<(), StoreError>;
+
+    /// Which of `names` are kept in mind, in their order.
+    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError>;
+
+    /// Keeps `names` in mind no longer.
+    async fn forget(&self, names: &[String]) -> Result<(), StoreError>;
+
     /// Notes that worker `me` is alive, and returns all that gave a sign of life within `within`, `me` among them.
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
 

@@ -14,7 +14,10 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::store::Stats;
 
+mod intake;
 pub mod logging;
+
+pub use intake::{Found, IntakeFigures, IntakeState, ScanReport};
 
 /// Every figure that this program counts and measures by itself. What the store knows is added when they are shown.
 pub struct Metrics {
@@ -41,6 +44,8 @@ pub struct Metrics {
     pub unreadable: Counter,
     /// Resting orders that were removed.
     pub removed: Counter,
+    /// What the intake does.
+    pub intake: IntakeFigures,
 }
 
 /// Label: who or what caused it.
@@ -75,7 +80,7 @@ pub struct ByOperation {
 /// Label: who asked for a decision.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct BySource {
-    /// `commands` or `timer`.
+    /// `commands`, `timer` or `guarded`.
     pub source: &'static str,
 }
 
@@ -114,6 +119,7 @@ impl Default for Metrics {
             corrected: Counter::default(),
             unreadable: Counter::default(),
             removed: Counter::default(),
+            intake: IntakeFigures::default(),
         };
         metrics.register();
         metrics
@@ -139,6 +145,7 @@ impl Metrics {
         r.register("wakes_corrected", "Wakes that did not agree with their order", self.corrected.clone());
         r.register("unreadable", "Records and entries that could not be read", self.unreadable.clone());
         r.register("removed", "Resting orders removed", self.removed.clone());
+        self.intake.register(r);
     }
 
     /// The figures in the OpenMetrics text format, those of the store with them where it answered.

@@ -25,7 +25,8 @@ pub struct Ground {
     pub name: String,
     /// The address of the Redis server, where it is one.
     pub redis_url: Option<String>,
-    config: StoreConfig,
+    /// With what another worker opens it.
+    pub config: StoreConfig,
     directory: Option<tempfile::TempDir>,
 }
 

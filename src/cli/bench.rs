@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,8 +17,10 @@ use crate::bench::herd::Herd;
 use crate::bench::idle::Idle;
 use crate::bench::limit::Limit;
 use crate::bench::memory::Memory;
+use crate::bench::scan::Scan;
 use crate::bench::steady::Steady;
 use crate::bench::sweep::Sweep;
+use crate::bench::takeover::Takeover;
 use crate::bench::waiting::Waiting;
 use crate::bench::{plot, runs};
 use crate::config::StoreAddress;
@@ -108,6 +111,38 @@ enum What {
         #[arg(long, default_value_t = 100_000, value_parser = count)]
         orders: usize,
     },
+    /// The copied pattern (a key that expires) beside this program: what goes wrong with either. Needs a Redis without such keys.
+    #[command(after_help = "Example:\n  autoreceive bench takeover --store redis://127.0.0.1:6379/0 --orders 20000")]
+    Takeover {
+        /// How many orders the shop has.
+        #[arg(long, default_value_t = 20_000)]
+        orders: usize,
+        /// How long after its payment an order is to be received, in ms: 24 hours in a shop.
+        #[arg(long, default_value_t = 4_000)]
+        window_ms: u64,
+        /// The pause between two sweeps of the pattern (30 minutes in a shop), and between two scans of ours, in ms.
+        #[arg(long, default_value_t = 1_000)]
+        every_ms: u64,
+        /// How often one of the two instances is killed.
+        #[arg(long, default_value_t = 4)]
+        kills: u32,
+        /// Let the server tell of changed keys.
+        #[arg(long)]
+        notifications: bool,
+    },
+    /// What the intake's scan costs other clients of the shop's Redis: a GET with it and without. Needs a Redis.
+    #[command(after_help = "Example:\n  autoreceive bench scan --store redis://127.0.0.1:6379/0 --keys 1000000")]
+    Scan {
+        /// How many keys of others there are.
+        #[arg(long, default_value_t = 1_000_000)]
+        keys: usize,
+        /// For how many seconds each half of a round is measured.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// How many rounds, each without a scan and with scans that follow each other without a pause.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
     /// Commands over HTTP, single and in bulk.
     #[command(after_help = "Example:\n  autoreceive bench api --clients 256")]
     Api {
@@ -193,6 +228,11 @@ async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
             Waiting { steps }.run(ground, &bar.0).await
         }
         What::Memory { orders } => Memory { orders }.run(ground, &bar(Memory::KINDS.len() * orders).0).await,
+        What::Takeover { orders, window_ms, every_ms, kills, notifications } => {
+            let (window, every) = (Duration::from_millis(window_ms), Duration::from_millis(every_ms));
+            Takeover { orders, window, every, kills, notifications }.run(ground, &bar(2).0).await
+        }
+        What::Scan { keys, seconds, rounds } => Scan { keys, seconds, rounds }.run(ground, &bar(keys).0).await,
         What::Api { orders, clients } => Api { orders, clients }.run(ground, &bar(4 * orders).0).await,
         What::Limit { orders, batch } => Limit { orders, batch }.run(ground, &bar(orders).0).await,
         What::Pattern { orders, tuned } => Sweep { orders, tuned }.run(ground, &bar(orders).0).await,

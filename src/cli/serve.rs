@@ -14,6 +14,7 @@ Examples:
   autoreceive serve --store redis://127.0.0.1:6379/0
   autoreceive serve --config /etc/autoreceive.toml
   autoreceive serve --store sqlite:staging.db --test-clock   # its time can be put forward
+  autoreceive serve --store redis://127.0.0.1:6379/0 --intake   # take over the shop's keys there
   autoreceive serve --demo                            # a temporary store, sample orders, windows of a few seconds
 
 Every key can also be set in the environment, for example AUTORECEIVE_STORE__URL; see `autoreceive config show --default`.";
@@ -35,6 +36,9 @@ pub struct ServeArgs {
     /// Show what it does: a temporary store, sample orders, windows of a few seconds.
     #[arg(long)]
     pub demo: bool,
+    /// Take over the orders that a shop keeps in Redis keys, as [intake] says; see docs/from-ttl-keys.md.
+    #[arg(long)]
+    pub intake: bool,
     /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or one that was created so.
     #[arg(long)]
     pub test_clock: bool,
@@ -44,7 +48,8 @@ impl ServeArgs {
     fn load(&self) -> anyhow::Result<Config> {
         let store = self.store.clone().map(|url| ("--store", "store.url", url));
         let listen = self.listen.clone().map(|listen| ("--listen", "http.listen", listen));
-        let flags = store.into_iter().chain(listen).collect();
+        let intake = self.intake.then(|| ("--intake", "intake.enabled", "true".to_owned()));
+        let flags = store.into_iter().chain(listen).chain(intake).collect();
         Ok(Config::load(&Sources::of_process(self.config.clone(), flags))?)
     }
 }

@@ -31,6 +31,7 @@ fn show(stats: &Value, client: &ClientArgs) {
         ("overdue", format!("{}{since}", text(&stats["overdue"]))),
         ("held", text(&stats["held"])),
     ]);
+    show_intake(&stats["intake"]);
     let orders: Vec<_> = stats["orders"].as_object().into_iter().flatten().map(|(status, n)| vec![status.clone(), text(n)]).collect();
     section(&["STATUS", "ORDERS"], orders);
     section(&["EVENT", "CAUSE", "EVER"], rows(&stats["events"], &["type", "cause", "count"]));
@@ -39,6 +40,25 @@ fn show(stats: &Value, client: &ClientArgs) {
         row.push(zone::local(&action["next_at"], &client.zone()));
     }
     section(&["ACTION", "PENDING", "DEAD", "NEXT"], actions);
+}
+
+fn show_intake(intake: &Value) {
+    if intake.is_null() {
+        return;
+    }
+    let scan = &intake["last_scan"];
+    let scanned = |key: &str| if scan.is_null() { "-".to_owned() } else { text(&scan[key]) };
+    let trouble = text(&intake["trouble"]);
+    output::print("");
+    output::pairs(&[
+        ("intake", if trouble.is_empty() { "works".to_owned() } else { trouble }),
+        ("notifications", text(&intake["notifications"])),
+        ("scans here", text(&intake["scans_here"])),
+        ("orders", scanned("orders")),
+        ("history", scanned("history")),
+        ("by command", scanned("placed_by_command")),
+        ("bad keys", scanned("bad_keys")),
+    ]);
 }
 
 fn section(header: &[&str], rows: Vec<Vec<String>>) {

@@ -139,6 +139,8 @@ pub fn log() -> (String, Table) {
     ("log".to_owned(), Table::from_iter([("type".to_owned(), "log".into())]))
 }
 
+pub(super) use stream::redis_url;
+
 /// Reads the action `name` from its merged table: the values in force, secrets masked, and what they mean.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use autoreceive_domain::{Span, StartsAt, Terms, backoff};
 
-use super::{File, HttpConfig, StoreConfig, SweeperConfig, tokens};
+use super::{File, HttpConfig, StoreConfig, SweeperConfig, intake, tokens};
 
 /// How long a finished order outlives the last attempt of its events at least. The waits between attempts may stretch by
 /// a tenth of the horizon, 7 h; a day is a round number above it.
@@ -20,6 +20,7 @@ pub fn problems(file: &File) -> Vec<String> {
     problems.extend(http(&file.http, file.tokens.is_empty()));
     problems.extend(tokens::problems(&file.tokens));
     problems.extend(sweeper(&file.sweeper));
+    problems.extend(intake::problems(file));
     for (name, terms) in &file.policies {
         problems.extend(policy(&terms.0).into_iter().map(|problem| problem.replace("KEY", &format!("policies.{name}"))));
     }
@@ -62,7 +63,7 @@ fn sweeper(sweeper: &SweeperConfig) -> Vec<String> {
     found.into_iter().flatten().collect()
 }
 
-fn range<T: PartialOrd + Display>(key: &str, value: T, least: T, most: T) -> Option<String> {
+pub fn range<T: PartialOrd + Display>(key: &str, value: T, least: T, most: T) -> Option<String> {
     let outside = value < least || value > most;
     outside.then(|| format!("{key}: is {value}; expected {least} to {most}"))
 }

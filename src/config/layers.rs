@@ -70,7 +70,7 @@ pub fn read(sources: &Sources) -> Result<Layers, ConfigError> {
         layers.extend(variable(name, value)?);
     }
     for (flag, key, value) in &sources.flags {
-        layers.push(Layer { name: (*flag).to_owned(), table: nested(key, ".", Value::String(value.clone())) });
+        layers.push(Layer { name: (*flag).to_owned(), table: nested(key, ".", typed(value)) });
     }
     Ok(Layers(layers))
 }
@@ -109,7 +109,7 @@ fn variable(name: &str, value: &str) -> Result<Option<Layer>, ConfigError> {
         return Ok(Some(Layer { name: name.to_owned(), table: nested(&key, "__", typed(value)) }));
     }
     let section = rest.split('_').next().unwrap_or(rest);
-    if ["STORE", "HTTP", "SWEEPER", "POLICIES", "ACTIONS", "TOKENS", "LOG"].contains(&section) && rest.len() > section.len() {
+    if ["STORE", "HTTP", "SWEEPER", "POLICIES", "ACTIONS", "TOKENS", "INTAKE", "LOG"].contains(&section) && rest.len() > section.len() {
         let meant = format!("{ENV_PREFIX}{section}__{}", &rest[section.len() + 1..]);
         return Err(ConfigError(vec![format!(
             "the environment variable {name} is not used: levels are set apart by two underscores; did you mean {meant}?"

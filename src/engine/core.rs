@@ -43,6 +43,14 @@ pub(crate) struct Planned {
     pub(crate) deadline: Option<Time>,
 }
 
+impl Planned {
+    /// Whether the timer makes an adopted order RECEIVED by it, about which the shop has a say.
+    pub(crate) fn receives_adopted(&self) -> bool {
+        let receives = |order: &Arc<Order>| order.adopted && order.kind == EventKind::Received && order.cause == Cause::Timer;
+        self.change.order.as_ref().is_some_and(receives)
+    }
+}
+
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fate {
@@ -105,8 +113,8 @@ impl Core {
                 Decision::Unchanged => ReplyOutcome::Unchanged,
                 Decision::Rejected(rejection) => ReplyOutcome::Rejected(rejection),
                 Decision::Changed(next) => {
-                    if let Command::Place(place) = command {
-                        (policy, terms) = (Some(place.policy.clone()), Some(place.policy.terms.clone()));
+                    if let Some(of_new) = command.policy().filter(|_| order.is_none()) {
+                        (policy, terms) = (Some(of_new.clone()), Some(of_new.terms.clone()));
                     }
                     events.push(Event(next.clone()));
                     order = Some(next);

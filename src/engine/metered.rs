@@ -132,6 +132,18 @@ impl Store for Metered {
         self.timed("advance", self.store.advance(by)).await
     }
 
+    async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
+        self.timed("remember", self.store.remember(names)).await
+    }
+
+    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.timed("remembered", self.store.remembered(names)).await
+    }
+
+    async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
+        self.timed("forget", self.store.forget(names)).await
+    }
+
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
         self.timed("workers", self.store.workers(me, within)).await
     }

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Fate, Planned};
+use super::guarded::Guarded;
 use super::{ALIVE_WITHIN, PATIENCE};
 use crate::store::now::span;
 use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
@@ -33,6 +34,8 @@ const SOURCE: &str = "timer";
 /// The timer of one worker.
 pub(crate) struct Sweeper {
     core: Arc<Core>,
+    /// Receives adopted orders; nobody, on a worker without an intake.
+    guarded: Option<Arc<Guarded>>,
     left_alone: Mutex<LeftAlone>,
     /// Shards in which more was due than one batch holds.
     backlog: Mutex<HashSet<Shard>>,
@@ -52,9 +55,9 @@ struct Visit {
 }
 
 impl Sweeper {
-    pub(crate) fn new(core: Arc<Core>) -> Sweeper {
+    pub(crate) fn new(core: Arc<Core>, guarded: Option<Arc<Guarded>>) -> Sweeper {
         let left_alone = Mutex::new(LeftAlone { since: Instant::now(), orders: HashMap::new() });
-        Sweeper { core, left_alone, backlog: Mutex::default() }
+        Sweeper { core, guarded, left_alone, backlog: Mutex::default() }
     }
 
     /// Sweeps until told to stop; what is being decided then is finished.
@@ -178,6 +181,9 @@ impl Sweeper {
             }
             planned.extend(shard.orders.iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
         }
+        if let Some(guarded) = &self.guarded {
+            guarded.room().await;
+        }
         if planned.is_empty() {
             return Ok(more);
         }
@@ -196,7 +202,8 @@ impl Sweeper {
         if left.since.elapsed() > LEFT_ALONE_FOR {
             *left = LeftAlone { since: Instant::now(), orders: HashMap::new() };
         }
-        shards.iter().map(|&shard| Look { shard, extra: left.orders.get(&shard).map_or(0, HashSet::len) }).collect()
+        let guarded = |shard| self.guarded.as_ref().map_or(0, |guarded| guarded.held(shard));
+        shards.iter().map(|&shard| Look { shard, extra: left.orders.get(&shard).map_or(0, HashSet::len) + guarded(shard) }).collect()
     }
 
     /// Notes the shard's next wake. Returns whether more is due in it.
@@ -230,10 +237,24 @@ impl Sweeper {
             return Some(self.correct(change));
         }
         match self.core.decide_due(order, now) {
+            Ok(Some(planned)) if planned.receives_adopted() => self.hand_over(shard, &due.id),
             Ok(Some(planned)) => Some(planned),
             Ok(None) => self.leave_alone(shard, &due.id, "it is due, but nothing follows from it"),
             Err(error) => self.leave_alone(shard, &due.id, &error.to_string()),
         }
+    }
+
+    /// An adopted order is received after a look at the shop's word, where this worker can take one.
+    fn hand_over(&self, shard: Shard, id: &OrderId) -> Option<Planned> {
+        match &self.guarded {
+            Some(guarded) => guarded.take(shard, id.clone()),
+            None => {
+                self.core.metrics.intake.unguarded.inc();
+                tracing::warn!(order = %id, "an adopted order is due, but this worker has no [intake]: it is left to one that has");
+                self.note_left_alone(shard, id);
+            }
+        }
+        None
     }
 
     /// A wake that does not agree with its order is set right, under the same version check.
@@ -245,15 +266,20 @@ impl Sweeper {
 
     fn is_left_alone(&self, shard: Shard, id: &OrderId) -> bool {
         let left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        left.orders.get(&shard).is_some_and(|ids| ids.contains(id))
+        let is_left = left.orders.get(&shard).is_some_and(|ids| ids.contains(id));
+        is_left || self.guarded.as_ref().is_some_and(|guarded| guarded.holds(shard, id))
     }
 
     fn leave_alone(&self, shard: Shard, id: &OrderId, why: &str) -> Option<Planned> {
         self.core.metrics.unreadable.inc();
         tracing::error!(order = %id, why, "a due order is left alone");
+        self.note_left_alone(shard, id);
+        None
+    }
+
+    fn note_left_alone(&self, shard: Shard, id: &OrderId) {
         let mut left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
         left.orders.entry(shard).or_default().insert(id.clone());
-        None
     }
 }
 

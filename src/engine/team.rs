@@ -2,20 +2,26 @@
 //! give the highest hash (rendezvous hashing, Thaler and Ravishankar 1998): when one comes or goes, only its share moves.
 //! It is a preference, not a lock: what is late is anybody's, and the version decides who was first.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use crate::store::Shard;
+
+/// What the name of a worker with an intake ends with: those share the scanning of the shop's keys.
+pub(crate) const WITH_INTAKE: &str = "-intake";
 
 /// The shards of this worker.
 pub(crate) struct Team {
     me: String,
     mine: RwLock<Vec<bool>>,
+    leads_intake: AtomicBool,
 }
 
 impl Team {
     /// Alone: every shard is this worker's.
     pub(crate) fn alone(me: &str, shards: Shard) -> Team {
-        Team { me: me.to_owned(), mine: RwLock::new(vec![true; shards.into()]) }
+        let leads_intake = AtomicBool::new(me.ends_with(WITH_INTAKE));
+        Team { me: me.to_owned(), mine: RwLock::new(vec![true; shards.into()]), leads_intake }
     }
 
     /// This worker's name.
@@ -27,10 +33,22 @@ impl Team {
     pub(crate) fn update(&self, living: &[String]) {
         let mut mine = self.mine.write().unwrap_or_else(PoisonError::into_inner);
         for (shard, is_mine) in mine.iter_mut().enumerate() {
-            let rank = |worker: &str| crc32fast::hash(format!("{worker}/{shard}").as_bytes());
-            let my_rank = (rank(&self.me), self.me.as_str());
-            *is_mine = living.iter().all(|other| (rank(other), other.as_str()) <= my_rank);
+            *is_mine = self.is_highest(living.iter(), &shard.to_string());
         }
+        let others = living.iter().filter(|worker| worker.ends_with(WITH_INTAKE));
+        let leads = self.me.ends_with(WITH_INTAKE) && self.is_highest(others, "intake");
+        self.leads_intake.store(leads, Ordering::Relaxed);
+    }
+
+    fn is_highest<'a>(&self, mut living: impl Iterator<Item = &'a String>, what: &str) -> bool {
+        let rank = |worker: &str| crc32fast::hash(format!("{worker}/{what}").as_bytes());
+        let my_rank = (rank(&self.me), self.me.as_str());
+        living.all(|other| (rank(other), other.as_str()) <= my_rank)
+    }
+
+    /// Whether it is this worker that scans the shop's keys.
+    pub(crate) fn leads_intake(&self) -> bool {
+        self.leads_intake.load(Ordering::Relaxed)
     }
 
     /// Whether this worker looks after the shard first.
@@ -43,6 +61,19 @@ impl Team {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_living_worker_with_an_intake_scans() {
+        let names: Vec<String> = (0..6).map(|i| format!("w{i}{}", if i < 3 { WITH_INTAKE } else { "" })).collect();
+        let leaders = |living: &[String]| -> Vec<usize> {
+            let teams: Vec<Team> = living.iter().map(|me| Team::alone(me, 1)).collect();
+            teams.iter().for_each(|team| team.update(living));
+            (0..living.len()).filter(|&i| teams[i].leads_intake()).collect()
+        };
+        let all = leaders(&names);
+        assert!(all.len() == 1 && all[0] < 3, "{all:?}");
+        assert_eq!(leaders(&names[3..]), [0usize; 0]);
+    }
 
     #[test]
     fn every_shard_belongs_to_exactly_one_living_worker_and_only_the_share_of_the_dead_moves() {

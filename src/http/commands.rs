@@ -64,7 +64,7 @@ impl Api {
 #[utoipa::path(post, path = "/v1/orders", tag = "commands", request_body(content = NewOrder, content_type = "application/json"), responses(
     (status = 201, description = "The new order.", body = OrderView),
     (status = 200, description = "The order was placed before; it is unchanged.", body = OrderView),
-    (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused", body = Problem,
+    (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused; `adopted`: the order follows the shop's keys", body = Problem,
         content_type = "application/problem+json"),
     (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
         body = Problem, content_type = "application/problem+json"),
@@ -84,7 +84,7 @@ pub(super) async fn place_new(State(api): State<Arc<Api>>, Json(json): Json) -> 
     request_body(content = PlaceFields, content_type = "application/json"),
     responses(
         (status = 200, description = "The order as it is now.", body = OrderView),
-        (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused", body = Problem,
+        (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused; `adopted`: the order follows the shop's keys", body = Problem,
             content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
             body = Problem, content_type = "application/problem+json"),
@@ -119,53 +119,53 @@ command!(
     /// Starts the receive clock where the policy counts from the payment. Of an order that was cancelled unpaid it is
     /// noted once as a late payment (event `order.late_payment`), so that the shop pays it back.
     pay, Pay, "/v1/orders/{order_id}/pay", AtFields,
-    "`not_payable`: the order's status does not permit it; `allowed` names what it does"
+    "`not_payable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// The parcel was handed over.
     ship, Ship, "/v1/orders/{order_id}/ship", ShipFields,
-    "`not_shippable`: the order's status does not permit it; `allowed` names what it does"
+    "`not_shippable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// The parcel arrived.
     deliver, Deliver, "/v1/orders/{order_id}/deliver", AtFields,
-    "`not_deliverable`: the order's status does not permit it; `allowed` names what it does"
+    "`not_deliverable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Confirm the receipt at once.
     ///
     /// Holds are taken off.
     receive, Receive, "/v1/orders/{order_id}/receive", ReceiveFields,
-    "`not_receivable`: the order's status does not permit it; `allowed` names what it does"
+    "`not_receivable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Give the buyer more time.
     ///
     /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times.
     extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields,
-    "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; `extension_out_of_order`: the number skips one"
+    "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; `extension_out_of_order`: the number skips one; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Stop the clock, for a dispute for example.
     ///
     /// An order can have several holds; its clock goes on when the last one is released.
     hold, Hold, "/v1/orders/{order_id}/hold", HoldFields,
-    "`not_holdable`: the order's status does not permit it; `too_many_holds`: it had all that an order can have in its life"
+    "`not_holdable`: the order's status does not permit it; `too_many_holds`: it had all that an order can have in its life; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Take a hold off.
     ///
     /// When the last one goes, the clock goes on, with at least the policy's `release_grace` left.
     release, Release, "/v1/orders/{order_id}/release", ReleaseFields,
-    "`not_held`: the order never had a hold of this id"
+    "`not_held`: the order never had a hold of this id; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Cancel the order before its shipment.
     cancel, Cancel, "/v1/orders/{order_id}/cancel", CancelFields,
-    "`not_cancellable`: the order's status does not permit it; `allowed` names what it does"
+    "`not_cancellable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// The money was paid back.
     refund, Refund, "/v1/orders/{order_id}/refund", RefundFields,
-    "`not_refundable`: the order's status does not permit it; `allowed` names what it does"
+    "`not_refundable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
 );

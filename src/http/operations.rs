@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::Api;
 use super::body::Json;
 use super::problem::Problem;
-use crate::wire::report::StatsView;
+use crate::wire::report::{IntakeView, StatsView};
 use crate::wire::time::{AdvanceFields, ClockView, read_advance};
 
 /// How long the store may take to show that it is there.
@@ -20,8 +20,10 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 #[utoipa::path(get, path = "/v1/stats", tag = "operations", responses((status = 200, description = "The figures.", body = StatsView)))]
 pub(super) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let stats = api.engine()?.stats().await?;
-    Ok(axum::Json(StatsView::from(&stats)).into_response())
+    let engine = api.engine()?;
+    let stats = engine.stats().await?;
+    let intake = engine.intake().map(IntakeView::from);
+    Ok(axum::Json(StatsView { intake, ..StatsView::from(&stats) }).into_response())
 }
 
 /// Whether the process is alive.
@@ -34,16 +36,22 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether the service can be asked: its store answers, too.
 ///
-/// Whoever looks is told where its time is not the real one.
+/// Whoever looks is told where its time is not the real one, and where its intake is in trouble: the API is served without it.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "It can.", body = String, content_type = "text/plain", example = "ok\n"),
     (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
         content_type = "application/problem+json"),
 ))]
-pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    let ready = tokio::time::timeout(READY_WITHIN, api.engine()?.ready());
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Problem> {
+    let engine = api.engine()?;
+    let ready = tokio::time::timeout(READY_WITHIN, engine.ready());
     ready.await.map_err(|_| Problem::timed_out())??;
-    Ok(if api.engine()?.has_test_clock() { "ok (test clock)\n" } else { "ok\n" })
+    let mut notes = Vec::new();
+    if engine.has_test_clock() {
+        notes.push("test clock".to_owned());
+    }
+    notes.extend(engine.intake().filter(|intake| !intake.trouble.is_empty()).map(|intake| format!("intake: {}", intake.trouble)));
+    Ok(if notes.is_empty() { "ok\n".to_owned() } else { format!("ok ({})\n", notes.join("; ")) })
 }
 
 /// Put the time of a test store forward.

@@ -14,6 +14,7 @@
 //! | `backfill`, `relocate` | entries added for orders that there are, and given to another action |
 //! | `circuit` | how receivers are doing |
 //! | `dead` | dead letters: shown, replayed, discarded |
+//! | `remembered` | names that are kept in mind |
 //! | `reply` | answers, taken apart |
 
 use std::collections::{BTreeMap, HashSet};
@@ -44,6 +45,7 @@ mod pack;
 mod page;
 mod read;
 mod relocate;
+mod remembered;
 mod reply;
 mod script;
 mod stats;
@@ -246,6 +248,18 @@ impl Store for RedisStore {
 
     async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
         self.put_forward(by).await
+    }
+
+    async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
+        self.keep_in_mind("SADD", names).await
+    }
+
+    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.kept_in_mind(names).await
+    }
+
+    async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
+        self.keep_in_mind("SREM", names).await
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {

@@ -11,6 +11,7 @@
 //! | [`backfill`] | entries added for orders that there are, and given to another action |
 //! | [`circuit`] | how receivers are doing |
 //! | [`read`], [`page`] | read |
+//! | [`remembered`] | names that are kept in mind |
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -41,6 +42,7 @@ mod open;
 mod outbox;
 mod page;
 mod read;
+mod remembered;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -263,6 +265,21 @@ impl Store for SqliteStore {
         let ahead = self.write(move |connection, _| clock::advance(connection, by)).await?.ok_or(StoreError::TOO_FAR)?;
         self.clock.raise(ahead);
         Ok(TestClock { now: self.clock.now(), ahead })
+    }
+
+    async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
+        let names = names.to_vec();
+        self.write(move |connection, _| remembered::remember(connection, &names)).await
+    }
+
+    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
+        let names = names.to_vec();
+        self.read(move |connection, _| remembered::remembered(connection, &names)).await
+    }
+
+    async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
+        let names = names.to_vec();
+        self.write(move |connection, _| remembered::forget(connection, &names)).await
     }
 
     async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {

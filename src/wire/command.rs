@@ -195,7 +195,7 @@ pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str], policies: &BTreeMa
         Verb::Release => Ok(Command::Release { id: text("id", &read::<ReleaseFields>(json, hidden)?.id)? }),
         Verb::Cancel => Ok(Command::Cancel { reason: text("reason", &read::<CancelFields>(json, hidden)?.reason)? }),
         Verb::Refund => Ok(Command::Refund { reason: optional("reason", read::<RefundFields>(json, hidden)?.reason.as_deref())? }),
-        Verb::Due => Err(unknown_command("due")),
+        Verb::Observe | Verb::Due => Err(unknown_command(verb.as_str())),
     }
 }
 

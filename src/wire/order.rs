@@ -70,6 +70,10 @@ pub struct OrderView<'a> {
     /// How often the receive deadline was extended.
     #[schema(example = 0)]
     pub extensions: u32,
+    /// Whether it was taken over from the keys that the shop writes, which it follows; left out where it was not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false, example = true)]
+    pub adopted: bool,
     /// The clock; null where nothing is waited for.
     #[schema(required = true)]
     pub clock: Option<ClockView>,
@@ -242,6 +246,7 @@ impl<'a> OrderView<'a> {
             tracking: order.tracking.as_ref().map(|tracking| tracking.as_str()),
             reason: order.reason.as_ref().map(|reason| reason.as_str()),
             extensions: order.extensions,
+            adopted: order.adopted,
             clock: ClockView::new(&order.clock),
             holds: order.holds.iter().map(HoldView::new).collect(),
             terms: None,

@@ -10,6 +10,7 @@ use super::order::OrderView;
 use super::schema::{CauseWord, EventWord, InstantText, OrderIdText};
 use super::time::Instant;
 use crate::store::{ActionStats, Item, Page, Stats};
+use crate::telemetry::{IntakeState, ScanReport};
 
 /// A page of orders.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,6 +72,67 @@ pub struct StatsView<'a> {
     pub held: u64,
     /// The outboxes.
     pub actions: Vec<ActionView<'a>>,
+    /// The intake of the worker that answers; left out where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub intake: Option<IntakeView>,
+}
+
+/// How the intake of the shop's keys stands on the worker that answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Intake)]
+pub struct IntakeView {
+    /// Whether it is this worker that scans.
+    #[schema(example = true)]
+    pub scans_here: bool,
+    /// Whether it is told of changed keys at the moment.
+    #[schema(example = true)]
+    pub listening: bool,
+    /// Whether the shop's Redis tells of them, or what it needs for that.
+    #[schema(example = "on")]
+    pub notifications: String,
+    /// What does not work at the moment; empty where all does.
+    #[schema(example = "")]
+    pub trouble: String,
+    /// Its last scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub last_scan: Option<ScanView>,
+}
+
+/// What a scan over the shop's keys found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Scan)]
+pub struct ScanView {
+    /// How long it took.
+    #[schema(example = 3.2)]
+    pub seconds: f64,
+    /// How many orders have a status key.
+    #[schema(example = 12_000)]
+    pub orders: u64,
+    /// How many were adopted by it.
+    #[schema(example = 12)]
+    pub adopted: u64,
+    /// How many are paid without a trigger since before the first scan: `autoreceive adopt` takes them over.
+    #[schema(example = 0)]
+    pub history: u64,
+    /// How many were placed by a command, and follow commands.
+    #[schema(example = 0)]
+    pub placed_by_command: u64,
+    /// How many keys belong to no order.
+    #[schema(example = 0)]
+    pub bad_keys: u64,
+}
+
+impl From<IntakeState> for IntakeView {
+    fn from(state: IntakeState) -> IntakeView {
+        let IntakeState { enabled: _, scans_here, listening, notifications, trouble, last_scan } = state;
+        let scan = |scan: ScanReport| {
+            let ScanReport { seconds, orders, adopted, history, placed_by_command, bad_keys } = scan;
+            ScanView { seconds, orders, adopted, history, placed_by_command, bad_keys }
+        };
+        IntakeView { scans_here, listening, notifications, trouble, last_scan: last_scan.map(scan) }
+    }
 }
 
 /// How many events of a type and cause there ever were.
@@ -143,6 +205,7 @@ impl<'a> From<&'a Stats> for StatsView<'a> {
             oldest_overdue: stats.oldest_overdue.map(Instant),
             held: stats.held,
             actions: stats.actions.iter().map(ActionView::from).collect(),
+            intake: None,
         }
     }
 }

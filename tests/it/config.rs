@@ -401,3 +401,33 @@ fn what_is_shown_is_itself_a_configuration_with_the_same_values() {
     assert_eq!(first.show(), second.show());
     assert_eq!(first.policies, second.policies);
 }
+
+#[test]
+fn an_intake_that_could_not_work_is_refused_with_the_keys_named() {
+    let redis = "[store]\nurl = \"redis://:canary@h:1/0\"\n";
+    for (intake, keys) in [
+        ("enabled = true", vec!["intake.url"]),
+        ("status_prefix = \"trade:\"\n", vec!["intake.status_prefix", "intake.trigger_prefix"]),
+        ("status_prefix = \"\"\n", vec!["intake.status_prefix"]),
+        ("status_prefix = \"autoreceive:x:\"\n", vec!["intake.status_prefix"]),
+        ("paid = \"RECEIVED\"\n", vec!["intake.paid", "intake.received"]),
+        ("cancelled = [\"\"]\n", vec!["intake.cancelled"]),
+        ("policy = \"parcel\"\n", vec!["intake.policy", "policies.parcel"]),
+        ("scan_every = \"1ms\"\n", vec!["intake.scan_every"]),
+        ("count_from = \"order\"\n", vec!["intake.count_from"]),
+        ("notifications = false\nset_notifications = true\n", vec!["intake.set_notifications", "intake.notifications"]),
+        ("url = \"http://canary/\"\n", vec!["intake.url"]),
+    ] {
+        let problem = Case::file(&format!("[intake]\n{intake}")).problem();
+        assert!(keys.iter().all(|key| problem.contains(key)) && !problem.contains("canary"), "{intake}: {problem}");
+    }
+    let shipped = format!("{redis}[policies.default]\nstarts_at = \"shipped\"\n[intake]\nenabled = true\n");
+    let problem = Case::file(&shipped).problem();
+    assert!(problem.contains("intake.policy") && problem.contains("policies.default.starts_at"), "{problem}");
+    let between =
+        "[intake]\nstatus_prefix = \"order:\"\nstatus_suffix = \":status\"\ntrigger_prefix = \"order:\"\ntrigger_suffix = \":trigger\"\n";
+    assert!(!Case::file(between).load().unwrap().intake.enabled);
+    let config = Case::file(redis).load_with(vec![("--intake", "intake.enabled", "true".to_owned())]).unwrap();
+    assert!(config.intake.enabled && config.intake.url.is_some(), "the store's address is the shop's");
+    assert!(!config.show().contains("canary"));
+}

@@ -27,6 +27,7 @@ mod outbox;
 mod pages;
 mod races;
 mod reading;
+mod remembered;
 mod resting;
 mod upkeep;
 

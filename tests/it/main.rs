@@ -13,6 +13,7 @@ mod database;
 mod dead_letters;
 mod guides;
 mod hostile;
+mod intake;
 mod library;
 mod listen;
 mod main_job;

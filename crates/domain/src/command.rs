@@ -64,8 +64,30 @@ pub enum Command {
         /// Why.
         reason: Option<Reason>,
     },
+    /// The shop's own status of an adopted order was read.
+    Observe(Box<Observation>),
     /// The timer found the order due.
     Due,
+}
+
+/// What the status that a shop keeps of an order says. An adopted order follows it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Observation {
+    /// Paid; an order that is not known yet is adopted, as paid by now.
+    Paid {
+        /// Under which terms.
+        policy: Policy,
+        /// A time of silence of its own.
+        receive_after: Option<Span>,
+    },
+    /// The shop received it by itself.
+    Received,
+    /// The shop cancelled it.
+    Cancelled(Reason),
+    /// The shop paid it back.
+    Refunded(Reason),
+    /// Anything else, or nothing: it is not to be received as long as this stands.
+    Other(Reason),
 }
 
 /// A new order, as the shop describes it.
@@ -112,6 +134,8 @@ pub enum Verb {
     Cancel,
     /// See [`Command::Refund`].
     Refund,
+    /// See [`Command::Observe`].
+    Observe,
     /// See [`Command::Due`].
     Due,
 }
@@ -145,6 +169,7 @@ impl Verb {
             Verb::Release => "release",
             Verb::Cancel => "cancel",
             Verb::Refund => "refund",
+            Verb::Observe => "observe",
             Verb::Due => "due",
         }
     }
@@ -177,7 +202,21 @@ impl Command {
             Command::Release { .. } => Verb::Release,
             Command::Cancel { .. } => Verb::Cancel,
             Command::Refund { .. } => Verb::Refund,
+            Command::Observe(_) => Verb::Observe,
             Command::Due => Verb::Due,
+        }
+    }
+
+    /// The policy of an order that this command makes, where there is none yet.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        match self {
+            Command::Place(place) => Some(&place.policy),
+            Command::Observe(observation) => match &**observation {
+                Observation::Paid { policy, .. } => Some(policy),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

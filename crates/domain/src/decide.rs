@@ -13,6 +13,7 @@ use crate::policy::{StartsAt, Terms};
 use crate::time::{Span, Time};
 use crate::words::{OrderId, Text};
 
+mod adopted;
 mod rejection;
 pub use rejection::{Code, Rejection};
 
@@ -33,6 +34,12 @@ pub const CLOCK_TOLERANCE: Span = Span::FIVE_SECONDS;
 /// Decides a command about an order that exists, under the terms it was placed with. `now` is the store's time.
 #[must_use]
 pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision {
+    match command {
+        Command::Observe(observation) => return adopted::observe(order, observation, now, terms),
+        Command::Due => {}
+        _ if order.adopted => return Decision::Rejected(Rejection::adopted(order)),
+        _ => {}
+    }
     if let Command::Place(place) = command {
         return match differing_field(order, place) {
             None => Decision::Unchanged,
@@ -48,12 +55,13 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
     apply(order, command, now, terms)
 }
 
-/// Decides a command about an order that does not exist: only `place` makes one.
+/// Decides a command about an order that does not exist: only `place` makes one, and a paid one that is observed.
 #[must_use]
 pub fn decide_absent(id: &OrderId, command: &Command, now: Time) -> Decision {
     match command {
         Command::Place(_) if in_future(command, now) => Decision::Rejected(Rejection::in_future(id, None)),
         Command::Place(place) => Decision::Changed(Arc::new(placed(id, place, now))),
+        Command::Observe(observation) => adopted::observe_absent(id, observation, now),
         Command::Due => Decision::Unchanged,
         _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
     }
@@ -64,7 +72,7 @@ pub fn decide_absent(id: &OrderId, command: &Command, now: Time) -> Decision {
 pub fn permits(order: &Order, verb: Verb, terms: &Terms) -> bool {
     let status = order.status;
     match verb {
-        Verb::Place | Verb::Due => false,
+        Verb::Place | Verb::Observe | Verb::Due => false,
         Verb::Pay => status == Status::PendingPayment || (status == Status::Cancelled && never_paid(order)),
         Verb::Ship => status == Status::Paid,
         Verb::Deliver => matches!(status, Status::Paid | Status::Shipped),
@@ -99,7 +107,7 @@ fn is_repeat(order: &Order, command: &Command) -> bool {
         Command::Release { id } => order.holds.iter().any(|hold| hold.id == *id && hold.released_at.is_some()),
         Command::Cancel { .. } => times.cancelled_at.is_some(),
         Command::Refund { .. } => times.refunded_at.is_some(),
-        Command::Place(_) | Command::Due => false,
+        Command::Place(_) | Command::Observe(_) | Command::Due => false,
     }
 }
 
@@ -159,6 +167,7 @@ fn placed(id: &OrderId, place: &Place, now: Time) -> Order {
         extensions: 0,
         clock: Clock::None,
         holds: Vec::new(),
+        adopted: false,
         unknown: String::new(),
     };
     match place.paid_at {
@@ -172,7 +181,7 @@ fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision
     let mut next = Order { version: order.version + 1, changed_at: now, cause: Cause::Shop, ..order.clone() };
     let next_ref = &mut next;
     next_ref.kind = match command {
-        Command::Place(_) => return Decision::Unchanged,
+        Command::Place(_) | Command::Observe(_) => return Decision::Unchanged,
         Command::Pay { at } if order.status == Status::Cancelled => {
             next_ref.times.late_payment_at = Some(at.unwrap_or(now));
             EventKind::LatePayment

@@ -40,7 +40,7 @@ pub mod words;
 
 pub use circuit::Circuit;
 pub use clock::{Clock, ClockKind};
-pub use command::{Command, Place};
+pub use command::{Command, Observation, Place};
 pub use decide::{Decision, Rejection, decide};
 pub use event::{Cause, Event, EventKind};
 pub use order::{Hold, Order, Status, Times};

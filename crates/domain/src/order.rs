@@ -229,6 +229,8 @@ pub struct Order {
     pub clock: Clock,
     /// Every hold of its life, released ones too.
     pub holds: Vec<Hold>,
+    /// Whether it was taken over from the keys that a shop writes: it follows those, and takes no commands from others.
+    pub adopted: bool,
     /// Fields of a newer version of the program, kept as they were read.
     pub unknown: String,
 }

@@ -119,6 +119,9 @@ fn encode_rest(out: &mut String, order: &Order) {
         field(out, 'v');
         base36(out, span.ms());
     }
+    if order.adopted {
+        field(out, 'i');
+    }
     if order.extensions > 0 {
         field(out, 'm');
         digits::<10>(out, order.extensions.into());
@@ -275,6 +278,7 @@ fn blank(id: &OrderId, version: u64, status: Status, placed: Time, kind: EventKi
         extensions: 0,
         clock: Clock::None,
         holds: Vec::new(),
+        adopted: false,
         unknown: String::new(),
     }
 }
@@ -301,6 +305,7 @@ fn read_field(draft: &mut Draft, field: &str) -> Option<()> {
         'e' => (order.kind, order.cause) = read_event(value)?,
         'u' => draft.changed_at = Some(instant(value, placed)?),
         'v' => order.receive_after = Some(length(value)?),
+        'i' => order.adopted = value.is_empty().then_some(true)?,
         'm' => order.extensions = value.parse().ok()?,
         'c' => order.carrier = Some(unescape(value).parse().ok()?),
         'n' => order.tracking = Some(unescape(value).parse().ok()?),

@@ -52,7 +52,8 @@ pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
     Ok(StreamConfig { url, settings })
 }
 
-fn redis_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
+/// Reads the address of a Redis server.
+pub fn redis_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
     let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| matches!(url.expose().scheme(), "redis" | "rediss"));
     url.ok_or_else(|| D::Error::custom("expected \"redis://user:password@host:port/db\", or the same with rediss:// for TLS"))
 }

@@ -93,6 +93,11 @@ impl Keys {
         format!("{}:circuits", self.prefix)
     }
 
+    /// Set: names that are kept in mind.
+    pub(super) fn remembered(&self) -> String {
+        format!("{}:remembered", self.prefix)
+    }
+
     /// What every commit script is given, in the order in which the script names them.
     pub(super) fn commit(&self, shard: Shard) -> Vec<String> {
         ["orders", "due", "counts", "held", "purge", "terms", "clock"].map(|what| self.of(shard, what)).into()
@@ -101,7 +106,7 @@ impl Keys {
     /// Every key that does not depend on an action, with its type.
     pub(super) fn fixed(&self, shards: Shard) -> Vec<(String, &'static str)> {
         let types = ["hash", "zset", "hash", "zset", "zset", "hash", "string"];
-        let mut fixed = vec![(self.workers(), "zset"), (self.actions(), "set"), (self.circuits(), "hash")];
+        let mut fixed = vec![(self.workers(), "zset"), (self.actions(), "set"), (self.circuits(), "hash"), (self.remembered(), "set")];
         fixed.extend((0..shards).flat_map(|shard| self.commit(shard).into_iter().zip(types)));
         fixed
     }

@@ -87,11 +87,12 @@ impl RedisStore {
         let mut call = self.scripts.probe.call(&[]);
         let shard_keys = self.keys.orders(0);
         let others = [("EVALSHA", "0".to_owned(), 1), ("SADD", self.keys.actions(), 1), ("SMEMBERS", self.keys.actions(), 0)];
+        let names = [("SREM", self.keys.remembered(), 1), ("SMISMEMBER", self.keys.remembered(), 1)];
         let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2), ("HSET", self.keys.circuits(), 2)];
         for (command, args) in SHARD_COMMANDS {
             call.arg(command).arg(&shard_keys).arg(args);
         }
-        for (command, key, args) in others.into_iter().chain(globals) {
+        for (command, key, args) in others.into_iter().chain(names).chain(globals) {
             call.arg(command).arg(key).arg(args);
         }
         let mut calls = Pipeline::new();

@@ -13,7 +13,11 @@ use crate::store::OpenError;
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"ARcv");
 
 /// Each brings the file from the version before it to its own, which is its place in the list, from 1.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_circuits.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_circuits.sql"),
+    include_str!("migrations/0003_remembered.sql"),
+];
 
 /// Prepared statements that a connection keeps; there are about 30 in all.
 const STATEMENTS: usize = 64;

@@ -15,6 +15,8 @@ pub enum Code {
     OrderNotFound,
     /// Another order was placed under this id.
     OrderExists,
+    /// The order was taken over from the shop's keys and follows those.
+    Adopted,
     /// The claimed time lies more than five seconds ahead.
     AtInFuture,
     /// Not to be paid in this status.
@@ -45,9 +47,10 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 15] = [
+    pub const ALL: [Code; 16] = [
         Code::OrderNotFound,
         Code::OrderExists,
+        Code::Adopted,
         Code::AtInFuture,
         Code::NotPayable,
         Code::NotShippable,
@@ -69,6 +72,7 @@ impl Code {
         match self {
             Code::OrderNotFound => "order_not_found",
             Code::OrderExists => "order_exists",
+            Code::Adopted => "adopted",
             Code::AtInFuture => "at_in_future",
             Code::NotPayable => "not_payable",
             Code::NotShippable => "not_shippable",
@@ -88,7 +92,7 @@ impl Code {
     /// The code for a command whose status does not permit it.
     pub(super) fn of(verb: Verb) -> Code {
         match verb {
-            Verb::Place | Verb::Due => Code::OrderExists,
+            Verb::Place | Verb::Observe | Verb::Due => Code::OrderExists,
             Verb::Pay => Code::NotPayable,
             Verb::Ship => Code::NotShippable,
             Verb::Deliver => Code::NotDeliverable,
@@ -123,6 +127,19 @@ impl Rejection {
 
     pub(super) fn exists(order: &Order, field: &str) -> Rejection {
         let title = format!("order {} was placed before with another {field}; order ids are never reused", order.id);
+        Rejection { code: Code::OrderExists, title, status: Some(order.status), allowed: Vec::new() }
+    }
+
+    pub(super) fn adopted(order: &Order) -> Rejection {
+        let title = format!(
+            "order {} was taken over from the shop's keys and takes no commands: write its new status to its status key, which it follows",
+            order.id
+        );
+        Rejection { code: Code::Adopted, title, status: Some(order.status), allowed: Vec::new() }
+    }
+
+    pub(super) fn not_adopted(order: &Order) -> Rejection {
+        let title = format!("order {} was placed by a command, so it does not follow the shop's keys", order.id);
         Rejection { code: Code::OrderExists, title, status: Some(order.status), allowed: Vec::new() }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use autoreceive_domain::decide::decide_absent;
 use autoreceive_domain::words::{Currency, Data};
-use autoreceive_domain::{Cause, Command, Decision, Order, OrderId, Place, Policy, Span, StartsAt, Terms, Text, Time, decide};
+use autoreceive_domain::{Cause, Command, Decision, Observation, Order, OrderId, Place, Policy, Span, StartsAt, Terms, Text, Time, decide};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -237,6 +237,7 @@ fn pause(scale: Scale) -> BoxedStrategy<Pause> {
 /// Any command, `again` now and then: the place of the order itself, or one that differs from it. `holds` is the weight of
 /// holds under any id.
 pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
+    let seen = Command::Observe(Box::new(Observation::Paid { policy: again.policy.clone(), receive_after: again.receive_after }));
     let other = Place { amount: Some(again.amount.map_or(1, |amount| amount ^ 1)), ..again.clone() };
     let paid = Place { paid_at: again.at, ..again.clone() };
     let places = prop::sample::select(vec![again, other, paid]).prop_map(|place| Command::Place(Box::new(place)));
@@ -254,6 +255,7 @@ pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
         5 => hold_id().prop_map(|id| Command::Release { id }),
         1 => text().prop_map(|reason| Command::Cancel { reason }),
         1 => option::of(text()).prop_map(|reason| Command::Refund { reason }),
+        1 => Just(seen),
         8 => Just(Command::Due),
     ]
 }

@@ -94,6 +94,8 @@ fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Exp
         (Command::Refund { .. }, Refunded) => Unchanged,
         (Command::Refund { .. }, _) => Rejected(Code::NotRefundable),
 
+        (Command::Observe(_), _) => Rejected(Code::OrderExists),
+
         (Command::Due, status) => match order.clock {
             Clock::None | Clock::Paused { .. } => Unchanged,
             Clock::Running { deadline, remind_at, .. } if now < deadline => match remind_at {
@@ -206,7 +208,7 @@ proptest! {
 fn could(life: &Life, order: &Order, verb: Verb, now: Time) -> bool {
     let fresh = || "never used before".parse().unwrap();
     let mut commands = match verb {
-        Verb::Place | Verb::Due => vec![],
+        Verb::Place | Verb::Observe | Verb::Due => vec![],
         Verb::Pay => vec![Command::Pay { at: None }],
         Verb::Ship => vec![Command::Ship { at: None, carrier: None, tracking: None }],
         Verb::Deliver => vec![Command::Deliver { at: None }],
@@ -245,7 +247,8 @@ fn random_lives_come_to_every_status_every_event_and_every_rejection() {
         assert!(kinds.contains(&wanted), "{wanted:?}");
     }
     // What is neither pending nor cancelled was paid, so a payment is always taken or a repeat.
-    for code in Code::ALL.into_iter().filter(|code| !matches!(code, Code::OrderNotFound | Code::NotPayable)) {
+    // A life begins with a place, and so it is never an adopted order's.
+    for code in Code::ALL.into_iter().filter(|code| !matches!(code, Code::OrderNotFound | Code::NotPayable | Code::Adopted)) {
         assert!(codes.contains(code.as_str()), "{code:?}");
     }
 }

@@ -1,0 +1,141 @@
+//! Two instances of the pattern's job, and two workers of ours. Each instance has a runtime of its own: killing it drops all that
+//! it was doing where it waits for an answer, which is what the death of a process looks like from outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use autoreceive_domain::{Event, Policy, Span, Terms};
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use super::super::pattern;
+use super::Takeover;
+use super::tally::Done;
+use crate::action::{Action, Outcome, Subscription};
+use crate::app;
+use crate::config::StoreConfig;
+use crate::engine::{Engine, Settings};
+use crate::intake::shapes::Shape;
+use crate::intake::shop::Shop;
+use crate::intake::words::Words;
+use crate::intake::{self, CountFrom, Intake};
+use crate::telemetry::Metrics;
+
+/// One of the two that are compared.
+pub(super) trait Side: Send + Sync + 'static {
+    /// Starts an instance.
+    fn start(&self) -> anyhow::Result<Runtime>;
+
+    /// Ends it without a warning.
+    fn kill(&self, instance: Runtime) {
+        instance.shutdown_background();
+    }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().context("starting an instance")
+}
+
+/// The pattern's scheduled job.
+pub(super) struct Pattern {
+    client: redis::Client,
+    every: Duration,
+    done: Done,
+}
+
+impl Pattern {
+    pub(super) fn new(url: &str, every: Duration, done: Done) -> anyhow::Result<Pattern> {
+        Ok(Pattern { client: redis::Client::open(url)?, every, done })
+    }
+}
+
+impl Side for Pattern {
+    fn start(&self) -> anyhow::Result<Runtime> {
+        let runtime = runtime()?;
+        let (client, every, done) = (self.client.clone(), self.every, self.done.clone());
+        runtime.spawn(async move {
+            let mut redis = client.get_multiplexed_async_connection().await?;
+            let run = rand::random::<u32>();
+            for number in 0_u64.. {
+                let mut ran = 0_u64;
+                let on_received = |id: &str| {
+                    ran += 1;
+                    // Its actions have no id: each is another one.
+                    done.note(id, &format!("{run}-{number}-{ran}"));
+                };
+                if let Err(error) = pattern::sweep(&mut redis, on_received).await {
+                    tracing::debug!(%error, "a sweep of the pattern ended");
+                }
+                tokio::time::sleep(every).await;
+            }
+            redis::RedisResult::Ok(())
+        });
+        Ok(runtime)
+    }
+}
+
+/// A worker with an intake.
+pub(super) struct Ours {
+    store: StoreConfig,
+    settings: intake::Settings,
+    policy: Policy,
+    url: String,
+    done: Done,
+}
+
+impl Ours {
+    pub(super) fn new(url: &str, store: StoreConfig, takeover: &Takeover, done: Done) -> anyhow::Result<Ours> {
+        let window = Span::from_ms(i64::try_from(takeover.window.as_millis())?);
+        let policy = Policy::new("default", Terms { receive_after: window, ..Terms::default() })?;
+        let settings = intake::Settings {
+            scan_every: takeover.every,
+            notifications: takeover.notifications,
+            set_notifications: false,
+            count_from: CountFrom::Payment,
+            policy: policy.clone(),
+        };
+        Ok(Ours { store, settings, policy, url: url.to_owned(), done })
+    }
+}
+
+pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
+    let shape = |prefix: &str| Shape { prefix: prefix.to_owned(), suffix: String::new() };
+    let words = Words {
+        paid: "PAID".to_owned(),
+        received: "RECEIVED".to_owned(),
+        cancelled: vec!["CANCELLED".to_owned()],
+        refunded: vec!["REFUNDED".to_owned()],
+    };
+    Shop::new(url, Duration::from_secs(5), shape(pattern::STATUS), shape(pattern::TRIGGER), words).map_err(anyhow::Error::msg)
+}
+
+/// The post-receive actions.
+#[async_trait]
+impl Action for Done {
+    async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
+        events.iter().for_each(|event| self.note(event.0.id.as_str(), &event.id()));
+        vec![Outcome::Done; events.len()]
+    }
+}
+
+impl Side for Ours {
+    fn start(&self) -> anyhow::Result<Runtime> {
+        let runtime = runtime()?;
+        // A lease short enough that what a killed worker was about to attempt is attempted within the measurement.
+        let action = Subscription { lease: Duration::from_secs(1), ..Subscription::new("actions", self.done.clone()) };
+        let (store, policy, settings) = (self.store.clone(), self.policy.clone(), self.settings.clone());
+        let shop = Arc::new(shop(&self.url)?);
+        runtime.spawn(async move {
+            let store = app::open_store(&store, false).await?;
+            let metrics = Arc::new(Metrics::default());
+            let guard = intake::guard(&shop, &policy, &metrics);
+            let engine_settings = Settings { guard: Some(guard), ..Settings::default() };
+            let engine = Engine::start(store, [policy], vec![action], engine_settings, metrics.clone());
+            Intake::new(shop, settings, engine, metrics).run(CancellationToken::new()).await;
+            Ok::<_, crate::store::OpenError>(())
+        });
+        Ok(runtime)
+    }
+}

@@ -1,0 +1,57 @@
+//! The shop's word about orders whose time has come.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use autoreceive_domain::{OrderId, Policy};
+
+use super::shop::{Answer, Shop};
+use crate::engine::{Guard, Word};
+use crate::telemetry::Metrics;
+
+/// Asks the shop's Redis.
+pub(super) struct ShopGuard {
+    pub(super) shop: Arc<Shop>,
+    pub(super) policy: Policy,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for ShopGuard {
+    /// Without the shop's address, which may have a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShopGuard")
+    }
+}
+
+#[async_trait]
+impl Guard for ShopGuard {
+    async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
+        let words: Vec<Word> = match self.shop.guard(orders).await {
+            Ok(answers) => answers.into_iter().map(|answer| self.word(answer)).collect(),
+            Err(why) => vec![Word::None(why); orders.len()],
+        };
+        words.iter().for_each(|word| self.metrics.intake.asked(word));
+        words
+    }
+
+    async fn done(&self, orders: &[OrderId]) {
+        // A trigger that stays ends by itself, and nothing follows from it.
+        if let Err(why) = self.shop.remove_triggers(orders).await {
+            tracing::debug!(why, "triggers of received orders were left to end by themselves");
+        }
+    }
+}
+
+impl ShopGuard {
+    fn word(&self, answer: Result<Answer, String>) -> Word {
+        match answer {
+            Ok(Answer::Ours) => Word::Ours,
+            Ok(Answer::Status(status)) => match self.shop.words.observation(&status, &self.policy, None) {
+                Ok(observation) => Word::Shop(observation),
+                Err(wrong) => Word::None(wrong.to_string()),
+            },
+            Err(why) => Word::None(why),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+-- Names that are kept in mind.
+CREATE TABLE remembered (
+    name TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,397 @@
+//! Every order in which one write of the shop, the guard and the commit of two workers, and a crash between the two can come,
+//! against the guard's own script on a real Redis and against real stores. A guard without a mark, and a receipt that is
+//! written back after the commit, are planted and seen caught.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use autoreceive::action::{Action, Outcome, Subscription};
+use autoreceive::domain::decide::decide_absent;
+use autoreceive::domain::{Cause, Command, Decision, Event, EventKind, Observation, Order, OrderId, Policy, Span, Status, Terms};
+use autoreceive::engine::{Engine, Guard, Settings, Word};
+use autoreceive::intake::shapes::Shape;
+use autoreceive::intake::shop::Shop;
+use autoreceive::intake::words::Words;
+use autoreceive::intake::{CountFrom, Intake, guard};
+use autoreceive::store::redis::{RedisSettings, RedisStore};
+use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::store::{Change, Commit, Store, Verdict};
+use autoreceive::telemetry::{BySource, Metrics};
+use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::kit::id;
+use crate::support::process::eventually;
+use crate::support::redis_server::RedisServer;
+
+/// What the shop writes, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Cancelled,
+    Refunded,
+    Received,
+    PaidAgain,
+    Shipped,
+    Removed,
+}
+
+const WRITES: [Write; 6] = [Write::Cancelled, Write::Refunded, Write::Received, Write::PaidAgain, Write::Shipped, Write::Removed];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Ask(usize),
+    Commit(usize),
+    Shop,
+}
+
+/// Every merge of sequences that keeps the order within each.
+fn merges(parts: &[Vec<Step>]) -> Vec<Vec<Step>> {
+    if parts.iter().all(Vec::is_empty) {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (i, part) in parts.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+        let mut rest = parts.to_vec();
+        rest[i] = part[1..].to_vec();
+        all.extend(merges(&rest).into_iter().map(|merged| [&[part[0]], &merged[..]].concat()));
+    }
+    all
+}
+
+/// One worker; one that dies between the two, with another that comes to it; two.
+fn sequences() -> Vec<Vec<Step>> {
+    use Step::{Ask, Commit, Shop};
+    let one = merges(&[vec![Ask(0), Commit(0)], vec![Shop]]);
+    let crash = merges(&[vec![Ask(0)], vec![Ask(1), Commit(1)], vec![Shop]]);
+    let two = merges(&[vec![Ask(0), Commit(0)], vec![Ask(1), Commit(1)], vec![Shop]]);
+    [one, crash, two].concat()
+}
+
+/// A guard that asks and lets the worker commit when it is told to. A worker that is never told to is one that has died.
+#[derive(Debug)]
+struct Gated {
+    inner: Arc<dyn Guard>,
+    ask: Semaphore,
+    commit: Semaphore,
+    asked: AtomicUsize,
+    done: AtomicUsize,
+}
+
+#[async_trait]
+impl Guard for Gated {
+    async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
+        self.ask.acquire().await.unwrap().forget();
+        let words = self.inner.ask(orders).await;
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.commit.acquire().await.unwrap().forget();
+        words
+    }
+
+    async fn done(&self, orders: &[OrderId]) {
+        self.inner.done(orders).await;
+        self.done.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The planted bugs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    None,
+    /// The script writes no mark.
+    NoMark,
+    /// The receipt is committed without asking, and written back afterwards where the key still says PAID.
+    WriteBackAfterCommit,
+}
+
+#[derive(Debug)]
+struct Buggy {
+    bug: Bug,
+    url: String,
+    shape: Shape,
+}
+
+const WITHOUT_MARK: &str =
+    "local s = redis.call('GET', KEYS[1]) if s == 'PAID' then redis.call('SET', KEYS[1], 'RECEIVED') return 'ours' end return s";
+
+impl Buggy {
+    async fn status_after_write(&self, id: &OrderId) -> Option<String> {
+        let mut redis = redis::Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        redis::cmd("EVAL").arg(WITHOUT_MARK).arg(1).arg(self.shape.key(id)).query_async(&mut redis).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Guard for Buggy {
+    async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
+        let mut said = Vec::new();
+        for order in orders {
+            said.push(match self.bug {
+                Bug::WriteBackAfterCommit => Word::Ours,
+                _ => match self.status_after_write(order).await.as_deref() {
+                    Some("ours") => Word::Ours,
+                    Some("RECEIVED") => Word::Shop(Observation::Received),
+                    Some("CANCELLED") => Word::Shop(Observation::Cancelled("cancelled".parse().unwrap())),
+                    Some("REFUNDED") => Word::Shop(Observation::Refunded("refunded".parse().unwrap())),
+                    _ => Word::Shop(Observation::Other("other".parse().unwrap())),
+                },
+            });
+        }
+        said
+    }
+
+    async fn done(&self, orders: &[OrderId]) {
+        for order in orders.iter().filter(|_| self.bug == Bug::WriteBackAfterCommit) {
+            self.status_after_write(order).await;
+        }
+    }
+}
+
+/// What was attempted: every event, by its id.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<BTreeMap<String, Event>>>);
+
+#[async_trait]
+impl Action for Told {
+    async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
+        let mut told = self.0.lock().unwrap();
+        events.iter().for_each(|event| drop(told.insert(event.id(), event.clone())));
+        vec![Outcome::Done; events.len()]
+    }
+}
+
+struct Worker {
+    engine: Engine,
+    gate: Arc<Gated>,
+    metrics: Arc<Metrics>,
+}
+
+/// One order of a shop, on a store of its own, under a prefix of its own.
+struct Case {
+    name: String,
+    shop: Arc<Shop>,
+    store: Arc<dyn Store>,
+    shop_url: String,
+    told: Told,
+    bug: Bug,
+}
+
+fn policy() -> Policy {
+    Policy::new("default", Terms::default()).unwrap()
+}
+
+fn the_order() -> OrderId {
+    id("A:1 {x}")
+}
+
+impl Case {
+    async fn open(number: usize, redis: &RedisServer, on_redis: bool, bug: Bug) -> Case {
+        let name = format!("{number}-{}", if on_redis { "redis" } else { "sqlite" });
+        let shape = |kind: &str| Shape { prefix: format!("{kind}:{name}:"), suffix: String::new() };
+        let words = Words {
+            paid: "PAID".into(),
+            received: "RECEIVED".into(),
+            cancelled: vec!["CANCELLED".into()],
+            refunded: vec!["REFUNDED".into()],
+        };
+        let shop = Shop::new(&redis.url(), Duration::from_secs(20), shape("status"), shape("trigger"), words).unwrap();
+        let store: Arc<dyn Store> = if on_redis {
+            let settings =
+                RedisSettings { url: redis.url(), prefix: format!("ar-{name}"), shards: 1, connections: 2, ..RedisSettings::default() };
+            Arc::new(RedisStore::open(settings).await.unwrap())
+        } else {
+            Arc::new(SqliteStore::in_memory().unwrap())
+        };
+        Case { name, shop: Arc::new(shop), store, shop_url: redis.url(), told: Told::default(), bug }
+    }
+
+    async fn command(&self, command: &[&str]) -> Option<String> {
+        let mut redis = redis::Client::open(self.shop_url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        redis::cmd(command[0]).arg(&command[1..]).query_async(&mut redis).await.unwrap()
+    }
+
+    fn status_key(&self) -> String {
+        self.shop.statuses.key(&the_order())
+    }
+
+    /// An order that is adopted and due since an hour ago, which is anybody's.
+    async fn adopt(&self) {
+        self.command(&["SET", &self.status_key(), "PAID"]).await;
+        self.command(&["SET", &self.shop.triggers.key(&the_order()), "trigger", "EX", "1000"]).await;
+        let now = self.store.heads().await.unwrap().now;
+        let observation = Observation::Paid { policy: policy(), receive_after: Some(Span::from_secs(1)) };
+        let decided = decide_absent(&the_order(), &Command::Observe(Box::new(observation)), now.before(Span::from_hours(1)));
+        let Decision::Changed(order) = decided else { panic!("not adopted") };
+        let change = Change { id: the_order(), expected: 0, was: None, order: Some(order), events: Vec::new() };
+        let commit = Commit {
+            shard: self.store.shard_of(&the_order()),
+            now,
+            changes: vec![change],
+            entries: Vec::new(),
+            policies: vec![policy()],
+            notes: Vec::new(),
+            notes_done: Vec::new(),
+        };
+        assert_eq!(self.store.commit(vec![Arc::new(commit)]).await, [Verdict::Done { losers: Vec::new() }]);
+    }
+
+    fn engine(&self, guard: Arc<dyn Guard>, metrics: &Arc<Metrics>) -> Engine {
+        let action = Subscription { on: EventKind::ALL.to_vec(), ..Subscription::new("told", self.told.clone()) };
+        let settings = Settings { check_every: Duration::from_millis(50), guard: Some(guard), ..Settings::default() };
+        Engine::start(self.store.clone(), [policy()], vec![action], settings, metrics.clone())
+    }
+
+    fn worker(&self) -> Worker {
+        let metrics = Arc::new(Metrics::default());
+        let inner: Arc<dyn Guard> = match self.bug {
+            Bug::None => guard(&self.shop, &policy(), &metrics),
+            bug => Arc::new(Buggy { bug, url: self.shop_url.clone(), shape: self.shop.statuses.clone() }),
+        };
+        let (ask, commit) = (Semaphore::new(0), Semaphore::new(0));
+        let gate = Arc::new(Gated { inner, ask, commit, asked: AtomicUsize::new(0), done: AtomicUsize::new(0) });
+        Worker { engine: self.engine(gate.clone(), &metrics), gate, metrics }
+    }
+
+    async fn order(&self) -> Order {
+        self.store.load(&[the_order()]).await.unwrap().orders.pop().unwrap().unwrap().unwrap()
+    }
+
+    async fn write(&self, write: Write) {
+        let key = self.status_key();
+        let word = match write {
+            Write::Cancelled => "CANCELLED",
+            Write::Refunded => "REFUNDED",
+            Write::Received => "RECEIVED",
+            Write::PaidAgain => "PAID",
+            Write::Shipped => "SHIPPED",
+            Write::Removed => return drop(self.command(&["GETDEL", &key]).await),
+        };
+        self.command(&["SET", &key, word]).await;
+    }
+
+    async fn take(&self, step: Step, write: Write, workers: &[Worker]) {
+        match step {
+            Step::Shop => self.write(write).await,
+            Step::Ask(w) => {
+                workers[w].gate.ask.add_permits(1);
+                eventually("the guard has answered", 30, async || workers[w].gate.asked.load(Ordering::SeqCst) > 0).await;
+            }
+            Step::Commit(w) => {
+                let before = self.order().await.version;
+                workers[w].gate.commit.add_permits(1);
+                let lost = || workers[w].metrics.conflicts.get_or_create(&BySource { source: "guarded" }).get() > 0;
+                eventually("the commit has won or lost", 30, async || lost() || self.order().await.version > before).await;
+            }
+        }
+    }
+
+    /// Whatever is still to be done is done, by a worker that lives: scans and receipts until nothing follows any more.
+    async fn settle(&self) {
+        let metrics = Arc::new(Metrics::default());
+        let real = guard(&self.shop, &policy(), &metrics);
+        let settings = autoreceive::intake::Settings {
+            scan_every: Duration::from_secs(60),
+            notifications: false,
+            set_notifications: false,
+            count_from: CountFrom::Payment,
+            policy: policy(),
+        };
+        let engine = match self.bug {
+            Bug::None => self.engine(real, &metrics),
+            bug => self.engine(Arc::new(Buggy { bug, url: self.shop_url.clone(), shape: self.shop.statuses.clone() }), &metrics),
+        };
+        let is_settled = async || {
+            let (order, now) = (self.order().await, self.store.heads().await.unwrap().now);
+            let stats = self.store.stats().await.unwrap();
+            order.wake().is_none_or(|wake| wake > now) && stats.actions.iter().all(|action| action.pending == 0)
+        };
+        // The due order first, as after a restart, and what the shop wrote meanwhile then; and the other way round below.
+        eventually("nothing is due", 30, is_settled).await;
+        let intake = Intake::new(self.shop.clone(), settings, engine.clone(), metrics);
+        for _ in 0..2 {
+            intake.scan().await.unwrap();
+            eventually("nothing is due", 30, is_settled).await;
+        }
+        engine.stop(Duration::from_secs(1)).await;
+    }
+
+    /// What is wrong in the end, if anything.
+    async fn verdict(&self, steps: &[Step], write: Write) -> Option<String> {
+        let asked = steps.iter().position(|step| matches!(step, Step::Ask(_))).unwrap();
+        let wrote = steps.iter().position(|step| *step == Step::Shop).unwrap();
+        let order = self.order().await;
+        let shop = self.command(&["GET", &self.status_key()]).await;
+        let told = self.told.0.lock().unwrap();
+        let receipts: Vec<&Event> = told.values().filter(|event| event.kind() == EventKind::Received).collect();
+        let cause = receipts.first().map(|event| event.cause());
+        let ended = (order.status, receipts.len(), cause, order.is_held(), shop.as_deref());
+        let (timer, by_shop) = (Some(Cause::Timer), Some(Cause::Shop));
+        let expected = match (write, wrote < asked) {
+            (Write::Cancelled, true) => (Status::Cancelled, 0, None, false, Some("CANCELLED")),
+            (Write::Refunded, true) => (Status::Refunded, 0, None, false, Some("REFUNDED")),
+            (Write::Received, true) => (Status::Received, 1, by_shop, false, Some("RECEIVED")),
+            (Write::Shipped, true) => (Status::Paid, 0, None, true, Some("SHIPPED")),
+            (Write::Removed, true) => (Status::Paid, 0, None, true, None),
+            (Write::PaidAgain, true) => (Status::Received, 1, timer, false, Some("RECEIVED")),
+            (Write::Cancelled, false) => (Status::Refunded, 1, timer, false, Some("CANCELLED")),
+            (Write::Refunded, false) => (Status::Refunded, 1, timer, false, Some("REFUNDED")),
+            (Write::Received, false) => (Status::Received, 1, timer, false, Some("RECEIVED")),
+            (Write::PaidAgain, false) => (Status::Received, 1, timer, false, Some("PAID")),
+            (Write::Shipped, false) => (Status::Received, 1, timer, false, Some("SHIPPED")),
+            (Write::Removed, false) => (Status::Received, 1, timer, false, None),
+        };
+        (ended != expected).then(|| format!("{} {write:?} {steps:?}: {ended:?}, not {expected:?}", self.name))
+    }
+
+    async fn run(self, steps: &[Step], write: Write) -> Option<String> {
+        self.adopt().await;
+        let count = steps.iter().filter_map(|step| if let Step::Ask(w) = step { Some(w + 1) } else { None }).max().unwrap();
+        let workers: Vec<Worker> = (0..count).map(|_| self.worker()).collect();
+        for step in steps {
+            self.take(*step, write, &workers).await;
+        }
+        self.settle().await;
+        let wrong = self.verdict(steps, write).await;
+        for worker in workers {
+            // Those that died stay in their gate, and go with the test.
+            worker.engine.stop(Duration::ZERO).await;
+        }
+        wrong
+    }
+}
+
+/// Runs every case. Returns how many there were, and what was wrong.
+async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
+    let redis = RedisServer::start(&["--appendonly", "no"]);
+    let sequences = sequences();
+    let cases = WRITES.iter().flat_map(|write| sequences.iter().map(move |steps| (*write, steps.clone())));
+    let cases: Vec<_> =
+        cases.flat_map(|(write, steps)| stores.iter().map(move |on_redis| (write, steps.clone(), *on_redis))).enumerate().collect();
+    let start = Instant::now();
+    let count = cases.len();
+    let run = |(number, (write, steps, on_redis)): (usize, (Write, Vec<Step>, bool))| {
+        let redis = &redis;
+        async move { Case::open(number, redis, on_redis, bug).await.run(&steps, write).await }
+    };
+    let wrong: Vec<String> = stream::iter(cases).map(run).buffer_unordered(16).filter_map(std::future::ready).collect().await;
+    println!("{bug:?}: {count} interleavings, {} wrong, {:.1} s", wrong.len(), start.elapsed().as_secs_f64());
+    (count, wrong)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_comes_between_the_shop_s_word_wins_and_no_receipt_is_lost_or_doubled() {
+    let (count, wrong) = every_case(Bug::None, &[false, true]).await;
+    assert_eq!(count, 45 * WRITES.len() * 2);
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_without_a_mark_and_a_write_back_after_the_commit_are_caught() {
+    for bug in [Bug::NoMark, Bug::WriteBackAfterCommit] {
+        let (count, wrong) = every_case(bug, &[false]).await;
+        assert!(!wrong.is_empty() && wrong.len() < count, "{bug:?}: {} of {count}", wrong.len());
+        println!("{}", wrong.first().unwrap());
+    }
+}

@@ -1,0 +1,123 @@
+//! A shop that keeps its orders in Redis keys, and workers that take them over.
+
+use std::path::PathBuf;
+
+use autoreceive::domain::OrderId;
+use redis::Value;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use crate::support::process::Process;
+use crate::support::receiver::{Receiver, SECRET};
+use crate::support::redis_server::RedisServer;
+
+/// A shop's Redis.
+pub struct Shop {
+    pub redis: RedisServer,
+    directory: TempDir,
+    pub receiver: Receiver,
+}
+
+impl Shop {
+    pub async fn open(extra_args: &[&str]) -> Shop {
+        Shop { redis: RedisServer::start(extra_args), directory: tempfile::tempdir().unwrap(), receiver: Receiver::start().await }
+    }
+
+    pub fn set(&self, id: &str, status: &str) {
+        self.redis.cli(&["SET", &format!("trade:status:{id}"), status]).unwrap();
+    }
+
+    /// The two commands of an order that is initiated; its trigger lives for `seconds`.
+    pub fn initiate(&self, id: &str, seconds: u32) {
+        self.set(id, "PENDING_PAYMENT");
+        self.redis.cli(&["SETEX", &format!("trade:auto-receive:{id}"), &seconds.to_string(), "trigger"]).unwrap();
+    }
+
+    pub fn initiate_and_pay(&self, id: &str) {
+        self.initiate(id, 86_400);
+        self.set(id, "PAID");
+    }
+
+    pub fn status(&self, id: &str) -> Option<String> {
+        self.get(&format!("trade:status:{id}"))
+    }
+
+    pub fn get(&self, key: &str) -> Option<String> {
+        match self.redis.cli(&["GET", key]).unwrap() {
+            Value::BulkString(bytes) => Some(String::from_utf8(bytes).unwrap()),
+            _ => None,
+        }
+    }
+
+    pub fn exists(&self, key: &str) -> bool {
+        self.redis.cli(&["EXISTS", key]).unwrap() == Value::Int(1)
+    }
+
+    /// A configuration that takes over this shop's keys into `store`, after a silence of `silence`; `intake` has more keys.
+    pub fn config(&self, store: &str, silence: &str, intake: &str) -> PathBuf {
+        let path = self.directory.path().join(format!("{}.toml", rand::random::<u32>()));
+        let (url, hook) = (self.redis.url(), &self.receiver.url);
+        let config = format!(
+            r#"
+            [store]
+            url = "{store}"
+            [policies.default]
+            receive_after = "{silence}"
+            [log]
+            level = "info"
+            [intake]
+            enabled = true
+            url = "{url}/0"
+            {intake}
+            [actions.shop]
+            type = "webhook"
+            url = "{hook}"
+            allow_private = true
+            secret = "{SECRET}"
+            timeout = "2s"
+            lease = "5s"
+            on = ["order.received", "order.cancelled", "order.refunded"]
+            "#
+        );
+        std::fs::write(&path, config).unwrap();
+        path
+    }
+
+    /// A store in the shop's own Redis, under the usual prefix.
+    pub fn own_redis(&self) -> String {
+        format!("{}/0", self.redis.url())
+    }
+
+    pub fn own_file(&self) -> String {
+        format!("sqlite:{}", self.directory.path().join("orders.db").display())
+    }
+
+    /// The types and number of the webhooks about an order.
+    pub fn told(&self, id: &str) -> Vec<String> {
+        let of_order = |body: &Json| body["data"]["order"]["order_id"] == id;
+        let mut told: Vec<String> =
+            self.receiver.deliveries().iter().filter(|d| of_order(&d.body)).map(|d| d.body["type"].as_str().unwrap().to_owned()).collect();
+        told.dedup();
+        told
+    }
+}
+
+pub async fn get(service: &Process, path: &str) -> Json {
+    let answer = reqwest::get(format!("{}{path}", service.url)).await.unwrap();
+    serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+}
+
+pub async fn text(service: &Process, path: &str) -> String {
+    reqwest::get(format!("{}{path}", service.url)).await.unwrap().text().await.unwrap()
+}
+
+/// The path of an order.
+pub fn path_of(id: &str) -> String {
+    let mut url = reqwest::Url::parse("http://x/v1/orders").unwrap();
+    url.path_segments_mut().unwrap().push(id);
+    url.path().to_owned()
+}
+
+pub fn id(text: &str) -> OrderId {
+    text.parse().unwrap()
+}
