@@ -38,6 +38,11 @@ impl Known {
         self.seen.get(&hash).filter(|(known, _)| *known == class && hash % ROUNDS != self.round).copied()
     }
 
+    /// As what an order was seen last.
+    pub(super) fn last(&self, id: &OrderId) -> Option<Class> {
+        self.seen.get(&self.hash(id)).map(|(class, _)| *class)
+    }
+
     /// Everything that follows from it was done.
     pub(super) fn note(&mut self, id: &OrderId, class: Class, left: Option<Left>) {
         if self.seen.len() >= MOST {

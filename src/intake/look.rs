@@ -105,6 +105,11 @@ impl Intake {
             match (known, class) {
                 (Some((_, left)), _) => left.into_iter().for_each(|why| looked.count(why)),
                 (None, Class::Paid) => paid.push((id, status, class)),
+                // Where nobody here has seen it paid, this may be the status of before the payment, which another worker has
+                // seen meanwhile; and where it is none, the guard will find it at the deadline.
+                (None, Class::Other) if with(&self.known, |known| known.last(&id)) != Some(Class::Paid) => {
+                    with(&self.known, |known| known.note(&id, class, None));
+                }
                 (None, _) => others.push((id, status, class)),
             }
         }

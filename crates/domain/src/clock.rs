@@ -120,11 +120,11 @@ impl Clock {
         }
     }
 
-    /// The same clock going on at `now`, with at least `grace` ahead of it.
+    /// The same clock going on at `now`, with at least the terms' grace ahead of it.
     #[must_use]
-    pub fn resumed(self, now: Time, grace: Span, terms: &Terms) -> Clock {
+    pub fn resumed(self, now: Time, terms: &Terms) -> Clock {
         match self {
-            Clock::Paused { kind, remaining } => Clock::running(kind, now.after(remaining.max(grace)), now, terms),
+            Clock::Paused { kind, remaining } => Clock::running(kind, now.after(remaining.max(terms.release_grace)), now, terms),
             other => other,
         }
     }

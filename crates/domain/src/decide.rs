@@ -299,10 +299,7 @@ fn release(order: &mut Order, id: &str, now: Time, terms: &Terms) {
         hold.released_at = Some(now);
     }
     if !order.is_held() {
-        // An adopted order was held for a status that its shop may only have passed through, and that one of two readers saw
-        // late. It goes on with what was left: the shop's word is asked for once more when it is due.
-        let grace = if order.adopted { Span::ZERO } else { terms.release_grace };
-        order.clock = order.clock.resumed(now, grace, terms);
+        order.clock = order.clock.resumed(now, terms);
     }
 }
 

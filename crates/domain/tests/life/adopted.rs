@@ -116,7 +116,7 @@ fn a_status_that_says_something_else_stops_the_clock_until_the_order_is_paid_aga
     unchanged(&held, 21, &other());
     unchanged(&held, 200, &Command::Due);
     let released = after(&held, 30, &paid());
-    assert_eq!(released.clock.deadline(), Some(at(34)), "what was left, without the policy's release_grace");
+    assert_eq!(released.clock.deadline(), Some(at(34)), "what was left is left, and no more");
     assert!(after(&released, 31, &other()).is_held(), "a second time, under another name");
     assert_eq!(after(&held, 30, &cancelled()).status, Status::Cancelled);
 }
