@@ -8,7 +8,7 @@ use crate::command::{Command, Observation, Place, Verb};
 use crate::event::Cause;
 use crate::order::{MAX_HOLDS, Order};
 use crate::policy::Terms;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::words::OrderId;
 
 use super::rejection::Rejection;
@@ -36,6 +36,8 @@ pub(super) fn observe(order: &Order, observation: &Observation, now: Time, terms
         return Decision::Rejected(Rejection::not_adopted(order));
     }
     match command(order, observation, terms) {
+        // Nobody quarrelled: what was left is left, without the grace that a dispute is followed by.
+        Some(command @ Command::Release { .. }) => apply(order, &command, now, &Terms { release_grace: Span::ZERO, ..terms.clone() }),
         Some(command) => apply(order, &command, now, terms),
         None => Decision::Unchanged,
     }
