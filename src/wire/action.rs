@@ -83,7 +83,7 @@ pub struct BackfilledView<'a> {
 pub struct BackfillFields {
     /// The `cursor` of the last answer. From the beginning without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 200, example = "17.2048.5f2a")]
+    #[schema(example = "17.2048.5f2a")]
     pub cursor: Option<String>,
 }
 

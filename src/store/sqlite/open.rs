@@ -22,6 +22,10 @@ const MIGRATIONS: [&str; 3] = [
 /// Prepared statements that a connection keeps; there are about 30 in all.
 const STATEMENTS: usize = 64;
 
+/// How often, and how long after each try, a lock that another process has is tried again: half a second altogether.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// The lock is held for as long as the returned file lives.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = lock_path(path);
@@ -29,7 +33,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let file = File::create(&lock_path).map_err(|error| {
         cannot(path, &format!("{shown} cannot be created: {error}. Its directory must exist, and this user must be allowed to write to it"))
     })?;
-    match file.try_lock() {
+    match within_a_moment(|| file.try_lock()) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(cannot(
             path,
@@ -39,6 +43,18 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
         )),
         Err(TryLockError::Error(error)) => Err(cannot(path, &format!("{shown} cannot be locked: {error}. Use a local disk"))),
     }
+}
+
+/// Tries again while another process has the lock: the one before may be about to end, and a program that is being started
+/// has what its parent held until it runs.
+fn within_a_moment(lock: impl Fn() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+    lock()
 }
 
 fn lock_path(path: &Path) -> PathBuf {
