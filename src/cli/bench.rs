@@ -269,10 +269,15 @@ fn show(args: &BenchArgs, measured: &[Value], median: &Value) {
         }
         return output::print(&figures.to_string());
     }
-    let columns: &[&Value] = if measured.len() > 1 { &[median, &min, &max] } else { &[median] };
-    let header: &[&str] = if measured.len() > 1 { &["FIGURE", "MEDIAN", "MIN", "MAX"] } else { &["FIGURE", "VALUE"] };
+    // Two sides of one measurement stand beside each other.
+    let sides = median.get("autoreceive").zip(median.get("pattern"));
+    let (header, columns): (&[&str], Vec<&Value>) = match sides {
+        _ if measured.len() > 1 => (&["FIGURE", "MEDIAN", "MIN", "MAX"], vec![median, &min, &max]),
+        Some((ours, theirs)) => (&["FIGURE", "AUTORECEIVE", "PATTERN"], vec![ours, theirs]),
+        None => (&["FIGURE", "VALUE"], vec![median]),
+    };
     let mut rows = Vec::new();
-    flatten(&mut rows, "", columns);
+    flatten(&mut rows, "", &columns);
     output::table(header, rows);
 }
 
