@@ -1,13 +1,13 @@
 //! How many due orders are taken at once. A script of many is faster for each of them, but Redis does nothing else
 //! meanwhile; so the number follows how soon commits are answered. With several on their way, an answer takes as long as all
-//! scripts before it: 8 commits of 500 orders are answered within 15 ms where the server is fast, and others' PING within 4
-//! (p99, `autoreceive bench herd`). A server that is slower, or asked by many workers, gets smaller ones.
+//! scripts before it, and the PING of another client nearly as long (p99, `autoreceive bench herd`). A server that is slower, or
+//! asked by many workers, gets smaller ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Commits that are answered later than this are made smaller.
-const ANSWERED_WITHIN: Duration = Duration::from_millis(25);
+const ANSWERED_WITHIN: Duration = Duration::from_millis(12);
 /// The fewest: below that the round trips cost more than the work.
 const LEAST: usize = 50;
 const FIRST: usize = 200;
