@@ -277,10 +277,14 @@ impl Engine {
         self.core.team.is_mine(self.core.store.shard_of(id))
     }
 
-    /// Whether it is this worker, of those with an intake, that scans.
-    #[must_use]
-    pub fn leads_intake(&self) -> bool {
-        self.core.team.leads_intake()
+    /// Gives a sign of life, and tells whether it is this worker that scans: the first of those with an intake that gave one
+    /// within `within`.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn leads_intake(&self, within: Span) -> Result<bool, StoreError> {
+        let team = &self.core.team;
+        Ok(team.leads_intake(&self.core.store.workers(team.me(), within).await?))
     }
 
     /// What the intake of this worker knows of itself; none where it has none.
@@ -350,6 +354,6 @@ fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
 }
 
 /// How late something must be before a worker does what is another's.
-const PATIENCE: Span = Span::HALF_A_SECOND;
+const PATIENCE: Span = Span::from_ms(250);
 /// How long ago a worker's last sign of life may be, at least.
 const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;

@@ -5,7 +5,7 @@
 //! | [`routes`] | the table of routes: who may use each, and what is said about it in the document |
 //! | [`commands`] | place and the other commands |
 //! | [`orders`] | one order, and pages of many |
-//! | [`bulk`], [`lines`] | many commands, as lines, streamed in both directions |
+//! | [`bulk`], [`lines`], [`hurry`] | many commands, as lines, streamed in both directions; how long that may take |
 //! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
 //! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
 //! | [`auth`] | who is let in: tokens and roles |
@@ -44,6 +44,7 @@ mod bulk;
 mod commands;
 mod document;
 mod guard;
+mod hurry;
 mod lines;
 mod operations;
 mod orders;

@@ -6,6 +6,7 @@
 //! | [`shapes`], [`words`] | how the shop's keys are built, and what stands in them |
 //! | [`shop`] | the connections to the shop's Redis; `lua/` holds the only writes |
 //! | [`scan`] | the truth: a walk over all keys, by one worker at a time |
+//! | [`turn`] | which worker that is |
 //! | [`listen`], [`flags`] | the hint: keyspace notifications |
 //! | [`look`], [`known`] | the keys of some orders, read and submitted; what needs no second look |
 //! | [`guard`] | the shop's word at the deadline, before the commit |
@@ -37,6 +38,7 @@
 //! A paid order without a trigger is either one whose trigger ended meanwhile, or years old. Only the very first scan can tell: it
 //! notes those that it finds as history, in the store, and they are left to `autoreceive adopt`.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +59,7 @@ mod open;
 mod scan;
 pub mod shapes;
 pub mod shop;
+mod turn;
 pub mod words;
 
 pub use look::{Left, Looked, Scope};
@@ -80,7 +83,7 @@ pub enum CountFrom {
 /// How orders are taken over.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The pause between two scans.
+    /// How long after the shop wrote it something is seen by a scan, at the latest.
     pub scan_every: Duration,
     /// Whether the server's notifications are listened to.
     pub notifications: bool,
@@ -101,6 +104,8 @@ pub struct Intake {
     known: Mutex<Known>,
     looking: tokio::sync::Mutex<()>,
     scan_now: Notify,
+    /// Whether it is this worker that scans.
+    has_turn: AtomicBool,
     /// What does not work at the moment, so that it is said once.
     failing: Mutex<Vec<&'static str>>,
 }
@@ -124,18 +129,21 @@ impl Intake {
             known: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             scan_now: Notify::new(),
+            has_turn: AtomicBool::new(false),
             failing: Mutex::default(),
         }
     }
 
     /// Takes orders over until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        if self.settings.notifications {
-            tokio::join!(self.scan_on(&stop), self.listen_on(&stop));
-        } else {
-            self.metrics.intake.with(|state| state.notifications = "not listened to (intake.notifications = false)".to_owned());
-            self.scan_on(&stop).await;
-        }
+        let listening = async {
+            if self.settings.notifications {
+                self.listen_on(&stop).await;
+            } else {
+                self.metrics.intake.with(|state| state.notifications = "not listened to (intake.notifications = false)".to_owned());
+            }
+        };
+        tokio::join!(self.take_turns(&stop), self.scan_on(&stop), listening);
     }
 
     /// Under which name the store remembers that the first scan was done. Other keys make another first scan.

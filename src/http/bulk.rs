@@ -3,7 +3,8 @@
 //! Lines are queued with the engine one after another, so the commands of one order are carried out in the order of their
 //! lines; only the answers are waited for side by side. Where the engine's queue is full, no further line is read.
 
-use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use autoreceive_domain::{Order, OrderId};
@@ -13,9 +14,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Api;
 use super::guard::has_type;
+use super::hurry::dawdled;
 use super::lines::{Line, Lines, MOST};
 use super::problem::Problem;
 use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};
@@ -42,12 +45,36 @@ pub(super) async fn commands(State(api): State<Arc<Api>>, request: Request) -> R
     let engine = Arc::new(api.engine()?.clone());
     let permit = api.streams.clone().try_acquire_owned()?;
     let lines = Lines::new(request.into_body(), api.streams.clone(), api.stop.clone());
-    let answers = answers(engine, lines).map(move |chunk| {
-        // The stream of answers holds its place among the streams until it ends.
-        let _ = &permit;
-        Ok::<_, Infallible>(chunk)
-    });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(answers)).into_response())
+    let (going_out, taken) = mpsc::channel(1);
+    tokio::spawn(send(answers(engine, lines), going_out, permit, api.streams.clone()));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(until_end(taken))).into_response())
+}
+
+/// Sends answers as they are taken, and [`None`] after the last. The stream has its place until then, unless its client takes
+/// none for too long.
+async fn send(
+    answers: impl Stream<Item = Bytes>,
+    going_out: mpsc::Sender<Option<Bytes>>,
+    place: OwnedSemaphorePermit,
+    places: Arc<Semaphore>,
+) {
+    let mut answers = pin!(answers);
+    while let Some(chunk) = answers.next().await {
+        tokio::select! {
+            sent = going_out.send(Some(chunk)) => if sent.is_err() { return },
+            () = dawdled(&places) => return,
+        }
+    }
+    drop(place);
+    let _ = going_out.send(None).await;
+}
+
+/// The body of the answer, which breaks off where its end was not reached, so that nobody takes a part for all.
+fn until_end(taken: mpsc::Receiver<Option<Bytes>>) -> impl Stream<Item = Result<Bytes, io::Error>> {
+    stream::try_unfold(taken, |mut taken| async {
+        let chunk = taken.recv().await.ok_or(io::ErrorKind::TimedOut)?;
+        Ok(chunk.map(|chunk| (chunk, taken)))
+    })
 }
 
 fn answers(engine: Arc<Engine>, lines: Lines) -> impl Stream<Item = Bytes> {

@@ -1,21 +1,18 @@
 //! A body as lines: bounded in length, and each in its time.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+use super::hurry::dawdled;
 
 /// The most bytes of a line.
 pub const MOST: usize = 64 * 1024;
-/// How long a line may take to arrive.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
-/// The same where others wait for a place among the streams.
-const HURRIES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The lines of a body, blank ones left out.
 pub struct Lines {
@@ -55,8 +52,8 @@ impl Lines {
 
     /// The next line and its number, from 1. What a body that broke off left of its last line is dropped.
     pub async fn next(&mut self) -> Option<(u64, Line)> {
-        let begun = Instant::now();
-        let mut look_up = begun + HURRIES_WITHIN;
+        let places = self.places.clone();
+        let mut too_slow = pin!(dawdled(&places));
         loop {
             if let Some(line) = self.take() {
                 return Some((self.number, line));
@@ -67,12 +64,7 @@ impl Lines {
             tokio::select! {
                 chunk = self.body.next() => self.add(chunk),
                 () = self.stop.cancelled() => return self.end(Line::Stopping),
-                () = sleep_until(look_up) => {
-                    if self.places.available_permits() == 0 || look_up >= begun + ARRIVES_WITHIN {
-                        return self.end(Line::TooSlow);
-                    }
-                    look_up += HURRIES_WITHIN;
-                }
+                () = &mut too_slow => return self.end(Line::TooSlow),
             }
         }
     }
@@ -144,8 +136,10 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
     use proptest::prelude::*;
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -80,6 +80,20 @@ async fn a_stream_that_dawdles_while_others_wait_loses_its_place() {
     assert_eq!(front.answer(bulk(Body::empty())).await.status(), StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_stream_whose_answers_nobody_takes_while_others_wait_loses_its_place_and_does_not_look_whole() {
+    let front = with_room(1);
+    let lines = "{\"order_id\":\"A-1\",\"command\":\"pay\"}\n".repeat(10_000);
+    let bulk = |body: Body| Request::post("/v1/commands").header(header::CONTENT_TYPE, "application/x-ndjson").body(body).unwrap();
+    let untaken = front.clone().answer(bulk(Body::from(lines))).await;
+    let (status, again, _) = told(front.clone().answer(bulk(Body::empty())).await).await;
+    assert_eq!((status, again), (StatusCode::SERVICE_UNAVAILABLE, true));
+    while front.clone().answer(bulk(Body::empty())).await.status() != StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(axum::body::to_bytes(untaken.into_body(), usize::MAX).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_given_up() {
     let (status, again, problem) = told(in_time(std::future::pending()).await).await;

@@ -1,6 +1,7 @@
 //! The truth: a walk over the shop's whole keyspace, in small steps with pauses, by one worker at a time.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::OrderId;
@@ -29,19 +30,18 @@ pub(super) struct Walk {
 }
 
 impl Intake {
-    /// Scans until told to stop, at once and then every [`scan_every`](super::Settings::scan_every), while it is this
-    /// worker's turn.
+    /// Scans until told to stop, at once and then again and again, while it is this worker's turn.
     pub(super) async fn scan_on(&self, stop: &CancellationToken) {
         let mut due = Instant::now();
         let mut had_turn = false;
         while !stop.is_cancelled() {
-            let has_turn = self.engine.leads_intake();
+            let has_turn = self.has_turn.load(Ordering::Relaxed);
             if has_turn && (due <= Instant::now() || !had_turn) {
                 if !had_turn {
                     // Another worker has looked meanwhile, and what is remembered here may be from before.
                     self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 }
-                due = Instant::now() + self.settings.scan_every;
+                due = Instant::now() + self.scan_after();
                 let scanned = tokio::select! {
                     () = stop.cancelled() => return,
                     scanned = self.scan() => scanned,
@@ -52,11 +52,9 @@ impl Intake {
             }
             had_turn = has_turn;
             self.metrics.intake.with(|state| state.scans_here = has_turn);
-            // Whose turn it is can change at any time; the team is looked at once a second.
-            let pause = due.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(20), Duration::from_secs(1));
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(self.sign_every()) => {}
                 () = self.scan_now.notified() => due = Instant::now(),
             }
         }

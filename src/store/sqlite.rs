@@ -286,8 +286,9 @@ impl Store for SqliteStore {
         let now = clock::machine();
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.insert(me.to_owned(), now);
-        workers.retain(|_, seen| now.since(*seen) <= within);
-        let mut names: Vec<String> = workers.keys().cloned().collect();
+        workers.retain(|_, seen| now.since(*seen) <= Span::from_hours(1));
+        let living = workers.iter().filter(|(_, seen)| now.since(**seen) <= within);
+        let mut names: Vec<String> = living.map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         Ok(names)
     }

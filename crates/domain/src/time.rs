@@ -53,8 +53,6 @@ impl Span {
     pub const LONGEST: Span = Span(TEN_YEARS_MS);
     /// Three days.
     pub const THREE_DAYS: Span = Span(72 * 3_600_000);
-    /// Half a second.
-    pub const HALF_A_SECOND: Span = Span(500);
     /// Ten seconds.
     pub const TEN_SECONDS: Span = Span(10_000);
     /// Five seconds.

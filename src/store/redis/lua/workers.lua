@@ -3,10 +3,10 @@
 --
 -- KEYS  workers
 -- ARGV  the worker's name; how many ms a sign of life counts
--- Returns the names of the living. Those that were silent ten times as long are forgotten.
+-- Returns the names of the living. Those that were silent for an hour are forgotten.
 -- Safe: a wrong type fails at the first write, and each write stands for itself.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - 10 * ARGV[2]))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - 3600000))
 return redis.call('ZRANGE', KEYS[1], string.format('%.0f', now - ARGV[2]), '+inf', 'BYSCORE')
