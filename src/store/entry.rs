@@ -104,6 +104,8 @@ mod tests {
             receive_after: None,
             at: None,
             paid_at: None,
+            shipped_at: None,
+            delivered_at: None,
         };
         let now = Time::from_ms(1_800_000_000_000);
         match decide_absent(&id.parse().unwrap(), &Command::Place(Box::new(place)), now) {

@@ -20,7 +20,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::AtomicU16;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use async_trait::async_trait;
 use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
@@ -100,6 +100,8 @@ pub struct RedisStore {
     prefix: String,
     shards: Shard,
     test_clock: bool,
+    /// What sets this store apart from every other, as it was found at the start.
+    identity: OnceLock<String>,
     /// At which shard the next round over all shards begins.
     rotation: AtomicU16,
     /// The actions whose names this process knows to be stored.
@@ -124,6 +126,7 @@ impl RedisStore {
             prefix: settings.prefix,
             shards: settings.shards,
             test_clock: settings.test_clock,
+            identity: OnceLock::new(),
             rotation: AtomicU16::new(rand::random()),
             noted: RwLock::default(),
         };

@@ -61,7 +61,7 @@ impl RedisStore {
         pipe.cmd("INFO").arg("server");
         pipe.cmd("HSCAN").arg(self.keys.orders(shard)).arg(from).arg("COUNT").arg(limit);
         let mut replies = self.ask(&pipe).await?;
-        let (now, process) = (replies.time()?, process(&replies.text()?.unwrap_or_default()));
+        let (now, process) = (self.time_of(&mut replies)?, process(&replies.text()?.unwrap_or_default()));
         let mut answer = replies.nested()?;
         let next = answer.text()?.filter(|next| next != "0");
         let shard_after = Some(shard + 1).filter(|after| *after < self.shards);

@@ -14,7 +14,7 @@ impl RedisStore {
         self.ask_time(&mut pipe);
         pipe.cmd("HGET").arg(self.keys.circuits()).arg(&**action);
         let mut replies = self.ask(&pipe).await?;
-        Ok((replies.time()?, replies.text()?.and_then(|text| text.parse().ok()).unwrap_or_default()))
+        Ok((self.time_of(&mut replies)?, replies.text()?.and_then(|text| text.parse().ok()).unwrap_or_default()))
     }
 
     pub(super) async fn note_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {

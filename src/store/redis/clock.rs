@@ -10,17 +10,31 @@ use super::outbox::unavailable;
 use super::reply::Replies;
 use crate::store::{StoreError, TestClock};
 
+const GONE: &str = "the orders that this worker knew are gone: Redis was emptied or restarted without its data, or is another one now. Bring the \
+                    data back, or start the workers anew to begin with what is there";
+
 impl RedisStore {
-    /// Adds to `pipe` what [`Replies::time`] reads.
+    /// Adds to `pipe` what [`RedisStore::time_of`] reads.
     pub(super) fn ask_time(&self, pipe: &mut Pipeline) {
+        pipe.cmd("HGET").arg(self.keys.meta()).arg("id");
         pipe.cmd("TIME");
         pipe.cmd("GET").arg(self.keys.clock(0));
+    }
+
+    /// The time, where it is still the store that was opened: one that was emptied, or that lost its data with a restart, must
+    /// not be taken for one in which nothing is due.
+    pub(super) fn time_of(&self, replies: &mut Replies) -> Result<Time, StoreError> {
+        let identity = replies.text()?;
+        if identity.as_ref() != self.identity.get() {
+            return Err(StoreError::Unavailable(GONE.to_owned()));
+        }
+        replies.time()
     }
 
     pub(super) async fn now(&self) -> Result<Time, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
-        self.ask(&pipe).await?.time()
+        self.time_of(&mut self.ask(&pipe).await?)
     }
 
     pub(super) async fn put_forward(&self, by: Span) -> Result<TestClock, StoreError> {

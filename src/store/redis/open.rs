@@ -77,7 +77,11 @@ impl RedisStore {
     }
 
     async fn check_all(&self) -> Result<(), OpenError> {
-        check_server(&info(&self.link).await?)?;
+        let info = info(&self.link).await?;
+        check_server(&info)?;
+        if info.get("aof_enabled").is_some_and(|enabled| enabled == "0") {
+            tracing::warn!("this Redis keeps no append-only file: when it restarts, what it acknowledged is lost; set `appendonly yes`");
+        }
         self.check_rights().await?;
         self.check_meta().await?;
         self.check_types().await
@@ -113,7 +117,7 @@ impl RedisStore {
     async fn check_meta(&self) -> Result<(), OpenError> {
         let key = self.keys.meta();
         let mut call = self.scripts.open.call(std::slice::from_ref(&key));
-        call.arg(&["program", PROGRAM, "format"]).arg(FORMAT).arg("shards").arg(self.shards);
+        call.arg(format!("{:016x}", rand::random::<u64>())).arg(&["program", PROGRAM, "format"]).arg(FORMAT).arg("shards").arg(self.shards);
         if self.test_clock {
             call.arg(&["test_clock", "yes"]);
         }
@@ -138,6 +142,7 @@ impl RedisStore {
                 self.shards
             ));
         }
+        self.identity.get_or_init(|| field("id").unwrap_or_default().to_owned());
         let for_tests = field("test_clock").is_some();
         if for_tests != self.test_clock {
             return refuse(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));

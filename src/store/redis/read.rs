@@ -20,7 +20,7 @@ impl RedisStore {
             pipe.add_command(self.records(*shard, places.iter().map(|&place| &ids[place])));
         }
         let mut replies = self.ask(&pipe).await?;
-        let now = replies.time()?;
+        let now = self.time_of(&mut replies)?;
         let mut orders: Vec<Result<Option<Order>, Unreadable>> = ids.iter().map(|_| Ok(None)).collect();
         for places in places.values() {
             for (&place, value) in places.iter().zip(replies.list()?) {
@@ -61,7 +61,7 @@ impl RedisStore {
             pipe.cmd("ZRANGE").arg(key(shard)).arg(0).arg(0).arg("WITHSCORES");
         }
         let mut replies = self.ask(&pipe).await?;
-        let now = replies.time()?;
+        let now = self.time_of(&mut replies)?;
         let heads = (0..self.shards).map(|_| replies.head()).collect::<Result<_, _>>()?;
         Ok((now, heads))
     }
@@ -108,7 +108,7 @@ impl RedisStore {
             pipe.arg("LIMIT").arg(0).arg(limit.saturating_add(look.extra));
         }
         let mut replies = self.ask(&pipe).await?;
-        let now = replies.time()?;
+        let now = self.time_of(&mut replies)?;
         self.time.heard(now);
         let ids = looks.iter().map(|look| Ok(order_ids(look.shard, &replies.list()?))).collect::<Result<_, _>>()?;
         Ok((now, ids))

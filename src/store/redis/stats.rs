@@ -17,7 +17,7 @@ impl RedisStore {
         pipe.cmd("SMEMBERS").arg(self.keys.actions());
         pipe.cmd("HGETALL").arg(self.keys.circuits());
         let mut replies = self.ask(&pipe).await?;
-        let (now, mut actions, circuits) = (replies.time()?, replies.texts()?, circuits(&mut replies)?);
+        let (now, mut actions, circuits) = (self.time_of(&mut replies)?, replies.texts()?, circuits(&mut replies)?);
         actions.sort_unstable();
         let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
         let stats = |name: &String| ActionStats {

@@ -18,8 +18,18 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
     let id: OrderId = id.parse().unwrap();
     let policy = Policy::new("default", Terms::default()).unwrap();
     let data = autoreceive_domain::words::Data::new(&format!("\"{}\"", "x".repeat(4_000))).unwrap();
-    let place =
-        Place { buyer_id: None, policy, amount: None, currency: None, data: Some(data), receive_after: None, at: None, paid_at: None };
+    let place = Place {
+        buyer_id: None,
+        policy,
+        amount: None,
+        currency: None,
+        data: Some(data),
+        receive_after: None,
+        at: None,
+        paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
+    };
     let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), machine()) else { panic!("not placed") };
     let event = Event(Arc::clone(&order));
     let entry = NewEntry { action: "sync".into(), id: format!("e-{id}"), at: machine(), members: Members::All };

@@ -172,3 +172,30 @@ async fn what_cannot_be_read_is_listed_and_harms_nothing_else() {
     assert_eq!((claimed.entries.len(), claimed.unreadable.len()), (0, 1));
     assert!(store.claim(&"log".into(), 10, Span::from_secs(30)).await.unwrap().unreadable.is_empty(), "it is under lease");
 }
+
+#[tokio::test]
+async fn a_store_that_lost_its_data_is_not_taken_for_an_empty_one() {
+    let server = RedisServer::start(&[]);
+    let store = open(&server).await;
+    let full = full_commit(&store, now(&store).await);
+    let (shard, order) = (full.shard, full.changes[0].id.clone());
+    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
+    server.cli(&["FLUSHALL"]).unwrap();
+    let all_fail = async || {
+        let look = Look { shard, extra: 0 };
+        let failures = [
+            store.heads().await.err(),
+            store.load(std::slice::from_ref(&order)).await.err(),
+            store.due(&[look], 10).await.err(),
+            store.claim(&"log".into(), 10, Span::from_secs(30)).await.err(),
+            store.stats().await.err(),
+        ];
+        failures.into_iter().all(|failure| failure.is_some_and(|failure| failure.to_string().contains("are gone")))
+    };
+    assert!(all_fail().await);
+    // Another worker begins anew there; this one does not take its store for the old one.
+    let anew = open(&server).await;
+    assert!(all_fail().await && anew.heads().await.is_ok());
+    let again = full_commit(&anew, now(&anew).await);
+    assert_eq!(anew.commit(vec![again.into()]).await, [all_done()]);
+}
