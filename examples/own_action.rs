@@ -61,6 +61,8 @@ async fn main() -> anyhow::Result<()> {
         receive_after: Some(Span::from_ms(500)),
         at: None,
         paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
     };
     engine.submit(id.clone(), Command::Place(Box::new(place))).await?;
     engine.submit(id, Command::Pay { at: None }).await?;

@@ -62,6 +62,8 @@ async fn ask(engine: &Engine, id: &str, paid: bool, then: &[Command]) -> anyhow:
         receive_after: None,
         at: None,
         paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
     };
     submit(engine, id, Command::Place(Box::new(place))).await?;
     if paid {

@@ -232,6 +232,8 @@ fn paid(id: OrderId, i: usize, deadline: Time, now: Time, policy: &Policy, data:
         receive_after: None,
         at: Some(paid_at.before(Span::from_secs(7))),
         paid_at: Some(paid_at),
+        shipped_at: None,
+        delivered_at: None,
     };
     // An order that waits for longer than the terms say was paid in the future, as far as the measurement is concerned.
     let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), now.max(paid_at)) else {

@@ -31,7 +31,11 @@ const EXAMPLES: &str = r#"Examples:
 
 Each line is a command, under the name and with the fields that it has in the API:
   {"order_id":"A-1","command":"place","buyer_id":"u-7","paid_at":"2026-11-23T10:00:00+09:00"}
-  {"order_id":"A-2","command":"pay"}
+  {"order_id":"A-2","command":"place","buyer_id":"u-8","policy":"parcel","paid_at":"2026-11-20T10:00:00+09:00","shipped_at":"2026-11-21T18:00:00+09:00"}
+  {"order_id":"A-3","command":"pay"}
+
+Each line is carried out at once: an order that is placed as paid three days ago, under terms of one day, is received there and
+then. Say in the same line that it was shipped or delivered, and nothing runs out that was stopped long ago.
 
 Repeating the whole file is safe: what was done before counts as unchanged. The exit code is 3 where a line was rejected or
 invalid, and 4 where the service did not answer every line."#;

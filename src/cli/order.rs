@@ -91,6 +91,12 @@ pub struct PlaceArgs {
     /// When it was paid (RFC 3339), where it already is.
     #[arg(long, value_name = "TIME")]
     paid_at: Option<String>,
+    /// When it was shipped (RFC 3339), where it is already on its way; with --paid-at.
+    #[arg(long, value_name = "TIME")]
+    shipped_at: Option<String>,
+    /// When it was delivered (RFC 3339), where it already is; with --paid-at.
+    #[arg(long, value_name = "TIME")]
+    delivered_at: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -203,8 +209,9 @@ pub async fn run(command: OrderCommand) -> Result<(), Failure> {
 }
 
 async fn place(args: PlaceArgs) -> Result<(), Failure> {
-    let PlaceArgs { order, buyer_id, policy, amount, currency, data, receive_after, at, paid_at } = args;
-    let fields = PlaceFields { buyer_id, policy, amount: amount.map(Into::into), currency, data, receive_after, at, paid_at };
+    let PlaceArgs { order, buyer_id, policy, amount, currency, data, receive_after, at, paid_at, shipped_at, delivered_at } = args;
+    let amount = amount.map(Into::into);
+    let fields = PlaceFields { buyer_id, policy, amount, currency, data, receive_after, at, paid_at, shipped_at, delivered_at };
     let answer = order.client.post(&["v1", "orders"], &NewOrder { order_id: order.id, fields }).await?;
     show(&order.client, &answer)
 }

@@ -101,7 +101,7 @@ impl Sweeper {
     pub(crate) async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.core.time.estimate();
         let has_plenty = self.has_plenty();
-        let is_ready = |shard, wake| self.ready_at(shard, wake) <= now && !(has_plenty && !self.core.team.is_mine(shard));
+        let is_ready = |shard, wake| self.ready_at(shard, wake) <= now && (self.core.team.is_mine(shard) || !has_plenty);
         let ready = self.core.wakes.take_ready(is_ready);
         let visits = self.plan(ready);
         let results: Vec<Result<(), StoreError>> =

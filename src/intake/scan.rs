@@ -13,8 +13,10 @@ use crate::telemetry::ScanReport;
 
 /// How many keys the server walks over in one step: well under a tenth of a millisecond of its time.
 const STEP: usize = 100;
-/// A step is followed by a pause of so many times its length, so that a scan takes a quarter of the server's time at most.
+/// Each step earns a pause of so many times its length, so that a scan takes a quarter of the server's time at most.
 const PAUSES_A_STEP: u32 = 3;
+/// Pauses are taken together, for a timer is no finer than a millisecond.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How many orders are looked at together.
 const BATCH: usize = 200;
 /// How many keys that don't look right are named in the log.
@@ -80,7 +82,7 @@ impl Intake {
 
     /// Walks over all status keys and looks at the orders they belong to; `step` is told how many keys were found so far.
     pub(super) async fn walk(&self, scope: Scope, walk: &mut Walk, mut step: impl FnMut(&Walk)) -> Result<(), String> {
-        let (mut cursor, mut batch) = (0, Vec::with_capacity(BATCH));
+        let (mut cursor, mut batch, mut earned) = (0, Vec::with_capacity(BATCH), Duration::ZERO);
         loop {
             let start = Instant::now();
             let page = self.shop.scan(&self.shop.statuses, cursor, STEP).await?;
@@ -98,7 +100,10 @@ impl Intake {
             if is_last {
                 return Ok(());
             }
-            tokio::time::sleep(took * PAUSES_A_STEP).await;
+            earned += took * PAUSES_A_STEP;
+            if earned >= PAUSE {
+                tokio::time::sleep(std::mem::take(&mut earned)).await;
+            }
         }
     }
 

@@ -58,6 +58,14 @@ pub struct PlaceFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<TimeText>)]
     pub paid_at: Option<String>,
+    /// When it was shipped, where it is already on its way; with `paid_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeText>)]
+    pub shipped_at: Option<String>,
+    /// When it was delivered, where it already is; with `paid_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeText>)]
+    pub delivered_at: Option<String>,
 }
 
 /// The body of `POST /v1/orders`.
@@ -247,7 +255,17 @@ impl PlaceFields {
             receive_after: optional("receive_after", self.receive_after.as_deref())?,
             at: time("at", self.at.as_deref())?,
             paid_at: time("paid_at", self.paid_at.as_deref())?,
+            shipped_at: of_paid("shipped_at", self.shipped_at.as_deref(), self.paid_at.is_some())?,
+            delivered_at: of_paid("delivered_at", self.delivered_at.as_deref(), self.paid_at.is_some())?,
         })))
+    }
+}
+
+/// When something happened that only a paid order knows.
+fn of_paid(field: &'static str, text: Option<&str>, is_paid: bool) -> Result<Option<Time>, Wrong> {
+    match text {
+        Some(_) if !is_paid => Err(Wrong::value(field, "needs paid_at beside it: only a paid order is shipped or delivered")),
+        _ => time(field, text),
     }
 }
 

@@ -16,7 +16,7 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::process::Process;
+use crate::support::process::{Process, eventually};
 
 /// The binary in an empty directory, without this process's configuration and with no root certificates to rely on.
 fn autoreceive(args: &[&str]) -> Command {
@@ -397,4 +397,22 @@ async fn a_file_that_is_imported_again_changes_nothing() {
     }
     let output = ask(&service.url, &["import", "-"], "\nnonsense\n").await;
     assert!(output.status.code() == Some(3) && text(&output.stdout).starts_with("line 2: invalid: "), "{output:?}");
+}
+
+#[tokio::test]
+async fn orders_that_were_shipped_long_ago_are_imported_as_they_stand_and_not_cancelled_for_want_of_a_shipment() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("autoreceive.toml");
+    std::fs::write(&config, "[policies.parcel]\nstarts_at = \"delivered\"\nfallback_after = \"3650d\"\nship_within = \"7d\"\n").unwrap();
+    let service = Process::serve(&config).await;
+    let line = |n, shipped: &str| {
+        let place = r#""command":"place","buyer_id":"b","policy":"parcel","paid_at":"2026-01-01T00:00:00Z""#;
+        format!("{{\"order_id\":\"A-{n}\",{place}{shipped}}}\n")
+    };
+    let shipped: String = (0..500).map(|n| line(n, r#","shipped_at":"2026-01-02T00:00:00Z""#)).collect();
+    let output = ask(&service.url, &["import", "-"], &(shipped + &line(500, ""))).await;
+    assert!(output.status.success(), "{output:?}");
+    let figures = async || serde_json::from_slice::<Value>(&ask(&service.url, &["stats", "--json"], "").await.stdout).unwrap();
+    eventually("the one that was never shipped is cancelled", 20, async || figures().await["orders"]["PAID"] == 0).await;
+    assert_eq!(figures().await["orders"]["SHIPPED"], 500, "{}", figures().await);
 }

@@ -77,6 +77,8 @@ fn place() -> Command {
         receive_after: None,
         at: None,
         paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
     }))
 }
 

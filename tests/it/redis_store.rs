@@ -44,6 +44,8 @@ fn paid(id: &OrderId, now: Time, ago: i64) -> Order {
         receive_after: None,
         at: Some(at),
         paid_at: Some(at),
+        shipped_at: None,
+        delivered_at: None,
     };
     match decide::decide_absent(id, &Command::Place(Box::new(place)), now) {
         Decision::Changed(order) => Arc::unwrap_or_clone(order),

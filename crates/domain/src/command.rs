@@ -109,6 +109,10 @@ pub struct Place {
     pub at: Option<Time>,
     /// When it was paid, where it already is.
     pub paid_at: Option<Time>,
+    /// When it was shipped, where it is paid and already on its way.
+    pub shipped_at: Option<Time>,
+    /// When it was delivered, where it is paid and already there.
+    pub delivered_at: Option<Time>,
 }
 
 /// The name of a command: one word in the path, in bulk lines, on the command line and here.
@@ -221,11 +225,11 @@ impl Command {
     }
 
     /// The instants that the sender claims; none may lie in the future.
-    pub(crate) fn claimed_times(&self) -> [Option<Time>; 2] {
+    pub(crate) fn claimed_times(&self) -> [Option<Time>; 4] {
         match self {
-            Command::Place(place) => [place.at, place.paid_at],
-            Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => [*at, None],
-            _ => [None, None],
+            Command::Place(place) => [place.at, place.paid_at, place.shipped_at, place.delivered_at],
+            Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => [*at, None, None, None],
+            _ => [None; 4],
         }
     }
 }

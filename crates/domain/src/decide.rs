@@ -111,9 +111,10 @@ fn is_repeat(order: &Order, command: &Command) -> bool {
     }
 }
 
-/// The first field in which a repeated `place` differs from the order. The moment of placing is not compared; that of
-/// the payment is where it is sent, so that no shop believes an order to be paid that is not.
+/// The first field in which a repeated `place` differs from the order. The moment of placing is not compared; those of
+/// payment, shipment and delivery are where they are sent, so that no shop believes an order to be paid that is not.
 fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
+    let is_same = |sent: Option<Time>, known| sent.is_none() || sent == known;
     let fields = [
         ("buyer_id", order.buyer_id == place.buyer_id),
         ("policy", order.revision.name() == place.policy.revision.name()),
@@ -121,7 +122,9 @@ fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
         ("currency", order.currency == place.currency),
         ("data", order.data == place.data),
         ("receive_after", order.receive_after == place.receive_after),
-        ("paid_at", place.paid_at.is_none() || place.paid_at == order.times.paid_at),
+        ("paid_at", is_same(place.paid_at, order.times.paid_at)),
+        ("shipped_at", is_same(place.shipped_at, order.times.shipped_at)),
+        ("delivered_at", is_same(place.delivered_at, order.times.delivered_at)),
     ];
     fields.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
 }
@@ -170,9 +173,17 @@ fn placed(id: &OrderId, place: &Place, now: Time) -> Order {
         adopted: false,
         unknown: String::new(),
     };
-    match place.paid_at {
-        Some(paid_at) => pay(&mut order, paid_at, terms),
-        None => start(&mut order, ClockKind::Pay, terms.pay_within, place.at.unwrap_or(now), terms),
+    let Some(paid_at) = place.paid_at else {
+        start(&mut order, ClockKind::Pay, terms.pay_within, place.at.unwrap_or(now), terms);
+        return order;
+    };
+    pay(&mut order, paid_at, terms);
+    // In one step, so that no clock runs out that the shipment or the delivery had stopped long ago.
+    if let Some(at) = place.shipped_at {
+        ship(&mut order, at, terms);
+    }
+    if let Some(at) = place.delivered_at {
+        deliver(&mut order, at, terms);
     }
     order
 }

@@ -14,12 +14,14 @@ fn command(verb: Verb, json: &str) -> Result<Command, Wrong> {
 #[test]
 fn a_place_with_every_field_is_read() {
     let json = r#"{"buyer_id":"B-7","policy":"fresh","amount":9007199254740991,"currency":"KRW","data":{"a": 1},
-        "receive_after":"36h","at":"2026-11-23T09:00:00+09:00","paid_at":"2026-11-23T00:00:01Z"}"#;
+        "receive_after":"36h","at":"2026-11-23T09:00:00+09:00","paid_at":"2026-11-23T00:00:01Z","shipped_at":"2026-11-23T00:00:02Z",
+        "delivered_at":"2026-11-23T00:00:03Z"}"#;
     let Ok(Command::Place(place)) = command(Verb::Place, json) else { panic!() };
     assert_eq!(place.policy.revision.name(), "fresh");
     assert_eq!((place.amount, place.receive_after), (Some(MAX_AMOUNT), Some(Span::from_hours(36))));
     assert_eq!(place.data.unwrap().as_str(), r#"{"a":1}"#);
     assert_eq!((place.at, place.paid_at), (Some(Time::from_ms(1_795_392_000_000)), Some(Time::from_ms(1_795_392_001_000))));
+    assert_eq!((place.shipped_at, place.delivered_at), (Some(Time::from_ms(1_795_392_002_000)), Some(Time::from_ms(1_795_392_003_000))));
 }
 
 #[test]
@@ -51,6 +53,8 @@ fn a_wrong_value_is_told_with_its_field_and_what_is_expected() {
         (Verb::Place, r#"{"buyer_id":"B","currency":"won"}"#, "currency", "three capital letters"),
         (Verb::Place, r#"{"buyer_id":"B","receive_after":"24"}"#, "receive_after", "24h"),
         (Verb::Place, r#"{"buyer_id":"B","paid_at":"yesterday"}"#, "paid_at", "RFC 3339"),
+        (Verb::Place, r#"{"buyer_id":"B","shipped_at":"2026-11-23T09:00:00Z"}"#, "shipped_at", "paid_at"),
+        (Verb::Place, r#"{"buyer_id":"B","delivered_at":"2026-11-23T09:00:00Z"}"#, "delivered_at", "paid_at"),
         (Verb::Pay, r#"{"at":"2026-11-23T09:00:00"}"#, "at", "offset"),
         (Verb::Ship, r#"{"carrier":"a\nb"}"#, "carrier", "control character"),
         (Verb::Ship, r#"{"tracking":""}"#, "tracking", "empty"),

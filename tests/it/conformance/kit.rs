@@ -45,6 +45,8 @@ pub fn place() -> Place {
         receive_after: None,
         at: None,
         paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
     }
 }
 

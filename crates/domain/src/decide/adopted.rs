@@ -25,6 +25,8 @@ pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time)
         receive_after: *receive_after,
         at: None,
         paid_at: Some(now),
+        shipped_at: None,
+        delivered_at: None,
     };
     Decision::Changed(Arc::new(Order { adopted: true, cause: Cause::System, ..placed(id, &place, now) }))
 }

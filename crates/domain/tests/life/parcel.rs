@@ -1,7 +1,7 @@
 //! The parcel is shipped and delivered, and the receipt confirmed.
 
 use autoreceive_domain::decide::Code;
-use autoreceive_domain::{Cause, Clock, ClockKind, Command, EventKind, Status, Terms};
+use autoreceive_domain::{Cause, Clock, ClockKind, Command, EventKind, Place, Status, Terms};
 
 use crate::support::{Shop, deliver, from_delivery, from_shipment, h, hold, receive, ship, span};
 
@@ -34,6 +34,24 @@ fn a_shipment_reported_after_the_delivery_changes_nothing() {
     shop.changed(h(9), deliver());
     shop.unchanged(h(10), ship());
     assert_eq!(shop.order().times.shipped_at, None);
+}
+
+#[test]
+fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled_for_want_of_a_shipment() {
+    let terms = Terms { ship_within: Some(span("72h")), fallback_after: Some(span("14d")), ..from_delivery() };
+    let mut late = Shop::new(terms.clone()).placed_and_paid_at(h(-240));
+    late.changed(0, Command::Due).stands(Status::Cancelled, Clock::None);
+    let mut shipped = Shop::new(terms.clone());
+    shipped.place.shipped_at = Some(shipped.at(h(-216)));
+    let mut shipped = shipped.placed_and_paid_at(h(-240));
+    shipped.told(1, EventKind::Placed, Cause::Shop);
+    shipped.due_at(ClockKind::Receive, h(14 * 24 - 216));
+    let (place, repeated) = (shipped.place(), shipped.place_fields());
+    shipped.unchanged(1, place);
+    shipped.rejected(1, Command::Place(Box::new(Place { shipped_at: Some(shipped.at(h(-215))), ..repeated })), Code::OrderExists);
+    let mut delivered = Shop::new(terms);
+    delivered.place.delivered_at = Some(delivered.at(h(-23)));
+    delivered.placed_and_paid_at(h(-240)).runs(Status::Delivered, ClockKind::Receive, h(1));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use autoreceive_domain::{
 
 #[derive(Clone)]
 pub struct Shop {
-    place: Place,
+    pub place: Place,
     order: Option<Order>,
 }
 
@@ -87,6 +87,8 @@ impl Shop {
             receive_after: None,
             at: None,
             paid_at: None,
+            shipped_at: None,
+            delivered_at: None,
         };
         Shop { place, order: None }
     }

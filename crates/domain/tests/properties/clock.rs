@@ -64,9 +64,15 @@ fn clock_after(taken: &Taken, kind: EventKind, terms: &Terms) -> Clock {
 
 fn clock_of_placing(life: &Life, first: &Order) -> Clock {
     let (place, terms) = (&life.place, life.terms());
-    match place.paid_at {
-        Some(paid_at) => clock_of_payment(first, paid_at, terms),
-        None => started(ClockKind::Pay, terms.pay_within, place.at.unwrap_or(life.start), false, terms),
+    let Some(paid_at) = place.paid_at else {
+        return started(ClockKind::Pay, terms.pay_within, place.at.unwrap_or(life.start), false, terms);
+    };
+    let silence = Some(first.receive_after.unwrap_or(terms.receive_after));
+    let from = |length, at| started(ClockKind::Receive, length, at, false, terms);
+    match (terms.starts_at, place.shipped_at, place.delivered_at) {
+        (StartsAt::Paid, ..) | (_, None, None) => clock_of_payment(first, paid_at, terms),
+        (StartsAt::Shipped, Some(at), _) | (_, _, Some(at)) => from(silence, at),
+        (StartsAt::Delivered, Some(at), None) => from(terms.fallback_after, at),
     }
 }
 

@@ -203,16 +203,21 @@ fn any_hold_id() -> impl Strategy<Value = Text<64>> {
 fn place(scale: Scale, policy: Policy, start: Time) -> impl Strategy<Value = Place> {
     let past = move |ms: i64| shifted(start, ms);
     let times = (option::of(claim(scale)), option::weighted(0.3, claim(scale)));
+    let parcel = (option::weighted(0.3, claim(scale)), option::weighted(0.2, claim(scale)));
     let goods = (option::of(text()), option::of(any::<u64>()), option::of(currency()), option::of(nasty(4_096)));
-    (times, goods, option::of(span(scale))).prop_map(move |((at, paid_at), (buyer_id, amount, currency, data), receive_after)| Place {
+    let all = (times, parcel, goods, option::of(span(scale)));
+    let at = move |ms: i64| past(ms.min(5_000));
+    all.prop_map(move |((placed, paid), (shipped, delivered), (buyer_id, amount, currency, data), receive_after)| Place {
         buyer_id,
         policy: policy.clone(),
         amount,
         currency,
         data: data.map(|json| Data::new(&json).unwrap()),
         receive_after,
-        at: at.map(|ms| past(ms.min(5_000))),
-        paid_at: paid_at.map(|ms| past(ms.min(5_000))),
+        at: placed.map(at),
+        paid_at: paid.map(at),
+        shipped_at: paid.and(shipped).map(at),
+        delivered_at: paid.and(delivered).map(at),
     })
 }
 

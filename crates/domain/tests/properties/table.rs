@@ -110,8 +110,10 @@ fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Exp
 }
 
 fn is_the_same(order: &Order, first: &Place, again: &Place) -> bool {
-    let sent = |place: &Place| Place { at: None, paid_at: None, ..place.clone() };
-    sent(first) == sent(again) && (again.paid_at.is_none() || again.paid_at == order.times.paid_at)
+    let sent = |place: &Place| Place { at: None, paid_at: None, shipped_at: None, delivered_at: None, ..place.clone() };
+    let times =
+        [(again.paid_at, order.times.paid_at), (again.shipped_at, order.times.shipped_at), (again.delivered_at, order.times.delivered_at)];
+    sent(first) == sent(again) && times.iter().all(|(sent, known)| sent.is_none() || sent == known)
 }
 
 proptest! {
