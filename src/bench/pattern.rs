@@ -35,7 +35,10 @@ pub async fn set_status(connection: &mut impl ConnectionLike, id: &str, status: 
 ///
 /// # Errors
 /// Where Redis does not answer; the rest of the triggers is left to the next run.
-pub async fn sweep(connection: &mut impl ConnectionLike, mut on_received: impl FnMut(&str)) -> RedisResult<usize> {
+pub async fn sweep<F: Future<Output = ()>>(
+    connection: &mut impl ConnectionLike,
+    mut on_received: impl FnMut(String) -> F,
+) -> RedisResult<usize> {
     let triggers: Vec<String> = cmd("KEYS").arg(format!("{TRIGGER}*")).query_async(connection).await?;
     let mut received = 0;
     for trigger in triggers {
@@ -43,7 +46,7 @@ pub async fn sweep(connection: &mut impl ConnectionLike, mut on_received: impl F
         let status: Option<String> = cmd("GET").arg(format!("{STATUS}{id}")).query_async(connection).await?;
         if status.as_deref() == Some("PAID") {
             set_status(connection, id, "RECEIVED").await?;
-            on_received(id);
+            on_received(id.to_owned()).await;
             received += 1;
         }
         let () = cmd("DEL").arg(&trigger).query_async(connection).await?;

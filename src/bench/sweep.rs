@@ -63,7 +63,7 @@ fn on_one_thread(url: &str, tuned: bool, progress: &ProgressBar) -> anyhow::Resu
         if tuned {
             return tuned_sweep(&mut connection, |received| progress.inc(received as u64)).await;
         }
-        Ok(sweep(&mut connection, |_| progress.inc(1)).await?)
+        Ok(sweep(&mut connection, async |_| progress.inc(1)).await?)
     })
 }
 

@@ -22,7 +22,7 @@ mod sides;
 pub mod tally;
 
 pub(super) use sides::shop;
-use sides::{Ours, Pattern, Side};
+use sides::{Actions, Ours, Pattern, Side};
 use tally::{Done, Tally};
 
 /// How long after the last kill both sides have to catch up: a worker of ours is missed by the others after five seconds.
@@ -38,6 +38,8 @@ pub struct Takeover {
     pub every: Duration,
     /// How often one of the two instances is killed.
     pub kills: u32,
+    /// How long an order's post-receive actions take: the database, the points, the message.
+    pub action: Duration,
     /// Whether the server tells of changed keys.
     pub notifications: bool,
 }
@@ -57,7 +59,7 @@ impl Takeover {
         let (pattern, ours) = compared?;
         Ok(json!({
             "bench": "takeover", "store": ground.name, "orders": self.orders, "window_ms": self.window.as_millis() as u64,
-            "every_ms": self.every.as_millis() as u64, "kills": self.kills, "notifications": self.notifications,
+            "every_ms": self.every.as_millis() as u64, "action_ms": self.action.as_millis() as u64, "kills": self.kills, "notifications": self.notifications,
             "pattern": pattern.figures(), "autoreceive": ours.figures(),
         }))
     }
@@ -65,10 +67,10 @@ impl Takeover {
     async fn both(&self, ground: &Ground, url: &str, progress: &ProgressBar) -> anyhow::Result<(Tally, Tally)> {
         let play = Play { orders: self.orders, over: self.over(), window: self.window, seed: rand::random() };
         progress.set_length(2);
-        let pattern = self.one(&play, url, |done| Pattern::new(url, self.every, done)).await?;
+        let pattern = self.one(&play, url, |actions| Pattern::new(url, self.every, actions)).await?;
         progress.inc(1);
         remove_keys(url).await?;
-        let ours = self.one(&play, url, |done| Ours::new(url, ground.config.clone(), self, done)).await?;
+        let ours = self.one(&play, url, |actions| Ours::new(url, ground.config.clone(), self, actions)).await?;
         progress.inc(1);
         Ok((pattern, ours))
     }
@@ -79,9 +81,9 @@ impl Takeover {
     }
 
     /// One side: two instances, one of which is killed and started again, until everything should be done.
-    async fn one<S: Side>(&self, play: &Play, url: &str, side: impl FnOnce(Done) -> anyhow::Result<S>) -> anyhow::Result<Tally> {
+    async fn one<S: Side>(&self, play: &Play, url: &str, side: impl FnOnce(Actions) -> anyhow::Result<S>) -> anyhow::Result<Tally> {
         let done = Done::default();
-        let side = Arc::new(side(done.clone())?);
+        let side = Arc::new(side(Actions { take: self.action, done: done.clone() })?);
         let stop = CancellationToken::new();
         // The last payment comes half a window after the last order; a whole sweep and a moment more is time enough.
         let all = play.over + play.window.mul_f64(1.8) + 2 * self.every + Duration::from_secs(2);

@@ -126,6 +126,9 @@ enum What {
         /// How often one of the two instances is killed.
         #[arg(long, default_value_t = 4)]
         kills: u32,
+        /// How long an order's post-receive actions take, in ms.
+        #[arg(long, default_value_t = 1)]
+        action_ms: u64,
         /// Let the server tell of changed keys.
         #[arg(long)]
         notifications: bool,
@@ -228,9 +231,9 @@ async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
             Waiting { steps }.run(ground, &bar.0).await
         }
         What::Memory { orders } => Memory { orders }.run(ground, &bar(Memory::KINDS.len() * orders).0).await,
-        What::Takeover { orders, window_ms, every_ms, kills, notifications } => {
-            let (window, every) = (Duration::from_millis(window_ms), Duration::from_millis(every_ms));
-            Takeover { orders, window, every, kills, notifications }.run(ground, &bar(2).0).await
+        What::Takeover { orders, window_ms, every_ms, kills, action_ms, notifications } => {
+            let [window, every, action] = [window_ms, every_ms, action_ms].map(Duration::from_millis);
+            Takeover { orders, window, every, kills, action, notifications }.run(ground, &bar(2).0).await
         }
         What::Scan { keys, seconds, rounds } => Scan { keys, seconds, rounds }.run(ground, &bar(keys).0).await,
         What::Api { orders, clients } => Api { orders, clients }.run(ground, &bar(4 * orders).0).await,

@@ -1,7 +1,7 @@
 //! Whose turn it is to scan: one worker's at a time, and soon another's when that one dies.
 //!
 //! What the shop writes is seen within [`scan_every`](super::Settings::scan_every), a death in between included: a scan begins
-//! after three quarters of it, and a worker that says nothing is missed within the fourth one.
+//! after half of it, a worker that says nothing is missed within the third quarter, and the last one is left to the scan itself.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Intake;
 use crate::store::now::span;
 
-/// Of a period: missing signs, their being noticed and the beginning of a scan have five of the quarter of twenty.
+/// Three that are missing, their being noticed and the beginning of a scan come to a quarter of a period.
 const SIGNS_A_PERIOD: u32 = 20;
 const OFTENEST: Duration = Duration::from_millis(20);
 const SELDOMEST: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ const MISSED: u32 = 3;
 impl Intake {
     /// The pause between the beginnings of two scans.
     pub(super) fn scan_after(&self) -> Duration {
-        self.settings.scan_every / 4 * 3
+        self.settings.scan_every / 2
     }
 
     /// The pause between two signs of life.

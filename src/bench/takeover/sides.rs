@@ -42,28 +42,32 @@ fn runtime() -> anyhow::Result<Runtime> {
 pub(super) struct Pattern {
     client: redis::Client,
     every: Duration,
-    done: Done,
+    actions: Actions,
 }
 
 impl Pattern {
-    pub(super) fn new(url: &str, every: Duration, done: Done) -> anyhow::Result<Pattern> {
-        Ok(Pattern { client: redis::Client::open(url)?, every, done })
+    pub(super) fn new(url: &str, every: Duration, actions: Actions) -> anyhow::Result<Pattern> {
+        Ok(Pattern { client: redis::Client::open(url)?, every, actions })
     }
 }
 
 impl Side for Pattern {
     fn start(&self) -> anyhow::Result<Runtime> {
         let runtime = runtime()?;
-        let (client, every, done) = (self.client.clone(), self.every, self.done.clone());
+        let (client, every, actions) = (self.client.clone(), self.every, self.actions.clone());
         runtime.spawn(async move {
             let mut redis = client.get_multiplexed_async_connection().await?;
             let run = rand::random::<u32>();
             for number in 0_u64.. {
                 let mut ran = 0_u64;
-                let on_received = |id: &str| {
+                let on_received = |id: String| {
                     ran += 1;
                     // Its actions have no id: each is another one.
-                    done.note(id, &format!("{run}-{number}-{ran}"));
+                    let (actions, event) = (actions.clone(), format!("{run}-{number}-{ran}"));
+                    async move {
+                        tokio::time::sleep(actions.take).await;
+                        actions.done.note(&id, &event);
+                    }
                 };
                 if let Err(error) = pattern::sweep(&mut redis, on_received).await {
                     tracing::debug!(%error, "a sweep of the pattern ended");
@@ -82,11 +86,11 @@ pub(super) struct Ours {
     settings: intake::Settings,
     policy: Policy,
     url: String,
-    done: Done,
+    actions: Actions,
 }
 
 impl Ours {
-    pub(super) fn new(url: &str, store: StoreConfig, takeover: &Takeover, done: Done) -> anyhow::Result<Ours> {
+    pub(super) fn new(url: &str, store: StoreConfig, takeover: &Takeover, actions: Actions) -> anyhow::Result<Ours> {
         let window = Span::from_ms(i64::try_from(takeover.window.as_millis())?);
         let policy = Policy::new("default", Terms { receive_after: window, ..Terms::default() })?;
         let settings = intake::Settings {
@@ -96,7 +100,7 @@ impl Ours {
             count_from: CountFrom::Payment,
             policy: policy.clone(),
         };
-        Ok(Ours { store, settings, policy, url: url.to_owned(), done })
+        Ok(Ours { store, settings, policy, url: url.to_owned(), actions })
     }
 }
 
@@ -111,11 +115,18 @@ pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
     Shop::new(url, Duration::from_secs(5), shape(pattern::STATUS), shape(pattern::TRIGGER), words).map_err(anyhow::Error::msg)
 }
 
-/// The post-receive actions.
+/// The post-receive actions: noted when they are done.
+#[derive(Debug, Clone)]
+pub(super) struct Actions {
+    pub(super) take: Duration,
+    pub(super) done: Done,
+}
+
 #[async_trait]
-impl Action for Done {
+impl Action for Actions {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
-        events.iter().for_each(|event| self.note(event.0.id.as_str(), &event.id()));
+        tokio::time::sleep(self.take).await;
+        events.iter().for_each(|event| self.done.note(event.0.id.as_str(), &event.id()));
         vec![Outcome::Done; events.len()]
     }
 }
@@ -124,7 +135,7 @@ impl Side for Ours {
     fn start(&self) -> anyhow::Result<Runtime> {
         let runtime = runtime()?;
         // A lease short enough that what a killed worker was about to attempt is attempted within the measurement.
-        let action = Subscription { lease: Duration::from_secs(1), ..Subscription::new("actions", self.done.clone()) };
+        let action = Subscription { lease: Duration::from_secs(1), ..Subscription::new("actions", self.actions.clone()) };
         let (store, policy, settings) = (self.store.clone(), self.policy.clone(), self.settings.clone());
         let shop = Arc::new(shop(&self.url)?);
         runtime.spawn(async move {
