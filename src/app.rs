@@ -59,6 +59,7 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let manner = Manner { demo, test_clock: demo || test_clock };
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let access = access(&config)?;
     allow_many_connections();
     let actions = subscriptions(&config)?;

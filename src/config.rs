@@ -4,6 +4,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`layers`] | defaults, file, environment, flags → one table that knows where each value came from |
+//! | [`variables`] | which variables of the environment are keys, and which only look like one |
 //! | [`values`] | texts of the file as types, secrets masked |
 //! | [`actions`], [`tokens`] | one `[actions.NAME]`, one `[tokens.NAME]` |
 //! | [`intake`] | `[intake]` |
@@ -32,6 +33,7 @@ mod intake;
 mod layers;
 mod tokens;
 mod values;
+mod variables;
 
 /// The annotated file that every other layer is laid over.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
@@ -57,6 +59,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Which files, variables and flags were laid over the defaults.
     pub sources: Vec<String>,
+    /// What is permitted, but probably not what was meant.
+    pub warnings: Vec<String>,
     shown: String,
 }
 
@@ -184,12 +188,13 @@ impl Config {
         }
         let shown = toml::to_string(&file).map_err(|error| ConfigError(vec![error.to_string()]))?;
         let sources = layers.names();
+        let warnings = [layers.warnings, check::warnings(&file)].concat();
         let policies: BTreeMap<String, Policy> = policies.into_iter().collect();
         let missing = || ConfigError(vec![format!("intake.policy: there is no [policies.{}]", file.intake.policy)]);
         let intake = intake::checked(&file, policies.get(&file.intake.policy).ok_or_else(missing)?);
         let File { store, http, sweeper, tokens, log, .. } = file;
         let tokens = tokens::accepted(&tokens);
-        Ok(Config { store, http, sweeper, policies, actions, tokens, intake, log, sources, shown })
+        Ok(Config { store, http, sweeper, policies, actions, tokens, intake, log, sources, warnings, shown })
     }
 
     /// The values in force as TOML, secrets and passwords masked.

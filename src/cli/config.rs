@@ -55,7 +55,9 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
 impl ConfigFile {
     /// The configuration that it is part of.
     pub fn load(self) -> anyhow::Result<Config> {
-        Ok(Config::load(&Sources::of_process(self.config, Vec::new()))?)
+        let config = Config::load(&Sources::of_process(self.config, Vec::new()))?;
+        config.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(config)
     }
 }
 

@@ -27,6 +27,18 @@ pub fn problems(file: &File) -> Vec<String> {
     problems
 }
 
+/// What is permitted, but probably not meant, one line each.
+pub fn warnings(file: &File) -> Vec<String> {
+    let waits_for_ever = |terms: &Terms| terms.starts_at == StartsAt::Delivered && terms.fallback_after.is_none();
+    let policies = file.policies.iter().filter(|(_, terms)| waits_for_ever(&terms.0));
+    let said = |name| {
+        format!(
+            "policies.{name}.fallback_after: is not set, so an order whose delivery is never reported waits for ever; set it, or report every delivery"
+        )
+    };
+    policies.map(|(name, _)| said(name)).collect()
+}
+
 fn store(store: &StoreConfig) -> Vec<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
     let good_prefix = (1..=32).contains(&store.prefix.len()) && store.prefix.bytes().all(allowed);
@@ -94,7 +106,7 @@ fn zero_lengths(terms: &Terms) -> Vec<String> {
         ("settle_after", terms.settle_after),
     ];
     let zero = lengths.into_iter().filter(|(_, span)| *span == Some(Span::ZERO));
-    zero.map(|(key, _)| format!("KEY.{key}: must be longer than nothing")).collect()
+    zero.map(|(key, _)| format!("KEY.{key}: must be longer than nothing; \"1ms\" is as good as at once")).collect()
 }
 
 fn terms_without_effect(terms: &Terms) -> Vec<String> {

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{ConfigError, DEFAULT_FILE};
+use super::{ConfigError, DEFAULT_FILE, variables};
 
 /// Looked for in the current directory where no file is named.
 pub const LOCAL_FILE: &str = "autoreceive.toml";
-const ENV_PREFIX: &str = "AUTORECEIVE_";
 
 /// Where a configuration is taken from.
 #[derive(Debug, Default)]
@@ -34,8 +33,11 @@ impl Sources {
     }
 }
 
-/// The layers, the first one the weakest.
-pub struct Layers(Vec<Layer>);
+/// The layers, the first one the weakest, and what is odd about the environment but does no harm.
+pub struct Layers {
+    layers: Vec<Layer>,
+    pub warnings: Vec<String>,
+}
 
 struct Layer {
     name: String,
@@ -45,7 +47,7 @@ struct Layer {
 impl Layers {
     /// All layers as one table.
     pub fn merged(&self) -> Table {
-        self.0.iter().fold(Table::new(), |mut merged, layer| {
+        self.layers.iter().fold(Table::new(), |mut merged, layer| {
             lay_over(&mut merged, &layer.table);
             merged
         })
@@ -53,12 +55,12 @@ impl Layers {
 
     /// What was laid over the defaults.
     pub fn names(&self) -> Vec<String> {
-        self.0.iter().skip(1).map(|layer| layer.name.clone()).collect()
+        self.layers.iter().skip(1).map(|layer| layer.name.clone()).collect()
     }
 
     /// The layer that has the last word about a key.
     pub fn source_of(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|layer| has(&layer.table, key)).map(|layer| layer.name.as_str())
+        self.layers.iter().rev().find(|layer| has(&layer.table, key)).map(|layer| layer.name.as_str())
     }
 }
 
@@ -66,13 +68,15 @@ impl Layers {
 pub fn read(sources: &Sources) -> Result<Layers, ConfigError> {
     let mut layers = vec![Layer { name: "the defaults".to_owned(), table: parse("the defaults", DEFAULT_FILE)? }];
     layers.extend(file(sources)?);
-    for (name, value) in sources.env.iter().filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
-        layers.extend(variable(name, value)?);
+    for (name, value) in &sources.env {
+        layers.extend(variables::key(name).map(|key| Layer { name: name.clone(), table: nested(&key, "__", typed(value)) }));
     }
     for (flag, key, value) in &sources.flags {
         layers.push(Layer { name: (*flag).to_owned(), table: nested(key, ".", typed(value)) });
     }
-    Ok(Layers(layers))
+    let mut layers = Layers { layers, warnings: Vec::new() };
+    layers.warnings = variables::strays(&sources.env, &layers)?;
+    Ok(layers)
 }
 
 fn file(sources: &Sources) -> Result<Option<Layer>, ConfigError> {
@@ -96,26 +100,17 @@ fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
     text.parse::<Table>().map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
         let line = before.matches('\n').count() + 1;
-        ConfigError(vec![format!("{name}, line {line}: {}", error.message().lines().next().unwrap_or("not TOML"))])
+        let message = error.message().lines().next().unwrap_or("not TOML");
+        let twice = (message == "duplicate key").then(|| section_twice(text.lines().nth(line - 1)?)).flatten();
+        ConfigError(vec![format!("{name}, line {line}: {}", twice.unwrap_or_else(|| message.to_owned()))])
     })
 }
 
-/// `AUTORECEIVE_STORE__URL=x` as `store.url = x`. Variables without two underscores are not ours (Kubernetes sets
-/// `AUTORECEIVE_PORT` for a service of this name), but for those that almost are.
-fn variable(name: &str, value: &str) -> Result<Option<Layer>, ConfigError> {
-    let rest = &name[ENV_PREFIX.len()..];
-    if rest.contains("__") {
-        let key = rest.to_ascii_lowercase();
-        return Ok(Some(Layer { name: name.to_owned(), table: nested(&key, "__", typed(value)) }));
-    }
-    let section = rest.split('_').next().unwrap_or(rest);
-    if ["STORE", "HTTP", "SWEEPER", "POLICIES", "ACTIONS", "TOKENS", "INTAKE", "LOG"].contains(&section) && rest.len() > section.len() {
-        let meant = format!("{ENV_PREFIX}{section}__{}", &rest[section.len() + 1..]);
-        return Err(ConfigError(vec![format!(
-            "the environment variable {name} is not used: levels are set apart by two underscores; did you mean {meant}?"
-        )]));
-    }
-    Ok(None)
+/// What to say where `line` begins a section that there is already. The names of sections are no secrets.
+fn section_twice(line: &str) -> Option<String> {
+    let section = line.trim().strip_prefix('[')?.split(']').next()?;
+    let other = if section.starts_with("tokens.") { ", for example with `autoreceive token new --name`" } else { "" };
+    Some(format!("[{section}] is there twice; give one of them another name{other}, or take it out"))
 }
 
 /// A number, a truth value or a list in TOML's words; everything else is a text.

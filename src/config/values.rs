@@ -121,7 +121,11 @@ impl Serialize for MaskedUrl {
 
 /// Reads a socket address.
 pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    // A port alone, as `--listen 8780`, comes as a number.
+    let text = match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    };
     text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an IP address and a port, for example \"127.0.0.1:8780\"")))
 }
 

@@ -155,6 +155,14 @@ fn a_bad_configuration_is_reported_and_ends_with_1() {
 }
 
 #[test]
+fn a_check_warns_of_a_variable_that_nothing_reads_and_is_good_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = autoreceive(&["config", "check"]).env("AUTORECEIVE_REDIS_URL", "redis://h").current_dir(&directory).output().unwrap();
+    assert_eq!(text(&output.stdout), "ok: the defaults\n");
+    assert!(text(&output.stderr).starts_with("warning: the environment variable AUTORECEIVE_REDIS_URL is not used"), "{output:?}");
+}
+
+#[test]
 fn a_new_secret_can_be_signed_with() {
     let secret = text(&run(&["secret", "new"]).stdout);
     assert!(secret.trim_end().parse::<SigningSecret>().is_ok(), "a line with a secret");

@@ -210,6 +210,7 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
         ("[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]", "\"order.recieved\" is not an event type"),
         ("[http]\nlisten = \"localhost\"", "is not an IP address and a port"),
+        ("[http]\nlisten = 8780", "\"8780\" is not an IP address and a port"),
         (
             "[tokens.shop]\nrole = \"admin\"",
             "tokens.shop.role (in autoreceive.toml in the current directory): is none of \"read\", \"write\", \"operate\"",
@@ -221,6 +222,12 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ("[tokens.shop]\nrole = \"read\"", "tokens.shop"),
         ("store = 5", "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer"),
         ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
+        (
+            "[tokens.shop]\nrole = \"read\"\n[tokens.shop]\nrole = \"write\"",
+            "line 3: [tokens.shop] is there twice; give one of them another name, for example with `autoreceive token new --name`",
+        ),
+        ("[log]\n[log]", "line 2: [log] is there twice"),
+        ("[log]\nlevel = \"info\"\nlevel = \"warn\"", "line 3: duplicate key"),
     ];
     for (file, expected) in cases {
         let problem = Case::file(file).problem();
@@ -238,7 +245,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         ("[policies.a]\nmax_extensions = 1\nextend_by = \"0s\"".to_owned(), "policies.a.extend_by", "policies.a.max_extensions"),
         ("[policies.a]\nextend_by = \"7d\"".to_owned(), "policies.a.extend_by", "policies.a.max_extensions"),
         ("[policies.a]\nretain_for = \"3d\"".to_owned(), "policies.a.retain_for", "at least 4d"),
-        ("[policies.a]\nreceive_after = \"0s\"".to_owned(), "policies.a.receive_after", "longer than nothing"),
+        ("[policies.a]\nreceive_after = \"0s\"".to_owned(), "policies.a.receive_after", "\"1ms\" is as good as at once"),
         ("[policies.A]".to_owned(), "policies.A", "is not a policy name"),
         (webhook(&format!("{secret}lease = \"10s\"")), "actions.shop.lease", "actions.shop.timeout"),
         (webhook(&format!("{secret}secret_env = \"X\"")), "actions.shop.secret", "actions.shop.secret_env"),
@@ -304,10 +311,37 @@ fn all_dangerous_combinations_are_reported_at_once() {
 }
 
 #[test]
-fn a_variable_with_one_underscore_too_few_is_refused_but_others_names_are_left_alone() {
-    let problem = Case::file("").env("AUTORECEIVE_STORE_URL", "sqlite:x").problem();
-    assert!(problem.contains("did you mean AUTORECEIVE_STORE__URL?"), "{problem}");
-    Case::file("").env("AUTORECEIVE_PORT_8780_TCP", "tcp://10.0.0.1:8780").env("AUTORECEIVE_URL", "http://h").load().unwrap();
+fn a_variable_that_is_nearly_a_key_is_refused_with_the_key_that_is_meant() {
+    for (name, meant) in [
+        ("AUTORECEIVE_STORE_URL", "AUTORECEIVE_STORE__URL"),
+        ("AUTORECEIVE_STORE", "AUTORECEIVE_STORE__URL"),
+        ("AUTORECEIVE_POLICIES", "AUTORECEIVE_POLICIES__DEFAULT__RECEIVE_AFTER"),
+        ("AUTORECEIVE_LISTEN", "AUTORECEIVE_HTTP__LISTEN"),
+        ("AUTORECEIVE_RECEIVE_AFTER", "AUTORECEIVE_POLICIES__DEFAULT__RECEIVE_AFTER"),
+    ] {
+        let problem = Case::file("").env(name, "redis://me:canary@h").problem();
+        assert!(problem.contains(&format!("{name} is not used")) && problem.contains(&format!("did you mean {meant}?")), "{problem}");
+        assert!(!problem.contains("canary"), "{problem}");
+    }
+}
+
+#[test]
+fn any_other_variable_that_is_no_key_is_warned_of_unless_somebody_else_reads_it() {
+    let config = Case::file("").env("AUTORECEIVE_REDIS_URL", "redis://canary").env("AUTORECEIVE_TYPO", "1").load().unwrap();
+    let said = config.warnings.join("\n");
+    assert!(said.contains("AUTORECEIVE_REDIS_URL is not used") && said.contains("AUTORECEIVE_TYPO") && !said.contains("canary"), "{said}");
+    let others = ["PORT", "PORT_8780_TCP", "SERVICE_HOST", "URL", "TOKEN", "WEBHOOK_SECRET", "TEST_ORDERS", "BENCH_REDIS"];
+    let case = others.iter().fold(Case::file(""), |case, name| case.env(&format!("AUTORECEIVE_{name}"), "x"));
+    assert_eq!(case.load().unwrap().warnings, [""; 0]);
+    let file = webhook("secret_env = [\"AUTORECEIVE_HTTP_SECRET\"]");
+    assert_eq!(Case::file(&file).env("AUTORECEIVE_HTTP_SECRET", SECRET).load().unwrap().warnings, [""; 0]);
+}
+
+#[test]
+fn a_policy_whose_orders_may_wait_for_ever_is_warned_of() {
+    let warnings = |rest: &str| Case::file(&format!("[policies.a]\nstarts_at = \"delivered\"\n{rest}")).load().unwrap().warnings;
+    assert!(warnings("").concat().starts_with("policies.a.fallback_after: is not set"));
+    assert_eq!(warnings("fallback_after = \"14d\""), [""; 0]);
 }
 
 #[test]
