@@ -21,7 +21,7 @@ pub enum Role {
     Read,
     /// And to place orders and give commands.
     Write,
-    /// And to look after actions and their dead letters.
+    /// And to look after actions and their dead letters, and put a test clock forward.
     Operate,
 }
 

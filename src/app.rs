@@ -219,7 +219,7 @@ pub fn start_engine(
 
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     let action: Arc<dyn crate::action::Action> = match &config.kind {
-        ActionKind::Log => Arc::new(Log),
+        ActionKind::Log => Arc::new(Log(config.name.clone())),
         ActionKind::Database(database) => Arc::new(open_database(database, config.attempts)?),
         ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
         ActionKind::Email(email) => {

@@ -155,9 +155,10 @@ impl Front {
 
     /// Answers a request, whatever happens.
     async fn answer(mut self, request: Request) -> Response {
+        let is_question = request.method() == Method::GET;
         let mut response = match guard::refusal(&request) {
             Some(problem) => problem.into_response(),
-            None => in_time(self.routes.call(request)).await,
+            None => in_time(self.routes.call(request), is_question).await,
         };
         guard::keep_private(&mut response);
         response
@@ -165,7 +166,7 @@ impl Front {
 }
 
 /// Gives up a request that is not answered in time. What was asked may still be carried out.
-async fn in_time(answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
+async fn in_time(answering: impl Future<Output = Result<Response, Infallible>>, is_question: bool) -> Response {
     let answering = AssertUnwindSafe(answering).catch_unwind();
     match tokio::time::timeout(ANSWER_WITHIN, answering).await {
         Ok(Ok(Ok(response))) => response,
@@ -174,6 +175,7 @@ async fn in_time(answering: impl Future<Output = Result<Response, Infallible>>) 
             tracing::error!("a request met a mistake in this program; the panic message above says where");
             Problem::internal().into_response()
         }
+        Err(_) if is_question => Problem::timed_out().of_question().into_response(),
         Err(_) => Problem::timed_out().into_response(),
     }
 }
@@ -186,7 +188,8 @@ async fn unknown_path(uri: Uri) -> Problem {
         return Problem::unknown_command(&wrong);
     }
     let path: String = uri.path().chars().take(200).collect();
-    Problem::not_found(format!("there is nothing at {path}; /docs shows what there is"))
+    let title = format!("there is nothing at {path}; /docs shows what there is");
+    if path.starts_with("/v1/orders/") { Problem::no_order_path(title) } else { Problem::not_found(title) }
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

@@ -155,6 +155,11 @@ const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
     .then((status) => response.writeHead(status, status === 413 ? { connection: "close" } : {}).end());
 });
 
+server.on("error", (error) => {
+  console.error(`cannot listen on 127.0.0.1:${PORT} (${error.message}); choose another port with PORT=…`);
+  process.exit(1);
+});
+
 server.listen(PORT, "127.0.0.1", async () => {
   console.log(`receiving webhooks on http://127.0.0.1:${PORT}/`);
   for (const id of process.argv.slice(2)) await buy(id);

@@ -4,20 +4,21 @@ use async_trait::async_trait;
 use autoreceive_domain::Event;
 
 use super::{Action, Outcome};
+use crate::store::ActionName;
 
-/// Writes one log line for each event. It never fails.
-#[derive(Debug, Clone, Copy)]
-pub struct Log;
+/// Writes one log line for each event, with the action's name: the timer has a line of its own about most of them. It never fails.
+#[derive(Debug, Clone)]
+pub struct Log(pub ActionName);
 
 #[async_trait]
 impl Action for Log {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
-        events.iter().map(write).collect()
+        events.iter().map(|event| write(&self.0, event)).collect()
     }
 }
 
-fn write(event: &Event) -> Outcome {
+fn write(action: &ActionName, event: &Event) -> Outcome {
     let order = &event.0;
-    tracing::info!(order = %order.id, version = order.version, cause = %event.cause(), "{}", event.kind());
+    tracing::info!(%action, order = %order.id, version = order.version, cause = %event.cause(), "{}", event.kind());
     Outcome::Done
 }

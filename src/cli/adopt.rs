@@ -105,6 +105,10 @@ fn show(found: &Survey, config: &Config) {
         ("triggers without a status", found.stray_triggers.to_string()),
         ("odd", found.odd.to_string()),
     ]);
+    for ((word, ours), orders) in &found.nearly {
+        let counted = if *orders == 1 { "1 order says".to_owned() } else { format!("{orders} orders say") };
+        output::print(&format!("{counted} `{word}`, which is none of the words in [intake] ({ours}?): left alone"));
+    }
 }
 
 fn conclude(adopted: Option<&Adopted>) {
@@ -122,6 +126,7 @@ fn conclude(adopted: Option<&Adopted>) {
 
 fn figures(found: &Survey, adopted: Option<&Adopted>) -> serde_json::Value {
     let ends = found.ends_ms.map(|(first, last)| json!({"first_ms": first, "last_ms": last}));
+    let nearly = found.nearly.iter().map(|((word, ours), orders)| json!({"status": word, "orders": orders, "nearly": ours}));
     let adopted = adopted.map(|a| {
         json!({
             "adopted": a.adopted, "followed": a.followed, "placed_by_command": a.placed_by_command, "unchanged": a.unchanged,
@@ -129,6 +134,7 @@ fn figures(found: &Survey, adopted: Option<&Adopted>) -> serde_json::Value {
     });
     json!({
         "orders": found.orders, "statuses": found.statuses, "paid": found.paid, "without_trigger": found.without_trigger,
-        "triggers_end": ends, "stray_triggers": found.stray_triggers, "odd": found.odd, "result": adopted,
+        "triggers_end": ends, "stray_triggers": found.stray_triggers, "odd": found.odd,
+        "nearly": nearly.collect::<Vec<_>>(), "result": adopted,
     })
 }

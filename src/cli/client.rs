@@ -27,7 +27,7 @@ const TOKEN: &str = "AUTORECEIVE_TOKEN";
 #[derive(Debug, Args)]
 pub struct ClientArgs {
     /// Where the service is.
-    #[arg(long, env = "AUTORECEIVE_URL", default_value = "http://127.0.0.1:8780", value_name = "URL")]
+    #[arg(long, env = "AUTORECEIVE_URL", default_value = "http://127.0.0.1:8780", value_name = "URL", value_parser = service_url)]
     pub url: Url,
     /// A file with the token for the service; without it, the environment variable AUTORECEIVE_TOKEN is used.
     #[arg(long, value_name = "FILE")]
@@ -170,8 +170,26 @@ impl ClientArgs {
         Failure::Unavailable(if refused {
             format!("no service at {url}; start one with `autoreceive serve`, or name another with --url or AUTORECEIVE_URL")
         } else {
-            format!("no answer from {url}: {why}; repeating the command is safe")
+            format!("no answer from {url}: {why}{}; repeating the command is safe", other_scheme(url, &why))
         })
+    }
+}
+
+/// Reads the address of a service.
+fn service_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let url = url.ok_or("it must begin with http:// or https://, for example http://127.0.0.1:8780")?;
+    if url.path().trim_end_matches('/').ends_with("/v1") {
+        return Err("leave out the /v1: the commands add it themselves".to_owned());
+    }
+    Ok(url)
+}
+
+/// What to try where the answer is none of the protocol that was asked for.
+fn other_scheme(url: &Url, why: &str) -> &'static str {
+    match url.scheme() {
+        "https" if why.contains("InvalidContentType") => " (it does not seem to speak TLS; try http://)",
+        _ => "",
     }
 }
 

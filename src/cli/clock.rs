@@ -9,7 +9,8 @@ use crate::wire::time::AdvanceFields;
 /// What can be done to the time of a service that was started with --test-clock.
 #[derive(Debug, Subcommand)]
 pub enum ClockCommand {
-    /// Put it forward: what comes due by then is done at once. There is no way back.
+    /// Put it forward: deadlines that are passed by then are met at once; a reminder whose order is received by the same step is
+    /// not sent, so advance to it first. There is no way back.
     #[command(after_help = "Examples:\n  autoreceive clock advance 25h\n  autoreceive clock advance 0s      # only show it")]
     Advance(AdvanceArgs),
 }

@@ -179,6 +179,9 @@ async fn resolve(args: ResolveArgs, word: &str) -> Result<(), Failure> {
         output::print(&format!("{} would be {word}ed", counted(matched)));
     } else {
         output::print(&format!("{} {word}ed", counted(done)));
+        if word == "replay" && done > 0 && action(&args).await.is_ok_and(|action| !action["disabled_at"].is_null()) {
+            eprintln!("{0} is disabled, so nothing goes out until `autoreceive actions enable {0}`", args.action);
+        }
     }
     let missing = (args.ids.len() as u64).saturating_sub(matched);
     if missing > 0 {
@@ -225,7 +228,7 @@ async fn progress(args: &ResolveArgs) -> Result<ProgressBar, Failure> {
     if !stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
-    let length = if args.all { dead(args).await? } else { args.ids.len() as u64 };
+    let length = if args.all { action(args).await?["dead"].as_u64().unwrap_or(0) } else { args.ids.len() as u64 };
     let bar = ProgressBar::new(length);
     let template = if length > 0 { "{bar:40} {pos}/{len} {eta}" } else { "{spinner} {pos} found" };
     // The templates are constants; a wrong one would leave the plain bar.
@@ -235,12 +238,12 @@ async fn progress(args: &ResolveArgs) -> Result<ProgressBar, Failure> {
     Ok(bar)
 }
 
-/// How many dead letters the action has.
-async fn dead(args: &ResolveArgs) -> Result<u64, Failure> {
+/// The action's figures.
+async fn action(args: &ResolveArgs) -> Result<Value, Failure> {
     let request = args.client.request(Method::GET, args.client.address(&["v1", "actions"])?)?;
     let figures = args.client.quietly(request).await?;
     let mut actions = figures["actions"].as_array().into_iter().flatten();
-    Ok(actions.find(|action| action["name"] == *args.action).and_then(|action| action["dead"].as_u64()).unwrap_or(0))
+    Ok(actions.find(|action| action["name"] == *args.action).cloned().unwrap_or_default())
 }
 
 fn counted(letters: u64) -> String {

@@ -79,7 +79,10 @@ fn show(page: &Value, args: &ListArgs) {
     };
     let rows: Vec<_> = page["items"].as_array().into_iter().flatten().map(row).collect();
     if rows.is_empty() {
-        return output::print(&format!("no orders are {}", args.view.as_str()));
+        return output::print(&format!(
+            "no orders are {}; one that is finished is looked up by its id: autoreceive order show ID",
+            args.view.as_str()
+        ));
     }
     output::table(&["ORDER", "STATUS", "CLOCK", args.view.time_header(), ""], rows);
     if let Some(cursor) = page["cursor"].as_str() {

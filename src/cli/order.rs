@@ -2,6 +2,7 @@
 
 use autoreceive_domain::command::Verb;
 use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -74,7 +75,7 @@ pub struct PlaceArgs {
     #[arg(long)]
     policy: Option<String>,
     /// What it costs, in minor units of the currency: 59000 KRW is ₩59,000, 1999 EUR is €19.99.
-    #[arg(long)]
+    #[arg(long, value_parser = minor_units)]
     amount: Option<u64>,
     /// The currency, three capital letters.
     #[arg(long)]
@@ -142,7 +143,7 @@ enum By {
 pub struct ExtendArgs {
     #[command(flatten)]
     order: ShowArgs,
-    /// The how-manieth extension it is, from 1; what makes a repeat harmless.
+    /// Which extension it is: 1 is the first. The same number again changes nothing; the next number extends once more.
     #[arg(long, default_value_t = 1)]
     number: u32,
 }
@@ -198,7 +199,7 @@ pub async fn run(command: OrderCommand) -> Result<(), Failure> {
             let by = if matches!(args.by, By::Buyer) { "buyer" } else { "operator" };
             submit(args.order, Verb::Receive, &ReceiveFields { by: Some(by.to_owned()) }).await
         }
-        OrderCommand::Extend(args) => submit(args.order, Verb::Extend, &ExtendFields { number: Some(args.number.into()) }).await,
+        OrderCommand::Extend(args) => extend(args).await,
         OrderCommand::Hold(args) => submit(args.order, Verb::Hold, &HoldFields { reason: args.reason, id: args.hold }).await,
         OrderCommand::Release(args) => submit(args.order, Verb::Release, &ReleaseFields { id: args.hold }).await,
         OrderCommand::Cancel(args) => submit(args.order, Verb::Cancel, &CancelFields { reason: args.reason }).await,
@@ -219,6 +220,24 @@ async fn place(args: PlaceArgs) -> Result<(), Failure> {
 async fn submit(order: ShowArgs, verb: Verb, fields: &impl Serialize) -> Result<(), Failure> {
     let answer = order.client.post(&["v1", "orders", &order.id, verb.as_str()], fields).await?;
     show(&order.client, &answer)
+}
+
+/// Extends, and says so where nothing changed: without a number the second time is a repeat of the first.
+async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), Failure> {
+    let client = &order.client;
+    let question = client.request(Method::GET, client.address(&["v1", "orders", &order.id])?)?;
+    let before = client.quietly(question).await?;
+    let after = client.post(&["v1", "orders", &order.id, Verb::Extend.as_str()], &ExtendFields { number: Some(number.into()) }).await?;
+    show(client, &after)?;
+    if before["version"] == after["version"] {
+        let next = after["extensions"].as_u64().unwrap_or(0) + 1;
+        eprintln!("unchanged: extension {number} was made before; the next one is --number {next}");
+    }
+    Ok(())
+}
+
+fn minor_units(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "a whole number of minor units is expected: 59000 KRW is ₩59,000, 1999 EUR is €19.99")
 }
 
 fn raw_json(text: &str) -> Result<Box<RawValue>, String> {
@@ -254,6 +273,9 @@ fn lines(order: &Value, client: &ClientArgs) -> Vec<(&'static str, String)> {
     if order["amount"].is_number() {
         let amount = format!("{} {} (minor units)", order["amount"], order["currency"].as_str().unwrap_or(""));
         lines.push(("amount", amount.replace("  ", " ")));
+    }
+    if let Some(own) = order["receive_after"].as_str() {
+        lines.push(("silence", format!("{own} (its own receive_after, in place of the policy's)")));
     }
     lines.extend(TIMES.iter().filter(|(_, key)| order[*key].is_string()).map(|(name, key)| (*name, zone::local(&order[*key], &zone))));
     lines.extend(clock(&order["clock"], &zone));

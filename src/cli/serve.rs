@@ -39,7 +39,8 @@ pub struct ServeArgs {
     /// Take over the orders that a shop keeps in Redis keys, as [intake] says; see docs/from-ttl-keys.md.
     #[arg(long)]
     pub intake: bool,
-    /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or one that was created so.
+    /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or one that was created so. On a
+    /// Redis that is in use, AUTORECEIVE_STORE__PREFIX=test names a new one.
     #[arg(long)]
     pub test_clock: bool,
 }

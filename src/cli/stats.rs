@@ -22,6 +22,9 @@ pub async fn run(args: StatsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Statuses in which an order is done and counted no more, unless it waits for something still.
+const FINISHED: [&str; 4] = ["RECEIVED", "COMPLETED", "CANCELLED", "REFUNDED"];
+
 fn show(stats: &Value, client: &ClientArgs) {
     let oldest = &stats["oldest_overdue"];
     let since = if oldest.is_null() { String::new() } else { format!(", the oldest {}", zone::distance(oldest, &stats["now"])) };
@@ -32,7 +35,8 @@ fn show(stats: &Value, client: &ClientArgs) {
         ("held", text(&stats["held"])),
     ]);
     show_intake(&stats["intake"]);
-    let orders: Vec<_> = stats["orders"].as_object().into_iter().flatten().map(|(status, n)| vec![status.clone(), text(n)]).collect();
+    let orders = stats["orders"].as_object().into_iter().flatten().filter(|(status, n)| **n != 0 || !FINISHED.contains(&status.as_str()));
+    let orders: Vec<_> = orders.map(|(status, n)| vec![status.clone(), text(n)]).collect();
     section(&["STATUS", "ORDERS"], orders);
     section(&["EVENT", "CAUSE", "EVER"], rows(&stats["events"], &["type", "cause", "count"]));
     let mut actions = rows(&stats["actions"], &["name", "pending", "dead"]);
@@ -51,7 +55,7 @@ fn show_intake(intake: &Value) {
     let trouble = text(&intake["trouble"]);
     output::print("");
     output::pairs(&[
-        ("intake", if trouble.is_empty() { "works".to_owned() } else { trouble }),
+        ("intake", if trouble.is_empty() { "works".to_owned() } else { format!("in trouble: {trouble}") }),
         ("notifications", text(&intake["notifications"])),
         ("scans here", text(&intake["scans_here"])),
         ("orders", scanned("orders")),

@@ -141,7 +141,8 @@ command!(
 command!(
     /// Give the buyer more time.
     ///
-    /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times.
+    /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times. The same `number` again changes nothing; the
+    /// next one is the order's `extensions` and one.
     extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields,
     "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; `extension_out_of_order`: the number skips one; `adopted`: the order follows the shop's keys"
 );

@@ -45,12 +45,14 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Problem> {
     let engine = api.engine()?;
     let ready = tokio::time::timeout(READY_WITHIN, engine.ready());
-    ready.await.map_err(|_| Problem::timed_out())??;
+    ready.await.map_err(|_| Problem::timed_out().of_question())??;
     let mut notes = Vec::new();
     if engine.has_test_clock() {
         notes.push("test clock".to_owned());
     }
-    notes.extend(engine.intake().filter(|intake| !intake.trouble.is_empty()).map(|intake| format!("intake: {}", intake.trouble)));
+    notes.extend(
+        engine.intake().filter(|intake| !intake.trouble.is_empty()).map(|intake| format!("the intake is in trouble: {}", intake.trouble)),
+    );
     Ok(if notes.is_empty() { "ok\n".to_owned() } else { format!("ok ({})\n", notes.join("; ")) })
 }
 

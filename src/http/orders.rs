@@ -29,7 +29,8 @@ use crate::wire::{OrderView, Wrong};
     ))]
 pub(super) async fn show(State(api): State<Arc<Api>>, Target(id): Target) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let (order, terms) = api.engine()?.show(&id).await?.ok_or_else(|| Problem::no_order(&id))?;
+    let shown = api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_question())?;
+    let (order, terms) = shown.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }
 

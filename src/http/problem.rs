@@ -57,6 +57,8 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: nothing happens twice.";
 const HOW_TO: &str = "Send it as `Authorization: Bearer ar_…`; the command line takes it from the environment variable AUTORECEIVE_TOKEN.";
 const AGAIN: &str = "Nothing was done. Try again in a moment.";
+const LATER: &str = "Try again in a moment.";
+const ENCODED: &str = "An order's id is percent-encoded in the path: a slash in it is written %2F.";
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: impl Into<String>) -> Problem {
@@ -70,7 +72,12 @@ impl Problem {
 
     /// The path is none of a command: its last word is unknown.
     pub fn unknown_command(wrong: &Wrong) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string())
+        Problem { detail: Some(ENCODED), ..Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string()) }
+    }
+
+    /// There is nothing at this path below the orders.
+    pub fn no_order_path(title: impl Into<String>) -> Problem {
+        Problem { detail: Some(ENCODED), ..Problem::not_found(title) }
     }
 
     /// There is no such order.
@@ -161,6 +168,11 @@ impl Problem {
     /// No answer was found in time.
     pub fn timed_out() -> Problem {
         Problem { detail: Some(REPEAT), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time") }
+    }
+
+    /// The same about a question, which carries nothing out.
+    pub fn of_question(self) -> Problem {
+        Problem { detail: self.detail.map(|detail| if detail == REPEAT { LATER } else { detail }), ..self }
     }
 
     /// A mistake of this program's.

@@ -96,13 +96,16 @@ async fn a_stream_whose_answers_nobody_takes_while_others_wait_loses_its_place_a
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_given_up() {
-    let (status, again, problem) = told(in_time(std::future::pending()).await).await;
-    assert_eq!((status, again, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("timed_out")));
+    for (is_question, said) in [(false, "Repeating it is safe"), (true, "Try again in a moment.")] {
+        let (status, again, problem) = told(in_time(std::future::pending(), is_question).await).await;
+        assert_eq!((status, again, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("timed_out")));
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+    }
 }
 
 #[tokio::test]
 async fn a_panic_is_answered_and_says_nothing_about_itself() {
-    let (status, again, problem) = told(in_time(async { panic!("secret") }).await).await;
+    let (status, again, problem) = told(in_time(async { panic!("secret") }, false).await).await;
     assert_eq!((status, again, &problem["code"]), (StatusCode::INTERNAL_SERVER_ERROR, false, &json!("internal")));
     assert!(!problem.to_string().contains("secret"));
 }
@@ -114,6 +117,7 @@ async fn what_the_engine_cannot_answer_is_told_without_the_store_s_details() {
         (Problem::from(SubmitError::Overloaded), StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         (Problem::from(SubmitError::Stopping), StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (Problem::from(SubmitError::Store(away())), StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+        (Problem::from(SubmitError::Store(away())).of_question(), StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
         (Problem::from(StoreError::Unavailable(away())), StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
         (Problem::from(SubmitError::Unreadable("order A-1".to_owned())), StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
     ] {

@@ -8,7 +8,7 @@ use super::Intake;
 use super::look::{Left, Scope};
 use super::scan::Walk;
 use super::shop::{Shop, Trigger};
-use super::words::{Class, Status};
+use super::words::{Class, Status, Words};
 
 /// How many keys are asked for in one step; nobody waits for these, so there is no pause.
 const STEP: usize = 500;
@@ -30,7 +30,9 @@ pub struct Survey {
     pub ends_ms: Option<(i64, i64)>,
     /// How many triggers have no status.
     pub stray_triggers: u64,
-    /// How many keys or orders look odd.
+    /// How many orders hold a word that is nearly one of ours, by that word and ours: `paid` in place of `PAID`.
+    pub nearly: BTreeMap<(String, String), u64>,
+    /// How many keys or orders look odd, those included.
     pub odd: u64,
 }
 
@@ -95,6 +97,7 @@ impl Survey {
                 Status::Word(word) => {
                     self.orders += 1;
                     self.count(word);
+                    self.count_nearly(word, &shop.words);
                     if shop.words.class(&status) == Class::Paid {
                         paid.push(id);
                     }
@@ -129,6 +132,22 @@ impl Survey {
         let word = if is_new && self.statuses.len() >= WORDS { "…".to_owned() } else { shown };
         *self.statuses.entry(word).or_default() += 1;
     }
+
+    fn count_nearly(&mut self, word: &str, words: &Words) {
+        let Some(ours) = nearly(word, words) else { return };
+        self.odd += 1;
+        let both = (word.escape_debug().to_string(), ours.to_owned());
+        if self.nearly.contains_key(&both) || self.nearly.len() < WORDS {
+            *self.nearly.entry(both).or_default() += 1;
+        }
+    }
+}
+
+/// The word of ours that `word` differs from by nothing but its letters' case, or what stands around it: quotes, a line break.
+fn nearly<'w>(word: &str, words: &'w Words) -> Option<&'w str> {
+    let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let ours = || [&words.paid, &words.received].into_iter().chain(&words.cancelled).chain(&words.refunded);
+    if ours().any(|known| known == word) { None } else { ours().find(|known| bare(known) == bare(word)).map(String::as_str) }
 }
 
 /// What was taken over.

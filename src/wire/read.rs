@@ -9,6 +9,9 @@ use serde_json::error::Category;
 /// The longest text of a mistake, in characters; a mistake quotes what was sent.
 const MESSAGE_CHARS: usize = 400;
 
+/// The fields that hold lengths of time.
+const LENGTHS: [&str; 3] = ["receive_after", "older_than", "advance"];
+
 /// What is wrong with something that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wrong {
@@ -91,10 +94,18 @@ fn explain<T: DeserializeOwned>(json: &[u8], hidden: &[&str], error: &serde_json
     let field = serde_path_to_error::deserialize::<_, T>(Object { inner: &mut deserializer, hidden })
         .err()
         .and_then(|error| first_field(error.path()));
+    // Who is told the field need not count lines and columns, least of all those of the {} that an empty body stands for.
+    let said = error.to_string();
+    let said = said.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())).unwrap_or(&said);
     match field {
-        Some(field) => Wrong::Form { message: shortened(&format!("{field}: {error}")), field: Some(field) },
-        None => Wrong::Form { field: quoted_field(&error.to_string()), message: shortened(&error.to_string()) },
+        Some(field) => Wrong::Form { message: shortened(&format!("{field}: {said}{}", example(&field))), field: Some(field) },
+        None => Wrong::Form { field: quoted_field(said), message: shortened(said) },
     }
+}
+
+/// How the value of a field is written that is often sent as a number.
+fn example(field: &str) -> &'static str {
+    if LENGTHS.contains(&field) { "; a length of time is written as \"24h\" or \"86400s\"" } else { "" }
 }
 
 /// The field that a mistake of the object as a whole is about; no path leads to it.
@@ -219,7 +230,7 @@ mod tests {
         ] {
             let wrong = wrong(json);
             assert_eq!((wrong.field(), wrong.code()), (Some(field), "malformed"), "{json}");
-            assert!(wrong.to_string().contains(part), "{json}: {wrong}");
+            assert!(wrong.to_string().contains(part) && !wrong.to_string().contains("column"), "{json}: {wrong}");
         }
     }
 

@@ -124,6 +124,62 @@ fn the_command_line_is_well_formed_and_wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn a_value_of_the_wrong_form_is_told_what_is_expected() {
+    for (args, expected) in [
+        (&["stats", "--url", "127.0.0.1:8780"][..], "it must begin with http:// or https://"),
+        (&["stats", "--url", "localhost:8780"], "it must begin with http:// or https://"),
+        (&["stats", "--url", "http://localhost:8780/v1/"], "leave out the /v1"),
+        (&["order", "place", "A", "--buyer-id", "b", "--amount", "590.5"], "a whole number of minor units is expected"),
+    ] {
+        let output = run(args);
+        assert!(output.status.code() == Some(2) && text(&output.stderr).contains(expected), "{args:?}: {output:?}");
+    }
+    let said = text(&run(&["serve", "--listen", "8780"]).stderr);
+    assert!(said.contains("http.listen (in --listen): \"8780\" is not an IP address and a port, for example"), "{said}");
+}
+
+#[tokio::test]
+async fn asked_for_https_where_http_is_spoken_the_client_says_what_to_try() {
+    let service = Canned::start(200, order()).await;
+    let mut command = autoreceive(&["order", "show", "A-1", "--url", &service.url.replace("http", "https")]);
+    // A client without any root certificates asks for nothing.
+    command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.code() == Some(4) && text(&output.stderr).contains("try http://"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_second_extension_without_a_number_is_told_to_be_a_repeat() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("autoreceive.toml");
+    std::fs::write(&config, "[policies.default]\nmax_extensions = 2\n").unwrap();
+    let service = Process::serve(&config).await;
+    let order = async |args: &[&str]| {
+        let output = ask(&service.url, &[&["order"], args].concat(), "").await;
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    order(&["place", "A-1", "--buyer-id", "b"]).await;
+    order(&["pay", "A-1"]).await;
+    assert_eq!(order(&["extend", "A-1"]).await, "");
+    assert_eq!(order(&["extend", "A-1"]).await, "unchanged: extension 1 was made before; the next one is --number 2\n");
+    assert_eq!(order(&["extend", "A-1", "--number", "2"]).await, "");
+}
+
+#[tokio::test]
+async fn who_replays_dead_letters_of_a_disabled_action_is_told_to_enable_it() {
+    let at = "2026-11-23T01:00:00.000Z";
+    for (disabled_at, expected) in
+        [(json!(at), "shop is disabled, so nothing goes out until `autoreceive actions enable shop`\n"), (Value::Null, "")]
+    {
+        let action = json!({"name": "shop", "dead": 0, "disabled_at": disabled_at});
+        let service = Canned::start(200, json!({"matched": 1, "done": 1, "unreadable": 0, "actions": [action]})).await;
+        let output = service.run(&["dead-letters", "replay", "shop", "A-1:3"]).await;
+        assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("1 dead letter replayed\n", expected));
+    }
+}
+
+#[test]
 fn the_annotated_defaults_are_printed_and_are_a_good_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let defaults = text(&run(&["config", "show", "--default"]).stdout);
@@ -265,6 +321,11 @@ async fn an_order_is_shown_to_people_in_their_zone_and_to_programs_as_it_came() 
     for expected in ["status  PAID (version 2)", "amount  59000 KRW (minor units)", "clock   receive: due 2026-11-24 10:00:01 KST"] {
         assert!(shown.contains(expected), "{shown}");
     }
+    assert!(!shown.contains("silence"), "{shown}");
+    let mut own = order();
+    own["receive_after"] = json!("2s");
+    let shown = text(&Canned::start(200, own).await.run(&["order", "show", "A-1"]).await.stdout);
+    assert!(shown.contains("silence  2s (its own receive_after, in place of the policy's)"), "{shown}");
     let json = text(&service.run(&["order", "show", "A-1", "--json"]).await.stdout);
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), order());
 }
@@ -289,12 +350,14 @@ B-2    unreadable           2026-11-23 03:12:00 UTC  in 3h 12m
 #[tokio::test]
 async fn figures_are_shown() {
     let stats = json!({
-        "now": "2026-11-23T00:00:10.000Z", "orders": {"PAID": 3}, "events": [{"type": "order.received", "cause": "timer", "count": 7}],
+        "now": "2026-11-23T00:00:10.000Z", "orders": {"PAID": 3, "DELIVERED": 0, "RECEIVED": 0}, "events": [{"type": "order.received", "cause": "timer", "count": 7}],
         "waiting": 3, "overdue": 1, "oldest_overdue": "2026-11-23T00:00:08.000Z", "held": 0,
         "actions": [{"name": "shop", "pending": 2, "next_at": null, "dead": 1}]
     });
     let shown = text(&Canned::start(200, stats).await.run(&["stats"]).await.stdout);
-    for expected in ["overdue       1, the oldest 2s ago", "PAID    3", "order.received  timer  7", "shop    2        1"] {
+    assert!(!shown.contains("RECEIVED"), "finished orders are not counted: {shown}");
+    for expected in ["overdue       1, the oldest 2s ago", "PAID       3", "DELIVERED  0", "order.received  timer  7", "shop    2        1"]
+    {
         assert!(shown.contains(expected), "{shown}");
     }
 }
@@ -373,7 +436,7 @@ async fn an_order_can_be_led_through_its_life_from_the_command_line() {
         (&["receive", "A-1"], "RECEIVED (version 7)"),
         (&["refund", "A-1", "--reason", "returned"], "REFUNDED (version 8)"),
         (&["show", "A-1"], "max_extensions = 1"),
-        (&["list"], "no orders are upcoming"),
+        (&["list"], "no orders are upcoming; one that is finished is looked up by its id: autoreceive order show ID"),
     ];
     for (args, expected) in steps {
         let output = ask(&service.url, &[&["order"], args].concat(), "").await;

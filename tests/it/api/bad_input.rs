@@ -79,6 +79,12 @@ fn wrong_places() -> Vec<Row> {
         place(json!({"currency": 5}), 400, "malformed", "currency"),
         place(json!({"at": 1_763_856_000}), 400, "malformed", "at"),
         place(json!({"recieve_after": "24h"}), 400, "malformed", "recieve_after"),
+        place(
+            json!({"receive_after": 86_400}),
+            400,
+            "malformed",
+            "receive_after: invalid type: integer `86400`, expected a string; a length of time is written as \"24h\" or \"86400s\"",
+        ),
         place(json!({"command": "place"}), 400, "malformed", "command"),
         place(json!({"order_id": ""}), 422, "invalid", "order_id"),
         place(json!({"order_id": "x".repeat(129)}), 422, "invalid", "order_id"),
@@ -216,6 +222,9 @@ fn check(row: &Row, answer: &Answer) {
     assert!(answer.body.len() < 2_000, "{what}");
     if row.code == "invalid" {
         assert_eq!(problem["field"], row.names, "{what}");
+    }
+    if row.path.starts_with("/v1/orders/") && ["not_found", "unknown_command"].contains(&row.code) {
+        assert!(problem["detail"].as_str().unwrap().contains("%2F"), "{what}");
     }
     if row.status == 405 {
         assert!(answer.head.contains("\r\nallow: "), "{what}");

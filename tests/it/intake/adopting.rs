@@ -26,6 +26,8 @@ async fn shop_with_everything() -> Shop {
     shop.initiate_and_pay("A 2");
     shop.set("old", "PAID");
     shop.set("gone", "CANCELLED");
+    shop.set("small", "paid");
+    shop.set("quoted", "\"PAID\"");
     shop.redis.cli(&["SETEX", "trade:auto-receive:stray", "100", "trigger"]).unwrap();
     shop.redis.cli(&["RPUSH", "trade:status:list", "PAID"]).unwrap();
     shop.redis.cli(&["SET", "trade:status:bad\tid", "PAID"]).unwrap();
@@ -39,8 +41,9 @@ async fn a_dry_run_shows_what_is_there_and_changes_nothing() {
     let output = adopt(&config, &["--dry-run", "--json"]).await;
     let lines = lines(&output);
     let expected = json!({
-        "orders": 5, "statuses": {"PENDING_PAYMENT": 1, "PAID": 3, "CANCELLED": 1}, "paid": 3, "without_trigger": 1,
-        "stray_triggers": 1, "odd": 2, "result": null,
+        "orders": 7, "statuses": {"PENDING_PAYMENT": 1, "PAID": 3, "CANCELLED": 1, "paid": 1, "\"PAID\"": 1}, "paid": 3, "without_trigger": 1,
+        "stray_triggers": 1, "odd": 4, "result": null,
+        "nearly": [{"status": "\\\"PAID\\\"", "orders": 1, "nearly": "PAID"}, {"status": "paid", "orders": 1, "nearly": "PAID"}],
     });
     let mut figures = lines.last().unwrap().clone();
     let ends = figures.as_object_mut().unwrap().remove("triggers_end").unwrap();
@@ -50,6 +53,7 @@ async fn a_dry_run_shows_what_is_there_and_changes_nothing() {
     assert_eq!(skipped.len(), 3, "{skipped:?}");
     assert!(!shop.exists("ar:meta"), "no store was made");
     let text = String::from_utf8(adopt(&config, &["--dry-run"]).await.stdout).unwrap();
+    assert!(text.contains("1 order says `paid`, which is none of the words in [intake] (PAID?)"), "{text}");
     for said in ["PENDING_PAYMENT", "in 1h, counted from", "trade:status:list", "trade:auto-receive:stray", "a dry run"] {
         assert!(text.contains(said), "{said}: {text}");
     }

@@ -228,7 +228,10 @@ async fn while_the_shop_s_redis_is_away_other_orders_are_received_and_adopted_on
     let request = reqwest::Client::new().post(format!("{}/v1/orders", service.url)).header("content-type", "application/json");
     assert_eq!(request.body(body.to_string()).send().await.unwrap().status(), 201);
     eventually("B-1 is RECEIVED", 20, async || get(&service, "/v1/orders/B-1").await["status"] == "RECEIVED").await;
-    eventually("it says so", 20, async || text(&service, "/readyz").await.contains("the scan of the shop's keys")).await;
+    eventually("it says so", 20, async || {
+        text(&service, "/readyz").await.contains("the intake is in trouble: the scan of the shop's keys")
+    })
+    .await;
     eventually("A-1 is overdue", 20, async || get(&service, "/v1/stats").await["overdue"] == 1).await;
     shop.redis.restart();
     eventually("A-1 is RECEIVED", 30, async || shop.status("A-1").as_deref() == Some("RECEIVED")).await;
