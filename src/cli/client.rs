@@ -188,7 +188,8 @@ fn service_url(text: &str) -> Result<Url, String> {
 /// What to try where the answer is none of the protocol that was asked for.
 fn other_scheme(url: &Url, why: &str) -> &'static str {
     match url.scheme() {
-        "https" if why.contains("InvalidContentType") => " (it does not seem to speak TLS; try http://)",
+        "https" if why.contains("InvalidContentType") => " (perhaps it does not speak TLS; try http://)",
+        "http" if why.contains("invalid HTTP version") => " (perhaps it speaks TLS; try https://)",
         _ => "",
     }
 }

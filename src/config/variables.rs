@@ -46,7 +46,7 @@ pub fn strays(env: &BTreeMap<String, String>, layers: &Layers) -> Result<Vec<Str
                 "the environment variable {name} is not used: levels are set apart by two underscores; did you mean {PREFIX}{meant}?"
             )),
             None => warnings.push(format!(
-                "the environment variable {name} is not used: no key is called so; one is set as {PREFIX}STORE__URL sets store.url"
+                "the environment variable {name} is not used: no key is called so; {PREFIX}STORE__URL for example sets store.url"
             )),
         }
     }

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use clap::CommandFactory;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::process::{Process, eventually};
@@ -139,13 +140,24 @@ fn a_value_of_the_wrong_form_is_told_what_is_expected() {
 }
 
 #[tokio::test]
-async fn asked_for_https_where_http_is_spoken_the_client_says_what_to_try() {
+async fn asked_with_the_wrong_scheme_the_client_says_what_to_try() {
     let service = Canned::start(200, order()).await;
     let mut command = autoreceive(&["order", "show", "A-1", "--url", &service.url.replace("http", "https")]);
     // A client without any root certificates asks for nothing.
     command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.code() == Some(4) && text(&output.stderr).contains("try http://"), "{output:?}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        connection.read_u8().await.unwrap();
+        // What a server that speaks TLS says to anything else: the alert "record overflow".
+        connection.write_all(b"\x15\x03\x03\x00\x02\x02\x16").await.unwrap();
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+    });
+    let output = ask(&url, &["order", "show", "A-1"], "").await;
+    assert!(output.status.code() == Some(4) && text(&output.stderr).contains("try https://"), "{output:?}");
 }
 
 #[tokio::test]
