@@ -180,7 +180,8 @@ impl OpenError {
             "it was created with --test-clock, so its time can be put forward and it must not serve a shop. Start it with --test-clock, \
              or use another store"
         } else {
-            "it was created without --test-clock, and keeps the real time for good. For tests, use a store that does not exist yet"
+            "it was created without --test-clock, and keeps the real time for good. For tests, use a store that does not exist yet (on \
+             Redis, another store.prefix is one)"
         }
     }
 }

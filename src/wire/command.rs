@@ -140,7 +140,7 @@ pub struct ReceiveFields {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtendFields {
-    /// The how-manieth extension it is, from 1; 1 without it.
+    /// Which extension of the order it is, counted from 1; 1 without it. Sent again with the same number it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1)]
     pub number: Option<Number>,

@@ -39,7 +39,7 @@ pub enum Command {
     },
     /// The buyer needs more time.
     Extend {
-        /// The how-manieth extension it is, from 1; what makes a repeat harmless.
+        /// Which extension of the order it is, counted from 1; what makes a repeat harmless.
         number: u32,
     },
     /// Stop the clock.
