@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::listener::message;
 use crate::support::process::{Process, eventually, free_port};
-use crate::support::receiver::SECRET;
+use crate::support::receiver::{SECRET, webhook};
 
 /// A running client; it ends with the test.
 struct Client {
@@ -66,8 +66,7 @@ async fn a_client_credits_once(program: &[&str]) {
     let url = format!("http://127.0.0.1:{port}/");
     let config = directory.path().join("autoreceive.toml");
     let silence = "[policies.default]\nreceive_after = \"200ms\"\n";
-    let action = format!("[actions.shop]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret = \"{SECRET}\"\n");
-    std::fs::write(&config, silence.to_owned() + &action).unwrap();
+    std::fs::write(&config, silence.to_owned() + &webhook("shop", &url, "")).unwrap();
     let service = Process::serve(&config).await;
     let order = "주문 A/1";
     let client = Client::start(program, &[order, "A-2"], directory.path(), port, &service.url).await;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::conformance::dead_letters::bury;
 use crate::conformance::kit::{Kept, hours, now, policy, sync};
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::SECRET;
+use crate::support::receiver::webhook;
 use crate::support::redis_server::RedisServer;
 
 /// More than one page of the service's own walk.
@@ -71,9 +71,7 @@ impl Moody {
 
 fn write_config(directory: &Path, store: &str, action: &str, hook: &str) -> PathBuf {
     let path = directory.join("shop.toml");
-    let action = format!(
-        "[actions.{action}]\ntype = \"webhook\"\nurl = \"{hook}\"\nallow_private = true\nsecret = \"{SECRET}\"\non = [\"order.placed\"]\n"
-    );
+    let action = webhook(action, hook, "on = [\"order.placed\"]");
     std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n{action}")).unwrap();
     path
 }

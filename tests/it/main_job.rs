@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, SECRET};
+use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 fn orders() -> usize {
@@ -16,22 +16,8 @@ fn orders() -> usize {
 
 fn write_config(directory: &Path, store: &str, hook: &str) -> PathBuf {
     let path = directory.join("shop.toml");
-    let config = format!(
-        r#"
-        [store]
-        url = "{store}"
-        [log]
-        level = "warn"
-        [actions.shop]
-        type = "webhook"
-        url = "{hook}"
-        allow_private = true
-        secret = "{SECRET}"
-        timeout = "2s"
-        lease = "5s"
-        on = ["order.received"]
-        "#
-    );
+    let hook = webhook("shop", hook, "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\"]");
+    let config = format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n{hook}");
     std::fs::write(&path, config).unwrap();
     path
 }

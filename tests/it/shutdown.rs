@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, SECRET};
+use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// The longest end of the program that is put up with.
@@ -28,10 +28,8 @@ fn shutdowns() -> usize {
 
 fn write_config(directory: &Path, store: &str, hook: &str) -> PathBuf {
     let path = directory.join("shop.toml");
-    let config = format!(
-        "[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n[actions.shop]\ntype = \"webhook\"\nurl = \"{hook}\"\nallow_private = true\n\
-         secret = \"{SECRET}\"\ntimeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\"]\n"
-    );
+    let hook = webhook("shop", hook, "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\"]");
+    let config = format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n{hook}");
     std::fs::write(&path, config).unwrap();
     path
 }

@@ -16,7 +16,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::conformance::kit::*;
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, SECRET};
+use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// Where stores can be opened, one after another or several at a time.
@@ -223,7 +223,7 @@ async fn post(url: &str, path: &str, body: Value) -> (u16, Value) {
 async fn an_order_with_the_usual_day_is_received_and_told_after_clock_advance_25h() {
     let (directory, receiver) = (tempdir().unwrap(), Receiver::start().await);
     let config = directory.path().join("shop.toml");
-    let action = format!("[actions.shop]\ntype = \"webhook\"\nurl = \"{}\"\nallow_private = true\nsecret = \"{SECRET}\"\n", receiver.url);
+    let action = webhook("shop", &receiver.url, "");
     std::fs::write(&config, format!("[store]\nurl = \"sqlite:staging.db\"\n{action}")).unwrap();
     let service = Process::serve_with(&config, &["--test-clock"]).await;
     let ready = reqwest::get(format!("{}/readyz", service.url)).await.unwrap().text().await.unwrap();

@@ -7,16 +7,14 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, SECRET};
+use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// More than one step of the service's own walk would hold, and more than one page of it.
 const ORDERS: usize = 1_200;
 
 fn config(directory: &Path, store: &str, actions: &[(&str, &str, &str)]) -> PathBuf {
-    let section = |(name, url, on): &(&str, &str, &str)| {
-        format!("[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret = \"{SECRET}\"\non = {on}\n")
-    };
+    let section = |(name, url, on): &(&str, &str, &str)| webhook(name, url, &format!("on = {on}"));
     let actions: String = actions.iter().map(section).collect();
     let path = directory.join("shop.toml");
     std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n[policies.settled]\nsettle_after = \"1h\"\n{actions}")).unwrap();

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::support::listener::Listener;
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::SECRET;
+use crate::support::receiver::webhook;
 use crate::support::redis_server::RedisServer;
 
 /// Where nobody listens.
@@ -24,10 +24,6 @@ const DOWN: &str = "http://127.0.0.1:1/";
 
 fn number(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
-}
-
-fn webhook(name: &str, url: &str, on: &str) -> String {
-    format!("[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\nallow_private = true\non = [\"{on}\"]\n")
 }
 
 fn config(directory: &Path, store: &str, actions: &[String]) -> PathBuf {
@@ -102,7 +98,7 @@ async fn webhooks_per_second(name: &str, store: impl Fn() -> String) {
     let events = number("AUTORECEIVE_TEST_EVENTS", 500);
     let directory = tempfile::tempdir().unwrap();
     let listener = Listener::start(&["--json"]).await;
-    let rate = herd(&store(), directory.path(), &[webhook("shop", &listener.url, "order.received")], events).await;
+    let rate = herd(&store(), directory.path(), &[webhook("shop", &listener.url, "on = [\"order.received\"]")], events).await;
     println!("{name}: {events} orders received and delivered to `autoreceive listen`: {rate:.0} a second");
     assert_eq!(listener.printed().lines().count(), events);
 }
@@ -127,8 +123,8 @@ async fn a_receiver_that_hangs_or_is_down_does_not_slow_the_others_down() {
     for _ in 0..rounds {
         for (rates, (_, bad)) in rates.iter_mut().zip(&neighbours) {
             let (redis, directory, listener) = (RedisServer::start(&[]), tempfile::tempdir().unwrap(), Listener::start(&["--json"]).await);
-            let mut actions = vec![webhook("shop", &listener.url, "order.received")];
-            actions.extend(bad.as_ref().map(|url: &String| webhook("bad", url, "order.received")));
+            let mut actions = vec![webhook("shop", &listener.url, "on = [\"order.received\"]")];
+            actions.extend(bad.as_ref().map(|url: &String| webhook("bad", url, "on = [\"order.received\"]")));
             rates.push(herd(&redis.url(), directory.path(), &actions, events).await);
         }
     }
@@ -168,8 +164,8 @@ async fn a_receiver_that_is_down_adds_little_to_the_others_lag() {
         [("alone", None), ("beside one that is down", Some(DOWN.to_owned())), ("beside one that hangs", Some(hanging().await))]
     {
         let (lags, directory) = (Lags::default(), tempfile::tempdir().unwrap());
-        let mut actions = vec![webhook("shop", &lags.receiver().await, "order.placed")];
-        actions.extend(bad.map(|url| webhook("bad", &url, "order.placed")));
+        let mut actions = vec![webhook("shop", &lags.receiver().await, "on = [\"order.placed\"]")];
+        actions.extend(bad.map(|url| webhook("bad", &url, "on = [\"order.placed\"]")));
         let service = Process::serve(&config(directory.path(), "sqlite:shop.db", &actions)).await;
         // 20 orders every 50 ms: 400 a second.
         let mut tick = tokio::time::interval(Duration::from_millis(50));

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use crate::support::process::Process;
-use crate::support::receiver::{Receiver, SECRET};
+use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// A shop's Redis.
@@ -56,7 +56,8 @@ impl Shop {
     /// A configuration that takes over this shop's keys into `store`, after a silence of `silence`; `intake` has more keys.
     pub fn config(&self, store: &str, silence: &str, intake: &str) -> PathBuf {
         let path = self.directory.path().join(format!("{}.toml", rand::random::<u32>()));
-        let (url, hook) = (self.redis.url(), &self.receiver.url);
+        let more = "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\", \"order.cancelled\", \"order.refunded\"]";
+        let (url, hook) = (self.redis.url(), webhook("shop", &self.receiver.url, more));
         let config = format!(
             r#"
             [store]
@@ -69,14 +70,7 @@ impl Shop {
             enabled = true
             url = "{url}/0"
             {intake}
-            [actions.shop]
-            type = "webhook"
-            url = "{hook}"
-            allow_private = true
-            secret = "{SECRET}"
-            timeout = "2s"
-            lease = "5s"
-            on = ["order.received", "order.cancelled", "order.refunded"]
+            {hook}
             "#
         );
         std::fs::write(&path, config).unwrap();

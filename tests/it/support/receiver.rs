@@ -13,6 +13,11 @@ use serde_json::Value;
 /// The secret that the receiver and the tested services share.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
+/// The section of the webhook `name` to a receiver on this machine; `more` are further keys.
+pub fn webhook(name: &str, url: &str, more: &str) -> String {
+    format!("[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret = \"{SECRET}\"\n{more}\n")
+}
+
 /// One delivery whose signature was right.
 #[derive(Debug, Clone)]
 pub struct Delivery {
