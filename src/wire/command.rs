@@ -255,17 +255,9 @@ impl PlaceFields {
             receive_after: optional("receive_after", self.receive_after.as_deref())?,
             at: time("at", self.at.as_deref())?,
             paid_at: time("paid_at", self.paid_at.as_deref())?,
-            shipped_at: of_paid("shipped_at", self.shipped_at.as_deref(), self.paid_at.is_some())?,
-            delivered_at: of_paid("delivered_at", self.delivered_at.as_deref(), self.paid_at.is_some())?,
+            shipped_at: time("shipped_at", self.shipped_at.as_deref())?,
+            delivered_at: time("delivered_at", self.delivered_at.as_deref())?,
         })))
-    }
-}
-
-/// When something happened that only a paid order knows.
-fn of_paid(field: &'static str, text: Option<&str>, is_paid: bool) -> Result<Option<Time>, Wrong> {
-    match text {
-        Some(_) if !is_paid => Err(Wrong::value(field, "needs paid_at beside it: only a paid order is shipped or delivered")),
-        _ => time(field, text),
     }
 }
 

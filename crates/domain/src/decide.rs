@@ -60,11 +60,19 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
 pub fn decide_absent(id: &OrderId, command: &Command, now: Time) -> Decision {
     match command {
         Command::Place(_) if in_future(command, now) => Decision::Rejected(Rejection::in_future(id, None)),
-        Command::Place(place) => Decision::Changed(Arc::new(placed(id, place, now))),
+        Command::Place(place) => match place.paid_at.is_none().then(|| further_than_paid(place)).flatten() {
+            Some(code) => Decision::Rejected(Rejection::unpaid(id, code)),
+            None => Decision::Changed(Arc::new(placed(id, place, now))),
+        },
         Command::Observe(observation) => adopted::observe_absent(id, observation, now),
         Command::Due => Decision::Unchanged,
         _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
     }
+}
+
+/// As what a new order is placed that only a paid one can be: the code says that it is not.
+fn further_than_paid(place: &Place) -> Option<Code> {
+    place.delivered_at.map(|_| Code::NotDeliverable).or(place.shipped_at.map(|_| Code::NotShippable))
 }
 
 /// Whether a command of this name could be carried out on the order as it stands. The table of the order's life.

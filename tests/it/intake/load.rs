@@ -105,7 +105,8 @@ fn check(lives: &[Life], shop: &Shop) -> Tally {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_notifications_every_paid_order_is_received_within_the_scan_period_though_a_worker_is_killed() {
-    let (lives, shop, took) = played(Telling::Off, Duration::from_secs(1)).await;
+    let scan_ms = std::env::var("AUTORECEIVE_TEST_SCAN_MS").ok().map_or(1_000, |ms| ms.parse().unwrap());
+    let (lives, shop, took) = played(Telling::Off, Duration::from_millis(scan_ms)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
 }

@@ -148,6 +148,12 @@ impl Rejection {
         Rejection { code: Code::AtInFuture, title, status, allowed: Vec::new() }
     }
 
+    /// A new order that is said to be shipped (or delivered, by `code`), and not to be paid.
+    pub(super) fn unpaid(id: &OrderId, code: Code) -> Rejection {
+        let title = format!("order {id} is placed as {}, but not as paid: give paid_at, too", participle(code));
+        Rejection { code, title, status: None, allowed: vec![Verb::Place] }
+    }
+
     pub(super) fn not_allowed(order: &Order, code: Code, terms: &Terms) -> Rejection {
         let (id, status) = (&order.id, order.status);
         let title = match code {

@@ -1,7 +1,8 @@
 //! The parcel is shipped and delivered, and the receipt confirmed.
 
-use autoreceive_domain::decide::Code;
-use autoreceive_domain::{Cause, Clock, ClockKind, Command, EventKind, Place, Status, Terms};
+use autoreceive_domain::command::Verb;
+use autoreceive_domain::decide::{Code, decide_absent};
+use autoreceive_domain::{Cause, Clock, ClockKind, Command, Decision, EventKind, Place, Status, Terms};
 
 use crate::support::{Shop, deliver, from_delivery, from_shipment, h, hold, receive, ship, span};
 
@@ -52,6 +53,18 @@ fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled
     let mut delivered = Shop::new(terms);
     delivered.place.delivered_at = Some(delivered.at(h(-23)));
     delivered.placed_and_paid_at(h(-240)).runs(Status::Delivered, ClockKind::Receive, h(1));
+}
+
+#[test]
+fn an_order_is_not_placed_as_shipped_or_delivered_that_is_not_paid() {
+    for (is_delivered, code) in [(false, Code::NotShippable), (true, Code::NotDeliverable)] {
+        let mut shop = Shop::new(Terms::default());
+        shop.place.shipped_at = Some(shop.at(h(-1)));
+        shop.place.delivered_at = Some(shop.at(0)).filter(|_| is_delivered);
+        let Decision::Rejected(rejection) = decide_absent(&"A-1".parse().unwrap(), &shop.place(), shop.at(0)) else { panic!("placed") };
+        assert_eq!((rejection.code, rejection.allowed.clone()), (code, vec![Verb::Place]));
+        assert!(rejection.title.contains("paid_at"), "{rejection}");
+    }
 }
 
 #[test]
