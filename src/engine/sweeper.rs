@@ -100,18 +100,17 @@ impl Sweeper {
     /// Decides what is due by now in the shards that are this worker's, or late in another's: of each shard a few batches.
     pub(crate) async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.core.time.estimate();
-        let has_plenty = self.has_plenty();
-        let is_ready = |shard, wake| self.ready_at(shard, wake) <= now && (self.core.team.is_mine(shard) || !has_plenty);
-        let ready = self.core.wakes.take_ready(is_ready);
+        let is_ready = |shard, wake| self.ready_at(shard, wake) <= now;
+        let mut ready = self.core.wakes.take_ready(|shard, wake| self.core.team.is_mine(shard) && is_ready(shard, wake));
+        // Who is behind with their own shards does not run after those of others, who are behind as well: they would only meet.
+        let is_behind = ready.iter().any(|shard| self.backlog().contains(shard));
+        if !is_behind {
+            ready.extend(self.core.wakes.take_ready(is_ready));
+        }
         let visits = self.plan(ready);
         let results: Vec<Result<(), StoreError>> =
             stream::iter(visits).map(|visit| self.visit(visit)).buffer_unordered(IN_FLIGHT).collect().await;
         results.into_iter().collect()
-    }
-
-    /// Who is behind with their own shards does not run after those of others, who are behind as well: they would only meet.
-    fn has_plenty(&self) -> bool {
-        self.backlog().iter().any(|&shard| self.core.team.is_mine(shard))
     }
 
     fn ready_at(&self, shard: Shard, wake: Time) -> Time {
