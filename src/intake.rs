@@ -83,7 +83,7 @@ pub enum CountFrom {
 /// How orders are taken over.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long after the shop wrote it something is seen by a scan, at the latest.
+    /// How long after the shop wrote it something is seen, where a scan takes no more than a quarter of that.
     pub scan_every: Duration,
     /// Whether the server's notifications are listened to.
     pub notifications: bool,

@@ -1,7 +1,7 @@
 //! Whose turn it is to scan: one worker's at a time, and soon another's when that one dies.
 //!
-//! What the shop writes is seen within [`scan_every`](super::Settings::scan_every), a death in between included: a scan begins
-//! after half of it, a worker that says nothing is missed within the third quarter, and the last one is left to the scan itself.
+//! Of [`scan_every`](super::Settings::scan_every), a scan begins after half, a worker that says nothing is missed within the third
+//! quarter, and the last one is left to the scan itself. Where that takes longer, something can be seen later.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

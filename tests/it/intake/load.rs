@@ -104,7 +104,7 @@ fn check(lives: &[Life], shop: &Shop) -> Tally {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_notifications_every_paid_order_is_received_within_the_scan_period_though_a_worker_is_killed() {
+async fn without_notifications_every_paid_order_is_received_though_the_worker_that_scans_may_be_killed() {
     let scan_ms = std::env::var("AUTORECEIVE_TEST_SCAN_MS").ok().map_or(1_000, |ms| ms.parse().unwrap());
     let (lives, shop, took) = played(Telling::Off, Duration::from_millis(scan_ms)).await;
     let tally = check(&lives, &shop);
