@@ -8,6 +8,7 @@
 //! | `open` | what is checked before anything is written |
 //! | `clock` | the time, and the offset of a store for tests |
 //! | `commit`, `pack` | a commit as the columns that its script takes |
+//! | `watch` | a commit of the timer, where it needs no script |
 //! | `pace` | how many orders a commit of the timer has |
 //! | `read`, `page`, `stats` | reading, by plain commands |
 //! | `outbox` | entries: claimed, settled, renewed |
@@ -49,6 +50,7 @@ mod remembered;
 mod reply;
 mod script;
 mod stats;
+mod watch;
 
 /// The most changes in one commit, and the most members that one command names: Lua cannot spread out 8,000 values.
 const MAX_CHANGES: usize = 1_000;
@@ -97,6 +99,7 @@ pub struct RedisStore {
     time: StoreTime,
     /// How many due orders are taken at once.
     pace: pace::Pace,
+    watches: watch::Watches,
     prefix: String,
     shards: Shard,
     test_clock: bool,
@@ -123,6 +126,7 @@ impl RedisStore {
             keys: keys::Keys::new(&settings.prefix),
             time: StoreTime::default(),
             pace: pace::Pace::new(),
+            watches: watch::Watches::default(),
             prefix: settings.prefix,
             shards: settings.shards,
             test_clock: settings.test_clock,
@@ -136,6 +140,10 @@ impl RedisStore {
 
     fn is_noted(&self, action: &ActionName) -> bool {
         self.noted.read().is_ok_and(|noted| noted.contains(action))
+    }
+
+    fn noted_actions(&self) -> Vec<ActionName> {
+        self.noted.read().map(|noted| noted.iter().cloned().collect()).unwrap_or_default()
     }
 
     fn set_noted(&self, action: &ActionName) {

@@ -12,6 +12,7 @@ use crate::support::redis_server::RedisServer;
 
 mod failing;
 mod opening;
+mod watched;
 mod working;
 
 const HOUR: i64 = 3_600_000;

@@ -16,7 +16,7 @@ use super::{MAX_CHANGES, RedisStore};
 use crate::store::{ActionName, Change, Commit, Members, StoreError, Verdict, entry};
 
 /// Changes in the order in which the script counts them, those with a record first.
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     commit: &'a Commit,
     /// Position → index of the change.
     index: Vec<usize>,
@@ -28,7 +28,7 @@ struct Columns<'a> {
 
 /// What an entry or a note consists of: changes that stand next to each other, or a text of one change.
 #[derive(PartialEq)]
-enum Piece {
+pub(super) enum Piece {
     Range(usize, usize),
     Text(usize, String),
 }
@@ -39,6 +39,9 @@ impl RedisStore {
         let mut calls = Pipeline::with_capacity(commits.len());
         let mut sent = Vec::with_capacity(commits.len());
         for (i, commit) in commits.iter().enumerate() {
+            if verdicts[i].is_none() {
+                verdicts[i] = self.commit_watched(commit).await;
+            }
             if verdicts[i].is_none() {
                 verdicts[i] = self.note_actions(commit).await.err().map(Verdict::Refused);
             }
@@ -51,13 +54,16 @@ impl RedisStore {
                 sent.push((i, columns.index));
             }
         }
+        if sent.is_empty() {
+            return finished(verdicts);
+        }
         let (begun, largest) = (Instant::now(), sent.iter().map(|(_, index)| index.len()).max().unwrap_or(0));
         let answers = self.link.run(&self.scripts.commit, &calls).await;
         self.pace.answered(largest, begun.elapsed());
         for ((i, index), answer) in sent.into_iter().zip(answers) {
             verdicts[i] = Some(verdict(&index, answer));
         }
-        verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Unknown("no answer".to_owned()))).collect()
+        finished(verdicts)
     }
 
     /// The keys of a commit, and where those of each action begin among them, counted from 1.
@@ -94,6 +100,10 @@ impl RedisStore {
     }
 }
 
+fn finished(verdicts: Vec<Option<Verdict>>) -> Vec<Verdict> {
+    verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Unknown("no answer".to_owned()))).collect()
+}
+
 fn too_large(commit: &Commit) -> Option<Verdict> {
     let counts = [commit.changes.len(), commit.notes_done.len()];
     let largest = counts.into_iter().max().unwrap_or(0);
@@ -115,7 +125,7 @@ fn verdict(index: &[usize], answer: Result<Value, Failure>) -> Verdict {
 }
 
 impl<'a> Columns<'a> {
-    fn new(commit: &'a Commit) -> Columns<'a> {
+    pub(super) fn new(commit: &'a Commit) -> Columns<'a> {
         let changes = &commit.changes;
         let (mut index, gone): (Vec<usize>, Vec<usize>) = (0..changes.len()).partition(|&i| changes[i].order.is_some());
         let kept = index.len();
@@ -204,17 +214,10 @@ impl<'a> Columns<'a> {
 
     fn pack_tallies(&self, pack: &mut Pack) {
         let (tallies, which) = self.tallies();
-        let mut times = vec![0; tallies.len()];
-        which.iter().for_each(|&tally| times[tally] += 1);
-        let mut sums: HashMap<&str, i64> = HashMap::new();
-        for (tally, times) in tallies.iter().zip(times) {
-            for (count, by) in tally {
-                *sums.entry(count).or_default() += by * times;
-            }
-        }
+        let sums = sums(&tallies, &which);
         pack.map(sums.len());
         for (count, by) in sums {
-            pack.text(count);
+            pack.text(&count);
             pack.number(by);
         }
         pack.array(tallies.len());
@@ -230,6 +233,12 @@ impl<'a> Columns<'a> {
         for &tally in which.iter().filter(|_| !all_alike) {
             pack.index(tally);
         }
+    }
+
+    /// By how much all changes together move each count.
+    pub(super) fn sums(&self) -> HashMap<String, i64> {
+        let (tallies, which) = self.tallies();
+        sums(&tallies, &which)
     }
 
     /// The different tallies, and which of them each change has.
@@ -277,7 +286,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn event_pieces(&self, members: &Members) -> Vec<Piece> {
+    pub(super) fn event_pieces(&self, members: &Members) -> Vec<Piece> {
         let mut pieces = Vec::new();
         match members {
             Members::All => {
@@ -315,6 +324,18 @@ impl<'a> Columns<'a> {
             pack_pieces(pack, &pieces);
         }
     }
+}
+
+fn sums(tallies: &[HashMap<String, i64>], which: &[usize]) -> HashMap<String, i64> {
+    let mut times = vec![0; tallies.len()];
+    which.iter().for_each(|&tally| times[tally] += 1);
+    let mut sums: HashMap<String, i64> = HashMap::new();
+    for (tally, times) in tallies.iter().zip(times) {
+        for (count, by) in tally {
+            *sums.entry(count.clone()).or_default() += by * times;
+        }
+    }
+    sums
 }
 
 /// Whether two changes move the same counts by the same: most changes of a commit do.

@@ -75,6 +75,19 @@ impl Link {
             Ok(connection) => connection?,
             Err(_) => return Err(Failure::Unreachable(format!("no connection within {:?}", self.timeout))),
         };
+        let answers = self.exchange_by(deadline, &mut connection, pipe).await;
+        if answers.is_err() {
+            give_up(slot, number);
+        }
+        answers
+    }
+
+    /// Sends all commands of `pipe` on a connection of the caller's own, which is of no use after a failure.
+    pub(super) async fn exchange(&self, connection: &mut MultiplexedConnection, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
+        self.exchange_by(Instant::now() + self.timeout, connection, pipe).await
+    }
+
+    async fn exchange_by(&self, deadline: Instant, connection: &mut MultiplexedConnection, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
         let failure = match timeout_at(deadline, connection.send_packed_commands(pipe, 0, pipe.len())).await {
             Ok(Ok(answers)) if answers.len() == pipe.len() => return Ok(answers),
             Ok(Ok(_)) => "an answer is missing".to_owned(),
@@ -85,7 +98,6 @@ impl Link {
             }
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
-        give_up(slot, number);
         Err(Failure::Unanswered(failure))
     }
 
@@ -94,11 +106,16 @@ impl Link {
         if let Some(connection) = held.as_ref() {
             return Ok(connection.clone());
         }
-        // The crate's own limit on answers would be 500 ms; `send` keeps the configured one.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(self.timeout));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(no_connection)?;
+        let connection = self.connect().await?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         Ok(held.insert((number, connection)).clone())
+    }
+
+    /// A new connection, for the caller alone.
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
+        // The crate's own limit on answers would be 500 ms; the configured one is kept here.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(self.timeout));
+        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(no_connection)
     }
 
     /// Runs calls of a script, and those again, with its source, that met a server without it: they were not carried out.

@@ -12,9 +12,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(12);
 const LEAST: usize = 50;
 const FIRST: usize = 200;
 const MOST: usize = 500;
-const STEP: usize = 20;
 
-/// Shrinks by a quarter, grows by steps.
+/// Shrinks by a quarter, grows by an eighth.
 pub(super) struct Pace(AtomicUsize);
 
 impl Pace {
@@ -32,7 +31,7 @@ impl Pace {
         let now = self.orders();
         let next = match took > ANSWERED_WITHIN {
             true if orders >= LEAST => (now - now / 4).max(LEAST),
-            false if orders >= now => (now + STEP).min(MOST),
+            false if orders >= now => (now + now / 8).min(MOST),
             _ => return,
         };
         self.0.store(next, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use autoreceive_domain::{Order, OrderId, Revision, Span, Terms, Time};
 use redis::{Pipeline, Value};
 
 use super::reply::{Replies, as_text, order};
-use super::{RedisStore, by_shard};
+use super::{RedisStore, by_shard, watch};
 use crate::store::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote, Shard, Store, StoreError};
 
 /// How far behind the server's time the time believed may be before due orders are asked for again.
@@ -88,7 +88,14 @@ impl RedisStore {
                 pipe.arg("LIMIT").arg(0).arg(1).arg("WITHSCORES");
             }
         }
-        let mut replies = self.ask(&pipe).await?;
+        let watched = match (looks, &*ids) {
+            ([look], [ids]) if ids.len() >= watch::LEAST => self.read_watching(look.shard, ids, &pipe).await,
+            _ => None,
+        };
+        let mut replies = match watched {
+            Some(replies) => replies,
+            None => self.ask(&pipe).await?,
+        };
         let mut shards = Vec::with_capacity(looks.len());
         for (look, ids) in looks.iter().zip(ids) {
             let full = ids.len() >= limit.saturating_add(look.extra);
