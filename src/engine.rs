@@ -78,7 +78,7 @@ impl Default for Settings {
     /// A random name, batches of up to 200, a look every second.
     fn default() -> Settings {
         let worker = format!("{:08x}", rand::random::<u32>());
-        Settings { worker, batch: 200, check_every: Duration::from_secs(1), guard: None }
+        Settings { worker, batch: 500, check_every: Duration::from_secs(1), guard: None }
     }
 }
 
@@ -353,7 +353,8 @@ fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
     (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
 }
 
-/// How late something must be before a worker does what is another's.
-const PATIENCE: Span = Span::from_ms(250);
+/// How late something must be before a worker does what is another's: longer than most herds take, and short enough that what
+/// a dead worker leaves is received within a second.
+const PATIENCE: Span = Span::from_ms(500);
 /// How long ago a worker's last sign of life may be, at least.
 const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;

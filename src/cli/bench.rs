@@ -68,7 +68,7 @@ enum What {
         #[arg(long, default_value_t = 1, value_parser = count)]
         workers: usize,
         /// Orders in one batch, at most 500.
-        #[arg(long, default_value_t = 200, value_parser = batch)]
+        #[arg(long, default_value_t = 500, value_parser = batch)]
         batch: usize,
     },
     /// A steady stream of deadlines.

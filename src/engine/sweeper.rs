@@ -19,8 +19,11 @@ use crate::store::now::span;
 use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
 use crate::telemetry::BySource;
 
-/// How many batches are on their way at the same time.
-const IN_FLIGHT: usize = 8;
+/// How many batches all workers together have on their way at the same time: they share one store, and others wait behind
+/// what it was sent.
+const IN_FLIGHT: usize = 4;
+/// The most orders in a batch of another worker's shard: where that one is only slow, both decide the same, and one in vain.
+const HELPING: usize = 50;
 /// How many batches of a shard are done before the other shards get their turn.
 const BATCHES_A_TURN: usize = 8;
 /// The shortest sleep, so that neighbouring deadlines share a batch.
@@ -109,7 +112,7 @@ impl Sweeper {
         }
         let visits = self.plan(ready);
         let results: Vec<Result<(), StoreError>> =
-            stream::iter(visits).map(|visit| self.visit(visit)).buffer_unordered(IN_FLIGHT).collect().await;
+            stream::iter(visits).map(|visit| self.visit(visit)).buffer_unordered(self.core.team.share_of(IN_FLIGHT)).collect().await;
         results.into_iter().collect()
     }
 
@@ -139,18 +142,24 @@ impl Sweeper {
             ready.rotate_left(start);
         }
         let backlog = self.backlog();
-        let batch = self.core.settings.batch.min(self.core.store.at_once()).clamp(1, super::Settings::MAX_BATCH);
+        let batch = self.most_at_once();
         let (full, light): (Vec<Shard>, Vec<Shard>) = ready.into_iter().partition(|shard| backlog.contains(shard));
         let share = (batch / light.len().max(1)).max(16).min(batch);
         let together = light.chunks((batch / share).max(1)).map(|shards| Visit { shards: shards.to_vec(), limit: share, batches: 1 });
-        let alone = full.into_iter().map(|shard| Visit { shards: vec![shard], limit: batch, batches: BATCHES_A_TURN });
+        let limit = |shard| if self.core.team.is_mine(shard) { usize::MAX } else { HELPING };
+        let alone = full.into_iter().map(|shard| Visit { shards: vec![shard], limit: limit(shard), batches: BATCHES_A_TURN });
         together.chain(alone).collect()
+    }
+
+    /// How many orders make one batch: no more than are configured, and than the store takes well just now.
+    fn most_at_once(&self) -> usize {
+        self.core.settings.batch.min(self.core.store.at_once()).clamp(1, super::Settings::MAX_BATCH)
     }
 
     async fn visit(&self, visit: Visit) -> Result<(), StoreError> {
         let mut shards = visit.shards;
         for _ in 0..visit.batches {
-            shards = match self.batch(&shards, visit.limit).await {
+            shards = match self.batch(&shards, visit.limit.min(self.most_at_once())).await {
                 Ok(more) => more,
                 Err(error) => {
                     self.put_back(&shards);
@@ -185,6 +194,7 @@ impl Sweeper {
             if self.note_next(&shard, due.now) {
                 more.push(shard.shard);
             }
+            planned.reserve(shard.orders.len());
             planned.extend(shard.orders.iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
         }
         if let Some(guarded) = &self.guarded {

@@ -48,6 +48,13 @@ impl Team {
         highest(living.iter().filter(|worker| worker.ends_with(WITH_INTAKE)), "intake") == Some(&self.me)
     }
 
+    /// How many of `all` fall to this worker, as many as it has of the shards, and one at least.
+    pub(crate) fn share_of(&self, all: usize) -> usize {
+        let mine = self.mine.read().unwrap_or_else(PoisonError::into_inner);
+        let count = mine.iter().filter(|is_mine| **is_mine).count();
+        (all * count).div_ceil(mine.len().max(1)).max(1)
+    }
+
     /// Whether this worker looks after the shard first.
     pub(crate) fn is_mine(&self, shard: Shard) -> bool {
         let mine = self.mine.read().unwrap_or_else(PoisonError::into_inner);

@@ -15,6 +15,9 @@ const ALONE_AFTER: u32 = 3;
 /// Entries to be attempted together, up to `batch` events at a time and no event twice. After an outage each event that
 /// failed is an entry of its own, and so is each that was backfilled; one by one they would take a hundred times as long.
 pub(super) fn gathered(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<ClaimedEntry>> {
+    if entries.len() <= 1 {
+        return entries.into_iter().map(|entry| vec![entry]).collect();
+    }
     let (mut works, mut ids, mut room) = (Vec::<Vec<ClaimedEntry>>::new(), HashSet::new(), 0);
     for entry in entries {
         let alone = entry.history.as_ref().is_some_and(|history| history.attempts >= ALONE_AFTER);
