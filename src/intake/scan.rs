@@ -13,12 +13,13 @@ use crate::telemetry::ScanReport;
 
 /// How many keys the server walks over in one step: well under a tenth of a millisecond of its time.
 const STEP: usize = 100;
-/// Each step earns a pause of so many times its length, so that a scan takes a quarter of the server's time at most.
-const PAUSES_A_STEP: u32 = 3;
+/// Each step earns a pause of so many times its length, so that a scan takes half of the server's time at most: less, for what a
+/// step takes is mostly its way there and back.
+const PAUSES_A_STEP: u32 = 1;
 /// Pauses are taken together, for a timer is no finer than a millisecond.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How many orders are looked at together.
-const BATCH: usize = 200;
+const BATCH: usize = 400;
 /// How many keys that don't look right are named in the log.
 const NAMED: usize = 5;
 
@@ -43,11 +44,13 @@ impl Intake {
                     // Another worker has looked meanwhile, and what is remembered here may be from before.
                     self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 }
-                due = Instant::now() + self.scan_after();
+                let begun = Instant::now();
                 let scanned = tokio::select! {
                     () = stop.cancelled() => return,
                     scanned = self.scan() => scanned,
                 };
+                // What is written just behind a scan is found by the next one, at its end.
+                due = begun + self.scan_after().saturating_sub(begun.elapsed());
                 if self.noted("the scan of the shop's keys", scanned).is_none() {
                     due = due.min(Instant::now() + AWAY_PAUSE);
                 }

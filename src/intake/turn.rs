@@ -1,7 +1,8 @@
 //! Whose turn it is to scan: one worker's at a time, and soon another's when that one dies.
 //!
-//! Of [`scan_every`](super::Settings::scan_every), a scan begins after half, a worker that says nothing is missed within the third
-//! quarter, and the last one is left to the scan itself. Where that takes longer, something can be seen later.
+//! Of [`scan_every`](super::Settings::scan_every), what is new is found within half, by a scan that begins so much sooner as the
+//! last one took; a worker that says nothing is missed within the third quarter, and the last one is left to the first scan of
+//! the next worker. Where that takes longer, something can be seen later.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -114,12 +114,12 @@ impl RedisStore {
 
     /// Ends the transaction before, watches, looks at what a commit would change, reads, and opens the transaction.
     fn watching(&self, shard: Shard, was_open: bool, actions: &[ActionName], reads: &Pipeline) -> Pipeline {
-        let (orders, counts, purge, clock) = (self.keys.orders(shard), self.keys.counts(shard), self.keys.purge(shard), self.keys.clock(shard));
+        let (orders, counts, purge) = (self.keys.orders(shard), self.keys.counts(shard), self.keys.purge(shard));
         let mut pipe = Pipeline::with_capacity(8 + 2 * actions.len());
         if was_open {
             pipe.cmd("DISCARD");
         }
-        pipe.cmd("WATCH").arg(orders).arg(self.keys.due(shard)).arg(&counts).arg(&purge).arg(clock);
+        pipe.cmd("WATCH").arg(orders).arg(self.keys.due(shard)).arg(&counts).arg(&purge).arg(self.keys.clock(shard));
         pipe.cmd("HGETALL").arg(counts);
         pipe.cmd("TYPE").arg(purge);
         for action in actions {
