@@ -75,7 +75,7 @@ impl Settings {
 }
 
 impl Default for Settings {
-    /// A random name, batches of up to 200, a look every second.
+    /// A random name, batches of up to 500, a look every second.
     fn default() -> Settings {
         let worker = format!("{:08x}", rand::random::<u32>());
         Settings { worker, batch: 500, check_every: Duration::from_secs(1), guard: None }

@@ -111,8 +111,10 @@ impl Sweeper {
             ready.extend(self.core.wakes.take_ready(is_ready));
         }
         let visits = self.plan(ready);
+        // Signs of life, and what fell due meanwhile, are not to wait for many slow batches.
+        let until = Instant::now() + self.core.settings.check_every;
         let results: Vec<Result<(), StoreError>> =
-            stream::iter(visits).map(|visit| self.visit(visit)).buffer_unordered(self.core.team.share_of(IN_FLIGHT)).collect().await;
+            stream::iter(visits).map(|visit| self.visit(visit, until)).buffer_unordered(self.core.team.share_of(IN_FLIGHT)).collect().await;
         results.into_iter().collect()
     }
 
@@ -134,7 +136,7 @@ impl Sweeper {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shards with a backlog are drained one by one in full batches; the others, where little is due, share a look. A
+    /// Shards with a backlog are drained one by one in full batches, those of other workers in small ones; the others, where little is due, share a look. A
     /// worker begins where its name says, so that two do not walk side by side.
     fn plan(&self, mut ready: Vec<Shard>) -> Vec<Visit> {
         if !ready.is_empty() {
@@ -143,7 +145,8 @@ impl Sweeper {
         }
         let backlog = self.backlog();
         let batch = self.most_at_once();
-        let (full, light): (Vec<Shard>, Vec<Shard>) = ready.into_iter().partition(|shard| backlog.contains(shard));
+        let (full, light): (Vec<Shard>, Vec<Shard>) =
+            ready.into_iter().partition(|&shard| backlog.contains(&shard) || !self.core.team.is_mine(shard));
         let share = (batch / light.len().max(1)).max(16).min(batch);
         let together = light.chunks((batch / share).max(1)).map(|shards| Visit { shards: shards.to_vec(), limit: share, batches: 1 });
         let limit = |shard| if self.core.team.is_mine(shard) { usize::MAX } else { HELPING };
@@ -156,7 +159,8 @@ impl Sweeper {
         self.core.settings.batch.min(self.core.store.at_once()).clamp(1, super::Settings::MAX_BATCH)
     }
 
-    async fn visit(&self, visit: Visit) -> Result<(), StoreError> {
+    /// One batch at least, and others of the visit until then.
+    async fn visit(&self, visit: Visit, until: Instant) -> Result<(), StoreError> {
         let mut shards = visit.shards;
         for _ in 0..visit.batches {
             shards = match self.batch(&shards, visit.limit.min(self.most_at_once())).await {
@@ -168,6 +172,9 @@ impl Sweeper {
             };
             if shards.is_empty() {
                 return Ok(());
+            }
+            if Instant::now() >= until {
+                break;
             }
         }
         self.put_back(&shards);

@@ -48,11 +48,12 @@ impl Team {
         highest(living.iter().filter(|worker| worker.ends_with(WITH_INTAKE)), "intake") == Some(&self.me)
     }
 
-    /// How many of `all` fall to this worker, as many as it has of the shards, and one at least.
+    /// How many of `all` fall to this worker, as many as it has of the shards, and two at least: while one is answered, it decides
+    /// another.
     pub(crate) fn share_of(&self, all: usize) -> usize {
         let mine = self.mine.read().unwrap_or_else(PoisonError::into_inner);
         let count = mine.iter().filter(|is_mine| **is_mine).count();
-        (all * count).div_ceil(mine.len().max(1)).max(1)
+        (all * count).div_ceil(mine.len().max(1)).max(2)
     }
 
     /// Whether this worker looks after the shard first.

@@ -51,6 +51,8 @@ pub(super) struct Link {
     slots: Vec<Slot>,
     turn: AtomicUsize,
     made: AtomicU64,
+    /// How often the server was found to be gone.
+    lost: AtomicU64,
     timeout: Duration,
 }
 
@@ -60,7 +62,7 @@ type Slot = Mutex<Option<(u64, MultiplexedConnection)>>;
 impl Link {
     pub(super) fn new(client: Client, connections: usize, timeout: Duration) -> Link {
         let slots = (0..connections).map(|_| Mutex::new(None)).collect();
-        Link { client, slots, turn: AtomicUsize::new(0), made: AtomicU64::new(0), timeout }
+        Link { client, slots, turn: AtomicUsize::new(0), made: AtomicU64::new(0), lost: AtomicU64::new(0), timeout }
     }
 
     /// Sends all commands of `pipe` and returns an answer for each, error answers among them.
@@ -75,27 +77,40 @@ impl Link {
             Ok(connection) => connection?,
             Err(_) => return Err(Failure::Unreachable(format!("no connection within {:?}", self.timeout))),
         };
-        let answers = self.exchange_by(deadline, &mut connection, pipe).await;
-        if answers.is_err() {
-            give_up(slot, number);
+        let answers = self.exchange(deadline, &mut connection, pipe).await;
+        match &answers {
+            // The server has gone, and with it every connection made before; not each caller should find that out.
+            Err(Failure::Unanswered(_)) if Instant::now() < deadline => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.slots.iter().for_each(|slot| give_up(slot, self.made.load(Ordering::Relaxed)));
+            }
+            Err(_) => give_up(slot, number),
+            Ok(_) => {}
         }
         answers
     }
 
-    /// Sends all commands of `pipe` on a connection of the caller's own, which is of no use after a failure.
-    pub(super) async fn exchange(&self, connection: &mut MultiplexedConnection, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
-        self.exchange_by(Instant::now() + self.timeout, connection, pipe).await
+    /// How often the server was found to be gone: connections from before are not to be trusted.
+    pub(super) fn era(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
-    async fn exchange_by(&self, deadline: Instant, connection: &mut MultiplexedConnection, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
+    /// When a call that begins now is to be answered.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// Sends all commands of `pipe` on a connection, which is of no use after a failure.
+    pub(super) async fn exchange(
+        &self,
+        deadline: Instant,
+        connection: &mut MultiplexedConnection,
+        pipe: &Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
         let failure = match timeout_at(deadline, connection.send_packed_commands(pipe, 0, pipe.len())).await {
             Ok(Ok(answers)) if answers.len() == pipe.len() => return Ok(answers),
             Ok(Ok(_)) => "an answer is missing".to_owned(),
-            Ok(Err(error)) => {
-                // The server has gone, and with it every connection made before; not each caller should find that out.
-                self.slots.iter().for_each(|slot| give_up(slot, self.made.load(Ordering::Relaxed)));
-                error.to_string()
-            }
+            Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
         Err(Failure::Unanswered(failure))
@@ -112,10 +127,15 @@ impl Link {
     }
 
     /// A new connection, for the caller alone.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
+    async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
         // The crate's own limit on answers would be 500 ms; the configured one is kept here.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(self.timeout));
         self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(no_connection)
+    }
+
+    /// A new connection by `deadline`, for the caller alone.
+    pub(super) async fn connect_by(&self, deadline: Instant) -> Option<MultiplexedConnection> {
+        timeout_at(deadline, self.connect()).await.ok()?.ok()
     }
 
     /// Runs calls of a script, and those again, with its source, that met a server without it: they were not carried out.

@@ -152,6 +152,17 @@ async fn what_was_decided_before_a_test_clock_was_put_forward_is_stale() {
 }
 
 #[tokio::test]
+async fn what_was_decided_with_a_time_that_is_not_the_servers_is_the_scripts_to_refuse() {
+    for off in [-11_000, 11_000] {
+        let ground = Ground::new().await;
+        let receipts = ground.receipts("second").await;
+        let receipts = Commit { now: Time::from_ms(receipts.now.ms() + off), ..receipts };
+        let all_lost = Verdict::Done { losers: (0..ORDERS as u32).collect() };
+        assert_eq!((ground.commit(receipts).await, ground.transactions()), (all_lost, 0), "{off} ms");
+    }
+}
+
+#[tokio::test]
 async fn so_many_reads_are_watched_and_no_more() {
     let ground = Ground::new().await;
     let receipts = ground.receipts("second").await;
