@@ -4,7 +4,7 @@
 //! --nocapture --test-threads 1`.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -46,8 +46,11 @@ async fn hanging() -> String {
     url
 }
 
+/// One for all: making one takes longer than most of what is measured here.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+
 async fn post_json(url: &str, path: &str, body: String, of_type: &str) -> String {
-    let request = reqwest::Client::new().post(format!("{url}{path}")).header("content-type", of_type).body(body);
+    let request = CLIENT.post(format!("{url}{path}")).header("content-type", of_type).body(body);
     let answer = request.send().await.unwrap();
     assert!(answer.status().is_success());
     answer.text().await.unwrap()
@@ -168,6 +171,8 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
     let mut actions = vec![webhook("shop", &lags.receiver().await, "on = [\"order.placed\"]")];
     actions.extend(bad.map(|url| webhook("bad", url, "on = [\"order.placed\"]")));
     let service = Process::serve(&config(directory.path(), store, &actions)).await;
+    // Opens the connections.
+    CLIENT.get(format!("{}/healthz", service.url)).send().await.unwrap();
     let mut tick = tokio::time::interval(TICK);
     for i in 0..ticks {
         tick.tick().await;
