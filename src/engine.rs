@@ -353,8 +353,8 @@ fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
     (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
 }
 
-/// How late something must be before a worker does what is another's: longer than most herds take, and short enough that what
-/// a dead worker leaves is received within a second.
+/// How late something must be before a worker does what is another's: longer than most herds take, and short enough that an
+/// order whose worker is dead is received within a second, where the others are not behind.
 const PATIENCE: Span = Span::from_ms(500);
 /// How long ago a worker's last sign of life may be, at least.
 const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;

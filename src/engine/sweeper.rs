@@ -19,8 +19,8 @@ use crate::store::now::span;
 use crate::store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
 use crate::telemetry::BySource;
 
-/// How many batches all workers together have on their way at the same time: they share one store, and others wait behind
-/// what it was sent.
+/// How many batches are on their way at the same time: a worker's part of them, for all workers share one store, and others wait
+/// behind what it was sent.
 const IN_FLIGHT: usize = 4;
 /// The most orders in a batch of another worker's shard: where that one is only slow, both decide the same, and one in vain.
 const HELPING: usize = 50;

@@ -1,6 +1,6 @@
-//! How many due orders are taken at once. A script of many is faster for each of them, but Redis does nothing else
+//! How many due orders are taken at once. A commit of many is faster for each of them, but Redis does nothing else
 //! meanwhile; so the number follows how soon commits are answered. With several on their way, an answer takes as long as all
-//! scripts before it, and the PING of another client nearly as long (p99, `autoreceive bench herd`). A server that is slower, or
+//! those before it, and the PING of another client nearly as long (p99, `autoreceive bench herd`). A server that is slower, or
 //! asked by many workers, gets smaller ones.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -37,7 +37,6 @@ use crate::store::{ActionName, Change, Commit, STALE_AFTER, Shard, StoreError, V
 pub(super) const LEAST: usize = 32;
 /// How many reads are watched at a time. With one more the oldest is forgotten, and its commit goes by the script.
 const MOST: usize = 16;
-
 /// For how long a connection that nobody needs is trusted: one can be cut off without a word.
 const IDLE: Duration = Duration::from_secs(10);
 

@@ -63,7 +63,7 @@ impl Ground {
         format!("ar:{{{}}}:{what}", self.shard)
     }
 
-    /// How many transactions were carried out.
+    /// How many transactions were tried.
     fn transactions(&self) -> u64 {
         let stats: String = redis::from_redis_value(self.server.cli(&["INFO", "commandstats"]).unwrap()).unwrap();
         let exec = stats.lines().find_map(|line| line.strip_prefix("cmdstat_exec:calls="));
