@@ -4,6 +4,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`time`] | instants and lengths, in milliseconds |
+//! | [`action_name`] | the name of an action and its outbox |
+//! | [`shard`] | the parts that orders are spread over |
 //! | [`words`] | order ids and other parsed texts |
 //! | [`policy`] | the terms that an order is placed under |
 //! | [`clock`] | the one clock an order carries |
@@ -26,6 +28,7 @@
 //!            REFUNDED ◄── refund, from PAID onwards ───── RECEIVED ── due: settle_after ──► COMPLETED
 //! ```
 
+pub mod action_name;
 pub mod backoff;
 pub mod circuit;
 pub mod clock;
@@ -35,9 +38,11 @@ pub mod event;
 pub mod order;
 pub mod policy;
 pub mod record;
+pub mod shard;
 pub mod time;
 pub mod words;
 
+pub use action_name::ActionName;
 pub use circuit::Circuit;
 pub use clock::{Clock, ClockKind};
 pub use command::{Command, Observation, Place};
@@ -45,5 +50,6 @@ pub use decide::{Decision, Rejection, decide};
 pub use event::{Cause, Event, EventKind};
 pub use order::{Hold, Order, Status, Times};
 pub use policy::{Policy, Revision, StartsAt, Terms};
+pub use shard::{Shard, ShardCount};
 pub use time::{Span, Time};
 pub use words::{OrderId, Text};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An instant: milliseconds since 1970-01-01T00:00:00Z, between that moment and the end of the year 9999.
+/// An instant: milliseconds since 1970-01-01T00:00:00Z, between that moment and 9999-12-30T22:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Time(i64);
 
@@ -11,14 +11,15 @@ pub struct Time(i64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Span(i64);
 
-const END_OF_9999_MS: i64 = 253_402_300_799_999;
+/// 9999-12-30T22:00:00Z, the last millisecond that jiff can show in every time zone.
+const LAST_MS: i64 = 253_402_207_200_000;
 const TEN_YEARS_MS: i64 = 3_653 * 24 * 3_600 * 1_000;
 
 impl Time {
     /// The instant `ms` milliseconds after the Unix epoch, moved to the nearest one that can be represented.
     #[must_use]
     pub fn from_ms(ms: i64) -> Time {
-        Time(ms.clamp(0, END_OF_9999_MS))
+        Time(ms.clamp(0, LAST_MS))
     }
 
     /// Milliseconds since the Unix epoch.
@@ -96,6 +97,15 @@ impl Span {
     }
 }
 
+impl fmt::Display for Time {
+    /// RFC 3339 in UTC with milliseconds: `2026-11-23T00:00:00.000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A `Time` lies between 1970 and 9999, which jiff can represent.
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        write!(f, "{instant:.3}")
+    }
+}
+
 const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl fmt::Display for Span {
@@ -136,6 +146,14 @@ mod tests {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.ms(), span.to_string().as_str()), (ms, back));
         }
+    }
+
+    #[test]
+    fn an_instant_is_shown_in_utc_with_milliseconds() {
+        let shown = |ms| Time::from_ms(ms).to_string();
+        assert_eq!(shown(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(shown(1_795_392_000_001), "2026-11-23T00:00:00.001Z");
+        assert_eq!(shown(i64::MAX), "9999-12-30T22:00:00.000Z");
     }
 
     #[test]
