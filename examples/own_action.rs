@@ -12,9 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoreceive::action::{Action, Outcome, Subscription};
 use autoreceive::domain::{Command, Event, OrderId, Place, Policy, Span, Terms};
-use autoreceive::engine::{Engine, Settings};
-use autoreceive::store::sqlite::SqliteStore;
-use autoreceive::telemetry::Metrics;
+use autoreceive::engine::Engine;
+use autoreceive::store_sqlite::SqliteStore;
 use tokio::sync::mpsc;
 
 /// Credits one point for every 100 minor units, once for each order.
@@ -48,8 +47,8 @@ async fn main() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let store = Arc::new(SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(5))?);
     let policy = Policy::new("default", Terms::default())?;
-    let action = Subscription::new("points", Points { done: Mutex::default(), credited });
-    let engine = Engine::start(store, [policy.clone()], vec![action], Settings::default(), Arc::new(Metrics::default()));
+    let action = Subscription::new("points".parse()?, Points { done: Mutex::default(), credited });
+    let engine = Engine::builder(store).policy(policy.clone()).action(action).start();
 
     let id: OrderId = "A-1001".parse()?;
     let place = Place {

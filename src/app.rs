@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use autoreceive_store_redis::RedisStore;
+use autoreceive_store_sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,14 +21,12 @@ use crate::action::log::Log;
 use crate::action::stream::Stream;
 use crate::action::webhook::Webhook;
 use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, IntakeConfig, StoreAddress, StoreConfig};
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::http;
 use crate::intake::shop::Shop;
 use crate::intake::{self, Intake};
-use crate::store::redis::{RedisSettings, RedisStore};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{OpenError, Store};
-use crate::telemetry::{Metrics, logging};
+use crate::telemetry::{Telemetry, logging};
 
 mod demo;
 
@@ -66,15 +66,15 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let listener = http::listen(config.http.listen)
         .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
     let address = listener.local_addr()?;
-    let metrics = Arc::new(Metrics::default());
+    let telemetry = Telemetry::default();
     let (engine, stop, taking_over) = (Arc::new(OnceLock::new()), CancellationToken::new(), TaskTracker::new());
-    let mut serving = tokio::spawn(http::serve(listener, engine.clone(), access, stop.clone()));
+    let mut serving = tokio::spawn(http::serve(listener, engine.clone(), telemetry.clone(), access, stop.clone()));
     let working = async {
         let store = wait_for_store(&config, manner, address).await?;
         let shop = if config.intake.enabled { Some(open_shop(&config).await?) } else { None };
-        let engine = engine.get_or_init(|| start_engine(&config, store, actions, shop.as_ref(), &metrics));
+        let engine = engine.get_or_init(|| start_engine(&config, store, actions, shop.as_ref(), &telemetry));
         if let Some(shop) = shop {
-            let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), metrics.clone());
+            let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), telemetry.intake.clone());
             taking_over.spawn(intake.run(stop.clone()));
         }
         if demo {
@@ -134,14 +134,7 @@ pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dy
         StoreAddress::Sqlite(path) if test_clock => Ok(Arc::new(SqliteStore::open_with_test_clock(path, config.timeout.to_std())?)),
         StoreAddress::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, config.timeout.to_std())?)),
         StoreAddress::Redis(url) => {
-            let settings = RedisSettings {
-                url: url.expose().to_string(),
-                prefix: config.prefix.clone(),
-                shards: config.shards,
-                timeout: config.timeout,
-                connections: config.connections,
-                test_clock,
-            };
+            let settings = config.redis_settings(url.expose().to_string(), test_clock);
             Ok(Arc::new(RedisStore::open(settings).await?))
         }
     }
@@ -189,9 +182,9 @@ pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
 /// # Errors
 /// Where the store cannot be opened, or an action not be made.
 pub async fn taking_over(config: &Config, shop: Arc<Shop>) -> anyhow::Result<(Engine, Intake)> {
-    let (store, metrics) = (open_store(&config.store, false).await?, Arc::new(Metrics::default()));
-    let engine = start_engine(config, store, subscriptions(config)?, Some(&shop), &metrics);
-    let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), metrics);
+    let (store, telemetry) = (open_store(&config.store, false).await?, Telemetry::default());
+    let engine = start_engine(config, store, subscriptions(config)?, Some(&shop), &telemetry);
+    let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), telemetry.intake);
     Ok((engine, intake))
 }
 
@@ -209,12 +202,20 @@ pub fn start_engine(
     store: Arc<dyn Store>,
     actions: Vec<Subscription>,
     shop: Option<&Arc<Shop>>,
-    metrics: &Arc<Metrics>,
+    telemetry: &Telemetry,
 ) -> Engine {
-    let guard = shop.map(|shop| intake::guard(shop, &config.intake.settings.policy, metrics));
+    let guard = shop.map(|shop| intake::guard(shop, &config.intake.settings.policy, &telemetry.intake));
     let check_every = config.sweeper.check_every.to_std();
-    let settings = Settings { batch: config.sweeper.batch, check_every, guard, ..Settings::default() };
-    Engine::start(store, config.policies.values().cloned(), actions, settings, metrics.clone())
+    let builder = Engine::builder(store)
+        .policies(config.policies.values().cloned())
+        .actions(actions)
+        .batch(config.sweeper.batch)
+        .check_every(check_every)
+        .metrics(telemetry.engine.clone());
+    match guard {
+        Some(guard) => builder.guard(guard).start(),
+        None => builder.start(),
+    }
 }
 
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
@@ -258,7 +259,7 @@ fn open_database(config: &DatabaseConfig, connections: usize) -> anyhow::Result<
 /// # Errors
 /// Where there is no such action, or its database is away.
 pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
-    let action = config.actions.iter().find(|action| *action.name == *name);
+    let action = config.actions.iter().find(|action| action.name.as_str() == name);
     let action = action.with_context(|| format!("there is no action {name:?}; configured are {}", action_names(config)))?;
     match &action.kind {
         ActionKind::Database(database) if database.points.is_some() => Ok(open_database(database, 1)?.reconcile().await?),
@@ -267,7 +268,7 @@ pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
 }
 
 fn action_names(config: &Config) -> String {
-    let names: Vec<&str> = config.actions.iter().map(|action| &*action.name).collect();
+    let names: Vec<&str> = config.actions.iter().map(|action| action.name.as_str()).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 

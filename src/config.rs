@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use autoreceive_domain::{Policy, Span, Terms};
+use autoreceive_store_redis::RedisSettings;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -79,6 +80,15 @@ pub struct StoreConfig {
     pub prefix: String,
     /// Redis: the parts that orders are spread over.
     pub shards: u16,
+}
+
+impl StoreConfig {
+    /// The settings of the Redis store at `url`, with a test clock or without.
+    #[must_use]
+    pub fn redis_settings(&self, url: String, test_clock: bool) -> RedisSettings {
+        let StoreConfig { url: _, timeout, connections, prefix, shards } = self;
+        RedisSettings { url, prefix: prefix.clone(), shards: *shards, timeout: *timeout, connections: *connections, test_clock }
+    }
 }
 
 /// `[http]`

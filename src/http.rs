@@ -32,6 +32,7 @@ use utoipa_axum::routes;
 
 use crate::access::{Role, Tokens};
 use crate::engine::Engine;
+use crate::telemetry::Telemetry;
 use crate::wire::command::read_verb;
 use auth::Gate;
 use problem::{NoStoreYet, Problem};
@@ -80,6 +81,7 @@ pub struct Access {
 struct Api {
     /// Set as soon as the store is open.
     engine: Arc<OnceLock<Engine>>,
+    telemetry: Telemetry,
     requests: Semaphore,
     streams: Arc<Semaphore>,
     /// Ends the reading of lines.
@@ -89,9 +91,9 @@ struct Api {
 }
 
 impl Api {
-    fn new(engine: Arc<OnceLock<Engine>>, stop: CancellationToken) -> Api {
+    fn new(engine: Arc<OnceLock<Engine>>, telemetry: Telemetry, stop: CancellationToken) -> Api {
         let (requests, streams) = (Semaphore::new(REQUESTS), Arc::new(Semaphore::new(STREAMS)));
-        Api { engine, requests, streams, stop, document: Bytes::new() }
+        Api { engine, telemetry, requests, streams, stop, document: Bytes::new() }
     }
 
     fn engine(&self) -> Result<&Engine, NoStoreYet> {

@@ -47,7 +47,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, Guard};
-use crate::telemetry::Metrics;
+use crate::telemetry::IntakeFigures;
 
 pub mod adopt;
 mod flags;
@@ -100,7 +100,7 @@ pub struct Intake {
     shop: Arc<Shop>,
     settings: Settings,
     engine: Engine,
-    metrics: Arc<Metrics>,
+    figures: Arc<IntakeFigures>,
     known: Mutex<Known>,
     looking: tokio::sync::Mutex<()>,
     scan_now: Notify,
@@ -112,20 +112,20 @@ pub struct Intake {
 
 /// The shop's word about adopted orders, for the engine's timer.
 #[must_use]
-pub fn guard(shop: &Arc<Shop>, policy: &Policy, metrics: &Arc<Metrics>) -> Arc<dyn Guard> {
-    Arc::new(guard::ShopGuard { shop: shop.clone(), policy: policy.clone(), metrics: metrics.clone() })
+pub fn guard(shop: &Arc<Shop>, policy: &Policy, figures: &Arc<IntakeFigures>) -> Arc<dyn Guard> {
+    Arc::new(guard::ShopGuard { shop: shop.clone(), policy: policy.clone(), figures: figures.clone() })
 }
 
 impl Intake {
     /// Nothing is looked at yet.
     #[must_use]
-    pub fn new(shop: Arc<Shop>, settings: Settings, engine: Engine, metrics: Arc<Metrics>) -> Intake {
-        metrics.intake.with(|state| state.enabled = true);
+    pub fn new(shop: Arc<Shop>, settings: Settings, engine: Engine, figures: Arc<IntakeFigures>) -> Intake {
+        figures.with(|state| state.enabled = true);
         Intake {
             shop,
             settings,
             engine,
-            metrics,
+            figures,
             known: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             scan_now: Notify::new(),
@@ -140,7 +140,7 @@ impl Intake {
             if self.settings.notifications {
                 self.listen_on(&stop).await;
             } else {
-                self.metrics.intake.with(|state| state.notifications = "not listened to (intake.notifications = false)".to_owned());
+                self.figures.with(|state| state.notifications = "not listened to (intake.notifications = false)".to_owned());
             }
         };
         tokio::join!(self.take_turns(&stop), self.scan_on(&stop), listening);
@@ -171,7 +171,7 @@ impl Intake {
             }
             _ => {}
         }
-        self.metrics.intake.with(|state| state.trouble = failing.join(", "));
+        self.figures.with(|state| state.trouble = failing.join(", "));
         result.ok()
     }
 }

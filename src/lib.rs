@@ -17,6 +17,10 @@
 //! know the engine, never a concrete store. Only a store reads the time.
 
 pub use autoreceive_domain as domain;
+pub use autoreceive_engine as engine;
+pub use autoreceive_store as store;
+pub use autoreceive_store_redis as store_redis;
+pub use autoreceive_store_sqlite as store_sqlite;
 
 pub mod access;
 pub mod action;
@@ -24,9 +28,7 @@ pub mod app;
 pub mod bench;
 pub mod cli;
 pub mod config;
-pub mod engine;
 pub mod http;
 pub mod intake;
-pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -1,175 +1,49 @@
-//! What is measured, and how the log is written. One [`Metrics`] for each program, handed to whoever has something to count; there is no global one.
+//! What the service shows of itself: the engine's figures, the intake's, and the store's, and how the log is written.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use autoreceive_domain::{Cause, Time};
-use prometheus_client::encoding::EncodeLabelSet;
+use autoreceive_domain::Time;
+use autoreceive_engine::Metrics;
+use autoreceive_store::Stats;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::store::Stats;
 
 mod intake;
 pub mod logging;
 
 pub use intake::{Found, IntakeFigures, IntakeState, ScanReport};
 
-/// Every figure that this program counts and measures by itself. What the store knows is added when they are shown.
-pub struct Metrics {
-    registry: Registry,
-    /// Orders received, by cause.
-    pub received: Family<ByCause, Counter>,
-    /// How much later than its deadline an order was received by the timer, in seconds.
-    pub lag: Histogram,
-    /// Attempts by action and result.
-    pub attempts: Family<ByResult, Counter>,
-    /// How long an attempt took, in seconds, by action.
-    pub attempt_seconds: Family<ByAction, Histogram>,
-    /// How long a store call took, in seconds, by operation.
-    pub store_seconds: Family<ByOperation, Histogram>,
-    /// Store calls that failed, by operation.
-    pub store_errors: Family<ByOperation, Counter>,
-    /// How many orders one decision round held, by who asked.
-    pub batch_orders: Family<BySource, Histogram>,
-    /// Changes that lost against another commit, by who asked.
-    pub conflicts: Family<BySource, Counter>,
-    /// Wakes that did not agree with their order and were corrected.
-    pub corrected: Counter,
-    /// Records and entries that could not be read.
-    pub unreadable: Counter,
-    /// Resting orders that were removed.
-    pub removed: Counter,
+/// Every figure of this program: what the engine counts, and what the intake does.
+#[derive(Clone, Default)]
+pub struct Telemetry {
+    /// What the engine counts and measures.
+    pub engine: Arc<Metrics>,
     /// What the intake does.
-    pub intake: IntakeFigures,
+    pub intake: Arc<IntakeFigures>,
 }
 
-/// Label: who or what caused it.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ByCause {
-    cause: &'static str,
-}
-
-/// Label: the action.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ByAction {
-    /// The action's name.
-    pub action: String,
-}
-
-/// Labels: the action and how it went.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ByResult {
-    /// The action's name.
-    pub action: String,
-    /// `done`, `retry` or `dead`.
-    pub result: &'static str,
-}
-
-/// Label: the store's operation.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ByOperation {
-    /// The operation's name.
-    pub operation: &'static str,
-}
-
-/// Label: who asked for a decision.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct BySource {
-    /// `commands`, `timer` or `guarded`.
-    pub source: &'static str,
-}
-
-impl ByCause {
-    /// The label of a cause.
-    #[must_use]
-    pub fn of(cause: Cause) -> ByCause {
-        ByCause { cause: cause.as_str() }
-    }
-}
-
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.000_25, 2.0, 18))
-}
-
-fn lags() -> Histogram {
-    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3_600.0])
-}
-
-fn sizes() -> Histogram {
-    Histogram::new(exponential_buckets(1.0, 2.0, 11))
-}
-
-impl Default for Metrics {
-    fn default() -> Metrics {
-        let mut metrics = Metrics {
-            registry: Registry::with_prefix("autoreceive"),
-            received: Family::default(),
-            lag: lags(),
-            attempts: Family::default(),
-            attempt_seconds: Family::new_with_constructor(seconds),
-            store_seconds: Family::new_with_constructor(seconds),
-            store_errors: Family::default(),
-            batch_orders: Family::new_with_constructor(sizes),
-            conflicts: Family::default(),
-            corrected: Counter::default(),
-            unreadable: Counter::default(),
-            removed: Counter::default(),
-            intake: IntakeFigures::default(),
-        };
-        metrics.register();
-        metrics
-    }
-}
-
-impl Metrics {
-    fn register(&mut self) {
-        let r = &mut self.registry;
-        r.register("received", "Orders received by this worker", self.received.clone());
-        r.register_with_unit(
-            "receive_lag",
-            "How much later than its deadline the timer received an order",
-            Unit::Seconds,
-            self.lag.clone(),
-        );
-        r.register("attempts", "Attempted events by action and result", self.attempts.clone());
-        r.register_with_unit("attempt_duration", "How long an attempt took", Unit::Seconds, self.attempt_seconds.clone());
-        r.register_with_unit("store_duration", "How long a store call took", Unit::Seconds, self.store_seconds.clone());
-        r.register("store_errors", "Store calls that failed", self.store_errors.clone());
-        r.register("batch_orders", "Orders in one decision round", self.batch_orders.clone());
-        r.register("conflicts", "Changes that lost against another commit", self.conflicts.clone());
-        r.register("wakes_corrected", "Wakes that did not agree with their order", self.corrected.clone());
-        r.register("unreadable", "Records and entries that could not be read", self.unreadable.clone());
-        r.register("removed", "Resting orders removed", self.removed.clone());
-        self.intake.register(r);
-    }
-
+impl Telemetry {
     /// The figures in the OpenMetrics text format, those of the store with them where it answered.
     #[must_use]
     pub fn render(&self, stats: Option<&Stats>) -> String {
-        let mut text = String::with_capacity(8_192);
-        let _ = encode(&mut text, &self.registry);
-        let end = text.trim_end_matches("# EOF\n").len();
-        text.truncate(end);
-        let mut of_store = Registry::with_prefix("autoreceive");
+        let mut text = self.engine.render();
+        let mut others = Registry::with_prefix("autoreceive");
+        self.intake.register(&mut others);
         if let Some(stats) = stats {
-            register_stats(&mut of_store, stats);
+            register_stats(&mut others, stats);
         }
-        let _ = encode(&mut text, &of_store);
+        // Writing into a text cannot fail.
+        let _ = encode(&mut text, &others);
         text
     }
 
-    /// Notes how long a store call took.
-    pub fn store_call(&self, operation: &'static str, took: Duration, failed: bool) {
-        let label = ByOperation { operation };
-        self.store_seconds.get_or_create(&label).observe(took.as_secs_f64());
-        if failed {
-            self.store_errors.get_or_create(&label).inc();
-        }
+    /// What the intake of this worker knows of itself; none where it has none.
+    #[must_use]
+    pub fn intake_state(&self) -> Option<IntakeState> {
+        self.intake.with(|state| state.enabled.then(|| state.clone()))
     }
 }
 

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
 use super::{histogram, percentiles_ms};
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::http;
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
 
 /// What is measured.
 pub struct Api {
@@ -33,10 +33,16 @@ impl Api {
     /// Where the store or the API does not answer as it should.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
         let policy = autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
-        let engine = Engine::start(ground.store.clone(), [policy], Vec::new(), Settings::default(), Arc::new(Metrics::default()));
+        let engine = Engine::builder(ground.store.clone()).policy(policy).start();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, stop) = (listener.local_addr()?.to_string(), CancellationToken::new());
-        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), http::Access::default(), stop.clone()));
+        let serving = tokio::spawn(http::serve(
+            listener,
+            Arc::new(engine.clone().into()),
+            Telemetry::default(),
+            http::Access::default(),
+            stop.clone(),
+        ));
         let single = self.single(&address, progress).await?;
         let bulk = self.bulk(&address, progress).await?;
         stop.cancel();

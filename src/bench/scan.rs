@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use super::ground::Ground;
 use super::histogram;
 use super::takeover::shop;
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::intake::{self, CountFrom, Intake};
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
 
 /// What is measured.
 pub struct Scan {
@@ -71,8 +71,8 @@ impl Scan {
 
     async fn measure(&self, ground: &Ground, url: &str, redis: &mut MultiplexedConnection, prefix: &str) -> anyhow::Result<Value> {
         let before = self.digest(redis, prefix).await?;
-        let (metrics, policy) = (Arc::new(Metrics::default()), Policy::new("default", Terms::default())?);
-        let engine = Engine::start(ground.store.clone(), [policy.clone()], Vec::new(), Settings::default(), metrics.clone());
+        let (telemetry, policy) = (Telemetry::default(), Policy::new("default", Terms::default())?);
+        let engine = Engine::builder(ground.store.clone()).policy(policy.clone()).metrics(telemetry.engine.clone()).start();
         let settings = intake::Settings {
             scan_every: Duration::from_secs(30),
             notifications: false,
@@ -80,7 +80,7 @@ impl Scan {
             count_from: CountFrom::Payment,
             policy,
         };
-        let intake = Intake::new(Arc::new(shop(url)?), settings, engine.clone(), metrics);
+        let intake = Intake::new(Arc::new(shop(url)?), settings, engine.clone(), telemetry.intake);
         let (mut quiet, mut scanning, mut scans) = (histogram()?, histogram()?, Vec::new());
         for _ in 0..self.rounds {
             quiet.add(self.gets(url, prefix).await?)?;

@@ -11,8 +11,7 @@ use super::cpu;
 use super::ground::Ground;
 use super::nothing::Nothing;
 use crate::action::Subscription;
-use crate::engine::{Engine, Settings};
-use crate::telemetry::{BySource, Metrics};
+use crate::engine::{Engine, Metrics};
 
 /// Engines on one store, and the action that does nothing.
 pub struct Workers {
@@ -33,9 +32,10 @@ impl Workers {
         let mut workers = Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
         for worker in 0..count {
             let store = if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
-            let action = Subscription { batch, ..Subscription::new("nothing", nothing.clone()) };
-            let (settings, metrics) = (Settings { batch, ..Settings::default() }, Arc::new(Metrics::default()));
-            workers.engines.push(Engine::start(store, [policy.clone()], vec![action], settings, metrics.clone()));
+            let action = Subscription { batch, ..Subscription::new("nothing".parse()?, nothing.clone()) };
+            let metrics = Arc::new(Metrics::default());
+            let engine = Engine::builder(store).policy(policy.clone()).action(action).batch(batch).metrics(metrics.clone());
+            workers.engines.push(engine.start());
             workers.metrics.push(metrics);
         }
         Ok(workers)
@@ -44,7 +44,7 @@ impl Workers {
     /// How much work was done twice: receipts that lost against another worker's, in per cent of `orders`.
     #[must_use]
     pub fn duplicates_percent(&self, orders: usize) -> f64 {
-        let lost = |metrics: &Arc<Metrics>| metrics.conflicts.get_or_create(&BySource { source: "timer" }).get();
+        let lost = |metrics: &Arc<Metrics>| metrics.conflicts_of("timer");
         self.metrics.iter().map(lost).sum::<u64>() as f64 * 100.0 / orders.max(1) as f64
     }
 

@@ -24,7 +24,7 @@ use crate::bench::takeover::Takeover;
 use crate::bench::waiting::Waiting;
 use crate::bench::{plot, runs};
 use crate::config::StoreAddress;
-use crate::engine::Settings;
+use crate::engine::Engine;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -186,7 +186,7 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 fn batch(text: &str) -> Result<usize, String> {
-    let most = Settings::MAX_BATCH;
+    let most = Engine::MAX_BATCH;
     text.parse().ok().filter(|count| (1..=most).contains(count)).ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 

@@ -252,11 +252,7 @@ fn check_sizes(name: &str, batch: usize, concurrency: usize, of: ActionType) -> 
 }
 
 fn action_name(name: &str) -> Result<ActionName, String> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-    if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
-        return Ok(name.into());
-    }
-    Err(format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected"))
+    name.parse().map_err(|_| format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected"))
 }
 
 mod kinds {

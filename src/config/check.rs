@@ -40,16 +40,14 @@ pub fn warnings(file: &File) -> Vec<String> {
 }
 
 fn store(store: &StoreConfig) -> Vec<String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    let good_prefix = (1..=32).contains(&store.prefix.len()) && store.prefix.bytes().all(allowed);
-    let prefix = format!("store.prefix: {:?} is not 1 to 32 of A-Z, a-z, 0-9, _, - and .", store.prefix);
-    let found = [
-        range("store.timeout", store.timeout, Span::from_ms(100), Span::from_secs(60)),
-        range("store.connections", store.connections, 1, 256),
-        range("store.shards", store.shards, 1, 4_096),
-        (!good_prefix).then_some(prefix),
-    ];
-    found.into_iter().flatten().collect()
+    let timeout = range("store.timeout", store.timeout, Span::from_ms(100), Span::from_secs(60));
+    timeout.into_iter().chain(redis_problems(store)).collect()
+}
+
+/// The Redis store itself says which settings it takes.
+fn redis_problems(store: &StoreConfig) -> impl Iterator<Item = String> {
+    let problems = store.redis_settings(String::new(), false).problems();
+    problems.into_iter().filter(|problem| !problem.starts_with("timeout:")).map(|problem| format!("store.{problem}"))
 }
 
 fn http(http: &HttpConfig, open_to_all: bool) -> Vec<String> {

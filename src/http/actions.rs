@@ -99,7 +99,7 @@ pub(super) async fn dead_letter(
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     let found = api.engine()?.dead_letters_of(&action, std::slice::from_ref(&event)).await?;
-    let letter = found.first().ok_or_else(|| Problem::no_dead_letter(&action, &event))?;
+    let letter = found.first().ok_or_else(|| Problem::no_dead_letter(action.as_str(), &event))?;
     Ok(axum::Json(LetterView::with_event(letter)).into_response())
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Probl
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
     let stats = engine.stats().await?;
-    let intake = engine.intake().map(IntakeView::from);
+    let intake = api.telemetry.intake_state().map(IntakeView::from);
     Ok(axum::Json(StatsView { intake, ..StatsView::from(&stats) }).into_response())
 }
 
@@ -51,7 +51,10 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
         notes.push("test clock".to_owned());
     }
     notes.extend(
-        engine.intake().filter(|intake| !intake.trouble.is_empty()).map(|intake| format!("the intake is in trouble: {}", intake.trouble)),
+        api.telemetry
+            .intake_state()
+            .filter(|intake| !intake.trouble.is_empty())
+            .map(|intake| format!("the intake is in trouble: {}", intake.trouble)),
     );
     Ok(if notes.is_empty() { "ok\n".to_owned() } else { format!("ok ({})\n", notes.join("; ")) })
 }
@@ -83,5 +86,6 @@ pub(super) async fn advance_clock(State(api): State<Arc<Api>>, json: Result<Json
 ))]
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let format = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    Ok((format, api.engine()?.metrics().await).into_response())
+    let stats = api.engine()?.stats().await.ok();
+    Ok((format, api.telemetry.render(stats.as_ref())).into_response())
 }

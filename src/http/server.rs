@@ -24,6 +24,7 @@ use super::patience::Patient;
 use super::tls::Tls;
 use super::{Access, Api, Front};
 use crate::engine::Engine;
+use crate::telemetry::Telemetry;
 
 /// The most connections; the next ones wait to be accepted.
 const CONNECTIONS: usize = 10_000;
@@ -61,8 +62,14 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// Where the listener is broken for good.
-pub async fn serve(listener: TcpListener, engine: Arc<OnceLock<Engine>>, access: Access, stop: CancellationToken) -> io::Result<()> {
-    let front = Front::new(Api::new(engine, stop.clone()), access.tokens);
+pub async fn serve(
+    listener: TcpListener,
+    engine: Arc<OnceLock<Engine>>,
+    telemetry: Telemetry,
+    access: Access,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let front = Front::new(Api::new(engine, telemetry, stop.clone()), access.tokens);
     let door = Door { front, tls: access.tls, stop: stop.clone() };
     serve_all(listener, door, stop).await
 }

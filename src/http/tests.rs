@@ -4,20 +4,20 @@ use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::{Settings, SubmitError};
+use crate::engine::SubmitError;
 use crate::store::StoreError;
-use crate::store::sqlite::SqliteStore;
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
+use autoreceive_store_sqlite::SqliteStore;
 
 fn engine() -> Arc<OnceLock<Engine>> {
     let policies = [Policy::new("default", Terms::default()).unwrap()];
-    let (store, metrics) = (Arc::new(SqliteStore::in_memory().unwrap()), Arc::new(Metrics::default()));
-    Arc::new(Engine::start(store, policies, Vec::new(), Settings::default(), metrics).into())
+    let store = Arc::new(SqliteStore::in_memory().unwrap());
+    Arc::new(Engine::builder(store).policies(policies).start().into())
 }
 
 fn with_room(places: usize) -> Front {
     let (requests, streams) = (Semaphore::new(places), Arc::new(Semaphore::new(places)));
-    let api = Api { requests, streams, ..Api::new(engine(), CancellationToken::new()) };
+    let api = Api { requests, streams, ..Api::new(engine(), Telemetry::default(), CancellationToken::new()) };
     Front::new(api, Tokens::default())
 }
 
@@ -130,7 +130,7 @@ async fn what_the_engine_cannot_answer_is_told_without_the_store_s_details() {
 fn with_token() -> (Front, String) {
     let token = crate::access::fresh_token();
     let tokens = [(crate::access::TokenHash::of(&token), Role::Write)].into_iter().collect();
-    (Front::new(Api::new(engine(), CancellationToken::new()), tokens), format!("Bearer {token}"))
+    (Front::new(Api::new(engine(), Telemetry::default(), CancellationToken::new()), tokens), format!("Bearer {token}"))
 }
 
 #[tokio::test]

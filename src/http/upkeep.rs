@@ -55,7 +55,7 @@ pub(super) async fn backfill(
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     let done = api.engine()?.backfill(&action, cursor.as_deref()).await?;
-    let done = done.ok_or_else(|| Problem::action_not_configured(&action))?;
+    let done = done.ok_or_else(|| Problem::action_not_configured(action.as_str()))?;
     Ok(axum::Json(BackfilledView::from(&done)).into_response())
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn relocate(
     let _permit = api.requests.try_acquire()?;
     let to = api.action(&to).await?;
     if !api.engine()?.has_action(&to) {
-        return Err(Problem::action_not_configured(&to));
+        return Err(Problem::action_not_configured(to.as_str()));
     }
     clear_out(&api, &name, Some(&to)).await
 }
@@ -105,7 +105,7 @@ pub(super) async fn drop_all(State(api): State<Arc<Api>>, path: Result<Path<Stri
 async fn clear_out(api: &Api, name: &str, to: Option<&ActionName>) -> Result<Response, Problem> {
     let from = api.action(name).await?;
     if api.engine()?.has_action(&from) {
-        return Err(Problem::action_configured(&from));
+        return Err(Problem::action_configured(from.as_str()));
     }
     Ok(axum::Json(RelocatedView::from(api.engine()?.relocate(&from, to).await?)).into_response())
 }

@@ -8,13 +8,13 @@ use autoreceive_domain::{OrderId, Policy};
 
 use super::shop::{Answer, Shop};
 use crate::engine::{Guard, Word};
-use crate::telemetry::Metrics;
+use crate::telemetry::IntakeFigures;
 
 /// Asks the shop's Redis.
 pub(super) struct ShopGuard {
     pub(super) shop: Arc<Shop>,
     pub(super) policy: Policy,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) figures: Arc<IntakeFigures>,
 }
 
 impl fmt::Debug for ShopGuard {
@@ -31,7 +31,7 @@ impl Guard for ShopGuard {
             Ok(answers) => answers.into_iter().map(|answer| self.word(answer)).collect(),
             Err(why) => vec![Word::None(why); orders.len()],
         };
-        words.iter().for_each(|word| self.metrics.intake.asked(word));
+        words.iter().for_each(|word| self.figures.asked(word));
         words
     }
 

@@ -35,7 +35,7 @@ impl Intake {
                 () = stop.cancelled() => return,
                 heard = self.hear_once(&sender) => heard,
             };
-            self.metrics.intake.with(|state| state.listening = false);
+            self.figures.with(|state| state.listening = false);
             let _ = self.noted("listening for changes of the shop's keys", heard);
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -48,7 +48,7 @@ impl Intake {
     async fn hear_once(&self, sender: &mpsc::Sender<OrderId>) -> Result<(), String> {
         self.check_flags().await?;
         let mut listener = self.shop.listener().await?;
-        self.metrics.intake.with(|state| state.listening = true);
+        self.figures.with(|state| state.listening = true);
         // What was changed while nobody listened is found by a scan.
         self.scan_now.notify_one();
         let mut messages = listener.on_message();
@@ -56,7 +56,7 @@ impl Intake {
             let Ok(channel) = message.get_channel::<Vec<u8>>() else { continue };
             let id = self.shop.key_of_channel(&channel).and_then(|key| self.shop.statuses.id(key));
             if let Some(Ok(id)) = id {
-                self.metrics.intake.hint(sender.try_send(id).is_ok());
+                self.figures.hint(sender.try_send(id).is_ok());
             }
         }
         Err("the connection ended".to_owned())
@@ -96,7 +96,7 @@ impl Intake {
             return self.say_flags("unknown: CONFIG is closed; notify-keyspace-events needs K and $".to_owned());
         };
         if flags::missing(&set).is_empty() {
-            self.metrics.intake.with(|state| state.notifications = "on".to_owned());
+            self.figures.with(|state| state.notifications = "on".to_owned());
             return Ok(());
         }
         if !self.settings.set_notifications {
@@ -108,7 +108,7 @@ impl Intake {
         match answered::<String>(answer) {
             Ok(_) => {
                 tracing::info!(before = set, after = flags::with_missing(&set), "notify-keyspace-events was set on the shop's Redis");
-                self.metrics.intake.with(|state| state.notifications = "on".to_owned());
+                self.figures.with(|state| state.notifications = "on".to_owned());
                 Ok(())
             }
             Err(why) => self.say_flags(format!("off: {why}; the shop's Redis needs `{}`", flags::command(&set))),
@@ -116,7 +116,7 @@ impl Intake {
     }
 
     fn say_flags(&self, what: String) -> Result<(), String> {
-        let before = self.metrics.intake.with(|state| std::mem::replace(&mut state.notifications, what.clone()));
+        let before = self.figures.with(|state| std::mem::replace(&mut state.notifications, what.clone()));
         if before != what {
             tracing::warn!(notifications = what, "changes of the shop's keys are found by scans only");
         }

@@ -191,7 +191,7 @@ impl Intake {
     }
 
     fn note(&self, id: &OrderId, reply: &Reply, looked: &mut Looked) -> Option<Left> {
-        let figures = &self.metrics.intake;
+        let figures = &self.figures;
         match (&reply.outcome, &reply.order) {
             (ReplyOutcome::Changed, Some((order, _))) if order.version == 1 => {
                 looked.adopted += 1;

@@ -56,7 +56,7 @@ impl Intake {
                 }
             }
             had_turn = has_turn;
-            self.metrics.intake.with(|state| state.scans_here = has_turn);
+            self.figures.with(|state| state.scans_here = has_turn);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(self.sign_every()) => {}
@@ -90,7 +90,7 @@ impl Intake {
             let start = Instant::now();
             let page = self.shop.scan(&self.shop.statuses, cursor, STEP).await?;
             let took = start.elapsed();
-            self.metrics.intake.step(STEP as u64, took);
+            self.figures.step(STEP as u64, took);
             walk.keys += page.keys.len() as u64;
             batch.extend(page.keys.iter().filter_map(|key| self.order_of(key, walk)));
             cursor = page.cursor;
@@ -132,7 +132,7 @@ impl Intake {
             placed_by_command: walk.found.placed_by_command,
             bad_keys: walk.bad_keys,
         };
-        let before = self.metrics.intake.scanned(&report);
+        let before = self.figures.scanned(&report);
         if scope == Scope::First && report.history > 0 {
             let history = report.history;
             tracing::warn!(

@@ -10,10 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::seconds;
-use crate::engine::Word;
+use autoreceive_engine::Word;
+use prometheus_client::metrics::histogram::exponential_buckets;
 
-/// The figures of the intake. All stay 0 on a worker without one, but for adopted orders that it cannot receive.
+/// The figures of the intake. All stay 0 on a worker without one.
 pub struct IntakeFigures {
     found: Family<ByWhat, Counter>,
     asked: Family<ByWhat, Counter>,
@@ -23,8 +23,6 @@ pub struct IntakeFigures {
     walked: Counter,
     step_seconds: Histogram,
     scan_seconds: Histogram,
-    /// Adopted orders that were due on a worker that has no intake.
-    pub unguarded: Counter,
     state: Mutex<IntakeState>,
 }
 
@@ -77,6 +75,10 @@ pub struct IntakeState {
     pub last_scan: Option<ScanReport>,
 }
 
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_25, 2.0, 18))
+}
+
 impl Default for IntakeFigures {
     fn default() -> IntakeFigures {
         IntakeFigures {
@@ -88,7 +90,6 @@ impl Default for IntakeFigures {
             walked: Counter::default(),
             step_seconds: seconds(),
             scan_seconds: seconds(),
-            unguarded: Counter::default(),
             state: Mutex::default(),
         }
     }
@@ -104,7 +105,6 @@ impl IntakeFigures {
         r.register("intake_keys_walked", "Keys that the shop's Redis walked over for scans, foreign ones too", self.walked.clone());
         r.register_with_unit("intake_step_duration", "How long one step of a scan took", Unit::Seconds, self.step_seconds.clone());
         r.register_with_unit("intake_scan_duration", "How long a scan took", Unit::Seconds, self.scan_seconds.clone());
-        r.register("intake_unguarded", "Adopted orders that were due on a worker without an intake", self.unguarded.clone());
     }
 
     /// Reads or changes how it stands.

@@ -217,7 +217,7 @@ fn count_of(stats: &Stats, status: Status) -> u64 {
 impl<'a> From<&'a ActionStats> for ActionView<'a> {
     fn from(action: &'a ActionStats) -> ActionView<'a> {
         ActionView {
-            name: &action.name,
+            name: action.name.as_str(),
             pending: action.pending,
             next_at: action.next_at.map(Instant),
             dead: action.dead,

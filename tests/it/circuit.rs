@@ -8,11 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoreceive::action::{Action, Endpoint, Outcome, Subscription};
 use autoreceive::domain::{Command, Event, EventKind, Place, Policy, Span, Terms};
-use autoreceive::engine::{Engine, Settings};
-use autoreceive::store::redis::{RedisSettings, RedisStore};
-use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::engine::Engine;
 use autoreceive::store::{ActionStats, Store};
-use autoreceive::telemetry::Metrics;
+use autoreceive_store_redis::{RedisSettings, RedisStore};
+use autoreceive_store_sqlite::SqliteStore;
 
 use crate::support::process::eventually;
 use crate::support::redis_server::RedisServer;
@@ -50,12 +49,11 @@ impl Receiver {
 }
 
 fn worker(store: &Arc<dyn Store>, receiver: &Receiver) -> Engine {
-    let mut subscription = Subscription::new("shop", receiver.clone()).on(&[EventKind::Placed]);
+    let mut subscription = Subscription::new("shop".parse().unwrap(), receiver.clone()).on(&[EventKind::Placed]);
     subscription.batch = 10;
     subscription.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
     let policies = [Policy::new("default", Terms::default()).unwrap()];
-    let settings = Settings { check_every: Duration::from_millis(50), ..Settings::default() };
-    Engine::start(store.clone(), policies, vec![subscription], settings, Arc::new(Metrics::default()))
+    Engine::builder(store.clone()).policies(policies).action(subscription).check_every(Duration::from_millis(50)).start()
 }
 
 async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
@@ -79,7 +77,7 @@ async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
 }
 
 async fn shop(engine: &Engine) -> ActionStats {
-    engine.actions().await.unwrap().actions.into_iter().find(|action| &*action.name == "shop").unwrap()
+    engine.actions().await.unwrap().actions.into_iter().find(|action| action.name.as_str() == "shop").unwrap()
 }
 
 /// What a receiver that is down from the first to the last moment goes through.
@@ -105,7 +103,7 @@ async fn an_outage(store: Arc<dyn Store>) {
     let before = receiver.attempts();
     place(&three, (1_000..1_100).map(|i| format!("A-{i}"))).await;
     three.advance(Span::from_hours(30 * 24)).await.unwrap();
-    let action: autoreceive::store::ActionName = "shop".into();
+    let action: autoreceive::store::ActionName = "shop".parse().unwrap();
     eventually("everything has come up", 30, async || shop(&three).await.next_at.is_some()).await;
     let dead = shop(&three).await.dead;
     assert_eq!(receiver.attempts(), before);

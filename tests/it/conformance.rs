@@ -38,8 +38,8 @@ mod stores {
     use std::time::Duration;
 
     use autoreceive::store::Store;
-    use autoreceive::store::redis::{RedisSettings, RedisStore};
-    use autoreceive::store::sqlite::SqliteStore;
+    use autoreceive_store_redis::{RedisSettings, RedisStore};
+    use autoreceive_store_sqlite::SqliteStore;
 
     use crate::support::redis_server::RedisServer;
 

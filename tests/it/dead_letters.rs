@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autoreceive::engine::{Engine, LetterFilter, Resolved, Settings};
-use autoreceive::store::redis::{RedisSettings, RedisStore};
-use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::engine::{Engine, LetterFilter, Resolved};
 use autoreceive::store::{Resolution, StoreError};
-use autoreceive::telemetry::Metrics;
+use autoreceive_store_redis::{RedisSettings, RedisStore};
+use autoreceive_store_sqlite::SqliteStore;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
@@ -201,7 +200,7 @@ async fn dead_letters_are_looked_at_replayed_and_discarded_and_none_is_lost_on_r
 }
 
 fn engine(store: &Kept) -> Engine {
-    Engine::start(store.clone(), [policy()], Vec::new(), Settings::default(), Arc::new(Metrics::default()))
+    Engine::builder(store.clone()).policy(policy()).start()
 }
 
 async fn left(store: &Kept) -> u64 {

@@ -8,11 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoreceive::action::{Action, Outcome, Subscription};
 use autoreceive::domain::{Cause, Command, Event, EventKind, Order, OrderId, Place, Policy, Span, Status, Terms};
-use autoreceive::engine::{Engine, Settings, SubmitError};
+use autoreceive::engine::{Engine, SubmitError};
 use autoreceive::store::Store;
-use autoreceive::store::redis::{RedisSettings, RedisStore};
-use autoreceive::store::sqlite::SqliteStore;
-use autoreceive::telemetry::Metrics;
+use autoreceive_store_redis::{RedisSettings, RedisStore};
+use autoreceive_store_sqlite::SqliteStore;
 
 use crate::support::process::eventually;
 use crate::support::redis_server::RedisServer;
@@ -59,8 +58,8 @@ fn policy() -> Policy {
 }
 
 fn engine(store: Arc<dyn Store>, witness: &Witness) -> Engine {
-    let action = Subscription::new("witness", witness.clone()).on(&EventKind::ALL);
-    Engine::start(store, [policy()], vec![action], Settings::default(), Arc::new(Metrics::default()))
+    let action = Subscription::new("witness".parse().unwrap(), witness.clone()).on(&EventKind::ALL);
+    Engine::builder(store).policy(policy()).action(action).start()
 }
 
 fn id(i: usize) -> OrderId {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use autoreceive::domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Place, Policy, Span, Status, Terms, Time, decide};
-use autoreceive::store::redis::{RedisSettings, RedisStore};
 use autoreceive::store::{
     ActionName, After, Change, Commit, EntryRef, History, Look, Members, NewEntry, RestNote, Settlement, Shard, Store, Verdict, View,
 };
+use autoreceive_store_redis::{RedisSettings, RedisStore};
 
 use crate::support::redis_server::RedisServer;
 
@@ -79,7 +79,7 @@ fn commit(shard: Shard, now: Time, changes: Vec<Change>) -> Commit {
 }
 
 fn entry(action: &str, id: &str, at: Time) -> NewEntry {
-    NewEntry { action: action.into(), id: id.into(), at, members: Members::All }
+    NewEntry { action: action.parse().unwrap(), id: id.into(), at, members: Members::All }
 }
 
 fn all_done() -> Verdict {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoreceive::domain::{Order, Status};
-use autoreceive::store::sqlite::SqliteStore;
 use autoreceive::store::{Members, Verdict, View};
+use autoreceive_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
@@ -108,7 +108,7 @@ async fn assert_whole(store: &Kept, orders: &[Arc<Order>]) {
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.waiting, stats.overdue, stats.held), (2, 1, 1));
     assert_eq!(stats.orders.iter().find(|(status, _)| *status == Status::Paid), Some(&(Status::Paid, 3)));
-    assert_eq!((&*stats.actions[0].name, stats.actions[0].pending), ("sync", 1));
+    assert_eq!((stats.actions[0].name.as_str(), stats.actions[0].pending), ("sync", 1));
 }
 
 #[tokio::test]

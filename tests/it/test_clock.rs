@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autoreceive::domain::{Command as Asked, EventKind, OrderId, Policy, Span, Status, Terms};
-use autoreceive::engine::{Engine, Settings};
-use autoreceive::store::redis::{RedisSettings, RedisStore};
-use autoreceive::store::sqlite::SqliteStore;
+use autoreceive::engine::Engine;
 use autoreceive::store::{OpenError, StoreError, View};
-use autoreceive::telemetry::Metrics;
+use autoreceive_store_redis::{RedisSettings, RedisStore};
+use autoreceive_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
@@ -148,8 +147,8 @@ async fn what_was_decided_before_the_time_went_forward_cannot_be_committed_after
 }
 
 fn engine(store: &Kept, check_every: Duration) -> Engine {
-    let settings = Settings { check_every, ..Settings::default() };
-    Engine::start(store.clone(), [Policy::new("default", Terms::default()).unwrap()], Vec::new(), settings, Arc::new(Metrics::default()))
+    let policy = Policy::new("default", Terms::default()).unwrap();
+    Engine::builder(store.clone()).policy(policy).check_every(check_every).start()
 }
 
 async fn place_and_pay(engine: &Engine, id: &OrderId) {

@@ -16,12 +16,12 @@ use super::tally::Done;
 use crate::action::{Action, Outcome, Subscription};
 use crate::app;
 use crate::config::StoreConfig;
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::intake::shapes::Shape;
 use crate::intake::shop::Shop;
 use crate::intake::words::Words;
 use crate::intake::{self, CountFrom, Intake};
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
 
 /// One of the two that are compared.
 pub(super) trait Side: Send + Sync + 'static {
@@ -135,16 +135,15 @@ impl Side for Ours {
     fn start(&self) -> anyhow::Result<Runtime> {
         let runtime = runtime()?;
         // A lease short enough that what a killed worker was about to attempt is attempted within the measurement.
-        let action = Subscription { lease: Duration::from_secs(1), ..Subscription::new("actions", self.actions.clone()) };
+        let action = Subscription { lease: Duration::from_secs(1), ..Subscription::new("actions".parse()?, self.actions.clone()) };
         let (store, policy, settings) = (self.store.clone(), self.policy.clone(), self.settings.clone());
         let shop = Arc::new(shop(&self.url)?);
         runtime.spawn(async move {
             let store = app::open_store(&store, false).await?;
-            let metrics = Arc::new(Metrics::default());
-            let guard = intake::guard(&shop, &policy, &metrics);
-            let engine_settings = Settings { guard: Some(guard), ..Settings::default() };
-            let engine = Engine::start(store, [policy], vec![action], engine_settings, metrics.clone());
-            Intake::new(shop, settings, engine, metrics).run(CancellationToken::new()).await;
+            let telemetry = Telemetry::default();
+            let guard = intake::guard(&shop, &policy, &telemetry.intake);
+            let engine = Engine::builder(store).policy(policy).action(action).guard(guard).metrics(telemetry.engine.clone()).start();
+            Intake::new(shop, settings, engine, telemetry.intake).run(CancellationToken::new()).await;
             Ok::<_, crate::store::OpenError>(())
         });
         Ok(runtime)

@@ -8,10 +8,9 @@ use autoreceive::action::outgoing::Limits;
 use autoreceive::action::webhook::Webhook;
 use autoreceive::action::{Endpoint, Subscription};
 use autoreceive::domain::{Command, EventKind, Place, Policy, Span, Terms, Time};
-use autoreceive::engine::{Engine, Settings};
+use autoreceive::engine::Engine;
 use autoreceive::store::Store;
-use autoreceive::store::sqlite::SqliteStore;
-use autoreceive::telemetry::Metrics;
+use autoreceive_store_sqlite::SqliteStore;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
@@ -83,12 +82,11 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
 
     let limits = Limits { allow_private: true, ..Limits::default() };
     let webhook = Webhook::new(url.parse().unwrap(), &[SECRET.parse().unwrap()], &limits).unwrap();
-    let mut shop = Subscription::new("shop", webhook).on(&[EventKind::Placed]);
+    let mut shop = Subscription::new("shop".parse().unwrap(), webhook).on(&[EventKind::Placed]);
     shop.lease = Duration::from_secs(LEASE_SECONDS);
     shop.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
     let policy = Policy::new("default", Terms::default()).unwrap();
-    let settings = Settings { check_every: Duration::from_millis(20), ..Settings::default() };
-    let engine = Engine::start(store.clone(), [policy.clone()], vec![shop], settings, Arc::new(Metrics::default()));
+    let engine = Engine::builder(store.clone()).policy(policy.clone()).action(shop).check_every(Duration::from_millis(20)).start();
     let place = Place {
         buyer_id: None,
         policy,

@@ -27,7 +27,7 @@ async fn the_log_action_writes_a_line_for_each_event() {
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    assert_eq!(Log("log".into()).attempt(&[event("A-1", 5), event("B-2", 6)]).await, [Outcome::Done, Outcome::Done]);
+    assert_eq!(Log("log".parse().unwrap()).attempt(&[event("A-1", 5), event("B-2", 6)]).await, [Outcome::Done, Outcome::Done]);
     drop(guard);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert_eq!(text.lines().count(), 2, "{text}");

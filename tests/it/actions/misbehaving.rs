@@ -9,9 +9,8 @@ use autoreceive::action::outgoing::Limits;
 use autoreceive::action::webhook::Webhook;
 use autoreceive::action::{Action, Subscription};
 use autoreceive::domain::{Command, EventKind, Place, Policy, Terms};
-use autoreceive::engine::{Engine, Settings};
-use autoreceive::store::sqlite::SqliteStore;
-use autoreceive::telemetry::Metrics;
+use autoreceive::engine::Engine;
+use autoreceive_store_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -125,14 +124,8 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 
 fn engine(action: impl Action) -> Engine {
     let policies = [Policy::new("default", Terms::default()).unwrap()];
-    let subscription = Subscription::new("shop", action).on(&[EventKind::Placed]);
-    Engine::start(
-        Arc::new(SqliteStore::in_memory().unwrap()),
-        policies,
-        vec![subscription],
-        Settings::default(),
-        Arc::new(Metrics::default()),
-    )
+    let subscription = Subscription::new("shop".parse().unwrap(), action).on(&[EventKind::Placed]);
+    Engine::builder(Arc::new(SqliteStore::in_memory().unwrap())).policies(policies).action(subscription).start()
 }
 
 async fn place(engine: &Engine, id: &str) {

@@ -101,9 +101,9 @@ async fn losers_are_dropped_with_everything_of_theirs(store: Kept) {
     assert_eq!(loaded(&store, &ids[1]).await.as_ref(), Some(&*after(&first[1])));
     assert_eq!(due_ids(&store).await, [ids[1].as_str()]);
     assert_eq!(event_ids(&claim(&store, hours(1)).await.entries[0]), [changes[0].events[0].id(), changes[2].events[0].id()]);
-    let some = store.claim(&"some".into(), 10, hours(1)).await.unwrap().entries;
+    let some = store.claim(&"some".parse().unwrap(), 10, hours(1)).await.unwrap().entries;
     assert_eq!(event_ids(&some[0]), [changes[2].events[0].id()]);
-    assert!(store.claim(&"none".into(), 10, hours(1)).await.unwrap().entries.is_empty());
+    assert!(store.claim(&"none".parse().unwrap(), 10, hours(1)).await.unwrap().entries.is_empty());
     let notes = store.rested(10).await.unwrap().notes;
     assert_eq!(notes.len(), 1);
     let noted: Vec<&str> = notes[0].orders.iter().map(|order| order.id.as_str()).collect();
@@ -143,7 +143,7 @@ async fn an_entry_holds_the_events_it_names(store: Kept) {
     assert_eq!(claimed.entries[0].events, expected);
     assert_eq!(claimed.entries[0].history, None);
     let all: Vec<Event> = long.events.into_iter().chain(short.events).collect();
-    assert_eq!(store.claim(&"other".into(), 10, hours(1)).await.unwrap().entries[0].events, all);
+    assert_eq!(store.claim(&"other".parse().unwrap(), 10, hours(1)).await.unwrap().entries[0].events, all);
 }
 
 async fn the_commits_of_one_call_are_independent(store: Kept) {

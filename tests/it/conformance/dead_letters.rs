@@ -75,7 +75,7 @@ async fn pages_lead_through_all_dead_letters_in_the_order_in_which_they_were_giv
     assert_eq!((seen.len(), ids(&seen).into_iter().collect::<HashSet<_>>().len()), (13, 13));
     let first = store.dead_page(&sync(), None, 4).await.unwrap().cursor.unwrap();
     for (action, cursor) in [("other", first.as_str()), ("sync", "nonsense"), ("sync", "")] {
-        let refused = store.dead_page(&action.into(), Some(cursor), 4).await;
+        let refused = store.dead_page(&action.parse().unwrap(), Some(cursor), 4).await;
         assert!(matches!(refused, Err(StoreError::WrongCursor(_))), "{action} {cursor}: {refused:?}");
     }
 }
@@ -124,9 +124,9 @@ async fn only_one_of_many_resolves_a_dead_letter(store: Kept) {
 
 async fn each_action_has_dead_letters_of_its_own(store: Kept) {
     let letter = bury(&store, "e1", now(&store).await).await;
-    assert!(store.dead_page(&"other".into(), None, 10).await.unwrap().letters.is_empty());
-    assert!(store.dead_letters(&"other".into(), std::slice::from_ref(&letter)).await.unwrap().is_empty());
-    assert_eq!(store.resolve(&"other".into(), &[letter], Resolution::Discard).await.unwrap(), 0);
+    assert!(store.dead_page(&"other".parse().unwrap(), None, 10).await.unwrap().letters.is_empty());
+    assert!(store.dead_letters(&"other".parse().unwrap(), std::slice::from_ref(&letter)).await.unwrap().is_empty());
+    assert_eq!(store.resolve(&"other".parse().unwrap(), &[letter], Resolution::Discard).await.unwrap(), 0);
     assert_eq!(figures(&store).await.1, 1);
 }
 

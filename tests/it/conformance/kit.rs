@@ -108,7 +108,7 @@ pub fn commit(store: &Kept, now: Time, changes: Vec<Change>) -> Commit {
 }
 
 pub fn entry(action: &str, id: &str, at: Time, members: Members) -> NewEntry {
-    NewEntry { action: action.into(), id: id.to_owned(), at, members }
+    NewEntry { action: action.parse().unwrap(), id: id.to_owned(), at, members }
 }
 
 /// Commits one commit, and returns its losers.
@@ -149,7 +149,7 @@ pub async fn due_ids(store: &Kept) -> Vec<String> {
 }
 
 pub fn sync() -> ActionName {
-    "sync".into()
+    "sync".parse().unwrap()
 }
 
 pub async fn claim(store: &Kept, lease: Span) -> Claimed {

@@ -75,7 +75,7 @@ async fn no_more_than_the_limit_is_claimed_and_the_next_time_is_told(store: Kept
     assert_eq!(none.entries.len(), 0);
     // A lease begins while the claim is at work: not before it was asked for, not after the time that it came back with.
     assert!(none.next_at.is_some_and(|at| (now.after(hours(9))..=claimed.now.after(hours(9))).contains(&at)), "{none:?} {claimed:?}");
-    assert_eq!(store.claim(&"other".into(), 3, hours(9)).await.unwrap().next_at, None);
+    assert_eq!(store.claim(&"other".parse().unwrap(), 3, hours(9)).await.unwrap().next_at, None);
 }
 
 async fn each_action_has_entries_of_its_own(store: Kept) {
@@ -86,9 +86,9 @@ async fn each_action_has_entries_of_its_own(store: Kept) {
     }
     assert!(losers(&store, commit).await.is_empty());
     let shard = store.shard_of(&id("A-1"));
-    store.settle(&"a".into(), vec![settled(&EntryRef { shard, id: "same".into() })]).await.unwrap();
+    store.settle(&"a".parse().unwrap(), vec![settled(&EntryRef { shard, id: "same".into() })]).await.unwrap();
     for (action, left) in [("a", 0), ("b-1", 1), ("c_2", 1), ("d", 0)] {
-        assert_eq!(store.claim(&action.into(), 10, hours(1)).await.unwrap().entries.len(), left, "{action}");
+        assert_eq!(store.claim(&action.parse().unwrap(), 10, hours(1)).await.unwrap().entries.len(), left, "{action}");
     }
 }
 
@@ -143,7 +143,7 @@ async fn a_dead_letter_is_counted_and_not_claimed(store: Kept) {
     }
     assert!(claim(&store, hours(1)).await.entries.is_empty());
     let actions = store.stats().await.unwrap().actions;
-    assert_eq!((actions.len(), &*actions[0].name, actions[0].pending, actions[0].dead), (1, "sync", 0, 2));
+    assert_eq!((actions.len(), actions[0].name.as_str(), actions[0].pending, actions[0].dead), (1, "sync", 0, 2));
     assert_eq!(actions[0].next_at, None);
 }
 
@@ -178,8 +178,8 @@ async fn an_action_is_shown_after_its_last_entry_is_gone(store: Kept) {
     let at = now.after(hours(1));
     let (entry, _) = keep_entry(&store, "e1", at).await;
     let action = store.stats().await.unwrap().actions.remove(0);
-    assert_eq!((&*action.name, action.pending, action.next_at, action.dead), ("sync", 1, Some(at), 0));
+    assert_eq!((action.name.as_str(), action.pending, action.next_at, action.dead), ("sync", 1, Some(at), 0));
     store.settle(&sync(), vec![settled(&entry)]).await.unwrap();
     let action = store.stats().await.unwrap().actions.remove(0);
-    assert_eq!((&*action.name, action.pending, action.next_at, action.dead), ("sync", 0, None, 0));
+    assert_eq!((action.name.as_str(), action.pending, action.next_at, action.dead), ("sync", 0, None, 0));
 }

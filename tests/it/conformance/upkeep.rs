@@ -21,7 +21,7 @@ every_store!(
 );
 
 fn other() -> ActionName {
-    "other".into()
+    "other".parse().unwrap()
 }
 
 async fn what_is_known_of_a_receiver_is_changed_only_by_those_who_know_it(store: Kept) {
@@ -36,7 +36,7 @@ async fn what_is_known_of_a_receiver_is_changed_only_by_those_who_know_it(store:
     assert!(store.set_circuit(&sync(), Some(&failing), &disabled).await.unwrap());
     assert_eq!(store.circuit(&other()).await.unwrap().1, Circuit::default(), "each action has one of its own");
     let stats = store.stats().await.unwrap().actions;
-    assert_eq!((stats.len(), &*stats[0].name, &stats[0].circuit), (1, "sync", &disabled));
+    assert_eq!((stats.len(), stats[0].name.as_str(), &stats[0].circuit), (1, "sync", &disabled));
     assert!(store.set_circuit(&sync(), None, &Circuit::enabled(now)).await.unwrap(), "whatever is known");
     assert_eq!(store.circuit(&sync()).await.unwrap().1, Circuit::enabled(now));
 }
@@ -88,7 +88,7 @@ async fn an_entry_is_added_under_its_events_id_unless_it_is_there(store: Kept) {
 /// How many entries there are, leased or not, and dead letters.
 async fn pending(store: &Kept, action: &str) -> (u64, u64) {
     let stats = store.stats().await.unwrap();
-    stats.actions.iter().find(|known| *known.name == *action).map_or((0, 0), |action| (action.pending, action.dead))
+    stats.actions.iter().find(|known| known.name.as_str() == action).map_or((0, 0), |action| (action.pending, action.dead))
 }
 
 async fn a_scan_leads_through_every_order_whatever_comes_and_goes_meanwhile(store: Kept) {

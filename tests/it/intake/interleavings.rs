@@ -11,15 +11,15 @@ use async_trait::async_trait;
 use autoreceive::action::{Action, Outcome, Subscription};
 use autoreceive::domain::decide::decide_absent;
 use autoreceive::domain::{Cause, Command, Decision, Event, EventKind, Observation, Order, OrderId, Policy, Span, Status, Terms};
-use autoreceive::engine::{Engine, Guard, Settings, Word};
+use autoreceive::engine::Metrics;
+use autoreceive::engine::{Engine, Guard, Word};
 use autoreceive::intake::shapes::Shape;
 use autoreceive::intake::shop::Shop;
 use autoreceive::intake::words::Words;
 use autoreceive::intake::{CountFrom, Intake, guard};
-use autoreceive::store::redis::{RedisSettings, RedisStore};
-use autoreceive::store::sqlite::SqliteStore;
 use autoreceive::store::{Change, Commit, Store, Verdict};
-use autoreceive::telemetry::{BySource, Metrics};
+use autoreceive_store_redis::{RedisSettings, RedisStore};
+use autoreceive_store_sqlite::SqliteStore;
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
@@ -238,15 +238,15 @@ impl Case {
     }
 
     fn engine(&self, guard: Arc<dyn Guard>, metrics: &Arc<Metrics>) -> Engine {
-        let action = Subscription { on: EventKind::ALL.to_vec(), ..Subscription::new("told", self.told.clone()) };
-        let settings = Settings { check_every: Duration::from_millis(50), guard: Some(guard), ..Settings::default() };
-        Engine::start(self.store.clone(), [policy()], vec![action], settings, metrics.clone())
+        let action = Subscription { on: EventKind::ALL.to_vec(), ..Subscription::new("told".parse().unwrap(), self.told.clone()) };
+        let builder = Engine::builder(self.store.clone()).policy(policy()).action(action).guard(guard);
+        builder.check_every(Duration::from_millis(50)).metrics(metrics.clone()).start()
     }
 
     fn worker(&self) -> Worker {
         let metrics = Arc::new(Metrics::default());
         let inner: Arc<dyn Guard> = match self.bug {
-            Bug::None => guard(&self.shop, &policy(), &metrics),
+            Bug::None => guard(&self.shop, &policy(), &Arc::default()),
             bug => Arc::new(Buggy { bug, url: self.shop_url.clone(), shape: self.shop.statuses.clone() }),
         };
         let (ask, commit) = (Semaphore::new(0), Semaphore::new(0));
@@ -281,7 +281,7 @@ impl Case {
             Step::Commit(w) => {
                 let before = self.order().await.version;
                 workers[w].gate.commit.add_permits(1);
-                let lost = || workers[w].metrics.conflicts.get_or_create(&BySource { source: "guarded" }).get() > 0;
+                let lost = || workers[w].metrics.conflicts_of("guarded") > 0;
                 eventually("the commit has won or lost", 30, async || lost() || self.order().await.version > before).await;
             }
         }
@@ -290,7 +290,7 @@ impl Case {
     /// Whatever is still to be done is done, by a worker that lives: scans and receipts until nothing follows any more.
     async fn settle(&self) {
         let metrics = Arc::new(Metrics::default());
-        let real = guard(&self.shop, &policy(), &metrics);
+        let real = guard(&self.shop, &policy(), &Arc::default());
         let settings = autoreceive::intake::Settings {
             scan_every: Duration::from_secs(60),
             notifications: false,
@@ -309,7 +309,7 @@ impl Case {
         };
         // The due order first, as after a restart, and what the shop wrote meanwhile then; and the other way round below.
         eventually("nothing is due", 30, is_settled).await;
-        let intake = Intake::new(self.shop.clone(), settings, engine.clone(), metrics);
+        let intake = Intake::new(self.shop.clone(), settings, engine.clone(), Arc::default());
         for _ in 0..2 {
             intake.scan().await.unwrap();
             eventually("nothing is due", 30, is_settled).await;

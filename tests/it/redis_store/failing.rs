@@ -42,7 +42,7 @@ async fn settling_with_a_wrong_type_on_any_key_writes_nothing() {
     let full = full_commit(&store, now);
     let shard = full.shard;
     assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
-    let log: ActionName = "log".into();
+    let log: ActionName = "log".parse().unwrap();
     let claimed = store.claim(&log, 1, Span::from_secs(30)).await.unwrap().entries.remove(0);
     let after = vec![
         After::Retry { event: claimed.events[0].clone(), history: history(now), at: now },
@@ -79,7 +79,7 @@ async fn without_memory_nothing_is_committed_and_the_outbox_still_drains() {
     assert!(matches!(&verdict, Verdict::Refused(why) if why.starts_with("OOM")), "{verdict:?}");
     assert_eq!(everything(&server), before);
 
-    let (log, lease) = ("log".into(), Span::from_secs(30));
+    let (log, lease) = ("log".parse().unwrap(), Span::from_secs(30));
     let claimed = store.claim(&log, 10, lease).await.unwrap().entries.remove(0);
     store.renew(&log, std::slice::from_ref(&claimed.entry), lease).await.unwrap();
     assert_eq!(store.workers("w1", lease).await.unwrap(), ["w1"]);
@@ -105,13 +105,13 @@ async fn forgotten_scripts_are_sent_again_with_every_call() {
         });
         assert_eq!(store.commit(commits.map(Into::into).collect()).await, vec![all_done(); 20]);
         server.cli(&["SCRIPT", "FLUSH"]).unwrap();
-        let claimed = store.claim(&"log".into(), 100, Span::from_secs(30)).await.unwrap();
+        let claimed = store.claim(&"log".parse().unwrap(), 100, Span::from_secs(30)).await.unwrap();
         assert_eq!(claimed.entries.len(), 20);
         server.cli(&["SCRIPT", "FLUSH"]).unwrap();
         let dead = |event: &Event| After::Dead { event: event.clone(), history: history(now), at: now };
         let settled =
             claimed.entries.iter().map(|claimed| Settlement { entry: claimed.entry.clone(), after: vec![dead(&claimed.events[0])] });
-        store.settle(&"log".into(), settled.collect()).await.unwrap();
+        store.settle(&"log".parse().unwrap(), settled.collect()).await.unwrap();
     }
     assert_eq!(store.stats().await.unwrap().actions[0].dead, 100);
 }
@@ -168,9 +168,9 @@ async fn what_cannot_be_read_is_listed_and_harms_nothing_else() {
     let due = store.due(&[Look { shard, extra: 0 }], 10).await.unwrap();
     assert!(due.shards[0].orders.len() == 1 && due.shards[0].orders[0].order.is_err());
     assert!(store.page(View::Overdue, None, 10).await.unwrap().items[0].order.is_err());
-    let claimed = store.claim(&"log".into(), 10, Span::from_secs(30)).await.unwrap();
+    let claimed = store.claim(&"log".parse().unwrap(), 10, Span::from_secs(30)).await.unwrap();
     assert_eq!((claimed.entries.len(), claimed.unreadable.len()), (0, 1));
-    assert!(store.claim(&"log".into(), 10, Span::from_secs(30)).await.unwrap().unreadable.is_empty(), "it is under lease");
+    assert!(store.claim(&"log".parse().unwrap(), 10, Span::from_secs(30)).await.unwrap().unreadable.is_empty(), "it is under lease");
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_store_that_lost_its_data_is_not_taken_for_an_empty_one() {
             store.heads().await.err(),
             store.load(std::slice::from_ref(&order)).await.err(),
             store.due(&[look], 10).await.err(),
-            store.claim(&"log".into(), 10, Span::from_secs(30)).await.err(),
+            store.claim(&"log".parse().unwrap(), 10, Span::from_secs(30)).await.err(),
             store.stats().await.err(),
         ];
         failures.into_iter().all(|failure| failure.is_some_and(|failure| failure.to_string().contains("are gone")))

@@ -26,7 +26,7 @@ async fn an_order_is_committed_found_due_received_and_settled() {
     second.notes = vec![RestNote { look_at: due.now, members: vec![0] }];
     assert_eq!(store.commit(vec![second.into()]).await, [all_done()]);
 
-    let log: ActionName = "log".into();
+    let log: ActionName = "log".parse().unwrap();
     let claimed = store.claim(&log, 10, Span::from_secs(30)).await.unwrap();
     assert_eq!(claimed.entries.len(), 2);
     assert_eq!(claimed.entries[1].events, [Event(Arc::new(received.clone()))]);
@@ -47,8 +47,13 @@ async fn a_changed_order_takes_all_its_events_along_and_a_loser_leaves_nothing()
     let now = now(&store).await;
     let mut full = full_commit(&store, now);
     let (shard, held) = (full.shard, full.changes[1].clone());
-    full.entries.push(NewEntry { action: "some".into(), id: "s".into(), at: now, members: Members::Some(vec![(1, 0), (0, 0), (7, 7)]) });
-    full.entries.push(NewEntry { action: "gone".into(), id: "g".into(), at: now, members: Members::Some(vec![(0, 0)]) });
+    full.entries.push(NewEntry {
+        action: "some".parse().unwrap(),
+        id: "s".into(),
+        at: now,
+        members: Members::Some(vec![(1, 0), (0, 0), (7, 7)]),
+    });
+    full.entries.push(NewEntry { action: "gone".parse().unwrap(), id: "g".into(), at: now, members: Members::Some(vec![(0, 0)]) });
     // The first order is already there in another version, so that its change loses.
     let other = paid(&id("A-1"), now, HOUR);
     assert_eq!(store.commit(vec![commit(shard, now, vec![change(None, other.clone())]).into()]).await, [all_done()]);
@@ -57,11 +62,11 @@ async fn a_changed_order_takes_all_its_events_along_and_a_loser_leaves_nothing()
     let loaded = store.load(&[id("A-1"), held.id.clone()]).await.unwrap();
     assert_eq!(loaded.orders, [Ok(Some(other)), Ok(held.order.as_deref().cloned())]);
     for (action, events) in [("log", &held.events[..]), ("webhook", &held.events[..]), ("some", &held.events[..1])] {
-        let claimed = store.claim(&action.into(), 10, Span::from_secs(30)).await.unwrap();
+        let claimed = store.claim(&action.parse().unwrap(), 10, Span::from_secs(30)).await.unwrap();
         assert_eq!(claimed.entries.len(), 1, "{action}");
         assert_eq!(claimed.entries[0].events, events, "{action}");
     }
-    assert!(store.claim(&"gone".into(), 10, Span::from_secs(30)).await.unwrap().entries.is_empty());
+    assert!(store.claim(&"gone".parse().unwrap(), 10, Span::from_secs(30)).await.unwrap().entries.is_empty());
     assert!(store.rested(10).await.unwrap().notes.is_empty());
     let stats = store.stats().await.unwrap();
     assert_eq!(stats.orders, [(Status::Paid, 2)]);
@@ -113,9 +118,9 @@ async fn every_key_is_documented_and_carries_its_shard() {
     let now = now(&store).await;
     store.workers("w1", Span::from_secs(10)).await.unwrap();
     assert_eq!(store.commit(vec![full_commit(&store, now).into()]).await, [all_done()]);
-    let claimed = store.claim(&"log".into(), 1, Span::from_secs(30)).await.unwrap().entries.remove(0);
+    let claimed = store.claim(&"log".parse().unwrap(), 1, Span::from_secs(30)).await.unwrap().entries.remove(0);
     let dead = After::Dead { event: claimed.events[0].clone(), history: history(now), at: now };
-    store.settle(&"log".into(), vec![Settlement { entry: claimed.entry, after: vec![dead] }]).await.unwrap();
+    store.settle(&"log".parse().unwrap(), vec![Settlement { entry: claimed.entry, after: vec![dead] }]).await.unwrap();
     let shard = format!("ar:{{{}}}:", store.shard_of(&id("A-1")));
     let known = ["orders", "due", "counts", "held", "purge", "terms", "dead:log", "deaddata:log", "out:webhook", "outdata:webhook"];
     let mut expected: Vec<String> = known.iter().map(|what| format!("{shard}{what}")).collect();
@@ -141,7 +146,7 @@ async fn a_commit_of_a_thousand_changes_is_carried_out_and_a_larger_one_is_refus
     let due = store.due(&[Look { shard: 0, extra: 1 }], 998).await.unwrap();
     assert_eq!(due.shards[0].orders.len(), 999);
     assert!(due.shards[0].next_at.is_some_and(|at| at <= due.now));
-    let claimed = store.claim(&"log".into(), 1, Span::from_secs(30)).await.unwrap();
+    let claimed = store.claim(&"log".parse().unwrap(), 1, Span::from_secs(30)).await.unwrap();
     assert_eq!(claimed.entries[0].events.len(), 1_000);
     // Every second one has another version by now.
     let moved: Vec<Change> = orders.iter().take(1_000).map(|order| change(Some(order), after(order, &Command::Due, now))).collect();
@@ -167,7 +172,7 @@ async fn two_hundred_orders_with_four_kibibytes_of_data_are_committed_at_once() 
     let ids: Vec<OrderId> = orders.iter().map(|order| order.id.clone()).collect();
     let loaded = store.load(&ids).await.unwrap().orders;
     assert!(loaded.into_iter().zip(&orders).all(|(loaded, order)| loaded.as_ref() == Ok(&Some(order.clone()))));
-    let claimed = store.claim(&"log".into(), 1, Span::from_secs(30)).await.unwrap();
+    let claimed = store.claim(&"log".parse().unwrap(), 1, Span::from_secs(30)).await.unwrap();
     assert_eq!(claimed.entries[0].events.len(), 200);
 }
 
@@ -204,7 +209,7 @@ async fn pages_go_through_all_shards_without_a_gap_even_where_all_fall_due_in_on
 async fn a_claim_never_takes_more_than_its_limit_and_reaches_every_shard() {
     let server = RedisServer::start(&[]);
     let store = open(&server).await;
-    let (now, log) = (now(&store).await, "log".into());
+    let (now, log) = (now(&store).await, "log".parse().unwrap());
     let orders: Vec<Order> = (0..100).map(|i| paid(&id(&format!("C-{i}")), now, HOUR)).collect();
     let commits = orders.iter().map(|order| {
         let mut one = commit(store.shard_of(&order.id), now, vec![change(None, order.clone())]);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoreceive::domain::{Policy, Span, Terms};
-use autoreceive::engine::{Engine, Settings};
+use autoreceive::engine::Engine;
 use autoreceive::http::{self, Access};
 use autoreceive::store::Store;
-use autoreceive::store::sqlite::SqliteStore;
-use autoreceive::telemetry::Metrics;
+use autoreceive::telemetry::Telemetry;
+use autoreceive_store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,12 +46,12 @@ impl Service {
             ..Terms::default()
         };
         let policies = [Policy::new("default", Terms::default()).unwrap(), Policy::new("parcel", parcel).unwrap()];
-        let engine = Engine::start(store, policies, Vec::new(), Settings::default(), Arc::new(Metrics::default()));
+        let engine = Engine::builder(store).policies(policies).start();
         let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
         let scheme = if access.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_api = CancellationToken::new();
-        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), access, stop_api.clone()));
+        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), Telemetry::default(), access, stop_api.clone()));
         let service = Service { url, engine, stop_api, serving };
         super::process::eventually("the store answers", 10, async || service.engine.ready().await.is_ok()).await;
         service

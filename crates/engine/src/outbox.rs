@@ -1,0 +1,131 @@
+//! From changes to outbox entries: which events each action is given, in which entry, and who attempts it first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use autoreceive_domain::{Circuit, Event, Time};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{OwnedPermit, Sender};
+
+use super::breaker::Breaker;
+use super::relay::Held;
+use crate::action::Subscription;
+use autoreceive_store::now::span;
+use autoreceive_store::{ActionName, Change, ClaimedEntry, EntryRef, Members, NewEntry, Shard};
+
+/// One action as the committing side sees it: what it is given, and the queue of the relay that attempts it.
+pub(crate) struct Outlet {
+    pub(crate) subscription: Subscription,
+    /// The relay's bounded queue of entries that this worker committed and holds under lease.
+    pub(crate) hand_off: Sender<ClaimedEntry>,
+    /// Tells the relay that there is something to claim at once.
+    pub(crate) stored: Arc<Notify>,
+    /// The entries under the relay's lease.
+    pub(crate) held: Arc<Held>,
+    /// What is known of the receiver.
+    pub(crate) breaker: Arc<Breaker>,
+}
+
+/// Every action, and the names of the entries that this worker makes.
+pub(crate) struct Outbox {
+    worker: String,
+    made: AtomicU64,
+    outlets: Vec<Outlet>,
+}
+
+/// An entry that is about to be committed, and a place in the relay's queue where there was one.
+pub(crate) struct Prepared {
+    outlet: usize,
+    /// Which events: (index of the change, index of its event).
+    events: Vec<(u32, u32)>,
+    place: Option<OwnedPermit<ClaimedEntry>>,
+}
+
+impl Outbox {
+    pub(crate) fn new(worker: &str, outlets: Vec<Outlet>) -> Outbox {
+        Outbox { worker: worker.to_owned(), made: AtomicU64::new(0), outlets }
+    }
+
+    /// The entries for `changes`, and what is needed to hand them over once they are committed.
+    pub(crate) fn entries(&self, changes: &[Change], now: Time) -> (Vec<NewEntry>, Vec<Prepared>) {
+        let (mut entries, mut prepared) = (Vec::new(), Vec::new());
+        let total: usize = changes.iter().map(|change| change.events.len()).sum();
+        for (index, outlet) in self.outlets.iter().enumerate() {
+            let wanted = wanted(outlet, changes);
+            let held_back = !wanted.is_empty() && outlet.breaker.holds_back();
+            let whole = wanted.len() == total && total <= outlet.subscription.batch;
+            for events in wanted.chunks(outlet.subscription.batch.max(1)) {
+                // What a receiver cannot take now is better left in the store.
+                let place = if held_back { None } else { outlet.hand_off.clone().try_reserve_owned().ok() };
+                let members = if whole { Members::All } else { Members::Some(events.to_vec()) };
+                entries.push(self.entry(outlet, members, now, place.is_some()));
+                prepared.push(Prepared { outlet: index, events: events.to_vec(), place });
+            }
+        }
+        (entries, prepared)
+    }
+
+    fn entry(&self, outlet: &Outlet, members: Members, now: Time, leased: bool) -> NewEntry {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let at = if leased { now.after(span(outlet.subscription.lease)) } else { now };
+        NewEntry { action: outlet.subscription.name.clone(), id: format!("{}-{number}", self.worker), at, members }
+    }
+
+    /// Tells an action's relay, where there is one, that there is something to claim at once.
+    pub(crate) fn wake(&self, action: &ActionName) {
+        self.outlets.iter().filter(|outlet| outlet.subscription.name == *action).for_each(|outlet| outlet.stored.notify_one());
+    }
+
+    /// Tells every relay that there may be something to claim at once.
+    pub(crate) fn wake_all(&self) {
+        self.outlets.iter().for_each(|outlet| outlet.stored.notify_one());
+    }
+
+    /// What an action of that name is given and does, where this worker is configured with it.
+    pub(crate) fn find(&self, action: &ActionName) -> Option<&Outlet> {
+        self.outlets.iter().find(|outlet| outlet.subscription.name == *action)
+    }
+
+    /// The names of the actions that this worker is configured with.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &ActionName> {
+        self.outlets.iter().map(|outlet| &outlet.subscription.name)
+    }
+
+    /// Takes in what is known of an action's receiver.
+    pub(crate) fn learn(&self, action: &ActionName, circuit: Circuit) {
+        if let Some(outlet) = self.find(action) {
+            outlet.breaker.learn(circuit);
+            outlet.stored.notify_one();
+        }
+    }
+
+    /// Hands the committed entries to their relays, without the events of the `losers`.
+    pub(crate) fn hand_over(&self, shard: Shard, entries: &[NewEntry], prepared: Vec<Prepared>, changes: &[Change], losers: &[u32]) {
+        for (entry, prepared) in entries.iter().zip(prepared) {
+            let event = |&(change, event): &(u32, u32)| changes.get(change as usize)?.events.get(event as usize).cloned();
+            let kept = prepared.events.iter().filter(|(change, _)| !losers.contains(change));
+            let events: Vec<Event> = kept.filter_map(event).collect();
+            let Some(outlet) = self.outlets.get(prepared.outlet).filter(|_| !events.is_empty()) else { continue };
+            match prepared.place {
+                Some(place) => {
+                    let entry = EntryRef { shard, id: entry.id.clone() };
+                    outlet.held.add(&entry);
+                    place.send(ClaimedEntry { entry, events, history: None });
+                }
+                None => outlet.stored.notify_one(),
+            }
+        }
+    }
+}
+
+fn wanted(outlet: &Outlet, changes: &[Change]) -> Vec<(u32, u32)> {
+    let mut wanted = Vec::with_capacity(changes.len());
+    for (c, change) in (0u32..).zip(changes) {
+        for (e, event) in (0u32..).zip(&change.events) {
+            if outlet.subscription.on.contains(&event.kind()) {
+                wanted.push((c, e));
+            }
+        }
+    }
+    wanted
+}

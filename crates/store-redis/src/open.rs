@@ -1,0 +1,244 @@
+//! What is checked before the store is used, so that nothing fails half-way later. Each message says what was found, what
+//! is expected, and the way out; none has the password.
+
+use std::collections::HashMap;
+
+use redis::{Client, IntoConnectionInfo, Pipeline, Value};
+
+use super::link::{Failure, Link, server_text};
+use super::reply::text;
+use super::{RedisSettings, RedisStore};
+use autoreceive_domain::ShardCount;
+use autoreceive_store::OpenError;
+
+/// The layout that this version of the program reads and writes.
+const FORMAT: u32 = 1;
+/// What stands in every `meta` of ours.
+const PROGRAM: &str = "autoreceive";
+
+/// Every command on a shard's keys, with the number of arguments after the key that it wants.
+const SHARD_COMMANDS: [(&str, u8); 18] = [
+    ("GET", 0),
+    ("SET", 1),
+    ("HSET", 2),
+    ("HSETNX", 2),
+    ("HDEL", 1),
+    ("HGET", 1),
+    ("HMGET", 1),
+    ("HGETALL", 0),
+    ("HLEN", 0),
+    ("HSCAN", 1),
+    ("ZADD", 2),
+    ("ZREM", 1),
+    ("ZRANGE", 2),
+    ("ZCARD", 0),
+    ("ZCOUNT", 2),
+    ("ZSCORE", 1),
+    ("ZREMRANGEBYSCORE", 2),
+    ("TYPE", 0),
+];
+
+/// Reads the address.
+pub(super) fn client(settings: &RedisSettings) -> Result<Client, OpenError> {
+    // The crate's own message is not passed on: what it found in the address may be a part of the password.
+    let wrong = || "the Redis address cannot be read; expected redis://user:password@host:port/db, user, password, port and db optional";
+    let info = settings.url.as_str().into_connection_info().map_err(|_| OpenError::Unfit(wrong().to_owned()))?;
+    Client::open(info).map_err(|_| OpenError::Unfit(wrong().to_owned()))
+}
+
+fn refuse<T>(why: String) -> Result<T, OpenError> {
+    Err(OpenError::Unfit(why))
+}
+
+impl RedisSettings {
+    /// The longest prefix, in bytes.
+    const PREFIX_BYTES: usize = 64;
+    /// The most connections.
+    const MAX_CONNECTIONS: usize = 64;
+
+    /// Everything that is wrong with the settings, a line each, which begins with the field's name. The address is read
+    /// when the store is opened.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let RedisSettings { url: _, prefix, shards, timeout, connections, test_clock: _ } = self;
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'.');
+        let mut problems = Vec::new();
+        if !(1..=RedisSettings::PREFIX_BYTES).contains(&prefix.len()) || !prefix.bytes().all(is_plain) {
+            problems.push(format!("prefix: {prefix:?} is not 1 to {} of A-Z, a-z, 0-9, _, -, : and .", RedisSettings::PREFIX_BYTES));
+        }
+        if ShardCount::new(*shards).is_none() {
+            problems.push(format!("shards: is {shards}; expected 1 to {}", ShardCount::MAX));
+        }
+        if !(1..=RedisSettings::MAX_CONNECTIONS).contains(connections) {
+            problems.push(format!("connections: is {connections}; expected 1 to {}", RedisSettings::MAX_CONNECTIONS));
+        }
+        if timeout.ms() == 0 {
+            problems.push("timeout: is 0; expected at least 1ms, and 5s is usual".to_owned());
+        }
+        problems
+    }
+
+    /// The number of shards, where everything can work.
+    pub(super) fn checked(&self) -> Result<ShardCount, OpenError> {
+        match (ShardCount::new(self.shards), self.problems()) {
+            (Some(shards), problems) if problems.is_empty() => Ok(shards),
+            (_, problems) => refuse(problems.join("; ")),
+        }
+    }
+}
+
+impl RedisStore {
+    /// Makes sure that this server, this user and what is stored here can be worked with.
+    pub(super) async fn check(&self, place: &str) -> Result<(), OpenError> {
+        self.check_all().await.map_err(|why| match why {
+            OpenError::Away(why) => OpenError::Away(format!("Redis at {place}: {why}")),
+            OpenError::Unfit(why) => OpenError::Unfit(format!("Redis at {place}: {why}")),
+        })
+    }
+
+    async fn check_all(&self) -> Result<(), OpenError> {
+        let info = info(&self.link).await?;
+        check_server(&info)?;
+        if info.get("aof_enabled").is_some_and(|enabled| enabled == "0") {
+            tracing::warn!("this Redis keeps no append-only file: when it restarts, what it acknowledged is lost; set `appendonly yes`");
+        }
+        self.check_rights().await?;
+        self.check_meta().await?;
+        self.check_types().await
+    }
+
+    async fn check_rights(&self) -> Result<(), OpenError> {
+        let mut call = self.scripts.probe.call(&[]);
+        let shard_keys = self.keys.orders(0);
+        let others = [("EVALSHA", "0".to_owned(), 1), ("SADD", self.keys.actions(), 1), ("SMEMBERS", self.keys.actions(), 0)];
+        let names = [("SREM", self.keys.remembered(), 1), ("SMISMEMBER", self.keys.remembered(), 1)];
+        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2), ("HSET", self.keys.circuits(), 2)];
+        for (command, args) in SHARD_COMMANDS {
+            call.arg(command).arg(&shard_keys).arg(args);
+        }
+        for (command, key, args) in others.into_iter().chain(names).chain(globals) {
+            call.arg(command).arg(key).arg(args);
+        }
+        let mut calls = Pipeline::new();
+        calls.add_command(call);
+        let mut answers = self.link.run(&self.scripts.probe, &calls).await;
+        let refused = answers.pop().unwrap_or(Ok(Value::Nil)).map_err(|failure| failed("its scripts cannot be run", failure))?;
+        let refused: Vec<String> = list(refused).chunks(2).map(|pair| pair.join(" ")).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        refuse(format!(
+            "this user may not run {}; give it the rights `~{}:* +@all -@dangerous +info`, for example",
+            refused.join(", "),
+            self.prefix
+        ))
+    }
+
+    async fn check_meta(&self) -> Result<(), OpenError> {
+        let key = self.keys.meta();
+        let mut call = self.scripts.open.call(std::slice::from_ref(&key));
+        call.arg(format!("{:016x}", rand::random::<u64>()))
+            .arg(&["program", PROGRAM, "format"])
+            .arg(FORMAT)
+            .arg("shards")
+            .arg(self.shards.get());
+        if self.test_clock {
+            call.arg(&["test_clock", "yes"]);
+        }
+        let mut calls = Pipeline::new();
+        calls.add_command(call);
+        let answer = self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
+        let fields = list(answer.map_err(|failure| failed(&format!("the note of what this store is cannot be made in {key}"), failure))?);
+        let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).and_then(|pair| pair.get(1)).map(String::as_str);
+        if field("program") != Some(PROGRAM) {
+            return refuse(format!("{key} was not written by autoreceive; choose another prefix or database"));
+        }
+        let format = field("format").unwrap_or("none");
+        if format.parse() != Ok(FORMAT) {
+            return refuse(format!(
+                "the store has format {format}; this version reads format {FORMAT}: run the version of autoreceive that wrote it, or a newer one"
+            ));
+        }
+        let shards = field("shards").unwrap_or("none");
+        if shards.parse() != Ok(self.shards.get()) {
+            return refuse(format!(
+                "the store was created with {shards} shards, which cannot be changed; {} are configured: configure {shards}",
+                self.shards
+            ));
+        }
+        self.identity.get_or_init(|| field("id").unwrap_or_default().to_owned());
+        let for_tests = field("test_clock").is_some();
+        if for_tests != self.test_clock {
+            return refuse(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));
+        }
+        Ok(())
+    }
+
+    async fn check_types(&self) -> Result<(), OpenError> {
+        let fixed = self.keys.fixed(self.shards);
+        let mut pipe = Pipeline::with_capacity(fixed.len());
+        for (key, _) in &fixed {
+            pipe.cmd("TYPE").arg(key);
+        }
+        let answers = self.link.send(&pipe).await.map_err(|failure| failed("its keys cannot be looked at", failure))?;
+        for ((key, want), answer) in fixed.iter().zip(answers) {
+            let is = text(answer).unwrap_or_default();
+            if is != *want && is != "none" {
+                return refuse(format!(
+                    "the key {key} is a {is}, and a {want} is expected: something else writes under the prefix {:?}; choose another prefix",
+                    self.prefix
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The texts of an answer.
+fn list(answer: Value) -> Vec<String> {
+    match answer {
+        Value::Array(list) => list.into_iter().map(|value| text(value).unwrap_or_default()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+async fn info(link: &Link) -> Result<HashMap<String, String>, OpenError> {
+    let mut pipe = Pipeline::new();
+    pipe.cmd("INFO");
+    let answer = link.send(&pipe).await.map_err(|failure| failed("cannot be reached", failure))?.pop();
+    let info = match answer.unwrap_or(Value::Nil) {
+        Value::ServerError(error) => return refuse(format!("INFO is refused ({}); its version must be known", server_text(&error))),
+        answer => text(answer).unwrap_or_default(),
+    };
+    Ok(info.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+}
+
+fn check_server(info: &HashMap<String, String>) -> Result<(), OpenError> {
+    let field = |name: &str| info.get(name).map_or("", String::as_str);
+    let version = field("redis_version");
+    if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 7) {
+        return refuse(format!("its version is {version:?}; 7.0 or newer is needed"));
+    }
+    let policy = field("maxmemory_policy");
+    if policy.starts_with("allkeys-") {
+        return refuse(format!("its maxmemory-policy is {policy}, which deletes orders when memory runs short; set it to noeviction"));
+    }
+    if field("role") == "slave" {
+        return refuse("it is a replica, which cannot be written to; give the address of its primary".to_owned());
+    }
+    if field("cluster_enabled") == "1" {
+        return refuse(
+            "it is a node of a Redis Cluster, which this address form cannot use; give the address of a server of its own".to_owned(),
+        );
+    }
+    if field("loading") == "1" {
+        return Err(OpenError::Away("it is still reading its data".to_owned()));
+    }
+    Ok(())
+}
+
+fn failed(what: &str, failure: Failure) -> OpenError {
+    let passing = failure.is_passing();
+    let why = format!("{what}: {}", failure.text());
+    if passing { OpenError::Away(why) } else { OpenError::Unfit(why) }
+}

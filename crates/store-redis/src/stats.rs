@@ -1,0 +1,96 @@
+//! Figures, and who is alive.
+
+use std::collections::HashMap;
+
+use autoreceive_domain::{Circuit, Span, Time};
+use redis::Pipeline;
+
+use super::RedisStore;
+use super::outbox::unavailable;
+use super::reply::Replies;
+use autoreceive_store::{ActionName, ActionStats, Stats, StoreError};
+
+impl RedisStore {
+    pub(super) async fn figures(&self) -> Result<Stats, StoreError> {
+        let mut pipe = Pipeline::new();
+        self.ask_time(&mut pipe);
+        pipe.cmd("SMEMBERS").arg(self.keys.actions());
+        pipe.cmd("HGETALL").arg(self.keys.circuits());
+        let mut replies = self.ask(&pipe).await?;
+        let (now, names, circuits) = (self.time_of(&mut replies)?, replies.texts()?, circuits(&mut replies)?);
+        // A name that is none was not written by this program.
+        let mut actions: Vec<ActionName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        actions.sort_unstable();
+        let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
+        let stats = |name: &ActionName| ActionStats {
+            circuit: circuits.get(name.as_str()).cloned().unwrap_or_default(),
+            ..ActionStats::idle(name.clone())
+        };
+        let actions = actions.iter().map(stats).collect();
+        let (orders, totals) = (Vec::new(), Vec::new());
+        let mut stats = Stats { now, orders, totals, waiting: 0, overdue: 0, oldest_overdue: None, held: 0, actions };
+        for _ in self.shards.all() {
+            add_shard(&mut stats, &mut replies)?;
+        }
+        Ok(stats)
+    }
+
+    fn figures_of_all_shards(&self, now: Time, actions: &[ActionName]) -> Pipeline {
+        let mut pipe = Pipeline::new();
+        for shard in self.shards.all() {
+            pipe.cmd("HGETALL").arg(self.keys.counts(shard));
+            pipe.cmd("ZCARD").arg(self.keys.due(shard));
+            pipe.cmd("ZCOUNT").arg(self.keys.due(shard)).arg("-inf").arg(now.ms());
+            pipe.cmd("ZRANGE").arg(self.keys.due(shard)).arg(0).arg(0).arg("WITHSCORES");
+            pipe.cmd("ZCARD").arg(self.keys.held(shard));
+            for action in actions {
+                pipe.cmd("ZCARD").arg(self.keys.out(shard, action));
+                pipe.cmd("ZRANGE").arg(self.keys.out(shard, action)).arg(0).arg(0).arg("WITHSCORES");
+                pipe.cmd("ZCARD").arg(self.keys.dead(shard, action));
+                pipe.cmd("ZRANGE").arg(self.keys.dead(shard, action)).arg(0).arg(0).arg("WITHSCORES");
+            }
+        }
+        pipe
+    }
+
+    pub(super) async fn living(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
+        let mut call = self.scripts.workers.call(&[self.keys.workers()]);
+        call.arg(me).arg(within.ms());
+        let mut calls = Pipeline::new();
+        calls.add_command(call);
+        let answers = self.link.run(&self.scripts.workers, &calls).await.into_iter().collect::<Result<_, _>>();
+        Replies::new(answers.map_err(unavailable)?).texts()
+    }
+
+    /// Takes worker `me` off the list of the living.
+    pub(super) async fn take_off(&self, me: &str) -> Result<(), StoreError> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("ZREM").arg(self.keys.workers()).arg(me);
+        self.link.send(&pipe).await.map(drop).map_err(unavailable)
+    }
+}
+
+/// The receivers of all actions. What cannot be read says nothing against a receiver.
+fn circuits(replies: &mut Replies) -> Result<HashMap<String, Circuit>, StoreError> {
+    let texts = replies.texts()?;
+    Ok(texts.chunks_exact(2).filter_map(|pair| Some((pair[0].clone(), pair[1].parse().ok()?))).collect())
+}
+
+fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError> {
+    let mut counts = replies.nested()?;
+    while let Some((key, count)) = counts.pair()? {
+        stats.add_count(&key, count);
+    }
+    stats.waiting += replies.count()?;
+    stats.overdue += replies.count()?;
+    let oldest = replies.head()?.filter(|at| *at <= stats.now);
+    stats.oldest_overdue = stats.oldest_overdue.into_iter().chain(oldest).min();
+    stats.held += replies.count()?;
+    for action in &mut stats.actions {
+        action.pending += replies.count()?;
+        action.next_at = action.next_at.into_iter().chain(replies.head()?).min();
+        action.dead += replies.count()?;
+        action.oldest_dead = action.oldest_dead.into_iter().chain(replies.head()?).min();
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Opening the file: one process at a time, only a file of ours, brought to the newest layout.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::clock::{self, Clock};
+use autoreceive_store::OpenError;
+
+/// Marks the file as ours: "ARcv" in the file's header.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"ARcv");
+
+/// Each brings the file from the version before it to its own, which is its place in the list, from 1.
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_circuits.sql"),
+    include_str!("migrations/0003_remembered.sql"),
+];
+
+/// Prepared statements that a connection keeps; there are about 30 in all.
+const STATEMENTS: usize = 64;
+
+/// How often, and how long after each try, a lock that another process has is tried again: half a second altogether.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// The lock is held for as long as the returned file lives.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = lock_path(path);
+    let shown = lock_path.display();
+    let file = File::create(&lock_path).map_err(|error| {
+        cannot(path, &format!("{shown} cannot be created: {error}. Its directory must exist, and this user must be allowed to write to it"))
+    })?;
+    match within_a_moment(|| file.try_lock()) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(cannot(
+            path,
+            &format!(
+                "another process uses it (it holds {shown}). Stop that process first, or name another file; several workers need Redis"
+            ),
+        )),
+        Err(TryLockError::Error(error)) => Err(cannot(path, &format!("{shown} cannot be locked: {error}. Use a local disk"))),
+    }
+}
+
+/// Tries again while another process has the lock: the one before may be about to end, and a program that is being started
+/// has what its parent held until it runs.
+fn within_a_moment(lock: impl Fn() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+    lock()
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// The connection that writes, and the file's clock. The file is created where there is none, and changed only where it is
+/// ours and has a clock of the kind that is asked for.
+pub(super) fn writer(path: &Path, timeout: Duration, test_clock: bool) -> Result<(Connection, Clock), OpenError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    // Half of the time that the caller waits, so that it hears of another program's lock before it gives up.
+    connection.busy_timeout(timeout / 2).map_err(failed)?;
+    let version = check(path, &connection)?;
+    let for_tests = clock::is_for_tests(&connection).map_err(failed)?;
+    if version > 0 && for_tests != test_clock {
+        return Err(cannot(path, OpenError::other_clock(for_tests)));
+    }
+    // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere `fullfsync` does nothing.
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA journal_size_limit = 67108864;")
+        .map_err(failed)?;
+    prepare(&mut connection, version, test_clock).map_err(failed)?;
+    let clock = Clock::of(&connection).map_err(failed)?;
+    Ok((connection, clock))
+}
+
+/// A connection that only reads; the file must have been opened by [`writer`].
+pub(super) fn reader(path: &Path, timeout: Duration) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    connection.busy_timeout(timeout).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// A database that is gone when the connection is closed.
+pub(super) fn memory() -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    prepare(&mut connection, 0, false)?;
+    Ok(connection)
+}
+
+/// What the file is, without changing it: the version of its layout, 0 where it is new.
+fn check(path: &Path, connection: &Connection) -> Result<usize, OpenError> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(path, &error));
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    let ours = number("PRAGMA application_id")? == i64::from(APPLICATION_ID);
+    let version = usize::try_from(number("PRAGMA user_version")?).unwrap_or(usize::MAX);
+    let newest = MIGRATIONS.len();
+    if connection.is_readonly("main").unwrap_or(false) {
+        return Err(cannot(path, "it is read-only. Allow this user to write to it and to its directory"));
+    }
+    if !ours && (tables > 0 || version > 0) {
+        return Err(cannot(path, "it is another program's SQLite database. It was not changed; name another file"));
+    }
+    if version > newest {
+        let text = format!(
+            "a newer version of autoreceive wrote it (layout {version}; this one knows {newest}). It was not changed; use that version"
+        );
+        return Err(cannot(path, &text));
+    }
+    Ok(version)
+}
+
+fn prepare(connection: &mut Connection, version: usize, test_clock: bool) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        if done == 0 && test_clock {
+            transaction.execute_batch(clock::TABLE)?;
+        }
+        transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", done + 1))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => cannot(path, "it is not an SQLite database. It was not changed; name another file"),
+        Some(ErrorCode::DatabaseCorrupt) => cannot(path, &format!("it is damaged ({error}). Restore it from a backup")),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            cannot(path, "another process is writing to it. Stop that process first")
+        }
+        _ => cannot(path, &format!("{error}. Its directory must exist, and this user must be allowed to write to both")),
+    }
+}
+
+fn cannot(path: &Path, why: &str) -> OpenError {
+    OpenError::Unfit(format!("cannot use {}: {why}", path.display()))
+}
