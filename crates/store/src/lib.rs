@@ -1,151 +1,169 @@
-//! The seam between deciding and keeping. A store knows no rule of an order's life: it hands out what it keeps together
-//! with its own time, and commits what was decided, whole or not at all, where the version is still the expected one.
+//! The seam between deciding and keeping. A store knows no rule of an order's life: it hands out
+//! what it keeps together with its own time, and commits what was decided, whole or not at all.
 //!
-//! One suite (`tests/it/conformance`) runs against every implementation.
+//! Five traits make a store, each a few primitives. Whatever can be composed of them is composed
+//! once, in the engine, and so is tested once.
+//!
+//! | trait | holds |
+//! |---|---|
+//! | [`Orders`] | orders, when they are due, and the commit |
+//! | [`Outbox`] | what the actions are to do: pending entries and dead letters |
+//! | [`Register`] | small facts that all workers share, and who is alive |
+//! | [`Log`] | capped lists of lines |
+//! | [`Operations`] | the time, and figures of the whole |
+//!
+//! `docs/writing-a-store.md` tells how a store is written. The suite that every store passes is
+//! the module `conformance`, behind the feature of that name.
 
-use std::sync::Arc;
+use std::fmt;
 
 use async_trait::async_trait;
-pub use autoreceive_domain::{ActionName, Shard};
-use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
+pub use autoreceive_domain::{ActionName, Shard, ShardCount};
+use autoreceive_domain::{OrderId, Revision, Span, Terms, Time};
 
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod entry;
-mod found;
-mod letter;
+mod error;
 mod list;
+mod log;
+mod look;
 mod metered;
 pub mod now;
 mod outbox;
+mod register;
+mod stats;
 
-pub use commit::{Change, Commit, Members, NewEntry, RestNote, STALE_AFTER, Verdict};
-pub use found::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote, Scan};
-pub use letter::{DeadLetter, DeadPage, Resolution};
-pub use list::{ActionStats, Item, Page, Stats, View};
+pub use commit::{Change, Commit, CommitResult, EventSelection, OutboxEntry, ReadToken, Refusal, RetentionNote, Round, STALE_AFTER, Why};
+pub use error::{OpenError, StoreError};
+pub use list::{NoteRef, Page, Row, View};
+pub use log::List;
+pub use look::{At, DueOrder, DueShard, Epoch, Format, Identity, Look, ShardState, Slot};
 pub use metered::{Metered, Observer};
-pub use outbox::{After, Claimed, ClaimedEntry, EntryRef, History, Relocated, Settlement};
+pub use outbox::{Claimed, Entry, EntryRef, FollowUp, History, Lane, NewEntry, Queue, Settlement, Which};
+pub use register::{Cas, Expected, Space};
+pub use stats::{ActionStats, Stats};
 
-/// A place where orders and outbox entries are kept. All calls take and return batches; none waits longer than the
-/// store's configured time-out.
+/// Orders: found by id and by time, and changed by commits. The timer needs nothing else.
+///
+/// Answers are per order, per shard or per commit: a shard that is away fails its own part only.
+/// No call takes longer than the store's configured time-out.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
-    /// How many shards there are; fixed when the store was created.
-    fn shards(&self) -> Shard;
-
-    /// Where an order lies.
-    fn shard_of(&self, id: &OrderId) -> Shard;
-
-    /// How many due orders are best read and committed at once by now: as many as keep nobody else waiting for long.
-    fn at_once(&self) -> usize;
-
-    /// The orders, in the order of the ids.
-    async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError>;
+pub trait Orders: Send + Sync {
+    /// The orders, in the order of the ids, each with its own shard's time and state.
+    async fn load(&self, ids: &[OrderId]) -> Vec<Result<At<Slot>, StoreError>>;
 
     /// The terms of revisions, in the order asked for; `None` where a shard does not know one.
     async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError>;
 
-    /// Commits each of `commits`, independently of the others: for every change whose order still has the expected version,
-    /// the record, its wake, its part of the entries, counts and notes, atomically; for the others nothing. One verdict a commit.
-    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict>;
+    /// Up to `limit` orders of each shard whose next due time has come, the earliest first, and
+    /// when to look again. Nothing is claimed. An order that came due within the last moments may
+    /// be left to the next call. With a limit of 0 only [`DueShard::next_at`] is asked for, which
+    /// must be cheap: the timer does it for every shard about once a second.
+    async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>>;
 
-    /// The earliest wake of every shard, past ones too.
-    async fn heads(&self) -> Result<Heads, StoreError>;
+    /// Commits each of `commits`, independently of the others, and each whole or not at all: record,
+    /// due time, entries, counts, notes and terms, if every change finds the expected version, the
+    /// decision is not older than [`STALE_AFTER`], and the shard is still the one that was read.
+    /// A result for each, in their order.
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitResult>;
 
-    /// Up to `limit` orders of each shard looked at whose wake has come, the earliest first. Nothing is claimed. One whose
-    /// wake came within the last moments may be left to the next call.
-    async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError>;
+    /// A page of a view, from where `cursor` (of an earlier page of this view) points.
+    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError>;
+}
 
-    /// Up to `limit` notes, over all shards, of orders that came to rest and whose time to be looked at has come.
-    async fn rested(&self, limit: usize) -> Result<Rested, StoreError>;
-
-    /// Leases up to `limit` entries of an action whose time has come: until `lease` from now nobody else is given them.
+/// The outbox: for every action a queue of entries that wait ([`Lane::Pending`]), and one of those
+/// that were given up ([`Lane::Dead`]). A store keeps an entry's text as it is; [`entry`] reads it.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Leases up to `limit` pending entries whose time has come: until `lease` from now nobody else
+    /// is given them. A shard that is away is left out.
     async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError>;
 
-    /// Removes entries that were worked on and stores what follows from them, each atomically. An entry that is no longer
-    /// there is passed over with all that follows from it: another worker has finished it.
-    async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError>;
-
-    /// Moves the end of the lease of entries that are still there to `lease` from now.
+    /// Moves the end of the lease of pending entries that are still there to `lease` from now.
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError>;
 
-    /// A page of an action's dead letters, at most `limit` long, those given up first first, from where `cursor` (of an
-    /// earlier page of this action) points.
-    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError>;
+    /// Removes entries from `queue` and stores their follow-ups, each settlement atomically. An
+    /// entry that is no longer there is passed over with its follow-ups: somebody else settled it.
+    /// Returns how many were there.
+    async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError>;
 
-    /// Those of the named dead letters that are there.
-    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError>;
-
-    /// Ends dead letters that are still there, each atomically. Returns how many were. A replayed one becomes an entry that
-    /// can be claimed at once, under its event id, with no attempts made; one without a text can only be discarded.
-    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError>;
-
-    /// Adds an entry for each event, under its id and due now, where the action has none and no dead letter of that id.
+    /// Adds entries to `queue` where neither lane of its action has the id, each atomically.
     /// Returns how many were added.
-    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError>;
+    async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError>;
 
-    /// Gives up to about `limit` entries and dead letters of `from` to another action as they are, or drops them where there is
-    /// none, in steps that each are atomic. An id that the other one has already is that of the same event, and stays there
-    /// as it is.
-    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError>;
+    /// Entries of a queue: a page, the earliest first, or those named that are there.
+    async fn entries(&self, queue: &Queue, which: Which<'_>) -> Result<Page<Entry>, StoreError>;
+}
 
-    /// How the receiver of an action is doing, as far as all workers know.
-    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError>;
+/// Small facts that all workers share, and who is alive. Every space is one key in one place, so
+/// nothing here is atomic together with an order.
+#[async_trait]
+pub trait Register: Send + Sync {
+    /// The values under `keys`, in their order, and the store's time.
+    async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError>;
 
-    /// Notes how the receiver of an action is doing, if what is known of it is still `known`, or whatever is known of it
-    /// without that. Returns whether it was noted.
-    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError>;
+    /// Sets or removes values where the expected ones stand, each change on its own. Returns for
+    /// each whether it was made.
+    async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError>;
 
-    /// About `limit` orders of all that there are, in no particular order, from where `cursor` (of an earlier scan) points:
-    /// every order that was there from the first scan to the last comes up at least once.
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError>;
-
-    /// A page of orders, at most `limit` long, from where `cursor` (of an earlier page of this view) points.
-    async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError>;
-
-    /// What is waiting, due, held and pending.
-    async fn stats(&self) -> Result<Stats, StoreError>;
-
-    /// Whether this store was created for tests: only then can its time be put forward.
-    fn has_test_clock(&self) -> bool;
-
-    /// Puts the store's time forward, for every worker and for good, and returns how it stands: [`Span::LONGEST`] in all.
-    async fn advance(&self, by: Span) -> Result<TestClock, StoreError>;
-
-    /// Keeps `names` in mind: what the intake leaves alone (`src/intake.rs`).
-    async fn remember(&self, names: &[String]) -> Result<(), StoreError>;
-
-    /// Which of `names` are kept in mind, in their order.
-    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError>;
-
-    /// Keeps `names` in mind no longer.
-    async fn forget(&self, names: &[String]) -> Result<(), StoreError>;
-
-    /// Notes that worker `me` is alive, and returns all that gave a sign of life within `within`, `me` among them.
-    async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
+    /// Notes that worker `me` is alive, and returns the names of all that gave a sign of life
+    /// within `within`, `me` among them, sorted. By the real time, also on a store with a test
+    /// clock: a clock that is put forward kills nobody.
+    async fn heartbeat(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
 
     /// Notes that worker `me` is gone, so that the others need not find out by waiting.
     async fn leave(&self, me: &str) -> Result<(), StoreError>;
 }
 
-/// Why a store did not answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// It is away, slow, or refuses for now. Reading again is safe.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(String),
-    /// A cursor that no page of this view gave out.
-    #[error("{0:?} is not a cursor of this list")]
-    WrongCursor(String),
-    /// The time cannot be put forward, or not so far.
-    #[error("{0}")]
-    Clock(&'static str),
+/// Capped lists of lines, the newest first.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Adds rows to a list, the last one becoming the newest, and keeps its newest `cap` rows.
+    async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError>;
+
+    /// A page of a list, the newest row first, from where `cursor` (of an earlier page of this
+    /// list) points. Rows that are added meanwhile do not move those that a cursor leads to.
+    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError>;
 }
 
-impl StoreError {
-    /// The time of a store that serves a shop is the real one.
-    pub const NO_TEST_CLOCK: StoreError = StoreError::Clock("this store was not created with a test clock");
-    /// More than [`Span::LONGEST`] in all.
-    pub const TOO_FAR: StoreError = StoreError::Clock("would put the clock forward by more than 3653d in all");
+/// The time, and figures of the whole.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// The store's time, asked anew: it also shows that the store answers.
+    async fn now(&self) -> Result<Time, StoreError>;
+
+    /// What is waiting, due, held and pending.
+    async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// Puts the store's time forward, for every worker and for good, and returns how it stands:
+    /// at most [`Span::LONGEST`] in all. Only where [`About::test_clock`] says so.
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError>;
+}
+
+/// A place where orders and outbox entries are kept.
+pub trait Store: Orders + Outbox + Register + Log + Operations + 'static {
+    /// What was fixed when the store was created.
+    fn about(&self) -> About;
+}
+
+/// What was fixed when a store was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct About {
+    /// How many shards orders are spread over.
+    pub shards: ShardCount,
+    /// Whether its time can be put forward: it was created for tests.
+    pub test_clock: bool,
+}
+
+impl About {
+    /// A store with so many shards, for tests or for a shop.
+    #[must_use]
+    pub const fn new(shards: ShardCount, test_clock: bool) -> About {
+        About { shards, test_clock }
+    }
 }
 
 /// How the clock of a store for tests stands.
@@ -157,27 +175,11 @@ pub struct TestClock {
     pub ahead: Span,
 }
 
-/// Why a store was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It does not answer, or not yet. That can pass by itself.
-    #[error("{0}")]
-    Away(String),
-    /// It, or what is configured, has to be changed first.
-    #[error("{0}")]
-    Unfit(String),
-}
-
-impl OpenError {
-    /// Says why a store whose clock is of the one kind is not opened as one of the other.
-    #[must_use]
-    pub fn other_clock(created_for_tests: bool) -> &'static str {
-        if created_for_tests {
-            "it was created with --test-clock, so its time can be put forward and it must not serve a shop. Start it with --test-clock, \
-             or use another store"
-        } else {
-            "it was created without --test-clock, and keeps the real time for good. For tests, use a store that does not exist yet (on \
-             Redis, another store.prefix is one)"
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.lane {
+            Lane::Pending => write!(f, "{}", self.action),
+            Lane::Dead => write!(f, "dead letters of {}", self.action),
         }
     }
 }

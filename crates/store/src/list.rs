@@ -1,121 +1,79 @@
-//! Lists of orders, and the figures of a store.
+//! Lists of orders.
 
 use std::fmt;
 
-use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Cause, Circuit, EventKind, Order, OrderId, Status, Time};
+use autoreceive_domain::{OrderId, Shard, Time};
 
-use super::ActionName;
+use crate::Slot;
 
 /// A list of orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum View {
-    /// Those whose wake is still to come, the nearest first.
+    /// Those whose due time is still to come, the nearest first.
     Upcoming,
-    /// Those whose wake has passed, the longest overdue first.
+    /// Those whose due time has passed, the longest overdue first.
     Overdue,
     /// Those that are held, the longest held first.
     Held,
+    /// Those that rest, by when to look whether they can be removed. A page holds whole notes: its
+    /// limit counts notes, and every order of a note is a row. There is no cursor: notes that were
+    /// looked at are removed by a commit.
+    Resting,
+    /// All that there are, in no particular order: every order that is there from the first page to
+    /// the last comes up at least once. The first page says how many there are.
+    All,
 }
 
-/// A page of a view.
+/// A page of a list.
 #[derive(Debug)]
-pub struct Page {
+pub struct Page<T> {
     /// The store's time.
     pub now: Time,
-    /// The orders.
-    pub items: Vec<Item>,
+    /// The rows.
+    pub items: Vec<T>,
     /// Where the next page begins, if there is more.
     pub cursor: Option<String>,
+    /// How many there are altogether; only on the first page of [`View::All`].
+    pub total: Option<u64>,
 }
 
-/// A line of a page.
+impl<T> Page<T> {
+    /// A page without a total.
+    #[must_use]
+    pub fn new(now: Time, items: Vec<T>, cursor: Option<String>) -> Page<T> {
+        Page { now, items, cursor, total: None }
+    }
+}
+
+/// A line of a list of orders.
 #[derive(Debug)]
-pub struct Item {
+#[non_exhaustive]
+pub struct Row {
+    /// Where the order lies.
+    pub shard: Shard,
     /// Which order.
     pub id: OrderId,
-    /// Its wake; in the held view, since when it is held.
+    /// By what the list is sorted: the due time, since when it is held, or when to look at it. In
+    /// [`View::All`] its due time; the epoch where it has none.
     pub at: Time,
-    /// The order; `None` where its record is gone.
-    pub order: Result<Option<Order>, Unreadable>,
+    /// What stands under its id.
+    pub order: Slot,
+    /// The note that it belongs to, in [`View::Resting`].
+    pub note: Option<NoteRef>,
 }
 
-/// The figures of a store.
-#[derive(Debug, Clone)]
-pub struct Stats {
-    /// The store's time.
-    pub now: Time,
-    /// How many orders that are not resting stand in each status.
-    pub orders: Vec<(Status, u64)>,
-    /// How many events of each kind and cause there ever were.
-    pub totals: Vec<(EventKind, Cause, u64)>,
-    /// How many orders have a wake to come or passed.
-    pub waiting: u64,
-    /// How many of them have passed it.
-    pub overdue: u64,
-    /// The wake that passed longest ago.
-    pub oldest_overdue: Option<Time>,
-    /// How many orders are held.
-    pub held: u64,
-    /// Each action that entries or dead letters exist for, or ever did.
-    pub actions: Vec<ActionStats>,
-}
-
-/// The figures of an action's outbox.
-#[derive(Debug, Clone)]
-pub struct ActionStats {
-    /// The action's name.
-    pub name: ActionName,
-    /// How many entries wait, under lease or not.
-    pub pending: u64,
-    /// The earliest time at which one comes up.
-    pub next_at: Option<Time>,
-    /// How many dead letters there are.
-    pub dead: u64,
-    /// When the oldest of them was given up.
-    pub oldest_dead: Option<Time>,
-    /// How its receiver is doing.
-    pub circuit: Circuit,
-}
-
-impl ActionStats {
-    /// Those of an action that nothing is known of.
+impl Row {
+    /// A line without a note.
     #[must_use]
-    pub fn idle(name: ActionName) -> ActionStats {
-        ActionStats { name, pending: 0, next_at: None, dead: 0, oldest_dead: None, circuit: Circuit::default() }
+    pub fn new(shard: Shard, id: OrderId, at: Time, order: Slot) -> Row {
+        Row { shard, id, at, order, note: None }
     }
 }
 
-/// Under which key events are counted.
-pub(super) fn count_key(kind: EventKind, cause: Cause) -> String {
-    format!("{kind}/{cause}")
-}
-
-impl Stats {
-    /// Takes in one stored count, under the key that [`Change::tally`] gave it. An unknown key is a newer version's.
-    pub fn add_count(&mut self, key: &str, count: i64) {
-        let count = u64::try_from(count).unwrap_or(0);
-        if let Ok(status) = key.parse::<Status>() {
-            let known = self.orders.iter_mut().find(|(known, _)| *known == status);
-            match known {
-                Some((_, sum)) => *sum += count,
-                None => self.orders.push((status, count)),
-            }
-            return;
-        }
-        let Some((kind, cause)) = EventKind::ALL
-            .into_iter()
-            .flat_map(|kind| Cause::ALL.map(|cause| (kind, cause)))
-            .find(|(kind, cause)| count_key(*kind, *cause) == key)
-        else {
-            return;
-        };
-        match self.totals.iter_mut().find(|(k, c, _)| (*k, *c) == (kind, cause)) {
-            Some((_, _, sum)) => *sum += count,
-            None => self.totals.push((kind, cause, count)),
-        }
-    }
-}
+/// Names a note of resting orders, in a store's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NoteRef(pub std::sync::Arc<str>);
 
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,6 +81,8 @@ impl fmt::Display for View {
             View::Upcoming => "upcoming",
             View::Overdue => "overdue",
             View::Held => "held",
+            View::Resting => "resting",
+            View::All => "all",
         })
     }
 }

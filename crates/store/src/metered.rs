@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use autoreceive_domain::{Circuit, Event, OrderId, Revision, Span, Terms, Time};
+use autoreceive_domain::{ActionName, OrderId, Revision, Shard, Span, Terms, Time};
 
 use crate::{
-    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, Page, Relocated, Resolution, Rested, Scan,
-    Settlement, Shard, Stats, Store, StoreError, TestClock, Verdict, View,
+    About, At, Cas, Claimed, Commit, CommitResult, DueShard, Entry, EntryRef, List, Log, Look, NewEntry, Operations, Orders, Outbox, Page,
+    Queue, Register, Row, Settlement, Slot, Space, Stats, Store, StoreError, TestClock, View, Which,
 };
 
 /// Is told of every call to a store.
 pub trait Observer: Send + Sync + 'static {
-    /// A call of `operation` took so long; `failed` where the store did not serve it.
+    /// A call of `operation` took so long; `failed` where the store did not serve it, or a part.
     fn store_called(&self, operation: &'static str, took: Duration, failed: bool);
 }
 
@@ -30,133 +30,120 @@ impl Metered {
         Metered { store, observer }
     }
 
-    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = T>, failed: impl FnOnce(&T) -> bool) -> T {
         let start = Instant::now();
         let result = call.await;
-        self.observer.store_called(operation, start.elapsed(), matches!(result, Err(StoreError::Unavailable(_))));
+        self.observer.store_called(operation, start.elapsed(), failed(&result));
         result
     }
 }
 
+/// A wrong cursor is the caller's mistake, not the store's.
+fn failed<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+fn any_failed<T>(results: &[Result<T, StoreError>]) -> bool {
+    results.iter().any(failed)
+}
+
+fn uncommitted(results: &[CommitResult]) -> bool {
+    results.iter().any(|result| !matches!(result, CommitResult::Committed | CommitResult::Conflict { .. }))
+}
+
 #[async_trait]
-impl Store for Metered {
-    fn shards(&self) -> Shard {
-        self.store.shards()
-    }
-
-    fn shard_of(&self, id: &OrderId) -> Shard {
-        self.store.shard_of(id)
-    }
-
-    fn at_once(&self) -> usize {
-        self.store.at_once()
-    }
-
-    async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
-        self.timed("load", self.store.load(ids)).await
+impl Orders for Metered {
+    async fn load(&self, ids: &[OrderId]) -> Vec<Result<At<Slot>, StoreError>> {
+        self.timed("load", self.store.load(ids), |results| any_failed(results)).await
     }
 
     async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
-        self.timed("terms", self.store.terms(wanted)).await
+        self.timed("terms", self.store.terms(wanted), failed).await
     }
 
-    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
-        let start = Instant::now();
-        let verdicts = self.store.commit(commits).await;
-        let failed = verdicts.iter().any(|verdict| !matches!(verdict, Verdict::Done { .. }));
-        self.observer.store_called("commit", start.elapsed(), failed);
-        verdicts
+    async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>> {
+        self.timed("due", self.store.due(looks, limit), |results| any_failed(results)).await
     }
 
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.timed("heads", self.store.heads()).await
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitResult> {
+        self.timed("commit", self.store.commit(commits), |results| uncommitted(results)).await
     }
 
-    async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
-        self.timed("due", self.store.due(looks, limit)).await
+    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+        self.timed("list", self.store.list(view, cursor, limit), failed).await
     }
+}
 
-    async fn rested(&self, limit: usize) -> Result<Rested, StoreError> {
-        self.timed("rested", self.store.rested(limit)).await
-    }
-
+#[async_trait]
+impl Outbox for Metered {
     async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
-        self.timed("claim", self.store.claim(action, limit, lease)).await
-    }
-
-    async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
-        self.timed("settle", self.store.settle(action, settlements)).await
+        self.timed("claim", self.store.claim(action, limit, lease), failed).await
     }
 
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
-        self.timed("renew", self.store.renew(action, entries, lease)).await
+        self.timed("renew", self.store.renew(action, entries, lease), failed).await
     }
 
-    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
-        self.timed("dead_page", self.store.dead_page(action, cursor, limit)).await
+    async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError> {
+        self.timed("settle", self.store.settle(queue, done), failed).await
     }
 
-    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
-        self.timed("dead_letters", self.store.dead_letters(action, letters)).await
+    async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
+        self.timed("put", self.store.put(queue, entries), failed).await
     }
 
-    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
-        self.timed("resolve", self.store.resolve(action, letters, how)).await
+    async fn entries(&self, queue: &Queue, which: Which<'_>) -> Result<Page<Entry>, StoreError> {
+        self.timed("entries", self.store.entries(queue, which), failed).await
+    }
+}
+
+#[async_trait]
+impl Register for Metered {
+    async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError> {
+        self.timed("get", self.store.get(space, keys), failed).await
     }
 
-    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError> {
-        self.timed("add", self.store.add(action, events)).await
+    async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError> {
+        self.timed("compare_and_set", self.store.compare_and_set(space, changes), failed).await
     }
 
-    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError> {
-        self.timed("relocate", self.store.relocate(from, to, limit)).await
-    }
-
-    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError> {
-        self.timed("circuit", self.store.circuit(action)).await
-    }
-
-    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {
-        self.timed("set_circuit", self.store.set_circuit(action, known, next)).await
-    }
-
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError> {
-        self.timed("scan", self.store.scan(cursor, limit)).await
-    }
-
-    async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        self.timed("page", self.store.page(view, cursor, limit)).await
-    }
-
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.timed("stats", self.store.stats()).await
-    }
-
-    fn has_test_clock(&self) -> bool {
-        self.store.has_test_clock()
-    }
-
-    async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
-        self.timed("advance", self.store.advance(by)).await
-    }
-
-    async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
-        self.timed("remember", self.store.remember(names)).await
-    }
-
-    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
-        self.timed("remembered", self.store.remembered(names)).await
-    }
-
-    async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
-        self.timed("forget", self.store.forget(names)).await
-    }
-
-    async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
-        self.timed("workers", self.store.workers(me, within)).await
+    async fn heartbeat(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
+        self.timed("heartbeat", self.store.heartbeat(me, within), failed).await
     }
 
     async fn leave(&self, me: &str) -> Result<(), StoreError> {
-        self.timed("leave", self.store.leave(me)).await
+        self.timed("leave", self.store.leave(me), failed).await
+    }
+}
+
+#[async_trait]
+impl Log for Metered {
+    async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError> {
+        self.timed("append", self.store.append(list, rows, cap), failed).await
+    }
+
+    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
+        self.timed("page", self.store.page(list, cursor, limit), failed).await
+    }
+}
+
+#[async_trait]
+impl Operations for Metered {
+    async fn now(&self) -> Result<Time, StoreError> {
+        self.timed("now", self.store.now(), failed).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.timed("stats", self.store.stats(), failed).await
+    }
+
+    async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
+        self.timed("advance", self.store.advance(by), failed).await
+    }
+}
+
+impl Store for Metered {
+    fn about(&self) -> About {
+        self.store.about()
     }
 }

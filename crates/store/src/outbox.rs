@@ -1,9 +1,41 @@
-//! Outbox entries: claimed, worked on, and settled.
+//! Outbox entries: claimed, worked on, settled, and given up.
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Event, Time};
+use autoreceive_domain::{ActionName, Event, Shard, Time};
 
-use super::Shard;
+use crate::entry;
+
+/// One lane of an action's outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Queue {
+    /// Whose outbox.
+    pub action: ActionName,
+    /// Which lane of it.
+    pub lane: Lane,
+}
+
+/// A lane of an action's outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Entries that wait for an attempt, by the time of that attempt or the end of their lease.
+    Pending,
+    /// Dead letters, by the time they were given up.
+    Dead,
+}
+
+impl Queue {
+    /// The entries of `action` that wait for an attempt.
+    #[must_use]
+    pub fn pending(action: &ActionName) -> Queue {
+        Queue { action: action.clone(), lane: Lane::Pending }
+    }
+
+    /// The dead letters of `action`.
+    #[must_use]
+    pub fn dead(action: &ActionName) -> Queue {
+        Queue { action: action.clone(), lane: Lane::Dead }
+    }
+}
 
 /// Names an entry of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,32 +46,43 @@ pub struct EntryRef {
     pub id: String,
 }
 
+/// An entry as it lies in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Which one.
+    pub entry: EntryRef,
+    /// Its time in its lane; of a claimed one, when its lease ends.
+    pub at: Time,
+    /// Its text; `None` where there is none, or it is not UTF-8.
+    pub text: Option<String>,
+}
+
+impl Entry {
+    /// The events of the entry, and how their attempts went, where one was made.
+    ///
+    /// # Errors
+    /// Where its text was not written by this program.
+    pub fn read(&self) -> Result<(Option<History>, Vec<Event>), Unreadable> {
+        let missing = || Unreadable { id: self.entry.id.clone(), what: "no text".to_owned() };
+        let text = self.text.as_deref().ok_or_else(missing)?;
+        entry::decode(&self.entry.id, text)
+    }
+}
+
 /// What `claim` leased.
 #[derive(Debug)]
 pub struct Claimed {
     /// The store's time.
     pub now: Time,
     /// The entries.
-    pub entries: Vec<ClaimedEntry>,
-    /// Entries that cannot be read: leased like the others, so that they come up again later, and otherwise left alone.
-    pub unreadable: Vec<Unreadable>,
-    /// When the next entry that was not claimed comes up: past, where more could have been claimed than the limit.
+    pub entries: Vec<Entry>,
+    /// When the next entry that was not claimed comes up: past, where more could have been claimed
+    /// than the limit.
     pub next_at: Option<Time>,
 }
 
-/// An entry under lease.
-#[derive(Debug, Clone)]
-pub struct ClaimedEntry {
-    /// Which one.
-    pub entry: EntryRef,
-    /// What happened.
-    pub events: Vec<Event>,
-    /// How it went so far, where an attempt was made before.
-    pub history: Option<History>,
-}
-
 /// The attempts that failed so far.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     /// How many there were.
     pub attempts: u32,
@@ -54,50 +97,60 @@ impl History {
     pub const ERRORS: usize = 5;
 }
 
-/// What `relocate` did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Relocated {
-    /// How many entries left the action.
-    pub entries: u64,
-    /// How many dead letters did.
-    pub letters: u64,
-}
-
-/// An entry that was worked on.
-#[derive(Debug, Clone)]
+/// An entry that is to be removed, and what is stored in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     /// Which one.
     pub entry: EntryRef,
-    /// What follows for events that were not done.
-    pub after: Vec<After>,
+    /// What follows, in the same shard.
+    pub follow_ups: Vec<FollowUp>,
 }
 
-/// What follows for what was not done.
-#[derive(Debug, Clone)]
-pub enum After {
-    /// It becomes an entry of its own, under its event id, and is attempted again.
-    Retry {
-        /// The event.
-        event: Event,
-        /// How it went so far.
-        history: History,
-        /// When it is attempted next.
-        at: Time,
+impl Settlement {
+    /// The entry is removed, and nothing follows.
+    #[must_use]
+    pub fn done(entry: EntryRef) -> Settlement {
+        Settlement { entry, follow_ups: Vec::new() }
+    }
+}
+
+/// An entry that is stored in the place of a settled one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUp {
+    /// Where to. It may be another action's.
+    pub queue: Queue,
+    /// Its id. An entry of that id is replaced, or stays as it is with `only_if_absent`.
+    pub id: String,
+    /// Its time in its lane.
+    pub at: Time,
+    /// Its text.
+    pub text: String,
+    /// Whether an entry of that id that is already in the queue stays as it is.
+    pub only_if_absent: bool,
+}
+
+/// An entry that is added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Where it goes, and its id.
+    pub entry: EntryRef,
+    /// Its time in its lane.
+    pub at: Time,
+    /// Its text.
+    pub text: String,
+}
+
+/// Which entries of a queue.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// A page of at most `limit`, the earliest first, from where `cursor` (of an earlier page of
+    /// this queue) points.
+    Page {
+        /// Where it begins; at the start without one.
+        cursor: Option<&'a str>,
+        /// The most entries.
+        limit: usize,
     },
-    /// It becomes a dead letter, under its event id.
-    Dead {
-        /// The event.
-        event: Event,
-        /// How it went.
-        history: History,
-        /// When it was given up.
-        at: Time,
-    },
-    /// These were not attempted, and stay in the entry.
-    Rest {
-        /// The events.
-        events: Vec<Event>,
-        /// When the entry can be claimed again.
-        at: Time,
-    },
+    /// Those named that are there.
+    Named(&'a [EntryRef]),
 }
