@@ -5,9 +5,9 @@ use std::vec::IntoIter;
 
 use autoreceive_domain::record::{self, Unreadable};
 use autoreceive_domain::{Order, OrderId, Time};
+use autoreceive_redis_connection::server_text;
 use redis::Value;
 
-use super::link::server_text;
 use crate::store::StoreError;
 
 /// The answers to a pipeline, taken in turn.
