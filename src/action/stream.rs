@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoreceive_domain::Event;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, TlsCertificates, Value};
-use tokio::sync::Mutex;
+use autoreceive_redis_connection::redis::{Pipeline, Value};
+use autoreceive_redis_connection::{Address, Failure, Link, Options, server_text};
 
 use super::{Action, Outcome, tls};
 use crate::wire;
@@ -29,8 +28,7 @@ pub struct Settings {
 
 /// Publishes to one stream.
 pub struct Stream {
-    client: Client,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    link: Link,
     settings: Settings,
 }
 
@@ -40,12 +38,10 @@ impl Stream {
     /// # Errors
     /// Where `url` is not the address of a Redis server, which is not repeated, or a certificate cannot be read.
     pub fn new(url: &str, settings: Settings) -> Result<Stream, String> {
-        let wrong = |_| "is not the address of a Redis server".to_owned();
-        let client = match settings.authorities.clone().filter(|_| url.starts_with("rediss:")) {
-            None => Client::open(url).map_err(wrong)?,
-            root_cert => Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert }).map_err(wrong)?,
-        };
-        Ok(Stream { client, connection: Mutex::new(None), settings })
+        let address: Address = url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
+        let options = Options::new(settings.timeout).authorities(settings.authorities.clone());
+        let link = Link::new(&address, options).map_err(|why| why.to_string())?;
+        Ok(Stream { link, settings })
     }
 
     /// One command for each event, in one round trip.
@@ -59,56 +55,30 @@ impl Stream {
         }
         pipe
     }
-
-    async fn publish(&self, events: &[Event]) -> Result<Vec<Value>, String> {
-        let pipe = self.additions(events);
-        let failure = match tokio::time::timeout(self.settings.timeout, self.send(&pipe, events.len())).await {
-            Ok(Ok(answers)) if answers.len() == events.len() => return Ok(answers),
-            Ok(Ok(_)) => "an answer of Redis is missing".to_owned(),
-            Ok(Err(error)) => in_words(&error),
-            Err(_) => "Redis did not answer in time".to_owned(),
-        };
-        // The other end may be gone without a word. Where the lock is taken, somebody is opening a new connection.
-        if let Ok(mut held) = self.connection.try_lock() {
-            held.take();
-        }
-        Err(failure)
-    }
-
-    async fn send(&self, pipe: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
-        self.connection().await?.send_packed_commands(pipe, 0, count).await
-    }
-
-    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
-        let mut held = self.connection.lock().await;
-        if let Some(connection) = held.as_ref() {
-            return Ok(connection.clone());
-        }
-        // The crate's own limits would be shorter; `publish` keeps the configured one.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        Ok(held.insert(self.client.get_multiplexed_async_connection_with_config(&config).await?).clone())
-    }
 }
 
 #[async_trait]
 impl Action for Stream {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
-        match self.publish(events).await {
+        match self.link.send(&self.additions(events)).await {
             Ok(answers) => answers.iter().map(outcome).collect(),
-            Err(why) => vec![Outcome::retry(why); events.len()],
+            Err(failure) => vec![Outcome::retry(in_words(&failure)); events.len()],
         }
     }
 }
 
 fn outcome(answer: &Value) -> Outcome {
     match answer {
-        Value::ServerError(error) => Outcome::retry(short(&format!("{} {}", error.code(), error.details().unwrap_or_default()))),
+        Value::ServerError(error) => Outcome::retry(short(&server_text(error))),
         _ => Outcome::Done,
     }
 }
 
-fn in_words(error: &RedisError) -> String {
-    tls::reason(error).unwrap_or_else(|| short(&error.to_string()))
+fn in_words(failure: &Failure) -> String {
+    if failure.timed_out() {
+        return "Redis did not answer in time".to_owned();
+    }
+    tls::reason(failure).unwrap_or_else(|| short(&failure.to_string()))
 }
 
 fn short(text: &str) -> String {

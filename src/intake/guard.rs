@@ -27,10 +27,8 @@ impl fmt::Debug for ShopGuard {
 #[async_trait]
 impl Guard for ShopGuard {
     async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
-        let words: Vec<Word> = match self.shop.guard(orders).await {
-            Ok(answers) => answers.into_iter().map(|answer| self.word(answer)).collect(),
-            Err(why) => vec![Word::None(why); orders.len()],
-        };
+        let answers = self.shop.guard(orders).await;
+        let words: Vec<Word> = answers.into_iter().map(|answer| self.word(answer)).collect();
         words.iter().for_each(|word| self.figures.asked(word));
         words
     }

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::OrderId;
-use futures_util::StreamExt;
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -51,10 +50,8 @@ impl Intake {
         self.figures.with(|state| state.listening = true);
         // What was changed while nobody listened is found by a scan.
         self.scan_now.notify_one();
-        let mut messages = listener.on_message();
-        while let Some(message) = messages.next().await {
-            let Ok(channel) = message.get_channel::<Vec<u8>>() else { continue };
-            let id = self.shop.key_of_channel(&channel).and_then(|key| self.shop.statuses.id(key));
+        while let Some(message) = listener.next().await {
+            let id = self.shop.key_of_channel(&message.channel).and_then(|key| self.shop.statuses.id(key));
             if let Some(Ok(id)) = id {
                 self.figures.hint(sender.try_send(id).is_ok());
             }
@@ -89,7 +86,7 @@ impl Intake {
     async fn check_flags(&self) -> Result<(), String> {
         let mut pipe = Pipeline::new();
         pipe.cmd("CONFIG").arg("GET").arg("notify-keyspace-events");
-        let answer = self.shop.read(&pipe).await?.pop().unwrap_or(redis::Value::Nil);
+        let answer = self.shop.read(&pipe).await?.pop().unwrap_or(Value::Nil);
         // Managed servers close CONFIG. The scan finds everything without it.
         let set = answered::<Vec<String>>(answer).ok().and_then(|pair| pair.into_iter().nth(1));
         let Some(set) = set else {
@@ -104,7 +101,7 @@ impl Intake {
         }
         let mut pipe = Pipeline::new();
         pipe.cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(flags::with_missing(&set));
-        let answer = self.shop.read(&pipe).await?.pop().unwrap_or(redis::Value::Nil);
+        let answer = self.shop.read(&pipe).await?.pop().unwrap_or(Value::Nil);
         match answered::<String>(answer) {
             Ok(_) => {
                 tracing::info!(before = set, after = flags::with_missing(&set), "notify-keyspace-events was set on the shop's Redis");

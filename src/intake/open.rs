@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redis::{Pipeline, Value};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 
 use super::shop::{Shop, answered};
 

@@ -4,25 +4,24 @@
 use std::time::Duration;
 
 use autoreceive_domain::OrderId;
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, Value};
-use tokio::sync::Mutex;
+use autoreceive_redis_connection::redis::{FromRedisValue, Pipeline, Value};
+use autoreceive_redis_connection::{Address, Failure, Link, Options, Script, Subscription, server_text};
 
 use super::shapes::{Shape, mark};
 use super::words::{Status, WORD_BYTES, Words};
 
 /// How long a mark stands, 7 days: much longer than a worker's crash and its mending take.
 const MARK_MS: u64 = 7 * 24 * 3_600 * 1_000;
-const GUARD: &str = include_str!("lua/guard.lua");
-const DONE: &str = include_str!("lua/done.lua");
 
 /// The shop's Redis, and which keys there are the shop's orders.
 pub struct Shop {
-    client: Client,
+    address: Address,
     timeout: Duration,
     /// One for reading, one for the guard: an answer with many keys holds up no receipt.
-    reading: Mutex<Option<MultiplexedConnection>>,
-    guarding: Mutex<Option<MultiplexedConnection>>,
+    reading: Link,
+    guarding: Link,
+    guard: Script,
+    done: Script,
     /// The keys that hold the status of an order.
     pub statuses: Shape,
     /// The keys whose end the shop's own code waits for.
@@ -65,61 +64,39 @@ impl Shop {
     /// # Errors
     /// Where `url` is no address of a Redis; it is not repeated.
     pub fn new(url: &str, timeout: Duration, statuses: Shape, triggers: Shape, words: Words) -> Result<Shop, String> {
-        let client = Client::open(url).map_err(|_| "is not the address of a Redis server".to_owned())?;
-        Ok(Shop { client, timeout, reading: Mutex::default(), guarding: Mutex::default(), statuses, triggers, words })
+        let address: Address = url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
+        let link = || Link::new(&address, Options::new(timeout)).map_err(|why| why.to_string());
+        let (reading, guarding) = (link()?, link()?);
+        let guard = Script::new(include_str!("lua/guard.lua"));
+        let done = Script::new(include_str!("lua/done.lua"));
+        Ok(Shop { address, timeout, reading, guarding, guard, done, statuses, triggers, words })
     }
 
     /// The number of the database.
     #[must_use]
     pub fn database(&self) -> i64 {
-        self.client.get_connection_info().redis_settings().db()
+        self.address.database()
     }
 
     /// The answers to a pipeline of commands that read, error answers among them.
     pub(super) async fn read(&self, pipe: &Pipeline) -> Result<Vec<Value>, String> {
-        self.send(&self.reading, pipe).await
+        self.reading.send(pipe).await.map_err(|failure| self.no_answer(failure))
     }
 
-    async fn send(&self, slot: &Mutex<Option<MultiplexedConnection>>, pipe: &Pipeline) -> Result<Vec<Value>, String> {
-        if pipe.is_empty() {
-            return Ok(Vec::new());
-        }
-        let sent = async { self.connection(slot).await?.send_packed_commands(pipe, 0, pipe.len()).await };
-        let failure = match tokio::time::timeout(self.timeout, sent).await {
-            Ok(Ok(answers)) if answers.len() == pipe.len() => return Ok(answers),
-            Ok(Ok(_)) => "an answer is missing".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.timeout),
-        };
-        // The other end may be gone without a word. Where the lock is taken, somebody is opening a new connection.
-        if let Ok(mut held) = slot.try_lock() {
-            held.take();
-        }
-        Err(format!("the shop's Redis: {failure}"))
+    fn no_answer(&self, failure: Failure) -> String {
+        format!("the shop's Redis: {}", self.in_words(failure))
     }
 
-    async fn connection(&self, slot: &Mutex<Option<MultiplexedConnection>>) -> RedisResult<MultiplexedConnection> {
-        let mut held = slot.lock().await;
-        if let Some(connection) = held.as_ref() {
-            return Ok(connection.clone());
-        }
-        // The crate's own limits would be shorter; `send` keeps the configured one.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        Ok(held.insert(self.client.get_multiplexed_async_connection_with_config(&config).await?).clone())
+    /// Connecting and asking share one time-out, and it is told in the same words.
+    fn in_words(&self, failure: Failure) -> String {
+        if failure.timed_out() { format!("no answer within {:?}", self.timeout) } else { failure.text() }
     }
 
     /// A connection that is told of every change of a status key.
-    pub(super) async fn listener(&self) -> Result<PubSub, String> {
+    pub(super) async fn listener(&self) -> Result<Subscription, String> {
         let channels = format!("__keyspace@{}__:{}", self.database(), self.statuses.pattern());
-        let subscribed = async {
-            let mut listener = self.client.get_async_pubsub().await?;
-            listener.psubscribe(channels).await?;
-            RedisResult::Ok(listener)
-        };
-        match tokio::time::timeout(self.timeout, subscribed).await {
-            Ok(listener) => listener.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
-        }
+        let subscribing = self.reading.subscribe_by(self.reading.deadline(), &channels);
+        subscribing.await.map_err(|failure| self.in_words(failure))
     }
 
     /// The status key that a channel's name ends with.
@@ -175,35 +152,37 @@ impl Shop {
     /// Runs the guard's script for each order.
     ///
     /// # Errors
-    /// Where the server did not answer; and for one order, where its script failed.
-    pub async fn guard(&self, ids: &[OrderId]) -> Result<Vec<Result<Answer, String>>, String> {
-        let mut pipe = Pipeline::with_capacity(ids.len());
-        let hash = redis::Script::new(GUARD).get_hash().to_owned();
-        for (i, id) in ids.iter().enumerate() {
-            let key = self.statuses.key(id);
-            // The first call brings the source, for a server may forget its scripts at any time.
-            let call = if i == 0 { pipe.cmd("EVAL").arg(GUARD) } else { pipe.cmd("EVALSHA").arg(&hash) };
-            call.arg(2).arg(&key).arg(mark(&key)).arg(&self.words.paid).arg(&self.words.received).arg(MARK_MS);
+    /// For one order, where the server did not answer or its script failed.
+    pub async fn guard(&self, ids: &[OrderId]) -> Vec<Result<Answer, String>> {
+        let mut calls = Pipeline::with_capacity(ids.len());
+        for id in ids {
+            let status = self.statuses.key(id);
+            let mark = mark(&status);
+            let mut call = self.guard.call(&[status, mark]);
+            call.arg(&self.words.paid).arg(&self.words.received).arg(MARK_MS);
+            calls.add_command(call);
         }
-        Ok(self.send(&self.guarding, &pipe).await?.into_iter().map(answer).collect())
+        let answers = self.guarding.run(&self.guard, &calls).await.into_iter();
+        answers.map(|called| answer(called.map_err(|failure| self.no_answer(failure))?)).collect()
     }
 
     /// Removes the triggers of orders that were received.
     pub(super) async fn remove_triggers(&self, ids: &[OrderId]) -> Result<(), String> {
-        let mut pipe = Pipeline::with_capacity(ids.len());
-        let hash = redis::Script::new(DONE).get_hash().to_owned();
-        for (i, id) in ids.iter().enumerate() {
-            let call = if i == 0 { pipe.cmd("EVAL").arg(DONE) } else { pipe.cmd("EVALSHA").arg(&hash) };
-            call.arg(1).arg(self.triggers.key(id));
+        let mut calls = Pipeline::with_capacity(ids.len());
+        for id in ids {
+            calls.add_command(self.done.call(&[self.triggers.key(id)]));
         }
-        self.send(&self.guarding, &pipe).await?.into_iter().try_for_each(|answer| answered::<i64>(answer).map(drop))
+        for answer in self.guarding.run(&self.done, &calls).await {
+            answer.map_err(|failure| self.no_answer(failure))?;
+        }
+        Ok(())
     }
 }
 
 /// An answer as a value; an error answer as its text.
-pub(super) fn answered<T: redis::FromRedisValue>(answer: Value) -> Result<T, String> {
+pub(super) fn answered<T: FromRedisValue>(answer: Value) -> Result<T, String> {
     if let Value::ServerError(error) = &answer {
-        return Err(format!("the shop's Redis: {} {}", error.code(), error.details().unwrap_or_default()));
+        return Err(format!("the shop's Redis: {}", server_text(error)));
     }
     T::from_redis_value(answer).map_err(|error| format!("the shop's Redis: {error}"))
 }

@@ -5,7 +5,7 @@
 //! answers, the shard begins anew.
 
 use autoreceive_domain::{Event, OrderId};
-use redis::{Pipeline, Value};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 
 use super::outbox::unavailable;
 use super::reply::{Replies, order, text};

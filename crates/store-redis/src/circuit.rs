@@ -1,7 +1,7 @@
 //! How receivers are doing: one hash for all workers, changed only by those who know what stands there.
 
 use autoreceive_domain::{Circuit, Time};
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
 use super::outbox::unavailable;

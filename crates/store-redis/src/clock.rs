@@ -3,7 +3,7 @@
 //! learn of an advance: what it decided before is stale to the commit script, and what it loads next has the new time.
 
 use autoreceive_domain::{Span, Time};
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
 use super::outbox::unavailable;

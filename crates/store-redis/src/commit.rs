@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use autoreceive_domain::{Event, record};
-use redis::{Pipeline, Value};
+use autoreceive_redis_connection::Failure;
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 
-use super::link::Failure;
 use super::pack::Pack;
 use super::reply::number;
 use super::{MAX_CHANGES, RedisStore};
@@ -119,8 +119,8 @@ fn verdict(index: &[usize], answer: Result<Value, Failure>) -> Verdict {
             Verdict::Done { losers }
         }
         Ok(other) => Verdict::Unknown(format!("Redis answered {other:?}")),
-        Err(Failure::Unreachable(why) | Failure::Refused(why)) => Verdict::Refused(why),
-        Err(Failure::Unanswered(why)) => Verdict::Unknown(why),
+        Err(Failure::Unreachable(why) | Failure::Refused(why)) => Verdict::Refused(why.into()),
+        Err(Failure::Unanswered(why)) => Verdict::Unknown(why.into()),
     }
 }
 

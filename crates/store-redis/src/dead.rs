@@ -1,6 +1,6 @@
 //! Dead letters: shown by plain commands, and given back to the outbox or dropped by a script when somebody says so.
 
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::outbox::unavailable;
 use super::page::{Line, read_cursor, write_cursor};

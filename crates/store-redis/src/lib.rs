@@ -3,7 +3,6 @@
 //! | module | does |
 //! |---|---|
 //! | `keys` | names every key |
-//! | `link` | the connections, and what a failure means |
 //! | `script`, `lua/` | the scripts; each says in its header what it takes, returns, and why it is safe |
 //! | `open` | what is checked before anything is written |
 //! | `clock` | the time, and the offset of a store for tests |
@@ -25,6 +24,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use async_trait::async_trait;
 use autoreceive_domain::{Circuit, Event, OrderId, Revision, ShardCount, Span, Terms, Time};
+use autoreceive_redis_connection::{Link, Options};
 
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{
@@ -38,7 +38,6 @@ mod clock;
 mod commit;
 mod dead;
 mod keys;
-mod link;
 mod open;
 mod outbox;
 mod pace;
@@ -92,7 +91,7 @@ impl fmt::Debug for RedisSettings {
 
 /// Orders and entries on Redis.
 pub struct RedisStore {
-    link: link::Link,
+    link: Link,
     scripts: script::Scripts,
     keys: keys::Keys,
     /// The time that it probably is, for asking what may be due.
@@ -118,10 +117,10 @@ impl RedisStore {
     /// Where the store cannot be used; the message says what was found, what is expected, and what to do.
     pub async fn open(settings: RedisSettings) -> Result<RedisStore, OpenError> {
         let shards = settings.checked()?;
-        let client = open::client(&settings)?;
-        let place = client.get_connection_info().addr().to_string();
+        let address = open::address(&settings)?;
+        let options = Options::new(settings.timeout.to_std()).connections(settings.connections);
         let store = RedisStore {
-            link: link::Link::new(client, settings.connections, settings.timeout.to_std()),
+            link: Link::new(&address, options).map_err(|why| OpenError::Unfit(why.to_string()))?,
             scripts: script::Scripts::new(),
             keys: keys::Keys::new(&settings.prefix),
             time: StoreTime::default(),
@@ -134,7 +133,7 @@ impl RedisStore {
             rotation: AtomicU16::new(rand::random()),
             noted: RwLock::default(),
         };
-        store.check(&place).await?;
+        store.check(&address.host_and_port()).await?;
         Ok(store)
     }
 

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use redis::{Client, IntoConnectionInfo, Pipeline, Value};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
+use autoreceive_redis_connection::{Address, Failure, Link, server_text};
 
-use super::link::{Failure, Link, server_text};
 use super::reply::text;
 use super::{RedisSettings, RedisStore};
 use autoreceive_domain::ShardCount;
@@ -39,11 +39,8 @@ const SHARD_COMMANDS: [(&str, u8); 18] = [
 ];
 
 /// Reads the address.
-pub(super) fn client(settings: &RedisSettings) -> Result<Client, OpenError> {
-    // The crate's own message is not passed on: what it found in the address may be a part of the password.
-    let wrong = || "the Redis address cannot be read; expected redis://user:password@host:port/db, user, password, port and db optional";
-    let info = settings.url.as_str().into_connection_info().map_err(|_| OpenError::Unfit(wrong().to_owned()))?;
-    Client::open(info).map_err(|_| OpenError::Unfit(wrong().to_owned()))
+pub(super) fn address(settings: &RedisSettings) -> Result<Address, OpenError> {
+    settings.url.parse().map_err(|why| OpenError::Unfit(format!("the Redis address cannot be read; {why}")))
 }
 
 fn refuse<T>(why: String) -> Result<T, OpenError> {

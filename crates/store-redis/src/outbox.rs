@@ -4,11 +4,10 @@ use std::sync::atomic::Ordering;
 
 use autoreceive_domain::record::Unreadable;
 use autoreceive_domain::{Span, Time};
-use redis::{Cmd, Pipeline, Value};
+use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
+use autoreceive_redis_connection::{Failure, Script};
 
-use super::link::Failure;
 use super::reply::{Replies, text};
-use super::script::Script;
 use super::{MAX_CHANGES, RedisStore, by_shard};
 use autoreceive_store::{ActionName, After, Claimed, ClaimedEntry, EntryRef, Settlement, Shard, StoreError, entry};
 

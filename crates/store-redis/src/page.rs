@@ -1,9 +1,9 @@
 //! Pages of orders, and of dead letters, over all shards, by time and, within the same millisecond, by id.
 
 use autoreceive_domain::{OrderId, Time};
+use autoreceive_redis_connection::redis::Pipeline;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use redis::Pipeline;
 
 use super::RedisStore;
 use autoreceive_store::{Item, Page, Shard, Store, StoreError, View};

@@ -2,7 +2,7 @@
 
 use autoreceive_domain::record::Unreadable;
 use autoreceive_domain::{Order, OrderId, Revision, Span, Terms, Time};
-use redis::{Pipeline, Value};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 
 use super::reply::{Replies, as_text, order};
 use super::{RedisStore, by_shard, watch};
@@ -30,8 +30,8 @@ impl RedisStore {
         Ok(Loaded { now, orders })
     }
 
-    fn records<'a>(&self, shard: Shard, ids: impl Iterator<Item = &'a OrderId>) -> redis::Cmd {
-        let mut get = redis::cmd("HMGET");
+    fn records<'a>(&self, shard: Shard, ids: impl Iterator<Item = &'a OrderId>) -> autoreceive_redis_connection::redis::Cmd {
+        let mut get = autoreceive_redis_connection::redis::cmd("HMGET");
         get.arg(self.keys.orders(shard));
         ids.for_each(|id| {
             get.arg(id.as_str());

@@ -1,7 +1,7 @@
 //! Entries and dead letters that are given to another action, or dropped. Both actions' keys of a shard lie in one slot, so
 //! each step is one script: a kill between two steps leaves every entry in exactly one place.
 
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
 use super::outbox::unavailable;

@@ -1,6 +1,6 @@
 //! Names that are kept in mind, in one set.
 
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::reply::Replies;
 use super::{MAX_CHANGES, RedisStore};

@@ -5,9 +5,9 @@ use std::vec::IntoIter;
 
 use autoreceive_domain::record::{self, Unreadable};
 use autoreceive_domain::{Order, OrderId, Time};
-use redis::Value;
+use autoreceive_redis_connection::redis::Value;
+use autoreceive_redis_connection::server_text;
 
-use super::link::server_text;
 use autoreceive_store::StoreError;
 
 /// The answers to a pipeline, taken in turn.

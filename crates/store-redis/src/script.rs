@@ -1,37 +1,6 @@
-//! The scripts. Redis forgets them whenever it likes (a restart, a failover, `SCRIPT FLUSH`), so each call can be made
-//! again with the source.
+//! The scripts.
 
-use redis::{Arg, Cmd};
-
-pub(super) struct Script {
-    source: &'static str,
-    sha: String,
-}
-
-impl Script {
-    fn new(source: &'static str) -> Script {
-        Script { source, sha: redis::Script::new(source).get_hash().to_owned() }
-    }
-
-    /// A call; the arguments are added by the caller.
-    pub(super) fn call(&self, keys: &[String]) -> Cmd {
-        let mut call = redis::cmd("EVALSHA");
-        call.arg(&self.sha).arg(keys.len()).arg(keys);
-        call
-    }
-
-    /// The same call with the whole source in place of its hash.
-    pub(super) fn with_source(&self, call: &Cmd) -> Cmd {
-        let mut whole = redis::cmd("EVAL");
-        whole.arg(self.source);
-        for arg in call.args_iter().skip(2) {
-            if let Arg::Simple(bytes) = arg {
-                whole.arg(bytes);
-            }
-        }
-        whole
-    }
-}
+use autoreceive_redis_connection::Script;
 
 /// All of them.
 pub(super) struct Scripts {

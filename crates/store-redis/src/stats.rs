@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use autoreceive_domain::{Circuit, Span, Time};
-use redis::Pipeline;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
 use super::outbox::unavailable;

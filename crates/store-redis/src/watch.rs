@@ -22,13 +22,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use autoreceive_domain::{OrderId, Time, record};
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, Value};
+use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
+use autoreceive_redis_connection::{DedicatedConnection, Failure, server_text};
 use tokio::time::Instant;
 
 use super::RedisStore;
 use super::commit::{Columns, Piece};
-use super::link::{Failure, server_text};
 use super::reply::{Replies, as_text};
 use autoreceive_store::now::span;
 use autoreceive_store::{ActionName, Change, Commit, STALE_AFTER, Shard, StoreError, Verdict};
@@ -48,7 +47,7 @@ type Counts = HashMap<String, i64>;
 pub(super) struct Watches(Mutex<Vec<Watch>>);
 
 struct Watch {
-    connection: MultiplexedConnection,
+    connection: DedicatedConnection,
     /// How often the server was gone before it was made.
     era: u64,
     used: Instant,
@@ -120,12 +119,12 @@ impl RedisStore {
         let (deadline, era) = (self.link.deadline(), self.link.era());
         let (mut connection, was_open) = match self.watches.take(era, shard) {
             Some(watch) => (watch.connection, watch.read.is_some()),
-            None => (self.link.connect_by(deadline).await?, false),
+            None => (self.link.connect_by(deadline).await.ok()?, false),
         };
         let actions = self.noted_actions();
         let pipe = self.watching(shard, was_open, &actions, reads);
         let used = Instant::now();
-        let mut answers = self.link.exchange(deadline, &mut connection, &pipe).await.ok()?;
+        let mut answers = connection.exchange(deadline, &pipe).await.ok()?;
         let is_open = answers.pop() == Some(Value::Okay);
         let records = answers.split_off(pipe.len() - 1 - reads.len());
         let (now, counts) = self.checked(answers, was_open, actions.len()).ok()??;
@@ -184,7 +183,7 @@ impl RedisStore {
         }
         let pipe = self.transaction(commit, &read.counts);
         watch.used = Instant::now();
-        let answers = self.link.exchange(self.link.deadline(), &mut watch.connection, &pipe).await;
+        let answers = watch.connection.exchange(self.link.deadline(), &pipe).await;
         let took = watch.used.elapsed();
         match answers {
             Ok(mut answers) => {
@@ -193,10 +192,10 @@ impl RedisStore {
                 self.pace.answered(commit.changes.len(), took);
                 Some(outcome)
             }
-            Err(Failure::Unreachable(why) | Failure::Refused(why)) => Some(Verdict::Refused(why)),
+            Err(Failure::Unreachable(why) | Failure::Refused(why)) => Some(Verdict::Refused(why.into())),
             Err(Failure::Unanswered(why)) => {
                 self.pace.answered(commit.changes.len(), took);
-                Some(Verdict::Unknown(why))
+                Some(Verdict::Unknown(why.into()))
             }
         }
     }

@@ -1,0 +1,43 @@
+//! Published messages.
+
+use futures_util::StreamExt;
+use redis::aio::PubSub;
+use tokio::time::timeout_at;
+
+use crate::{Deadline, Failure};
+
+/// The messages of the channels that match a pattern, on a connection of its own. It is never
+/// reopened silently: the caller must know that messages may be missing.
+pub struct Subscription(PubSub);
+
+/// A published message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The channel's name.
+    pub channel: Vec<u8>,
+    /// What was published.
+    pub payload: Vec<u8>,
+}
+
+impl Subscription {
+    pub(crate) async fn begin(
+        mut connection: PubSub,
+        deadline: Deadline,
+        pattern: &str,
+    ) -> Result<Subscription, Failure> {
+        match timeout_at(deadline.at(), connection.psubscribe(pattern)).await {
+            Ok(Ok(())) => Ok(Subscription(connection)),
+            Ok(Err(error)) => Err(Failure::of_connecting(error)),
+            Err(_) => Err(Failure::no_answer_by(deadline)),
+        }
+    }
+
+    /// The next message; none after the connection has ended. Can be cancelled without a loss.
+    pub async fn next(&mut self) -> Option<Message> {
+        let message = self.0.on_message().next().await?;
+        // Raw bytes always convert.
+        let channel = message.get_channel().unwrap_or_default();
+        Some(Message { channel, payload: message.get_payload_bytes().to_vec() })
+    }
+}
