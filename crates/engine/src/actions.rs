@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use autoreceive_domain::{Circuit, Event, EventKind, Order};
 
-use super::Engine;
 use crate::action::Subscription;
-use autoreceive_store::{ActionName, ActionStats, Relocated, Scan, Stats, StoreError};
+use crate::circuits;
+use crate::worker::Engine;
+use autoreceive_store::{
+    ActionName, ActionStats, EntryRef, FollowUp, Lane, NewEntry, Page, Queue, Row, Settlement, Stats, StoreError, View, Which, entry,
+};
 
 /// How many orders are read at a time, and how many times for one answer.
 const SCANNED: usize = 500;
@@ -84,12 +87,12 @@ impl Engine {
     /// Where the store does not answer; repeating it is safe.
     pub async fn enable(&self, action: &ActionName) -> Result<bool, StoreError> {
         for _ in 0..TRIES {
-            let (now, known) = self.core.store.circuit(action).await?;
-            if known.disabled_at.is_none() {
+            let (now, known) = circuits::read(&*self.core.store, action).await?;
+            if known.circuit.disabled_at.is_none() {
                 return Ok(false);
             }
             let enabled = Circuit::enabled(now);
-            if self.core.store.set_circuit(action, Some(&known), &enabled).await? {
+            if circuits::write(&*self.core.store, action, &known, &enabled).await? {
                 tracing::info!(%action, "the receiver is enabled");
                 self.core.outbox.learn(action, enabled);
                 return Ok(true);
@@ -106,19 +109,21 @@ impl Engine {
     /// Where the store does not answer or the cursor is not one of these steps'; repeating it is safe.
     pub async fn backfill(&self, action: &ActionName, cursor: Option<&str>) -> Result<Option<Backfilled>, StoreError> {
         let Some(outlet) = self.core.outbox.find(action) else { return Ok(None) };
-        let pending = self.stats().await?.actions.iter().find(|known| known.name == *action).map_or(0, |action| action.pending);
+        let pending = self.pending_of(action).await?;
         let mut done = Backfilled { cursor: cursor.map(str::to_owned), ..Backfilled::default() };
         if pending >= ENOUGH_PENDING {
             // Without a cursor there is no other way to say where to go on than from the start.
             return Ok(Some(Backfilled { busy: true, ..done }));
         }
+        let queue = Queue::pending(action);
         for _ in 0..SCANS {
-            let mut scan = self.core.store.scan(done.cursor.as_deref(), SCANNED).await?;
-            done.total = done.total.or(scan.total);
-            done.cursor = scan.cursor.take();
-            let events = done.take(scan, &outlet.subscription);
-            let wanted = events.len() as u64;
-            let added = if events.is_empty() { 0 } else { self.core.store.add(action, events).await? };
+            let mut page = self.core.store.list(View::All, done.cursor.as_deref(), SCANNED).await?;
+            done.total = done.total.or(page.total);
+            done.cursor = page.cursor.take();
+            let entries = done.take(page, &outlet.subscription);
+            let wanted = entries.len() as u64;
+            let added = if entries.is_empty() { 0 } else { self.core.store.put(&queue, entries).await? };
+            self.core.backfills.added(action, added);
             done.added += added;
             done.there += wanted.saturating_sub(added);
             if done.cursor.is_none() {
@@ -129,18 +134,33 @@ impl Engine {
         Ok(Some(done))
     }
 
+    /// How many entries the action has to work on: the store's figures of at most a second ago, and what was added since. The
+    /// figures of a large store cost more than a step of a backfill.
+    async fn pending_of(&self, action: &ActionName) -> Result<u64, StoreError> {
+        if let Some(pending) = self.core.backfills.pending(action) {
+            return Ok(pending);
+        }
+        let stats = self.stats().await?;
+        let pending = stats.actions.iter().find(|known| known.name == *action).map_or(0, |action| action.pending);
+        self.core.backfills.learn(action, pending);
+        Ok(pending)
+    }
+
     /// Gives entries and dead letters of an action to another one, or drops them where there is none; some thousand at a
-    /// time, until there are none left.
+    /// time, until there are none left. Each entry leaves the one queue and enters the other in one step of the store, so a
+    /// crash leaves every entry in exactly one place, and a repeat goes on.
     ///
     /// # Errors
     /// Where the store does not answer; repeating it is safe.
     pub async fn relocate(&self, from: &ActionName, to: Option<&ActionName>) -> Result<Relocated, StoreError> {
         let mut done = Relocated::default();
         for _ in 0..RELOCATIONS {
-            let step = self.core.store.relocate(from, to, RELOCATED).await?;
-            done.entries += step.entries;
-            done.letters += step.letters;
-            if step == Relocated::default() {
+            let entries = self.relocate_lane(from, to, Lane::Pending, RELOCATED).await?;
+            let room = RELOCATED.saturating_sub(usize::try_from(entries).unwrap_or(RELOCATED));
+            let letters = if room > 0 { self.relocate_lane(from, to, Lane::Dead, room).await? } else { 0 };
+            done.entries += entries;
+            done.letters += letters;
+            if entries + letters == 0 {
                 break;
             }
         }
@@ -154,20 +174,52 @@ impl Engine {
         }
         Ok(done)
     }
+
+    async fn relocate_lane(&self, from: &ActionName, to: Option<&ActionName>, lane: Lane, limit: usize) -> Result<u64, StoreError> {
+        let queue = Queue { action: from.clone(), lane };
+        let page = self.core.store.entries(&queue, Which::Page { cursor: None, limit }).await?;
+        let settlement = |found: autoreceive_store::Entry| {
+            let follow_up = to.map(|to| FollowUp {
+                queue: Queue { action: to.clone(), lane },
+                id: found.entry.id.clone(),
+                at: found.at,
+                // An entry without a text stays one that cannot be read.
+                text: found.text.unwrap_or_default(),
+                only_if_absent: true,
+            });
+            Settlement { entry: found.entry, follow_ups: follow_up.into_iter().collect() }
+        };
+        self.core.store.settle(&queue, page.items.into_iter().map(settlement).collect()).await
+    }
+}
+
+/// What moving or dropping an action's entries did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Relocated {
+    /// How many entries left the action.
+    pub entries: u64,
+    /// How many dead letters did.
+    pub letters: u64,
 }
 
 impl Backfilled {
-    /// Takes in orders, and returns the events of those that the action is to be given.
-    fn take(&mut self, scan: Scan, of: &Subscription) -> Vec<Event> {
-        self.scanned += scan.orders.len() as u64;
-        let mut events = Vec::new();
-        for order in scan.orders {
-            match order {
+    /// Takes in orders, and returns entries for those that the action is to be given, due at once.
+    fn take(&mut self, page: Page<Row>, of: &Subscription) -> Vec<NewEntry> {
+        self.scanned += page.items.len() as u64;
+        let mut entries = Vec::new();
+        for row in page.items {
+            match row.order {
                 Err(_) => self.unreadable += 1,
-                Ok(order) => events.extend(self.event(order, of)),
+                Ok(None) => {}
+                Ok(Some(order)) => {
+                    if let Some(event) = self.event(order, of) {
+                        let (entry, text) = (EntryRef { shard: row.shard, id: event.id() }, entry::encode(None, [&event]));
+                        entries.push(NewEntry { entry, at: page.now, text });
+                    }
+                }
             }
         }
-        events
+        entries
     }
 
     fn event(&mut self, order: Order, of: &Subscription) -> Option<Event> {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use autoreceive_domain::circuit::Seen;
 use autoreceive_domain::{Circuit, Event, Time};
 
-use super::core::Core;
 use crate::action::{Endpoint, Outcome, Subscription};
-use autoreceive_store::StoreError;
+use crate::circuits;
 use autoreceive_store::now::span;
+use autoreceive_store::{Store, StoreError};
 
 /// So many failures in a row, without a success, and only one event is attempted at a time.
 const FAILURES: u32 = 20;
@@ -141,19 +141,19 @@ impl Breaker {
     }
 
     /// Tells the store what was seen, and learns what it knows. Returns whether the receiver was disabled or enabled.
-    pub(crate) async fn beat(&self, core: &Core, of: &Subscription) -> Result<bool, StoreError> {
+    pub(crate) async fn beat(&self, store: &dyn Store, of: &Subscription) -> Result<bool, StoreError> {
         let Some(endpoint) = &self.endpoint else { return Ok(false) };
-        let (now, known) = core.store.circuit(&of.name).await?;
+        let (now, known) = circuits::read(store, &of.name).await?;
         let seen = std::mem::take(&mut self.state().seen);
-        let next = known.after(&seen, now, endpoint.disable_after.map(span));
-        let told = if next == known { Ok(true) } else { core.store.set_circuit(&of.name, Some(&known), &next).await };
+        let next = known.circuit.after(&seen, now, endpoint.disable_after.map(span));
+        let told = if next == known.circuit { Ok(true) } else { circuits::write(store, &of.name, &known, &next).await };
         if !matches!(told, Ok(true)) {
             // Another worker was first, or nobody knows: it is told again, and what came meanwhile after it.
             let mut state = self.state();
             state.seen = seen.then(std::mem::take(&mut state.seen));
             return told.map(|_| false);
         }
-        log(of, &known, &next, now);
+        log(of, &known.circuit, &next, now);
         Ok(self.learn(next))
     }
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use autoreceive_domain::Policy;
 use autoreceive_store::Store;
 
-use crate::{Engine, Guard, Metrics, Subscription};
+use crate::action::Subscription;
+use crate::guard::Guard;
+use crate::metrics::Metrics;
+use crate::settings::{MAX_BATCH, Settings};
 
 /// Puts a worker together. Everything but the store has a default.
 #[must_use = "the worker begins with `start`"]
@@ -19,25 +22,13 @@ pub struct EngineBuilder {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// How a worker works.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// This worker's name, unique among the living.
-    pub(crate) worker: String,
-    /// The most orders that the timer decides in one batch.
-    pub(crate) batch: usize,
-    /// The longest sleep.
-    pub(crate) check_every: Duration,
-    pub(crate) guard: Option<Arc<dyn Guard>>,
-}
-
 impl EngineBuilder {
-    /// A worker on `store` with a random name, batches of up to [`Engine::MAX_BATCH`] orders and a
+    /// A worker on `store` with a random name, batches of up to [`Engine::MAX_BATCH`](crate::Engine::MAX_BATCH) orders and a
     /// look at the store every second; without policies and actions.
     pub(crate) fn new(store: Arc<dyn Store>) -> EngineBuilder {
         let settings = Settings {
             worker: format!("{:08x}", rand::random::<u32>()),
-            batch: Engine::MAX_BATCH,
+            batch: MAX_BATCH,
             check_every: Duration::from_secs(1),
             guard: None,
         };
@@ -74,9 +65,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Bounds how many orders the timer decides in one batch, 1 to [`Engine::MAX_BATCH`].
+    /// Bounds how many orders the timer decides in one batch, 1 to [`Engine::MAX_BATCH`](crate::Engine::MAX_BATCH).
     pub fn batch(mut self, orders: usize) -> EngineBuilder {
-        self.settings.batch = orders.clamp(1, Engine::MAX_BATCH);
+        self.settings.batch = orders.clamp(1, MAX_BATCH);
         self
     }
 
@@ -97,15 +88,5 @@ impl EngineBuilder {
     pub fn metrics(mut self, metrics: Arc<Metrics>) -> EngineBuilder {
         self.metrics = metrics;
         self
-    }
-
-    /// Starts the worker: the sweeper, one relay for each action, retention. It goes on until
-    /// [`Engine::stop`].
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    #[must_use]
-    pub fn start(self) -> Engine {
-        Engine::start(self)
     }
 }

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{
-    Command, Decision, Event, Order, OrderId, Shard, ShardCount, Time, decide,
-    decide::decide_absent,
-};
+use autoreceive_domain::{Command, Decision, Event, Order, OrderId, Shard, ShardCount, Time, decide, decide::decide_absent};
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{Cas, Expected, Space, Store};
 
+use crate::backfills::Backfills;
 use crate::commit::{COMMIT_BYTES, ORDER_BYTES};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
@@ -33,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     /// Whether the names of all actions are known to stand in the store.
     pub(crate) noted: AtomicBool,
+    pub(crate) backfills: Backfills,
 }
 
 impl Core {
@@ -80,19 +79,14 @@ impl Core {
                 break;
             }
         }
-        let planned = order.filter(|_| !events.is_empty()).map(|order| Planned {
-            policy,
-            ..Planned::new(loaded.as_deref(), order, events, terms.clone())
-        });
+        let planned = order
+            .filter(|_| !events.is_empty())
+            .map(|order| Planned { policy, ..Planned::new(loaded.as_deref(), order, events, terms.clone()) });
         Ok(Decided { replies, terms, planned })
     }
 
     /// Decides what the timer does about an order whose due time has come, if anything.
-    pub(crate) fn decide_due(
-        &self,
-        order: &Order,
-        now: Time,
-    ) -> Result<Option<Planned>, Unreadable> {
+    pub(crate) fn decide_due(&self, order: &Order, now: Time) -> Result<Option<Planned>, Unreadable> {
         let terms = self.book.get(&order.revision).ok_or_else(|| terms_missing(order))?;
         match decide(order, &Command::Due, now, &terms) {
             Decision::Changed(next) => {
@@ -112,12 +106,8 @@ impl Core {
             return;
         }
         let names: Vec<&str> = self.outbox.names().map(|name| name.as_str()).collect();
-        let changes: Vec<Cas<'_>> = names
-            .iter()
-            .map(|&key| Cas { key, expected: Expected::Nothing, value: Some("1") })
-            .collect();
-        let is_noted = changes.is_empty()
-            || self.store.compare_and_set(Space::Actions, &changes).await.is_ok();
+        let changes: Vec<Cas<'_>> = names.iter().map(|&key| Cas { key, expected: Expected::Nothing, value: Some("1") }).collect();
+        let is_noted = changes.is_empty() || self.store.compare_and_set(Space::Actions, &changes).await.is_ok();
         self.noted.store(is_noted, Ordering::Relaxed);
     }
 }

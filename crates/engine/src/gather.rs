@@ -14,10 +14,13 @@ use autoreceive_domain::{Command, Order, OrderId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::core::{Core, Decided, Fate};
-use super::{Engine, Reply, ReplyOutcome, SubmitError};
+use autoreceive_store::{At, Slot, StoreError};
+
+use crate::core::Core;
 use crate::metrics::BySource;
-use autoreceive_store::StoreError;
+use crate::planned::{Decided, Fate, ShardPlans};
+use crate::reply::{Reply, ReplyOutcome, SubmitError};
+use crate::settings::MAX_BATCH;
 
 const LANES: usize = 4;
 const QUEUE: usize = 2_048;
@@ -25,6 +28,8 @@ const QUEUE: usize = 2_048;
 const ROOM_WITHIN: Duration = Duration::from_secs(1);
 /// How often a batch is decided anew after a conflict or an unknown outcome.
 const TRIES: u32 = 6;
+/// The most commands of one order in a round. The rest goes into the next, in order.
+const COMMANDS_OF_ONE_ORDER: usize = 64;
 const SOURCE: &str = "commands";
 
 struct Request {
@@ -70,7 +75,7 @@ impl Gather {
     }
 
     pub(crate) async fn enqueue(&self, core: &Core, id: OrderId, command: Command) -> Result<Pending, SubmitError> {
-        let lane = self.lane(usize::from(core.store.shard_of(&id)) % LANES).ok_or(SubmitError::Stopping)?;
+        let lane = self.lane(usize::from(core.shard_of(&id)) % LANES).ok_or(SubmitError::Stopping)?;
         let (answer, pending) = oneshot::channel();
         match lane.try_send(Request { id, command, answer }) {
             Ok(()) => {}
@@ -90,11 +95,16 @@ impl Gather {
 }
 
 async fn run_lane(core: Arc<Core>, mut queue: mpsc::Receiver<Request>) {
-    let mut requests = Vec::with_capacity(Engine::MAX_BATCH);
-    while queue.recv_many(&mut requests, Engine::MAX_BATCH).await > 0 {
-        let batch = group(requests.drain(..));
-        core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(batch.len() as f64);
-        run_batch(&core, batch).await;
+    let mut requests = Vec::with_capacity(MAX_BATCH);
+    while queue.recv_many(&mut requests, MAX_BATCH).await > 0 {
+        let mut batch = group(requests.drain(..));
+        core.note_actions().await;
+        while !batch.is_empty() {
+            core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(batch.len() as f64);
+            let rest = split_off(&mut batch);
+            let left = run_batch(&core, batch).await;
+            batch = in_order(left, rest);
+        }
     }
 }
 
@@ -127,11 +137,49 @@ fn group(requests: impl Iterator<Item = Request>) -> Vec<Group> {
     groups
 }
 
+/// Leaves at most [`COMMANDS_OF_ONE_ORDER`] commands in each group, and returns the others.
+fn split_off(groups: &mut [Group]) -> Vec<Group> {
+    groups.iter_mut().filter_map(|group| group.split_off(COMMANDS_OF_ONE_ORDER)).collect()
+}
+
+/// The commands that are carried out next: of one order first those that were `left` over, then the `rest`.
+fn in_order(left: Vec<Group>, rest: Vec<Group>) -> Vec<Group> {
+    let mut all = left;
+    for group in rest {
+        match all.iter_mut().find(|known| known.id == group.id) {
+            Some(known) => {
+                known.commands.extend(group.commands);
+                known.answers.extend(group.answers);
+            }
+            None => all.push(group),
+        }
+    }
+    all
+}
+
 impl Group {
+    /// The commands from `count` on, where there are more.
+    fn split_off(&mut self, count: usize) -> Option<Group> {
+        if self.commands.len() <= count {
+            return None;
+        }
+        let (commands, answers) = (self.commands.split_off(count), self.answers.split_off(count));
+        Some(Group { id: self.id.clone(), commands, answers, sent: None })
+    }
+
     fn answer(self, replies: Vec<Reply>) {
         for (answer, reply) in self.answers.into_iter().zip(replies) {
             let _ = answer.send(Ok(reply));
         }
+    }
+
+    /// Where nothing was sent, nothing was written, and the callers are told at once. Otherwise the group is to be tried again.
+    fn unless_unsent(self, error: &SubmitError) -> Option<Group> {
+        if self.sent.is_some() {
+            return Some(self);
+        }
+        self.fail(error);
+        None
     }
 
     fn fail(self, error: &SubmitError) {
@@ -141,37 +189,41 @@ impl Group {
     }
 }
 
-/// Decides and commits a batch; what meets a conflict or an unknown outcome is loaded and decided again.
-async fn run_batch(core: &Core, mut groups: Vec<Group>) {
+/// Decides and commits a batch; what meets a conflict or an unknown outcome is loaded and decided again. Returns the commands
+/// that did not fit into one commit.
+async fn run_batch(core: &Core, mut groups: Vec<Group>) -> Vec<Group> {
     let mut last = String::from("other commits were always faster");
+    let mut unfit = Vec::new();
     for attempt in 0..TRIES {
         if attempt > 0 {
             tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
         }
-        match attempt_batch(core, groups, &mut last).await {
-            left if left.is_empty() => return,
-            left => groups = left,
+        groups = attempt_batch(core, groups, &mut last, &mut unfit).await;
+        if groups.is_empty() {
+            return unfit;
         }
     }
     for group in groups {
         group.fail(&SubmitError::Store(last.clone()));
     }
+    unfit
 }
 
-/// One attempt. Returns the groups that have to be decided again.
-async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String) -> Vec<Group> {
-    let ids: Vec<OrderId> = groups.iter().map(|group| group.id.clone()).collect();
-    let loaded = match load(core, &ids).await {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            *last = error.to_string();
-            return fail_unsent(groups, &SubmitError::Store(error.to_string()));
-        }
-    };
-    core.time.heard(loaded.now);
-    let (mut waiting, mut planned) = (Vec::new(), Vec::new());
-    for (mut group, order) in groups.into_iter().zip(loaded.orders) {
-        let order = match order {
+/// One attempt. Returns the groups that have to be decided again; commands that do not fit into this round go to `unfit`.
+async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String, unfit: &mut Vec<Group>) -> Vec<Group> {
+    let loaded = load(core, groups.iter().map(|group| group.id.clone()).collect()).await;
+    let (mut again, mut waiting, mut plans) = (Vec::new(), Vec::new(), ShardPlans::default());
+    for (mut group, found) in groups.into_iter().zip(loaded) {
+        let At { now, shard, value } = match found {
+            Ok(at) => at,
+            Err(error) => {
+                *last = error.to_string();
+                again.extend(group.unless_unsent(&SubmitError::Store(error.to_string())));
+                continue;
+            }
+        };
+        core.time.heard(now);
+        let order = match value {
             Ok(order) => order.map(Arc::new),
             Err(error) => {
                 group.fail(&SubmitError::Unreadable(error.to_string()));
@@ -182,51 +234,69 @@ async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String) -> Ve
             group.answer(sent.replies);
             continue;
         }
-        match core.decide(&group.id, order, group.commands.iter(), loaded.now) {
-            Err(error) => group.fail(&SubmitError::Unreadable(error.to_string())),
-            Ok(Decided { replies, terms, planned: None }) => group.answer(to_replies(replies, terms.as_ref())),
-            Ok(Decided { replies, terms, planned: Some(plan) }) => {
-                waiting.push((group, to_replies(replies, terms.as_ref()), plan.change.order.clone()));
-                planned.push(plan);
+        let Decided { replies, terms, planned } = match core.decide(&group.id, order, &group.commands, now) {
+            Ok(decided) => decided,
+            Err(error) => {
+                group.fail(&SubmitError::Unreadable(error.to_string()));
+                continue;
+            }
+        };
+        if let Some(rest) = group.split_off(replies.len()) {
+            *unfit = in_order(std::mem::take(unfit), vec![rest]);
+        }
+        let replies = to_replies(replies, terms.as_ref());
+        match planned {
+            None => group.answer(replies),
+            Some(plan) => {
+                let order = plan.change.order.clone();
+                waiting.push((group, replies, order));
+                plans.add(core.shard_of(&plan.change.id), &At { now, shard, value: () }, plan);
             }
         }
     }
-    let fates = core.commit(SOURCE, loaded.now, planned).await;
-    settle_groups(waiting, fates, last)
+    again.extend(commit(core, waiting, plans, last).await);
+    again
 }
 
-async fn load(core: &Core, ids: &[OrderId]) -> Result<autoreceive_store::Loaded, StoreError> {
-    let loaded = core.store.load(ids).await?;
-    core.book.learn(&*core.store, loaded.orders.iter().flatten().flatten()).await?;
-    Ok(loaded)
-}
-
-type Waiting = (Group, Vec<Reply>, Option<Arc<Order>>);
-
-fn settle_groups(waiting: Vec<Waiting>, fates: Vec<Fate>, last: &mut String) -> Vec<Group> {
+/// Commits what was decided, and answers. Returns the groups that have to be decided again.
+async fn commit(core: &Core, waiting: Vec<Waiting>, plans: ShardPlans, last: &mut String) -> Vec<Group> {
+    let mut waiting: HashMap<OrderId, Waiting> = waiting.into_iter().map(|one| (one.0.id.clone(), one)).collect();
+    let (plans, ids) = plans.into_parts();
+    let fates = core.commit(SOURCE, plans).await;
     let mut again = Vec::new();
-    for ((mut group, replies, order), fate) in waiting.into_iter().zip(fates) {
-        match fate {
-            Fate::Done => group.answer(replies),
-            Fate::Refused(why) => group.fail(&SubmitError::Store(why)),
-            Fate::Conflict => again.push(group),
-            Fate::Unknown(why) => {
-                *last = why;
-                group.sent = order.map(|order| Sent { order, replies });
-                again.push(group);
-            }
+    for (id, fate) in ids.into_iter().flatten().zip(fates.into_iter().flatten()) {
+        if let Some((group, replies, order)) = waiting.remove(&id) {
+            again.extend(settle(group, replies, order, fate, last));
         }
     }
     again
 }
 
-/// Nothing was written for groups of which nothing was sent: their callers are told at once.
-fn fail_unsent(groups: Vec<Group>, error: &SubmitError) -> Vec<Group> {
-    let (sent, unsent): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(|group| group.sent.is_some());
-    for group in unsent {
-        group.fail(error);
+/// The orders, with the terms of each learnt.
+async fn load(core: &Core, ids: Vec<OrderId>) -> Vec<Result<At<Slot>, StoreError>> {
+    let loaded = core.store.load(&ids).await;
+    let orders = loaded.iter().flatten().filter_map(|at| at.value.as_ref().ok()?.as_ref());
+    match core.book.learn(&*core.store, orders).await {
+        Ok(()) => loaded,
+        Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
     }
-    sent
+}
+
+type Waiting = (Group, Vec<Reply>, Option<Arc<Order>>);
+
+/// Answers a group by its fate. Returns it where it has to be decided again.
+fn settle(mut group: Group, replies: Vec<Reply>, order: Option<Arc<Order>>, fate: Fate, last: &mut String) -> Option<Group> {
+    match fate {
+        Fate::Done => group.answer(replies),
+        Fate::Refused(why) => group.fail(&SubmitError::Store(why)),
+        Fate::Conflict => return Some(group),
+        Fate::Unknown(why) => {
+            *last = why;
+            group.sent = order.map(|order| Sent { order, replies });
+            return Some(group);
+        }
+    }
+    None
 }
 
 fn to_replies(replies: Vec<(ReplyOutcome, Option<Arc<Order>>)>, terms: Option<&Arc<autoreceive_domain::Terms>>) -> Vec<Reply> {

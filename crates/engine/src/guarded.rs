@@ -6,18 +6,18 @@
 //! may ask about the same order, is given the same word, and the version decides whose commit counts.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use autoreceive_domain::{Command, Observation, Order, OrderId, Time};
+use autoreceive_domain::{Command, Order, OrderId, Time};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::core::{Core, Fate, Planned};
+use crate::core::Core;
+use crate::guard::{Guard, Word};
 use crate::metrics::BySource;
-use autoreceive_store::Shard;
+use crate::planned::{Fate, Planned, ShardPlans};
+use autoreceive_store::{At, Shard};
 
 /// How many orders are asked about in one round trip.
 const BATCH: usize = 200;
@@ -27,28 +27,6 @@ const AWAY_PAUSE: Duration = Duration::from_millis(500);
 const QUEUE: usize = 4_000;
 const ROOM_WITHIN: Duration = Duration::from_millis(50);
 const SOURCE: &str = "guarded";
-
-/// Who knows the shop's word about adopted orders.
-#[async_trait]
-pub trait Guard: Debug + Send + Sync + 'static {
-    /// Asks, and where the shop still wants the order to be received, writes that there: one word for each order. Asked
-    /// again after [`Word::Ours`] it is the same word, whatever the shop has written since.
-    async fn ask(&self, orders: &[OrderId]) -> Vec<Word>;
-
-    /// The receipts of these orders are committed.
-    async fn done(&self, orders: &[OrderId]);
-}
-
-/// What is known about an adopted order whose time has come.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Word {
-    /// The shop waited for the receipt, and was told of it: it has to be committed.
-    Ours,
-    /// The shop's own word, which is to be followed.
-    Shop(Observation),
-    /// Nobody knows for now.
-    None(String),
-}
 
 /// The adopted orders that the sweeper found due.
 pub(crate) struct Guarded {
@@ -145,65 +123,98 @@ impl Guarded {
     /// Loads, decides, asks, and commits what follows from the answers.
     async fn run_once(&self, ids: &[OrderId]) -> Result<(), String> {
         let core = &self.core;
-        let loaded = core.store.load(ids).await.map_err(|error| error.to_string())?;
-        core.time.heard(loaded.now);
-        core.book.learn(&*core.store, loaded.orders.iter().flatten().flatten()).await.map_err(|error| error.to_string())?;
-        let orders = loaded.orders.into_iter().flatten().flatten().map(Arc::new);
-        let due: Vec<(Arc<Order>, Planned)> =
-            orders.filter_map(|order| Some((order.clone(), self.planned(&order, &Command::Due, loaded.now)?))).collect();
-        let (orders, planned): (Vec<_>, Vec<_>) = due.into_iter().unzip();
-        self.ask_and_commit(orders, planned, loaded.now).await
+        let mut found = Vec::with_capacity(ids.len());
+        let mut why = None;
+        for slot in core.store.load(ids).await {
+            match slot {
+                Ok(At { now, shard, value: Ok(Some(order)) }) => {
+                    core.time.heard(now);
+                    found.push(At { now, shard, value: Arc::new(order) });
+                }
+                Ok(_) => {}
+                Err(error) => why = Some(error.to_string()),
+            }
+        }
+        let orders = found.iter().map(|at| &*at.value);
+        core.book.learn(&*core.store, orders).await.map_err(|error| error.to_string())?;
+        let due: Vec<(At<Arc<Order>>, Planned)> = found
+            .into_iter()
+            .filter_map(|at| {
+                let planned = self.planned(&at.value, &Command::Due, at.now)?;
+                Some((at, planned))
+            })
+            .collect();
+        self.ask_and_commit(due).await?;
+        why.map_or(Ok(()), Err)
     }
 
     fn planned(&self, order: &Arc<Order>, command: &Command, now: Time) -> Option<Planned> {
         self.core.decide(&order.id, Some(order.clone()), std::iter::once(command), now).ok()?.planned
     }
 
-    async fn ask_and_commit(&self, orders: Vec<Arc<Order>>, planned: Vec<Planned>, now: Time) -> Result<(), String> {
-        let (mut ask, mut chosen) = (Vec::new(), Vec::new());
-        for (order, plan) in orders.into_iter().zip(planned) {
-            match plan.receives_adopted() {
-                true => ask.push((order, plan)),
-                false => chosen.push((plan, false)),
-            }
+    async fn ask_and_commit(&self, due: Vec<(At<Arc<Order>>, Planned)>) -> Result<(), String> {
+        let (ask, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, plan)| plan.receives_adopted());
+        let mut chosen: Vec<Chosen> = Vec::new();
+        for (at, plan) in others {
+            chosen.push(Chosen { at: at.map(drop), plan, ours: false });
         }
-        let ids: Vec<OrderId> = ask.iter().map(|(order, _)| order.id.clone()).collect();
+        let ids: Vec<OrderId> = ask.iter().map(|(at, _)| at.value.id.clone()).collect();
         let words = if ids.is_empty() { Vec::new() } else { self.guard.ask(&ids).await };
         let mut why = None;
-        for ((order, plan), word) in ask.into_iter().zip(words) {
+        for ((at, plan), word) in ask.into_iter().zip(words) {
             match word {
-                Word::Ours => chosen.push((plan, true)),
+                Word::Ours => chosen.push(Chosen { at: at.map(drop), plan, ours: true }),
                 Word::Shop(observation) => {
                     let command = Command::Observe(Box::new(observation));
-                    chosen.extend(self.planned(&order, &command, now).map(|plan| (plan, false)));
+                    if let Some(plan) = self.planned(&at.value, &command, at.now) {
+                        chosen.push(Chosen { at: at.map(drop), plan, ours: false });
+                    }
                 }
                 Word::None(text) => why = Some(text),
             }
         }
-        let (planned, ours): (Vec<Planned>, Vec<bool>) = chosen.into_iter().unzip();
-        self.commit(planned, ours, now).await?;
+        self.commit(chosen).await?;
         why.map_or(Ok(()), Err)
     }
 
-    async fn commit(&self, planned: Vec<Planned>, ours: Vec<bool>, now: Time) -> Result<(), String> {
-        if planned.is_empty() {
+    async fn commit(&self, chosen: Vec<Chosen>) -> Result<(), String> {
+        if chosen.is_empty() {
             return Ok(());
         }
         let core = &self.core;
-        core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(planned.len() as f64);
-        let ids: Vec<OrderId> = planned.iter().map(|plan| plan.change.id.clone()).collect();
-        let fates = core.commit(SOURCE, now, planned).await;
-        let done = ids.into_iter().zip(ours).zip(&fates).filter(|((_, ours), fate)| *ours && **fate == Fate::Done);
-        let done: Vec<OrderId> = done.map(|((id, _), _)| id).collect();
+        core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(chosen.len() as f64);
+        let mut ours: HashSet<OrderId> = HashSet::new();
+        let mut plans = ShardPlans::default();
+        for Chosen { at, plan, ours: is_ours } in chosen {
+            if is_ours {
+                ours.insert(plan.change.id.clone());
+            }
+            plans.add(core.shard_of(&plan.change.id), &at, plan);
+        }
+        let (plans, ids) = plans.into_parts();
+        let mut done = Vec::new();
+        let mut failed = None;
+        for (id, fate) in ids.into_iter().flatten().zip(core.commit(SOURCE, plans).await.into_iter().flatten()) {
+            match fate {
+                Fate::Done if ours.contains(&id) => done.push(id),
+                Fate::Done | Fate::Conflict => {}
+                Fate::Refused(why) | Fate::Unknown(why) => failed = Some(why),
+            }
+        }
         if !done.is_empty() {
             self.guard.done(&done).await;
         }
-        let failed = fates.into_iter().find_map(|fate| match fate {
-            Fate::Done | Fate::Conflict => None,
-            Fate::Refused(why) | Fate::Unknown(why) => Some(why),
-        });
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// A change that is to be committed.
+struct Chosen {
+    /// When its order was read.
+    at: At<()>,
+    plan: Planned,
+    /// Whether it is a receipt that the shop was told of.
+    ours: bool,
 }
 
 fn note_outage(outcome: &Result<(), String>, was_away: bool) {

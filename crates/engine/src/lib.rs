@@ -13,312 +13,39 @@
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
 //! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use autoreceive_domain::{Command, Order, OrderId, Policy, Rejection, Span, Terms};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
-use autoreceive_store::now::StoreTime;
-use autoreceive_store::{Metered, Page, Stats, Store, StoreError, TestClock, View};
-
 pub mod action;
 mod actions;
+mod backfills;
 mod breaker;
 mod builder;
+mod circuits;
+mod commit;
 mod core;
 mod dead_letters;
 mod failures;
 mod gather;
+mod guard;
 mod guarded;
+mod leases;
 pub mod metrics;
 mod outbox;
+mod planned;
 mod relay;
+mod reply;
 mod retention;
+mod settings;
 mod sweeper;
 mod team;
 mod terms;
 mod wakes;
+mod worker;
 
 pub use action::{Action, Outcome, Subscription};
-pub use actions::Backfilled;
+pub use actions::{Backfilled, Relocated};
 pub use builder::EngineBuilder;
-pub use dead_letters::{LetterFilter, Resolved};
+pub use dead_letters::{DeadLetter, LetterFilter, Resolution, Resolved};
 pub use gather::Pending;
-pub use guarded::{Guard, Word};
+pub use guard::{Guard, Word};
 pub use metrics::Metrics;
-
-use self::core::Core;
-use breaker::Breaker;
-use gather::Gather;
-use guarded::Guarded;
-use outbox::{Outbox, Outlet};
-use relay::Relay;
-use sweeper::Sweeper;
-use team::Team;
-
-/// The engine of one worker. Cloning it is cheap; all clones are the same engine.
-#[derive(Clone)]
-pub struct Engine {
-    core: Arc<Core>,
-    policies: Arc<BTreeMap<String, Policy>>,
-    gather: Gather,
-    /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
-    stop_deciding: CancellationToken,
-    stop_attempting: CancellationToken,
-    deciding: TaskTracker,
-    attempting: TaskTracker,
-}
-
-/// What became of a command that was answered.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// How it went.
-    pub outcome: ReplyOutcome,
-    /// The order as the command left it, and the terms it was placed under; none where there is no such order.
-    pub order: Option<(Arc<Order>, Arc<Terms>)>,
-}
-
-/// How a command went.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ReplyOutcome {
-    /// It changed the order.
-    Changed,
-    /// It had been carried out before; nothing changed.
-    Unchanged,
-    /// It cannot be carried out; nothing changed.
-    Rejected(Rejection),
-}
-
-/// Why a command was not answered. All of these are safe to repeat.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum SubmitError {
-    /// The queue is full; nothing was done.
-    #[error("too many commands are waiting; try again in a moment")]
-    Overloaded,
-    /// The engine is shutting down; nothing was done.
-    #[error("the service is shutting down")]
-    Stopping,
-    /// The store did not answer; the command may or may not have been carried out.
-    #[error("{0}")]
-    Store(String),
-    /// The stored order cannot be read by this version of the program.
-    #[error("{0}")]
-    Unreadable(String),
-}
-
-impl Engine {
-    /// The most orders in one commit.
-    pub const MAX_BATCH: usize = 500;
-
-    /// Begins to put a worker on `store` together.
-    pub fn builder(store: Arc<dyn Store>) -> EngineBuilder {
-        EngineBuilder::new(store)
-    }
-
-    fn start(builder: EngineBuilder) -> Engine {
-        let EngineBuilder { store, policies, actions, mut settings, metrics } = builder;
-        if settings.guard.is_some() {
-            settings.worker.push_str(team::WITH_INTAKE);
-        }
-        let store: Arc<dyn Store> = Arc::new(Metered::new(store, metrics.clone()));
-        let (outlets, queues): (Vec<Outlet>, Vec<_>) = actions.into_iter().map(outlet).unzip();
-        let relayed: Vec<_> =
-            outlets.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
-        let shards = store.shards();
-        let core = Arc::new(Core {
-            book: terms::TermsBook::new(policies.values()),
-            outbox: Outbox::new(&settings.worker, outlets),
-            wakes: wakes::Wakes::new(shards),
-            time: StoreTime::default(),
-            team: Team::alone(&settings.worker, shards),
-            store,
-            metrics,
-            settings,
-        });
-        let gather = Gather::start(&core);
-        let engine = Engine {
-            core,
-            policies: Arc::new(policies),
-            gather,
-            stop_deciding: CancellationToken::new(),
-            stop_attempting: CancellationToken::new(),
-            deciding: TaskTracker::new(),
-            attempting: TaskTracker::new(),
-        };
-        let relays = relayed.into_iter().map(|(of, stored, held, breaker)| Relay::new(engine.core.clone(), of, stored, held, breaker));
-        engine.start_loops(relays.zip(queues));
-        engine
-    }
-
-    fn start_loops(&self, relays: impl Iterator<Item = (Relay, relay::Queue)>) {
-        let guard = self.core.settings.guard.clone();
-        let guarded = guard.map(|guard| Arc::new(Guarded::new(self.core.clone(), guard)));
-        if let Some(guarded) = &guarded {
-            self.deciding.spawn(guarded.clone().run(self.stop_deciding.clone()));
-        }
-        self.deciding.spawn(Sweeper::new(self.core.clone(), guarded).run(self.stop_deciding.clone()));
-        self.deciding.spawn(retention::run(self.core.clone(), self.stop_deciding.clone()));
-        for (relay, queue) in relays {
-            self.attempting.spawn(relay.run(queue, self.stop_attempting.clone()));
-        }
-    }
-
-    /// Carries out a command.
-    ///
-    /// # Errors
-    /// See [`SubmitError`]; repeating the command is always safe.
-    pub async fn submit(&self, id: OrderId, command: Command) -> Result<Reply, SubmitError> {
-        self.enqueue(id, command).await?.await
-    }
-
-    /// Queues a command, waiting a moment for room. Commands of one order are carried out in the order in which they were
-    /// queued; the answer comes with the value returned.
-    ///
-    /// # Errors
-    /// Where the queue stays full or the engine is shutting down; nothing was done then.
-    pub async fn enqueue(&self, id: OrderId, command: Command) -> Result<Pending, SubmitError> {
-        if self.stop_deciding.is_cancelled() {
-            return Err(SubmitError::Stopping);
-        }
-        self.gather.enqueue(&self.core, id, command).await
-    }
-
-    /// The configured policies by name.
-    #[must_use]
-    pub fn policies(&self) -> &BTreeMap<String, Policy> {
-        &self.policies
-    }
-
-    /// One order with the terms it was placed under.
-    ///
-    /// # Errors
-    /// Where the store does not answer or the record cannot be read.
-    pub async fn show(&self, id: &OrderId) -> Result<Option<(Arc<Order>, Arc<Terms>)>, SubmitError> {
-        let away = |error: StoreError| SubmitError::Store(error.to_string());
-        let mut loaded = self.core.store.load(std::slice::from_ref(id)).await.map_err(away)?;
-        let order = loaded.orders.pop().unwrap_or(Ok(None)).map_err(|error| SubmitError::Unreadable(error.to_string()))?;
-        let Some(order) = order else { return Ok(None) };
-        self.core.book.learn(&*self.core.store, std::iter::once(&order)).await.map_err(away)?;
-        let terms = self.core.book.get(&order.revision);
-        let terms = terms.ok_or_else(|| SubmitError::Unreadable(format!("the terms {} are not in the store", order.revision)))?;
-        Ok(Some((Arc::new(order), terms)))
-    }
-
-    /// A page of orders.
-    ///
-    /// # Errors
-    /// Where the store does not answer or the cursor is not one of this view.
-    pub async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        self.core.store.page(view, cursor, limit).await
-    }
-
-    /// The store's figures.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn stats(&self) -> Result<Stats, StoreError> {
-        self.core.store.stats().await
-    }
-
-    /// Keeps names in mind, in the store.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
-        self.core.store.remember(names).await
-    }
-
-    /// Which of `names` are kept in mind.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
-        self.core.store.remembered(names).await
-    }
-
-    /// Keeps names in mind no longer.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
-        self.core.store.forget(names).await
-    }
-
-    /// Whether this worker looks after the order first.
-    #[must_use]
-    pub fn is_mine(&self, id: &OrderId) -> bool {
-        self.core.team.is_mine(self.core.store.shard_of(id))
-    }
-
-    /// Gives a sign of life, and tells whether it is this worker that scans: the first of those with an intake that gave one
-    /// within `within`.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn leads_intake(&self, within: Span) -> Result<bool, StoreError> {
-        let team = &self.core.team;
-        Ok(team.leads_intake(&self.core.store.workers(team.me(), within).await?))
-    }
-
-    /// Whether the store's time can be put forward.
-    #[must_use]
-    pub fn has_test_clock(&self) -> bool {
-        self.core.store.has_test_clock()
-    }
-
-    /// Puts the store's time forward. What has come due by it is looked at here at once, and by other workers at their next
-    /// look; leases and waits for another attempt run out by it, too.
-    ///
-    /// # Errors
-    /// Where the store has no test clock, it would be too far ahead, or the store does not answer.
-    pub async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
-        let clock = self.core.store.advance(by).await?;
-        tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was put forward");
-        self.core.wakes.time_moved();
-        self.core.outbox.wake_all();
-        Ok(clock)
-    }
-
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    /// Where it does not.
-    pub async fn ready(&self) -> Result<(), StoreError> {
-        self.core.store.heads().await.map(drop)
-    }
-
-    /// Stops: takes no more commands, finishes those it has and what is being decided; then takes no more entries and
-    /// finishes the attempts in hand, all within `bound`. What is not finished by then is left to its lease.
-    pub async fn stop(&self, bound: Duration) {
-        let until = tokio::time::Instant::now() + bound;
-        self.stop_deciding.cancel();
-        self.deciding.close();
-        let decided = tokio::time::timeout_at(until, async { tokio::join!(self.gather.drained(), self.deciding.wait()) }).await;
-        // Late is better than never, but not worth waiting for: a worker that says nothing is missed soon, too.
-        let _ = tokio::time::timeout_at(until, self.core.store.leave(self.core.team.me())).await;
-        self.stop_attempting.cancel();
-        self.attempting.close();
-        let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;
-        if decided.is_err() || attempted.is_err() {
-            tracing::warn!("not everything in hand was finished within {bound:?}; it goes on elsewhere when its lease ends");
-        }
-    }
-}
-
-/// How many entries a relay may hold that it has not begun to work on, for each attempt that it makes at a time.
-const QUEUED_PER_ATTEMPT: usize = 8;
-
-fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
-    let (hand_off, queue) = tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
-    let breaker = Arc::new(Breaker::new(subscription.endpoint));
-    (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
-}
-
-/// How late something must be before a worker does what is another's: longer than most herds take, and short enough that an
-/// order whose worker is dead is received within a second, where the others are not behind.
-const PATIENCE: Span = Span::from_ms(500);
-/// How long ago a worker's last sign of life may be, at least.
-const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;
+pub use reply::{Reply, ReplyOutcome, SubmitError};
+pub use worker::Engine;

@@ -7,11 +7,11 @@ use autoreceive_domain::{Circuit, Event, Time};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
-use super::breaker::Breaker;
-use super::relay::Held;
 use crate::action::Subscription;
+use crate::breaker::Breaker;
+use crate::leases::Held;
 use autoreceive_store::now::span;
-use autoreceive_store::{ActionName, Change, ClaimedEntry, EntryRef, Members, NewEntry, Shard};
+use autoreceive_store::{ActionName, Change, EntryRef, EventSelection, History, OutboxEntry, Round, Shard};
 
 /// One action as the committing side sees it: what it is given, and the queue of the relay that attempts it.
 pub(crate) struct Outlet {
@@ -24,6 +24,17 @@ pub(crate) struct Outlet {
     pub(crate) held: Arc<Held>,
     /// What is known of the receiver.
     pub(crate) breaker: Arc<Breaker>,
+}
+
+/// An entry under lease here, read.
+#[derive(Debug, Clone)]
+pub(crate) struct ClaimedEntry {
+    /// Which one.
+    pub(crate) entry: EntryRef,
+    /// What happened.
+    pub(crate) events: Vec<Event>,
+    /// How it went so far, where an attempt was made before.
+    pub(crate) history: Option<History>,
 }
 
 /// Every action, and the names of the entries that this worker makes.
@@ -47,7 +58,7 @@ impl Outbox {
     }
 
     /// The entries for `changes`, and what is needed to hand them over once they are committed.
-    pub(crate) fn entries(&self, changes: &[Change], now: Time) -> (Vec<NewEntry>, Vec<Prepared>) {
+    pub(crate) fn entries(&self, changes: &[Change], now: Time) -> (Vec<OutboxEntry>, Vec<Prepared>) {
         let (mut entries, mut prepared) = (Vec::new(), Vec::new());
         let total: usize = changes.iter().map(|change| change.events.len()).sum();
         for (index, outlet) in self.outlets.iter().enumerate() {
@@ -57,18 +68,18 @@ impl Outbox {
             for events in wanted.chunks(outlet.subscription.batch.max(1)) {
                 // What a receiver cannot take now is better left in the store.
                 let place = if held_back { None } else { outlet.hand_off.clone().try_reserve_owned().ok() };
-                let members = if whole { Members::All } else { Members::Some(events.to_vec()) };
-                entries.push(self.entry(outlet, members, now, place.is_some()));
+                let selection = if whole { EventSelection::All } else { EventSelection::Some(events.to_vec()) };
+                entries.push(self.entry(outlet, selection, now, place.is_some()));
                 prepared.push(Prepared { outlet: index, events: events.to_vec(), place });
             }
         }
         (entries, prepared)
     }
 
-    fn entry(&self, outlet: &Outlet, members: Members, now: Time, leased: bool) -> NewEntry {
+    fn entry(&self, outlet: &Outlet, events: EventSelection, now: Time, leased: bool) -> OutboxEntry {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let at = if leased { now.after(span(outlet.subscription.lease)) } else { now };
-        NewEntry { action: outlet.subscription.name.clone(), id: format!("{}-{number}", self.worker), at, members }
+        OutboxEntry { action: outlet.subscription.name.clone(), id: format!("{}-{number}", self.worker), at, events }
     }
 
     /// Tells an action's relay, where there is one, that there is something to claim at once.
@@ -99,15 +110,14 @@ impl Outbox {
         }
     }
 
-    /// Hands the committed entries to their relays, without the events of the `losers`.
-    pub(crate) fn hand_over(&self, shard: Shard, entries: &[NewEntry], prepared: Vec<Prepared>, changes: &[Change], losers: &[u32]) {
-        for (entry, prepared) in entries.iter().zip(prepared) {
-            let event = |&(change, event): &(u32, u32)| changes.get(change as usize)?.events.get(event as usize).cloned();
-            let kept = prepared.events.iter().filter(|(change, _)| !losers.contains(change));
-            let events: Vec<Event> = kept.filter_map(event).collect();
-            let Some(outlet) = self.outlets.get(prepared.outlet).filter(|_| !events.is_empty()) else { continue };
+    /// Hands the committed entries to their relays.
+    pub(crate) fn hand_over(&self, shard: Shard, round: &Round, prepared: Vec<Prepared>) {
+        for (entry, prepared) in round.entries.iter().zip(prepared) {
+            let Some(outlet) = self.outlets.get(prepared.outlet) else { continue };
             match prepared.place {
                 Some(place) => {
+                    let event = |&(change, event): &(u32, u32)| round.changes.get(change as usize)?.events.get(event as usize).cloned();
+                    let events = prepared.events.iter().filter_map(event).collect();
                     let entry = EntryRef { shard, id: entry.id.clone() };
                     outlet.held.add(&entry);
                     place.send(ClaimedEntry { entry, events, history: None });

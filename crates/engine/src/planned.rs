@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use autoreceive_domain::{Cause, Event, EventKind, Order, Policy, Shard, Terms, Time};
-use autoreceive_store::{Change, ReadToken, ShardState};
+use autoreceive_domain::{Cause, Event, EventKind, Order, OrderId, Policy, Shard, Terms, Time};
+use autoreceive_store::{At, Change, ReadToken, ShardState};
 
 use crate::reply::ReplyOutcome;
 
@@ -30,6 +30,31 @@ pub(crate) struct ShardPlan {
     pub(crate) planned: Vec<Planned>,
 }
 
+/// Changes of orders that were read one by one, gathered by their shards.
+#[derive(Default)]
+pub(crate) struct ShardPlans(Vec<ShardPlan>);
+
+impl ShardPlans {
+    /// Adds a change of an order that was read `at`. What is decided by two readings of one shard
+    /// goes by the earlier one, so that neither is older than it says.
+    pub(crate) fn add<T>(&mut self, shard: Shard, at: &At<T>, planned: Planned) {
+        match self.0.iter_mut().find(|plan| plan.shard == shard && plan.state == at.shard) {
+            Some(plan) => {
+                plan.now = plan.now.min(at.now);
+                plan.planned.push(planned);
+            }
+            None => self.0.push(ShardPlan { shard, now: at.now, state: at.shard.clone(), read: None, planned: vec![planned] }),
+        }
+    }
+
+    /// The plans, and which orders each of them changes.
+    pub(crate) fn into_parts(self) -> (Vec<ShardPlan>, Vec<Vec<OrderId>>) {
+        let ids = |plan: &ShardPlan| plan.planned.iter().map(|p| p.change.id.clone()).collect();
+        let all = self.0.iter().map(ids).collect();
+        (self.0, all)
+    }
+}
+
 /// What became of a planned change.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fate {
@@ -51,12 +76,7 @@ pub(crate) struct Decided {
 
 impl Planned {
     /// The change that leads from what was loaded to `order`.
-    pub(crate) fn new(
-        loaded: Option<&Order>,
-        order: Arc<Order>,
-        events: Vec<Event>,
-        terms: Option<Arc<Terms>>,
-    ) -> Planned {
+    pub(crate) fn new(loaded: Option<&Order>, order: Arc<Order>, events: Vec<Event>, terms: Option<Arc<Terms>>) -> Planned {
         let was = loaded.filter(|order| !order.is_resting()).map(|order| order.status);
         let expected = loaded.map_or(0, |order| order.version);
         let deadline = loaded.and_then(|order| order.clock.deadline());
@@ -71,9 +91,7 @@ impl Planned {
 
     /// Whether the timer makes an adopted order RECEIVED by it, about which the shop has a say.
     pub(crate) fn receives_adopted(&self) -> bool {
-        let receives = |order: &Arc<Order>| {
-            order.adopted && order.kind == EventKind::Received && order.cause == Cause::Timer
-        };
+        let receives = |order: &Arc<Order>| order.adopted && order.kind == EventKind::Received && order.cause == Cause::Timer;
         self.change.order.as_ref().is_some_and(receives)
     }
 }

@@ -2,8 +2,8 @@
 //! attempts them, and settles. An entry is under lease while it waits here or is worked on, and the lease is renewed; if
 //! this worker dies, the lease runs out and another claims the entry. So every event is attempted at least once.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::{Event, Span, Time};
@@ -12,13 +12,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::work::{follow, gathered};
-use super::breaker::Breaker;
-use super::core::Core;
-use super::failures::Failures;
 use crate::action::{Outcome, Subscription};
+use crate::breaker::Breaker;
+use crate::core::Core;
+use crate::failures::Failures;
+use crate::leases::Held;
 use crate::metrics::{ByAction, ByResult};
+use crate::outbox::ClaimedEntry;
 use autoreceive_store::now::span;
-use autoreceive_store::{After, ClaimedEntry, EntryRef, Settlement, StoreError};
+use autoreceive_store::{Entry, EntryRef, FollowUp, Queue as StoreQueue, Settlement, StoreError, entry};
 
 mod work;
 
@@ -51,24 +53,6 @@ pub(crate) struct Relay {
     breaker: Arc<Breaker>,
     /// Tells the log what fails.
     failures: Failures,
-}
-
-/// Entries under lease here, to be renewed: those that wait in the hand-off queue and those that are worked on.
-#[derive(Default)]
-pub(crate) struct Held(Mutex<HashSet<EntryRef>>);
-
-impl Held {
-    pub(crate) fn add(&self, entry: &EntryRef) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.clone());
-    }
-
-    fn remove(&self, entry: &EntryRef) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(entry);
-    }
-
-    fn all(&self) -> Vec<EntryRef> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
 }
 
 /// When to claim next.
@@ -147,15 +131,28 @@ impl Relay {
             }
         };
         self.core.time.heard(claimed.now);
-        for error in &claimed.unreadable {
-            self.core.metrics.unreadable.inc();
-            tracing::error!(action = %self.subscription.name, %error, "an outbox entry is left alone");
-        }
         schedule.next_at = claimed.next_at;
         schedule.more = claimed.next_at.is_some_and(|at| at <= claimed.now);
-        let events: usize = claimed.entries.iter().map(|entry| entry.events.len()).sum();
-        schedule.to_an_attempt = (self.subscription.batch * claimed.entries.len()).checked_div(events).unwrap_or(1).max(1);
-        claimed.entries
+        let entries = self.readable(claimed.entries);
+        let events: usize = entries.iter().map(|entry| entry.events.len()).sum();
+        schedule.to_an_attempt = (self.subscription.batch * entries.len()).checked_div(events).unwrap_or(1).max(1);
+        entries
+    }
+
+    /// The entries that can be read. One that cannot stays under lease, so that it comes up again later, and is otherwise left
+    /// alone.
+    fn readable(&self, entries: Vec<Entry>) -> Vec<ClaimedEntry> {
+        let mut readable = Vec::with_capacity(entries.len());
+        for found in entries {
+            match found.read() {
+                Ok((history, events)) => readable.push(ClaimedEntry { entry: found.entry, events, history }),
+                Err(error) => {
+                    self.core.metrics.unreadable.inc();
+                    tracing::error!(action = %self.subscription.name, %error, "an outbox entry is left alone");
+                }
+            }
+        }
+        readable
     }
 
     /// What was handed over, as much as makes one attempt. Commits of few events are frequent where orders come one by one,
@@ -227,12 +224,19 @@ impl Relay {
         let (attempted, rest) = entry.events.split_at(outcomes.len().min(entry.events.len()));
         let enabled_at = self.breaker.enabled_at();
         let followed = attempted.iter().zip(outcomes);
-        let mut after: Vec<After> =
-            followed.filter_map(|(event, outcome)| follow(event, outcome, entry.history.as_ref(), now, enabled_at)).collect();
+        let action = &self.subscription.name;
+        let mut follow_ups: Vec<FollowUp> =
+            followed.filter_map(|(event, outcome)| follow(action, event, outcome, entry.history.as_ref(), now, enabled_at)).collect();
         if !rest.is_empty() {
-            after.push(After::Rest { events: rest.to_vec(), at: now });
+            follow_ups.push(FollowUp {
+                queue: StoreQueue::pending(action),
+                id: entry.entry.id.clone(),
+                at: now,
+                text: entry::encode(None, rest),
+                only_if_absent: false,
+            });
         }
-        Settlement { entry: entry.entry, after }
+        Settlement { entry: entry.entry, follow_ups }
     }
 
     /// Attempts some events, and returns an outcome for each.
@@ -289,15 +293,16 @@ impl Relay {
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError> {
+        let pending = StoreQueue::pending(&self.subscription.name);
         let mut tries = 0;
         loop {
-            match self.core.store.settle(&self.subscription.name, batch.clone()).await {
+            match self.core.store.settle(&pending, batch.clone()).await {
                 Err(_) if tries < SETTLE_TRIES => tries += 1,
                 result => {
-                    if batch.iter().any(|settlement| !settlement.after.is_empty()) {
+                    if batch.iter().any(|settlement| !settlement.follow_ups.is_empty()) {
                         self.stored.notify_one();
                     }
-                    return result;
+                    return result.map(drop);
                 }
             }
             tokio::time::sleep(AWAY_PAUSE).await;
@@ -320,7 +325,7 @@ impl Relay {
 
     /// Hears how the receiver is doing before anything is attempted: it may be disabled.
     async fn first_beat(&self, stop: &CancellationToken) {
-        while self.breaker.beat(&self.core, &self.subscription).await.is_err() && !stop.is_cancelled() {
+        while self.breaker.beat(&*self.core.store, &self.subscription).await.is_err() && !stop.is_cancelled() {
             tokio::time::sleep(AWAY_PAUSE).await;
         }
     }
@@ -330,7 +335,7 @@ impl Relay {
         loop {
             tokio::time::sleep(self.core.settings.check_every).await;
             // The sweeper reports an outage; what was seen is told at the next beat.
-            if self.breaker.beat(&self.core, &self.subscription).await.is_ok_and(|changed| changed) {
+            if self.breaker.beat(&*self.core.store, &self.subscription).await.is_ok_and(|changed| changed) {
                 self.stored.notify_one();
             }
         }

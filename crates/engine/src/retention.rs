@@ -1,24 +1,40 @@
-//! Removes orders that rested long enough, in small steps. A commit that brings orders to rest leaves a note of their ids;
-//! when its time comes, those that still rest and are old enough are removed, and the note with them. An order that was
-//! changed meanwhile has a newer note.
+//! Removes orders that rested long enough, in small steps. A commit that brings orders to rest
+//! leaves a note of their ids; when its time comes, those that still rest and are old enough are
+//! removed, and the note with them. An order that was changed meanwhile has a newer note.
+//!
+//! A crash between reading a note and the commit leaves the note: the next step does the same
+//! again. The commit removes orders and note together, or nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive_domain::{Order, Time};
+use autoreceive_domain::{Order, OrderId, Time};
+use autoreceive_store::{At, Change, Commit, CommitResult, NoteRef, Page, Round, Row, Shard, ShardState, StoreError, View, Why};
 use tokio_util::sync::CancellationToken;
 
-use super::core::Core;
-use autoreceive_store::{Change, Commit, RestedNote, StoreError, Verdict};
+use crate::core::Core;
 
 const NOTES_A_STEP: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the removal of one note is tried again without the orders that changed meanwhile. Each
+/// try has fewer orders; what is left of the note is done by a later step.
+const TRIES: usize = 4;
+
+/// A note whose time has come, with its orders that can be removed.
+struct Removal {
+    shard: Shard,
+    now: Time,
+    state: Arc<ShardState>,
+    note: NoteRef,
+    changes: Vec<Change>,
+}
 
 /// Removes until told to stop.
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     loop {
         // A full step may have left more; an outage is the sweeper's to report.
-        let pause = if run_once(&core).await == Ok(NOTES_A_STEP) { Duration::from_millis(20) } else { LOOK_EVERY };
+        let is_full = matches!(run_once(&core).await, Ok(NOTES_A_STEP));
+        let pause = if is_full { Duration::from_millis(20) } else { LOOK_EVERY };
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -27,34 +43,69 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
 }
 
 /// One step. Returns how many notes were done.
-pub(crate) async fn run_once(core: &Core) -> Result<usize, ()> {
-    let rested = core.store.rested(NOTES_A_STEP).await.map_err(|_: StoreError| ())?;
-    let orders = rested.notes.iter().flat_map(|note| &note.orders);
-    core.book.learn(&*core.store, orders).await.map_err(|_| ())?;
-    let commits: Vec<Arc<Commit>> = rested.notes.iter().map(|note| Arc::new(removal(core, note, rested.now))).collect();
-    let verdicts = if commits.is_empty() { Vec::new() } else { core.store.commit(commits.clone()).await };
+pub(crate) async fn run_once(core: &Core) -> Result<usize, StoreError> {
+    let Page { now, items, .. } = core.store.list(View::Resting, None, NOTES_A_STEP).await?;
+    let rows: Vec<Row> = items.into_iter().take_while(|row| row.at <= now).collect();
+    let removals = removals(core, rows).await?;
     let mut done = 0;
-    for (commit, verdict) in commits.iter().zip(verdicts) {
-        if let Verdict::Done { losers } = verdict {
-            core.metrics.removed.inc_by(commit.changes.len().saturating_sub(losers.len()) as u64);
+    for removal in removals {
+        if remove(core, removal).await {
             done += 1;
         }
     }
     Ok(done)
 }
 
-fn removal(core: &Core, note: &RestedNote, now: Time) -> Commit {
-    let remove = |order: &Order| Change { id: order.id.clone(), expected: order.version, was: None, order: None, events: Vec::new() };
-    let changes = note.orders.iter().filter(|order| is_over(core, order, now)).map(remove).collect();
-    Commit {
-        shard: note.shard,
-        now,
-        changes,
-        entries: Vec::new(),
-        policies: Vec::new(),
-        notes: Vec::new(),
-        notes_done: vec![note.note.clone()],
+/// Reads the orders of the notes once more, each with its own shard's time.
+async fn removals(core: &Core, rows: Vec<Row>) -> Result<Vec<Removal>, StoreError> {
+    let ids: Vec<OrderId> = rows.iter().map(|row| row.id.clone()).collect();
+    let found = core.store.load(&ids).await;
+    let orders = found.iter().flatten().filter_map(|at| at.value.as_ref().ok()?.as_ref());
+    core.book.learn(&*core.store, orders).await?;
+    let mut removals: Vec<Removal> = Vec::new();
+    for (row, found) in rows.into_iter().zip(found) {
+        // A shard that is away keeps its notes: all orders of a note lie in one shard.
+        let (Some(note), Ok(At { now, shard: state, value })) = (row.note, found) else { continue };
+        let known = removals.iter().position(|one| one.shard == row.shard && one.note == note);
+        let index = known.unwrap_or(removals.len());
+        if known.is_none() {
+            removals.push(Removal { shard: row.shard, now, state, note, changes: Vec::new() });
+        }
+        if let (Some(removal), Ok(Some(order))) = (removals.get_mut(index), value)
+            && is_over(core, &order, removal.now)
+        {
+            removal.changes.push(removal_of(&order));
+        }
     }
+    Ok(removals)
+}
+
+fn removal_of(order: &Order) -> Change {
+    let (id, expected) = (order.id.clone(), order.version);
+    Change { id, expected, was: None, order: None, events: Vec::new() }
+}
+
+/// Commits one removal, without the orders that turn out to have changed. Returns whether the note
+/// is gone.
+async fn remove(core: &Core, removal: Removal) -> bool {
+    let Removal { shard, now, state, note, mut changes } = removal;
+    for _ in 0..TRIES {
+        let count = changes.len() as u64;
+        let round = Round { changes: changes.clone(), notes_done: vec![note.clone()], ..Round::default() };
+        let round = Arc::new(round);
+        let commit = Commit { shard, now, state: state.clone(), epoch: None, read: None, round };
+        match core.store.commit(vec![commit]).await.pop() {
+            Some(CommitResult::Committed) => {
+                core.metrics.removed.inc_by(count);
+                return true;
+            }
+            Some(CommitResult::Conflict { losers, why: Why::Version }) if !losers.is_empty() => {
+                changes.retain(|change| !losers.contains(&change.id));
+            }
+            _ => return false,
+        }
+    }
+    false
 }
 
 fn is_over(core: &Core, order: &Order, now: Time) -> bool {

@@ -5,6 +5,7 @@
 //! least every [`check_every`](crate::EngineBuilder::check_every): a neighbour may have committed one and died, a laptop may have slept.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,14 @@ use autoreceive_domain::{OrderId, Time};
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::core::{Core, Fate, Planned};
-use super::guarded::Guarded;
-use super::{ALIVE_WITHIN, PATIENCE};
+use crate::core::Core;
+use crate::guarded::Guarded;
 use crate::metrics::BySource;
+use crate::planned::{Fate, Planned, ShardPlan};
+use crate::settings::MAX_BATCH;
+use crate::team::{ALIVE_WITHIN, PATIENCE};
 use autoreceive_store::now::span;
-use autoreceive_store::{Change, DueOrder, DueShard, Look, Shard, StoreError};
+use autoreceive_store::{At, Change, DueOrder, DueShard, Look, Shard, StoreError};
 
 /// How many batches are on their way at the same time: a worker's part of them, for all workers share one store, and others wait
 /// behind what it was sent.
@@ -42,6 +45,8 @@ pub(crate) struct Sweeper {
     left_alone: Mutex<LeftAlone>,
     /// Shards in which more was due than one batch holds.
     backlog: Mutex<HashSet<Shard>>,
+    /// The size of the next batch that the store suggested last.
+    suggested: AtomicUsize,
 }
 
 /// Due orders that cannot be read or decided, so that they don't stand in the way of others.
@@ -60,7 +65,7 @@ struct Visit {
 impl Sweeper {
     pub(crate) fn new(core: Arc<Core>, guarded: Option<Arc<Guarded>>) -> Sweeper {
         let left_alone = Mutex::new(LeftAlone { since: Instant::now(), orders: HashMap::new() });
-        Sweeper { core, guarded, left_alone, backlog: Mutex::default() }
+        Sweeper { core, guarded, left_alone, backlog: Mutex::default(), suggested: AtomicUsize::new(MAX_BATCH) }
     }
 
     /// Sweeps until told to stop; what is being decided then is finished.
@@ -87,17 +92,31 @@ impl Sweeper {
         }
     }
 
-    /// Asks the store for the next wake of every shard, and who else is alive.
+    /// Asks the store for the next wake of every shard, and who else is alive. A shard that is away keeps no other from being
+    /// looked at, and without the list of the living the last one stands.
     async fn look_around(&self) -> Result<(), StoreError> {
         let core = &self.core;
+        core.note_actions().await;
         // Whoever looks around seldom is not dead in between.
         let within = ALIVE_WITHIN.max(span(3 * core.settings.check_every));
-        let living = core.store.workers(core.team.me(), within).await?;
-        core.team.update(&living);
-        let heads = core.store.heads().await?;
-        core.time.heard(heads.now);
-        core.wakes.learn(&heads.heads);
-        Ok(())
+        let living = core.store.heartbeat(core.team.me(), within).await;
+        if let Ok(living) = &living {
+            core.team.update(living);
+        }
+        let looks: Vec<Look> = core.shards.all().map(|shard| Look { shard, extra: 0 }).collect();
+        let mut outcome = living.map(drop);
+        for found in core.store.due(&looks, 0).await {
+            match found {
+                Ok(At { now, value, .. }) => {
+                    core.time.heard(now);
+                    if let Some(at) = value.next_at {
+                        core.wakes.hint(value.shard, at);
+                    }
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        outcome
     }
 
     /// Decides what is due by now in the shards that are this worker's, or late in another's: of each shard a few batches.
@@ -156,7 +175,7 @@ impl Sweeper {
 
     /// How many orders make one batch: no more than are configured, and than the store takes well just now.
     fn most_at_once(&self) -> usize {
-        self.core.settings.batch.min(self.core.store.at_once()).clamp(1, crate::Engine::MAX_BATCH)
+        self.core.settings.batch.min(self.suggested.load(Ordering::Relaxed)).clamp(1, MAX_BATCH)
     }
 
     /// One batch at least, and others of the visit until then.
@@ -189,35 +208,54 @@ impl Sweeper {
         }
     }
 
-    /// Reads, decides and commits one batch. Returns the shards in which more is due.
+    /// Reads, decides and commits one batch. Returns the shards in which more is due. A shard that is away is due again later,
+    /// and the others go on.
     async fn batch(&self, shards: &[Shard], limit: usize) -> Result<Vec<Shard>, StoreError> {
         let core = &self.core;
-        let due = core.store.due(&self.looks(shards), limit).await?;
-        core.time.heard(due.now);
-        let orders = due.shards.iter().flat_map(|shard| &shard.orders);
-        core.book.learn(&*core.store, orders.filter_map(|order| order.order.as_ref().ok()?.as_ref())).await?;
-        let (mut planned, mut more) = (Vec::new(), Vec::new());
-        for shard in due.shards {
-            if self.note_next(&shard, due.now) {
-                more.push(shard.shard);
+        let (mut found, mut failed) = (Vec::with_capacity(shards.len()), None);
+        for (&shard, answer) in shards.iter().zip(core.store.due(&self.looks(shards), limit).await) {
+            match answer {
+                Ok(at) => found.push(at),
+                Err(error) => {
+                    self.put_back(&[shard]);
+                    failed = Some(error);
+                }
             }
-            planned.reserve(shard.orders.len());
-            planned.extend(shard.orders.iter().filter_map(|order| self.decide(shard.shard, order, due.now)));
+        }
+        let orders = found.iter().flat_map(|at| &at.value.orders);
+        core.book.learn(&*core.store, orders.filter_map(|order| order.order.as_ref().ok()?.as_ref())).await?;
+        let (mut plans, mut more, mut size) = (Vec::new(), Vec::new(), 0);
+        for At { now, shard: state, mut value } in found {
+            core.time.heard(now);
+            self.suggested.store(value.suggested, Ordering::Relaxed);
+            if self.note_next(&value, now) {
+                more.push(value.shard);
+            }
+            let shard = value.shard;
+            let planned: Vec<Planned> = value.orders.iter().filter_map(|order| self.decide(shard, order, now)).collect();
+            size += planned.len();
+            // An empty plan lets the read go.
+            if !planned.is_empty() {
+                plans.push(ShardPlan { shard, now, state, read: value.read.take(), planned });
+            }
         }
         if let Some(guarded) = &self.guarded {
             guarded.room().await;
         }
-        if planned.is_empty() {
-            return Ok(more);
+        if !plans.is_empty() {
+            core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(size as f64);
+            failed = self.commit(plans).await.or(failed);
         }
-        core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(planned.len() as f64);
-        let fates = core.commit(SOURCE, due.now, planned).await;
-        let failed = fates.into_iter().find_map(|fate| match fate {
+        failed.map_or(Ok(more), Err)
+    }
+
+    /// Commits what was decided. Returns why a part of it was not; those orders are still due, and the next look finds them.
+    async fn commit(&self, plans: Vec<ShardPlan>) -> Option<StoreError> {
+        let fates = self.core.commit(SOURCE, plans).await;
+        fates.into_iter().flatten().find_map(|fate| match fate {
             Fate::Done | Fate::Conflict => None,
-            Fate::Refused(why) | Fate::Unknown(why) => Some(why),
-        });
-        // Orders that were not committed are still due; the next look at the heads finds them again.
-        failed.map_or(Ok(more), |why| Err(StoreError::Unavailable(why)))
+            Fate::Refused(why) | Fate::Unknown(why) => Some(StoreError::Unavailable(why)),
+        })
     }
 
     fn looks(&self, shards: &[Shard]) -> Vec<Look> {
@@ -284,7 +322,7 @@ impl Sweeper {
     fn correct(&self, change: Change) -> Planned {
         self.core.metrics.corrected.inc();
         tracing::warn!(order = %change.id, "a noted wake did not agree with its order and is corrected");
-        Planned { change, terms: None, policy: None, deadline: None }
+        Planned::correction(change)
     }
 
     fn is_left_alone(&self, shard: Shard, id: &OrderId) -> bool {

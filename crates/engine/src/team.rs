@@ -6,7 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use autoreceive_domain::Span;
 use autoreceive_store::Shard;
+
+/// How late something must be before a worker does what is another's: longer than most herds take, and short enough that an
+/// order whose worker is dead is received within a second, where the others are not behind.
+pub(crate) const PATIENCE: Span = Span::from_ms(500);
+/// How long ago a worker's last sign of life may be, at least.
+pub(crate) const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;
 
 /// What the name of a worker with an intake ends with: those share the scanning of the shop's keys.
 pub(crate) const WITH_INTAKE: &str = "-intake";

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use autoreceive_domain::{Order, Policy, Revision, Terms};
 
-use autoreceive_store::{Shard, Store, StoreError};
+use autoreceive_store::{Shard, ShardCount, Store, StoreError};
 
 /// How many revisions are remembered: far more than a shop ever has; if it is exceeded, all are read again.
 const REMEMBERED: usize = 10_000;
@@ -28,12 +28,12 @@ impl TermsBook {
     }
 
     /// Reads the revisions of `orders` that are not known yet.
-    pub(crate) async fn learn<'a>(&self, store: &dyn Store, orders: impl Iterator<Item = &'a Order>) -> Result<(), StoreError> {
-        let wanted = self.unknown(store, orders);
+    pub(crate) async fn learn<'a>(&self, from: &dyn Store, orders: impl Iterator<Item = &'a Order>) -> Result<(), StoreError> {
+        let wanted = self.unknown(from.about().shards, orders);
         if wanted.is_empty() {
             return Ok(());
         }
-        let found = store.terms(&wanted).await?;
+        let found = from.terms(&wanted).await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() > REMEMBERED {
             known.clear();
@@ -46,7 +46,7 @@ impl TermsBook {
         Ok(())
     }
 
-    fn unknown<'a>(&self, store: &dyn Store, orders: impl Iterator<Item = &'a Order>) -> Vec<(Shard, Revision)> {
+    fn unknown<'a>(&self, shards: ShardCount, orders: impl Iterator<Item = &'a Order>) -> Vec<(Shard, Revision)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut wanted: Vec<(Shard, Revision)> = Vec::new();
         let mut last: Option<&Revision> = None;
@@ -56,7 +56,7 @@ impl TermsBook {
                 continue;
             }
             if !known.contains_key(&order.revision) && wanted.iter().all(|(_, revision)| *revision != order.revision) {
-                wanted.push((store.shard_of(&order.id), order.revision.clone()));
+                wanted.push((shards.of(&order.id), order.revision.clone()));
             }
         }
         wanted

@@ -41,15 +41,6 @@ impl Wakes {
         }
     }
 
-    /// What the store says of every shard.
-    pub(crate) fn learn(&self, heads: &[Option<Time>]) {
-        for (shard, wake) in (0..).zip(heads) {
-            if let Some(wake) = wake {
-                self.hint(shard, *wake);
-            }
-        }
-    }
-
     /// The shards whose wake `is_ready`. They count as without a wake until it is told anew, so that none is looked at twice.
     pub(crate) fn take_ready(&self, is_ready: impl Fn(Shard, Time) -> bool) -> Vec<Shard> {
         self.with(|next| {

@@ -7,7 +7,9 @@ use autoreceive_domain::{Event, Span, Time};
 
 use crate::action::Outcome;
 use autoreceive_store::now::span;
-use autoreceive_store::{After, ClaimedEntry, History};
+use autoreceive_store::{ActionName, FollowUp, History, Queue, entry};
+
+use crate::outbox::ClaimedEntry;
 
 /// An event that failed so often is attempted alone: it may be what makes the others of its attempt fail.
 const ALONE_AFTER: u32 = 3;
@@ -42,7 +44,14 @@ pub(super) fn gathered(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<Clai
 
 /// What follows from the outcome of one event: nothing, another attempt, or a dead letter. Attempts before `enabled_at`, when
 /// the receiver was last enabled, do not count.
-pub(super) fn follow(event: &Event, outcome: Outcome, before: Option<&History>, now: Time, enabled_at: Option<Time>) -> Option<After> {
+pub(super) fn follow(
+    action: &ActionName,
+    event: &Event,
+    outcome: Outcome,
+    before: Option<&History>,
+    now: Time,
+    enabled_at: Option<Time>,
+) -> Option<FollowUp> {
     let (why, asked, dead) = match outcome {
         Outcome::Done => return None,
         Outcome::Retry { why, after } => (why, after.map_or(Span::ZERO, span), false),
@@ -58,8 +67,9 @@ pub(super) fn follow(event: &Event, outcome: Outcome, before: Option<&History>, 
     history.errors.drain(..surplus);
     let seed = u64::from(crc32fast::hash(event.id().as_bytes()));
     let wait = next_wait(history.attempts, now.since(history.first_at), seed).filter(|_| !dead);
-    Some(match wait {
-        Some(wait) => After::Retry { event: event.clone(), history, at: now.after(wait.max(asked)) },
-        None => After::Dead { event: event.clone(), history, at: now },
-    })
+    let (queue, at) = match wait {
+        Some(wait) => (Queue::pending(action), now.after(wait.max(asked))),
+        None => (Queue::dead(action), now),
+    };
+    Some(FollowUp { queue, id: event.id(), at, text: entry::encode(Some(&history), [event]), only_if_absent: false })
 }
