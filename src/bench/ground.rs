@@ -15,7 +15,7 @@ use redis::aio::MultiplexedConnection;
 use super::pattern::{STATUS, TRIGGER};
 use crate::app;
 use crate::config::{StoreAddress, StoreConfig};
-use crate::store::{Change, Commit, Shard, Store, Verdict};
+use crate::store::{At, Change, Commit, CommitResult, Look, Round, Shard, Store};
 
 /// A store to measure on.
 pub struct Ground {
@@ -115,12 +115,12 @@ impl Ground {
     /// # Errors
     /// Where the store does not take them.
     pub async fn instant_after_filling(&self, orders: usize) -> anyhow::Result<Time> {
-        let later = self.store.heads().await?.now.after(Span::from_hours(24 * 30));
+        let later = self.store.now().await?.after(Span::from_hours(24 * 30));
         let trial = Filling { from: FIRST_ON_TRIAL, deadline: &|_| later, ..Filling::of((orders / 10).clamp(100, ON_TRIAL)) };
         let (count, start) = (trial.count, Instant::now());
         self.fill(trial, &ProgressBar::hidden()).await?;
         let expected = start.elapsed().as_secs_f64() / count as f64 * orders as f64;
-        Ok(self.store.heads().await?.now.after(Span::from_ms(1_000 + (expected * 1_500.0) as i64)))
+        Ok(self.store.now().await?.after(Span::from_ms(1_000 + (expected * 1_500.0) as i64)))
     }
 
     /// Sleeps until it is `instant` at the store.
@@ -128,7 +128,7 @@ impl Ground {
     /// # Errors
     /// Where that has passed: orders that should fall due together did so before all were there.
     pub async fn wait_until(&self, instant: Time) -> anyhow::Result<()> {
-        let wait = instant.since(self.store.heads().await?.now).to_std();
+        let wait = instant.since(self.store.now().await?).to_std();
         ensure!(!wait.is_zero(), "the store took the orders too slowly; some were due before the measurement began. Try fewer");
         tokio::time::sleep(wait).await;
         Ok(())
@@ -140,15 +140,15 @@ impl Ground {
     /// Where the store does not take them.
     pub async fn fill(&self, filling: Filling<'_>, progress: &ProgressBar) -> anyhow::Result<()> {
         let policy = Policy::new("default", Terms::default())?;
-        let now = self.store.heads().await?.now;
+        let now = self.store.now().await?;
         let data = if filling.data == 0 { None } else { Some(Data::new(&format!("\"{}\"", "x".repeat(filling.data.saturating_sub(2))))?) };
         // In steps, so that a million orders never lie in memory at once.
         for first in (filling.from..filling.from + filling.count).step_by(50_000) {
-            let mut by_shard: Vec<Vec<Change>> = vec![Vec::new(); self.store.shards().into()];
+            let mut by_shard: Vec<Vec<Change>> = vec![Vec::new(); self.store.about().shards.get().into()];
             for i in first..(first + 50_000).min(filling.from + filling.count) {
                 let id = format!("20261123{i:0width$}", width = filling.id.saturating_sub(8)).parse()?;
                 let change = paid(id, i, (filling.deadline)(i), now, &policy, data.clone())?;
-                let shard = usize::from(self.store.shard_of(&change.id));
+                let shard = usize::from(self.store.about().shards.of(&change.id));
                 by_shard.get_mut(shard).context("a shard beyond the last one")?.push(change);
             }
             let commits = (0..).zip(&by_shard).flat_map(|(shard, changes)| changes.chunks(500).map(move |part| (shard, part.to_vec())));
@@ -176,11 +176,13 @@ impl Ground {
     }
 
     async fn commit(&self, shard: Shard, changes: Vec<Change>, policy: Policy, progress: &ProgressBar) -> anyhow::Result<()> {
-        let (count, now) = (changes.len() as u64, self.store.heads().await?.now);
-        let (entries, notes, notes_done) = (Vec::new(), Vec::new(), Vec::new());
-        let commit = Commit { shard, now, changes, entries, policies: vec![policy], notes, notes_done };
-        let verdict = self.store.commit(vec![Arc::new(commit)]).await.pop();
-        ensure!(verdict == Some(Verdict::Done { losers: Vec::new() }), "the store did not take the orders: {verdict:?}");
+        let count = changes.len() as u64;
+        let found = self.store.due(&[Look { shard, extra: 0 }], 0).await.pop().context("no answer of the shard")?;
+        let At { now, shard: state, .. } = found?;
+        let round = Arc::new(Round { changes, policies: vec![policy], ..Round::default() });
+        let commit = Commit { shard, now, state, epoch: None, read: None, round };
+        let result = self.store.commit(vec![commit]).await.pop();
+        ensure!(result == Some(CommitResult::Committed), "the store did not take the orders: {result:?}");
         progress.inc(count);
         Ok(())
     }

@@ -28,7 +28,7 @@ impl Idle {
     /// # Errors
     /// Where the store does not answer.
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let later = ground.store.heads().await?.now.after(Span::from_hours(24));
+        let later = ground.store.now().await?.after(Span::from_hours(24));
         ground.fill(Filling { deadline: &|_| later, ..Filling::of(self.orders) }, progress).await?;
         let workers = Workers::start(ground, self.workers, 200).await?;
         tokio::time::sleep(SETTLING).await;

@@ -33,7 +33,7 @@ impl Memory {
         Ok(json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}))
     }
     async fn bytes_per_order(&self, ground: &Ground, id: usize, data: usize, progress: &ProgressBar) -> anyhow::Result<f64> {
-        let later = ground.store.heads().await?.now.after(Span::from_hours(24));
+        let later = ground.store.now().await?.after(Span::from_hours(24));
         let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
         let before = ground.bytes().await?;
         ground.fill(Filling { deadline: &deadline, id, data, ..Filling::of(self.orders) }, progress).await?;

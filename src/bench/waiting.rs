@@ -40,7 +40,7 @@ impl Waiting {
     pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
         let (mut filled, mut due, mut steps) = (0, FIRST_DUE, Vec::new());
         for &waiting in &self.steps {
-            let later = ground.store.heads().await?.now.after(Span::from_hours(24 * 30));
+            let later = ground.store.now().await?.after(Span::from_hours(24 * 30));
             let deadline = |i: usize| later.after(Span::from_secs((i % 100_000) as i64));
             let more = waiting.saturating_sub(filled);
             ground.fill(Filling { from: filled, deadline: &deadline, ..Filling::of(more) }, progress).await?;
@@ -62,7 +62,7 @@ impl Waiting {
 
 /// Drains a thousand due orders. Returns the seconds and what they cost.
 async fn round(ground: &Ground, from: usize, progress: &ProgressBar) -> anyhow::Result<Value> {
-    let deadline = ground.store.heads().await?.now.after(Span::from_secs(1));
+    let deadline = ground.store.now().await?.after(Span::from_secs(1));
     ground.fill(Filling { from, deadline: &|_| deadline, ..Filling::of(DUE) }, progress).await?;
     let workers = Workers::start(ground, 1, 200).await?;
     ground.wait_until(deadline).await?;

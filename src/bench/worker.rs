@@ -27,7 +27,7 @@ impl Workers {
     /// # Errors
     /// Where the store does not answer.
     pub async fn start(ground: &Ground, count: usize, batch: usize) -> anyhow::Result<Workers> {
-        let nothing = Nothing::new(ground.store.heads().await?.now)?;
+        let nothing = Nothing::new(ground.store.now().await?)?;
         let policy = Policy::new("default", Terms::default())?;
         let mut workers = Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
         for worker in 0..count {
