@@ -13,11 +13,10 @@
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
 //! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive_domain::{Command, Order, OrderId, Policy, Rejection, Span, Terms};
+use autoreceive_domain::{Command, Order, OrderId, Policies, Policy, Rejection, Span, Terms, UnknownPolicy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -86,7 +85,6 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct Engine {
     core: Arc<Core>,
-    policies: Arc<BTreeMap<String, Policy>>,
     gather: Gather,
     /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
     stop_deciding: CancellationToken,
@@ -113,6 +111,8 @@ pub enum ReplyOutcome {
     Unchanged,
     /// It cannot be carried out; nothing changed.
     Rejected(Rejection),
+    /// It names a policy that is not configured; nothing changed.
+    UnknownPolicy(UnknownPolicy),
 }
 
 /// Why a command was not answered. All of these are safe to repeat.
@@ -146,14 +146,15 @@ impl Engine {
         if settings.guard.is_some() {
             settings.worker.push_str(team::WITH_INTAKE);
         }
-        let policies: BTreeMap<String, Policy> = policies.into_iter().map(|p| (p.revision.name().to_owned(), p)).collect();
+        let policies: Policies = policies.into_iter().collect();
         let store: Arc<dyn Store> = Arc::new(metered::Metered::new(store, metrics.clone()));
         let (outlets, queues): (Vec<Outlet>, Vec<_>) = actions.into_iter().map(outlet).unzip();
         let relayed: Vec<_> =
             outlets.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
         let shards = store.shards();
         let core = Arc::new(Core {
-            book: terms::TermsBook::new(policies.values()),
+            book: terms::TermsBook::new(policies.iter()),
+            policies,
             outbox: Outbox::new(&settings.worker, outlets),
             wakes: wakes::Wakes::new(shards),
             time: StoreTime::default(),
@@ -165,7 +166,6 @@ impl Engine {
         let gather = Gather::start(&core);
         let engine = Engine {
             core,
-            policies: Arc::new(policies),
             gather,
             stop_deciding: CancellationToken::new(),
             stop_attempting: CancellationToken::new(),
@@ -208,12 +208,6 @@ impl Engine {
             return Err(SubmitError::Stopping);
         }
         self.gather.enqueue(&self.core, id, command).await
-    }
-
-    /// The configured policies by name.
-    #[must_use]
-    pub fn policies(&self) -> &BTreeMap<String, Policy> {
-        &self.policies
     }
 
     /// One order with the terms it was placed under.

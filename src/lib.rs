@@ -8,7 +8,7 @@
 //! | [`access`] | who may do what: roles and tokens |
 //! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
 //! | [`intake`] | takes over the orders of a shop that keeps them in Redis keys |
-//! | [`wire`] | the words and JSON that people and programs meet |
+//! | [`autoreceive_wire`] (as [`wire`]) | the words and JSON that people and programs meet |
 //! | [`http`], [`cli`] | two doors to the engine |
 //! | [`config`], [`telemetry`] | what is configured, what is measured |
 //! | [`app`] | puts all of it together; the only one that names concrete stores and actions |
@@ -17,6 +17,7 @@
 //! know the engine, never a concrete store. Only a store reads the time.
 
 pub use autoreceive_domain as domain;
+pub use autoreceive_wire as wire;
 
 pub mod access;
 pub mod action;
@@ -29,4 +30,3 @@ pub mod http;
 pub mod intake;
 pub mod store;
 pub mod telemetry;
-pub mod wire;

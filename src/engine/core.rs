@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Policy, Terms, Time, decide, decide::decide_absent};
+use autoreceive_domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Policies, Policy, Terms, Time, decide, decide::decide_absent};
 
 use super::outbox::{Outbox, Prepared};
 use super::team::Team;
@@ -15,7 +15,6 @@ use super::{ReplyOutcome, Settings};
 use crate::store::now::StoreTime;
 use crate::store::{Change, Commit, RestNote, Shard, Store, Verdict};
 use crate::telemetry::{ByCause, BySource, Metrics};
-use crate::wire::time::Instant;
 
 /// The most bytes of records in one commit: a script that writes more would block the server for others.
 const COMMIT_BYTES: usize = 256 * 1_024;
@@ -26,6 +25,7 @@ const ORDER_BYTES: usize = 160;
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) book: TermsBook,
+    pub(crate) policies: Policies,
     pub(crate) outbox: Outbox,
     pub(crate) wakes: Wakes,
     pub(crate) time: StoreTime,
@@ -105,15 +105,22 @@ impl Core {
         }
         let (mut replies, mut events) = (Vec::new(), Vec::new());
         for command in commands {
+            let named = match command.policy().map(|name| self.policies.get(name)).transpose() {
+                Ok(named) => named,
+                Err(unknown) => {
+                    replies.push((ReplyOutcome::UnknownPolicy(unknown), order.clone()));
+                    continue;
+                }
+            };
             let decision = match (&order, &terms) {
                 (Some(order), Some(terms)) => decide(order, command, now, terms),
-                _ => decide_absent(id, command, now),
+                _ => decide_absent(id, command, now, named),
             };
             let outcome = match decision {
                 Decision::Unchanged => ReplyOutcome::Unchanged,
                 Decision::Rejected(rejection) => ReplyOutcome::Rejected(rejection),
                 Decision::Changed(next) => {
-                    if let Some(of_new) = command.policy().filter(|_| order.is_none()) {
+                    if let Some(of_new) = named.filter(|_| order.is_none()) {
                         (policy, terms) = (Some(of_new.clone()), Some(of_new.terms.clone()));
                     }
                     events.push(Event(next.clone()));
@@ -233,7 +240,7 @@ impl Core {
 /// What the timer did and every receipt is told to whoever runs the service; the rest is detail.
 fn log_event(event: &Event, deadline: Option<Time>, lag_ms: Option<i64>) {
     let (order, status) = (&event.0.id, event.0.status);
-    let deadline = deadline.map(|deadline| tracing::field::display(Instant(deadline)));
+    let deadline = deadline.map(tracing::field::display);
     if event.cause() == Cause::Timer || event.kind() == EventKind::Received {
         tracing::info!(%order, %status, cause = %event.cause(), deadline, lag_ms, "{}", event.kind());
     } else {

@@ -59,20 +59,7 @@ fn worker(store: &Arc<dyn Store>, receiver: &Receiver) -> Engine {
 }
 
 async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
-    let policy = engine.policies()["default"].clone();
-    let place = Place {
-        buyer_id: None,
-        policy,
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    let placed = ids.map(|id| engine.submit(id.parse().unwrap(), Command::Place(Box::new(place.clone()))));
+    let placed = ids.map(|id| engine.submit(id.parse().unwrap(), Place::new().into()));
     for reply in futures_util::future::join_all(placed).await {
         reply.unwrap();
     }

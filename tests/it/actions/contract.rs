@@ -88,20 +88,8 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     shop.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
     let policy = Policy::new("default", Terms::default()).unwrap();
     let settings = Settings { check_every: Duration::from_millis(20), ..Settings::default() };
-    let engine = Engine::start(store.clone(), [policy.clone()], vec![shop], settings, Arc::new(Metrics::default()));
-    let place = Place {
-        buyer_id: None,
-        policy,
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    engine.submit("A-1".parse().unwrap(), Command::Place(Box::new(place))).await.unwrap();
+    let engine = Engine::start(store.clone(), [policy], vec![shop], settings, Arc::new(Metrics::default()));
+    engine.submit("A-1".parse().unwrap(), Place::new().into()).await.unwrap();
 
     let mut attempts: Vec<Attempt> = Vec::new();
     let dead = loop {
