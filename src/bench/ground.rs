@@ -227,9 +227,7 @@ fn paid(id: OrderId, i: usize, deadline: Time, now: Time, policy: &Policy, data:
     let place = place.currency("KRW".parse()?).at(paid_at.before(Span::from_secs(7)));
     let place = Place { data, ..place.paid_at(paid_at) };
     // An order that waits for longer than the terms say was paid in the future, as far as the measurement is concerned.
-    let Decision::Changed(order) = decide_place(&id, &place, now.max(paid_at), policy) else {
-        bail!("an order was not placed")
-    };
+    let Decision::Changed(order) = decide_place(&id, &place, now.max(paid_at), policy) else { bail!("an order was not placed") };
     let mut order = Arc::unwrap_or_clone(order);
     order.kind = EventKind::Paid;
     order.changed_at = order.times.latest();

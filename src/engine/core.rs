@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Policies, Policy, Terms, Time, decide, decide::decide_absent};
+use autoreceive_domain::{
+    Cause, Command, Decision, Event, EventKind, Order, OrderId, Policies, Policy, Terms, Time, decide, decide::decide_absent,
+};
 
 use super::outbox::{Outbox, Prepared};
 use super::team::Team;

@@ -27,7 +27,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Proble
     let engine = api.engine()?;
     let stats = engine.actions().await?;
     let configured = |action: &ActionStats| engine.has_action(&action.name);
-    let actions = stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: convert::action(action) }).collect();
+    let actions =
+        stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: convert::action(action) }).collect();
     Ok(axum::Json(Actions { now: stats.now, actions }).into_response())
 }
 

@@ -159,13 +159,7 @@ impl Begun {
     }
 }
 
-fn answer(
-    line: u64,
-    order_id: Option<OrderId>,
-    order: Option<&Arc<Order>>,
-    result: LineResult,
-    problem: Option<Problem>,
-) -> Vec<u8> {
+fn answer(line: u64, order_id: Option<OrderId>, order: Option<&Arc<Order>>, result: LineResult, problem: Option<Problem>) -> Vec<u8> {
     let status = order.map(|order| order.status);
     let version = order.map(|order| order.version);
     let error = problem.map(Problem::of_line);

@@ -3,17 +3,11 @@
 use autoreceive_domain::Status;
 
 use crate::engine::{Backfilled, LetterFilter, Resolved};
-use crate::store::{
-    ActionStats, DeadLetter, DeadPage, Item, Page, Relocated, Stats, TestClock, View,
-};
+use crate::store::{ActionStats, DeadLetter, DeadPage, Item, Page, Relocated, Stats, TestClock, View};
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
-use crate::wire::letter::{
-    DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView,
-};
-use crate::wire::report::{
-    ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView,
-};
+use crate::wire::letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};
+use crate::wire::report::{ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView};
 use crate::wire::time::TestClockView;
 use crate::wire::{EventView, OrderView};
 
@@ -41,11 +35,7 @@ fn item(item: &Item) -> ItemView {
 
 /// The figures of the store, and of the intake where there is one.
 pub fn stats(stats: &Stats, intake: Option<IntakeState>) -> StatsView {
-    let events = stats.totals.iter().map(|(kind, cause, count)| EventCount {
-        r#type: *kind,
-        cause: *cause,
-        count: *count,
-    });
+    let events = stats.totals.iter().map(|(kind, cause, count)| EventCount { r#type: *kind, cause: *cause, count: *count });
     let orders = Status::ALL.map(|status| (status.as_str().to_owned(), count_of(stats, status)));
     StatsView {
         now: stats.now,
@@ -78,8 +68,7 @@ pub fn action(action: &ActionStats) -> ActionView {
 }
 
 fn intake_view(state: IntakeState) -> IntakeView {
-    let IntakeState { enabled: _, scans_here, listening, notifications, trouble, last_scan } =
-        state;
+    let IntakeState { enabled: _, scans_here, listening, notifications, trouble, last_scan } = state;
     let last_scan = last_scan.map(scan);
     IntakeView { scans_here, listening, notifications, trouble, last_scan }
 }
@@ -135,11 +124,7 @@ fn dead_letter(letter: &DeadLetter) -> LetterView {
         version: event.0.version,
         attempts: history.attempts,
         first_at: history.first_at,
-        errors: history
-            .errors
-            .iter()
-            .map(|(at, error)| LetterError { at: *at, error: error.clone() })
-            .collect(),
+        errors: history.errors.iter().map(|(at, error)| LetterError { at: *at, error: error.clone() }).collect(),
     });
     LetterView {
         event_id: letter.letter.id.clone(),

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::commands::Target;
-use super::{Api, convert};
 use super::problem::Problem;
+use super::{Api, convert};
 use crate::wire::report::{PageView, read_view};
 use crate::wire::schema::{OrderIdText, ViewWord};
 use crate::wire::{OrderView, Wrong};

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use autoreceive_domain::{Rejection, UnknownPolicy};
 use autoreceive_domain::decide::Code;
+use autoreceive_domain::{Rejection, UnknownPolicy};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::TryAcquireError;
@@ -14,8 +14,8 @@ use super::auth::WINDOW_SECONDS;
 use crate::access::Role;
 use crate::engine::SubmitError;
 use crate::store::StoreError;
-use crate::wire::{self, Wrong};
 use crate::wire::line::LineError;
+use crate::wire::{self, Wrong};
 
 /// Why a request was not carried out, with the status code of the answer.
 #[derive(Debug)]
@@ -238,8 +238,7 @@ impl From<TryAcquireError> for Problem {
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Problem {
-        let unavailable =
-            |code, detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).with_detail(detail);
+        let unavailable = |code, detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).with_detail(detail);
         match &error {
             SubmitError::Overloaded => unavailable("overloaded", AGAIN),
             SubmitError::Stopping => unavailable("stopping", AGAIN),

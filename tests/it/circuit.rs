@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoreceive::action::{Action, Endpoint, Outcome, Subscription};
-use autoreceive::domain::{Command, Event, EventKind, Place, Policy, Span, Terms};
+use autoreceive::domain::{Event, EventKind, Place, Policy, Span, Terms};
 use autoreceive::engine::{Engine, Settings};
 use autoreceive::store::redis::{RedisSettings, RedisStore};
 use autoreceive::store::sqlite::SqliteStore;

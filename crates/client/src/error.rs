@@ -1,6 +1,5 @@
 //! Why a call came to nothing.
 
-use std::fmt;
 use std::io::ErrorKind;
 
 use autoreceive_wire::Problem;
@@ -15,7 +14,11 @@ pub enum Kind {
     Rejected,
     /// There was no answer, or the service or its store is busy or away. Repeating is safe.
     Unavailable,
-    /// The address, the token or the answer is none.
+    /// Nobody listens at the address.
+    NotRunning,
+    /// The text that was given as a token is none.
+    NoToken,
+    /// Everything else: a wrong address, an answer of some other service.
     Other,
 }
 
@@ -50,10 +53,8 @@ impl Error {
         &self.body
     }
 
-    /// The same failure with something said after it.
-    #[must_use]
-    pub fn and(self, more: impl fmt::Display) -> Error {
-        Error { message: format!("{}{more}", self.message), ..self }
+    pub(crate) fn no_token() -> Error {
+        Error::new(Kind::NoToken, "this is no token".to_owned())
     }
 
     fn new(kind: Kind, message: String) -> Error {
@@ -64,10 +65,7 @@ impl Error {
         Error::new(Kind::Other, message.into())
     }
 
-    pub(crate) fn because(
-        message: impl Into<String>,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Error {
+    pub(crate) fn because(message: impl Into<String>, source: impl std::error::Error + Send + Sync + 'static) -> Error {
         Error { source: Some(Box::new(source)), ..Error::other(message) }
     }
 
@@ -94,7 +92,7 @@ impl Error {
         }
         let io = deepest.downcast_ref::<std::io::Error>();
         if io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) {
-            return Error::new(Kind::Unavailable, format!("no service at {url}"));
+            return Error::new(Kind::NotRunning, format!("no service at {url}"));
         }
         let why = match error.is_timeout() {
             true => "it does not answer in time".to_owned(),
@@ -109,12 +107,8 @@ impl Error {
 /// What to try where the answer is none of the protocol that was asked for.
 fn other_scheme(url: &Url, why: &str) -> &'static str {
     match url.scheme() {
-        "https" if why.contains("InvalidContentType") => {
-            " (perhaps it does not speak TLS; try http://)"
-        }
-        "http" if why.contains("invalid HTTP version") => {
-            " (perhaps it speaks TLS; try https://)"
-        }
+        "https" if why.contains("InvalidContentType") => " (perhaps it does not speak TLS; try http://)",
+        "http" if why.contains("invalid HTTP version") => " (perhaps it speaks TLS; try https://)",
         _ => "",
     }
 }

@@ -59,17 +59,10 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
 /// that is observed. `policy` is the one that the command names (see [`Command::policy`]); without
 /// it there are no terms to place an order under, and nothing changes.
 #[must_use]
-pub fn decide_absent(
-    id: &OrderId,
-    command: &Command,
-    now: Time,
-    policy: Option<&Policy>,
-) -> Decision {
+pub fn decide_absent(id: &OrderId, command: &Command, now: Time, policy: Option<&Policy>) -> Decision {
     match (command, policy) {
         (Command::Place(place), Some(policy)) => decide_place(id, place, now, policy),
-        (Command::Observe(observation), Some(policy)) => {
-            adopted::observe_absent(id, observation, now, policy)
-        }
+        (Command::Observe(observation), Some(policy)) => adopted::observe_absent(id, observation, now, policy),
         (Command::Place(_) | Command::Observe(_) | Command::Due, _) => Decision::Unchanged,
         _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
     }

@@ -15,7 +15,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 #[cfg(feature = "openapi")]
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::read::{Wrong, read, whole};
+use crate::read::{Wrong, read, read_beside, whole};
 #[cfg(feature = "openapi")]
 use crate::schema::{AnyData, ByWord, LengthText, OrderIdText, TimeText};
 use crate::time::read_time;
@@ -103,6 +103,14 @@ impl ToSchema for NewOrder {
     }
 }
 
+impl<'de> Deserialize<'de> for NewOrder {
+    /// Not with `flatten`: that would lose the letters of `data`.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<NewOrder, D::Error> {
+        let (order_id, fields) = read_beside(deserializer, "order_id")?;
+        Ok(NewOrder { order_id, fields })
+    }
+}
+
 /// The fields of `pay` and `deliver`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -129,7 +137,10 @@ pub struct ShipFields {
     pub carrier: Option<String>,
     /// Under which number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "6123-4567"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "6123-4567")
+    )]
     pub tracking: Option<String>,
 }
 
@@ -161,11 +172,17 @@ pub struct ExtendFields {
 #[serde(deny_unknown_fields)]
 pub struct HoldFields {
     /// Why, 1 to 200 bytes.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")
+    )]
     pub reason: String,
     /// Names the hold, 1 to 64 bytes; without it, the reason does, which then has to be as short.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")
+    )]
     pub id: Option<String>,
 }
 
@@ -175,7 +192,10 @@ pub struct HoldFields {
 #[serde(deny_unknown_fields)]
 pub struct ReleaseFields {
     /// The hold's name.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")
+    )]
     pub id: String,
 }
 
@@ -185,7 +205,10 @@ pub struct ReleaseFields {
 #[serde(deny_unknown_fields)]
 pub struct CancelFields {
     /// Why, 1 to 200 bytes.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")
+    )]
     pub reason: String,
 }
 
@@ -196,7 +219,10 @@ pub struct CancelFields {
 pub struct RefundFields {
     /// Why, 1 to 200 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "returned"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "returned")
+    )]
     pub reason: Option<String>,
 }
 
@@ -257,6 +283,23 @@ pub fn read_order_id(id: &str) -> Result<OrderId, Wrong> {
 }
 
 impl PlaceFields {
+    /// An order of this buyer, of which nothing else is said.
+    #[must_use]
+    pub fn of_buyer(buyer_id: impl Into<String>) -> PlaceFields {
+        PlaceFields {
+            buyer_id: buyer_id.into(),
+            policy: None,
+            amount: None,
+            currency: None,
+            data: None,
+            receive_after: None,
+            at: None,
+            paid_at: None,
+            shipped_at: None,
+            delivered_at: None,
+        }
+    }
+
     fn command(self) -> Result<Command, Wrong> {
         let amount = self.amount.map(|amount| whole("amount", &amount, 0, MAX_AMOUNT)).transpose()?;
         Ok(Command::Place(Box::new(Place {

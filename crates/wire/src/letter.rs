@@ -213,7 +213,10 @@ mod tests {
     fn what_is_meant_is_said_in_exactly_one_way() {
         let meant = |json: &str| read_which(json.as_bytes()).map_err(|wrong| wrong.code());
         assert_eq!(meant(r#"{"ids":["A-1:3"],"dry_run":true}"#), Ok((WhichDeadLetters::Ids(vec!["A-1:3".to_owned()]), true)));
-        assert_eq!(meant(r#"{"all":true,"cursor":"c"}"#), Ok((WhichDeadLetters::Matching(DeadLetterFilter::default(), Some("c".to_owned())), false)));
+        assert_eq!(
+            meant(r#"{"all":true,"cursor":"c"}"#),
+            Ok((WhichDeadLetters::Matching(DeadLetterFilter::default(), Some("c".to_owned())), false))
+        );
         let filter = DeadLetterFilter { older_than: Some(autoreceive_domain::Span::from_hours(24)), error: Some("503".to_owned()) };
         assert_eq!(meant(r#"{"older_than":"24h","error":"503"}"#), Ok((WhichDeadLetters::Matching(filter, None), false)));
         for json in [

@@ -1,6 +1,7 @@
 //! One command of many, as a line of JSON, and its answer.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use autoreceive_domain::{Command, OrderId, Status};
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,26 @@ pub enum LineResult {
     Invalid,
     /// It was not answered; it may or may not have been carried out, and is safe to repeat.
     Unavailable,
+}
+
+impl LineResult {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LineResult::Changed => "changed",
+            LineResult::Unchanged => "unchanged",
+            LineResult::Rejected => "rejected",
+            LineResult::Invalid => "invalid",
+            LineResult::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for LineResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Why a line was not carried out.

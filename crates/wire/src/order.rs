@@ -3,8 +3,7 @@
 use autoreceive_domain::order::{BuyerId, HoldId, Label, Reason};
 use autoreceive_domain::words::Currency;
 use autoreceive_domain::{
-    Cause, Clock, ClockKind, EventKind, Hold, Order, OrderId, PolicyName, Revision, Span, StartsAt,
-    Status, Terms, Time,
+    Cause, Clock, ClockKind, EventKind, Hold, Order, OrderId, PolicyName, Revision, Span, StartsAt, Status, Terms, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,10 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 #[cfg(feature = "openapi")]
-use crate::schema::{
-    AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord,
-    StateWord, StatusWord,
-};
+use crate::schema::{AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord, StateWord, StatusWord};
 use crate::text;
 
 /// An order as it is shown. Times, texts and amounts that it does not have are left out.
@@ -325,20 +321,12 @@ impl From<&Order> for OrderTimes {
 
 impl ClockView {
     fn new(clock: &Clock) -> Option<ClockView> {
-        let shown = |kind: &ClockKind, state| ClockView {
-            kind: *kind,
-            state,
-            deadline: None,
-            remaining: None,
-            next_reminder_at: None,
-        };
+        let shown = |kind: &ClockKind, state| ClockView { kind: *kind, state, deadline: None, remaining: None, next_reminder_at: None };
         match clock {
             Clock::None => None,
-            Clock::Running { kind, deadline, remind_at } => Some(ClockView {
-                deadline: Some(*deadline),
-                next_reminder_at: *remind_at,
-                ..shown(kind, ClockState::Running)
-            }),
+            Clock::Running { kind, deadline, remind_at } => {
+                Some(ClockView { deadline: Some(*deadline), next_reminder_at: *remind_at, ..shown(kind, ClockState::Running) })
+            }
             Clock::Paused { kind, remaining } => {
                 let remaining = Some(*remaining);
                 Some(ClockView { remaining, ..shown(kind, ClockState::Paused) })
@@ -349,12 +337,7 @@ impl ClockView {
 
 impl From<&Hold> for HoldView {
     fn from(hold: &Hold) -> HoldView {
-        HoldView {
-            id: hold.id.clone(),
-            reason: hold.reason.clone(),
-            since: hold.since,
-            released_at: hold.released_at,
-        }
+        HoldView { id: hold.id.clone(), reason: hold.reason.clone(), since: hold.since, released_at: hold.released_at }
     }
 }
 

@@ -57,11 +57,7 @@ impl Problem {
 }
 
 /// Joins what is said for people about something that was not carried out.
-pub(crate) fn explained(
-    title: &str,
-    detail: Option<&str>,
-    allowed: Option<&[Cow<'static, str>]>,
-) -> String {
+pub(crate) fn explained(title: &str, detail: Option<&str>, allowed: Option<&[Cow<'static, str>]>) -> String {
     let mut said = title.to_owned();
     if let Some(detail) = detail {
         said = format!("{said}. {detail}");

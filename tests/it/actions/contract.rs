@@ -7,7 +7,7 @@ use std::time::Duration;
 use autoreceive::action::outgoing::Limits;
 use autoreceive::action::webhook::Webhook;
 use autoreceive::action::{Endpoint, Subscription};
-use autoreceive::domain::{Command, EventKind, Place, Policy, Span, Terms, Time};
+use autoreceive::domain::{EventKind, Place, Policy, Span, Terms, Time};
 use autoreceive::engine::{Engine, Settings};
 use autoreceive::store::Store;
 use autoreceive::store::sqlite::SqliteStore;

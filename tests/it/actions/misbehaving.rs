@@ -8,7 +8,7 @@ use std::time::Duration;
 use autoreceive::action::outgoing::Limits;
 use autoreceive::action::webhook::Webhook;
 use autoreceive::action::{Action, Subscription};
-use autoreceive::domain::{Command, EventKind, Place, Policy, Terms};
+use autoreceive::domain::{EventKind, Place, Policy, Terms};
 use autoreceive::engine::{Engine, Settings};
 use autoreceive::store::sqlite::SqliteStore;
 use autoreceive::telemetry::Metrics;

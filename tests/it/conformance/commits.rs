@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoreceive::domain::{Clock, Command, Event, EventKind, Order, Place, Policy, Span, Status, Terms, Time};
+use autoreceive::domain::{Clock, Command, Event, EventKind, Order, Policy, Span, Status, Terms, Time};
 use autoreceive::store::{Change, Members, RestNote, Verdict};
 
 use super::kit::*;

@@ -14,12 +14,7 @@ use crate::words::OrderId;
 use super::rejection::Rejection;
 
 /// An order is adopted when it is first seen paid: as paid by then, because the shop's key does not say since when.
-pub(super) fn observe_absent(
-    id: &OrderId,
-    observation: &Observation,
-    now: Time,
-    policy: &Policy,
-) -> Decision {
+pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time, policy: &Policy) -> Decision {
     let Observation::Paid { policy: name, receive_after } = observation else {
         return Decision::Unchanged;
     };

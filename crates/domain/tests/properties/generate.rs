@@ -87,9 +87,7 @@ impl Life {
 
     pub fn live(&self) -> Story {
         let decision = decide_place(&self.id, &self.place, self.start, &self.policy);
-        let Decision::Changed(first) = decision else {
-            panic!("a life begins with a place that is accepted")
-        };
+        let Decision::Changed(first) = decision else { panic!("a life begins with a place that is accepted") };
         let (first, mut now, mut taken) = (Arc::unwrap_or_clone(first), self.start, Vec::new());
         let mut order = first.clone();
         for step in &self.steps {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::OrderView;
 use crate::command::read_command;
-use crate::event_json;
+use crate::{EventView, event_json};
 
 const NOON: i64 = 1_795_435_200_000;
 
@@ -91,4 +91,22 @@ fn an_event_carries_the_order_as_the_change_left_it() {
         "data": {"cause": "shop", "order": view(&order)},
     });
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn what_goes_out_is_read_by_a_client_and_goes_out_the_same_again() {
+    let fields = json!({"buyer_id": "B-7", "amount": 1, "currency": "KRW", "receive_after": "36h",
+        "data": {"z": 1.10, "a": [12_345_678_901_u64], "b": null}});
+    let paid = then(&placed(fields), &Command::Pay { at: None });
+    let hold = Command::Hold { id: "d-1".parse().unwrap(), reason: "dispute".parse().unwrap() };
+    let held = then(&paid, &hold);
+    let received = then(&paid, &Command::Receive { by: Cause::Buyer });
+    for order in [paid, held, received] {
+        let text = serde_json::to_string(&OrderView::with_terms(&order, &terms())).unwrap();
+        let read: OrderView = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        let text = event_json(&Event(Arc::new(order)));
+        let read: EventView = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
 }
