@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Policy, Terms, Time, decide, decide::decide_absent};
+use autoreceive_domain::{
+    Cause, Command, Decision, Event, EventKind, Order, OrderId, Policies, Policy, Terms, Time, decide, decide::decide_absent,
+};
 
 use super::builder::Settings;
 use super::outbox::{Outbox, Prepared};
@@ -26,6 +28,7 @@ const ORDER_BYTES: usize = 160;
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) book: TermsBook,
+    pub(crate) policies: Policies,
     pub(crate) outbox: Outbox,
     pub(crate) wakes: Wakes,
     pub(crate) time: StoreTime,
@@ -105,15 +108,22 @@ impl Core {
         }
         let (mut replies, mut events) = (Vec::new(), Vec::new());
         for command in commands {
+            let named = match command.policy().map(|name| self.policies.get(name)).transpose() {
+                Ok(named) => named,
+                Err(unknown) => {
+                    replies.push((ReplyOutcome::UnknownPolicy(unknown), order.clone()));
+                    continue;
+                }
+            };
             let decision = match (&order, &terms) {
                 (Some(order), Some(terms)) => decide(order, command, now, terms),
-                _ => decide_absent(id, command, now),
+                _ => decide_absent(id, command, now, named),
             };
             let outcome = match decision {
                 Decision::Unchanged => ReplyOutcome::Unchanged,
                 Decision::Rejected(rejection) => ReplyOutcome::Rejected(rejection),
                 Decision::Changed(next) => {
-                    if let Some(of_new) = command.policy().filter(|_| order.is_none()) {
+                    if let Some(of_new) = named.filter(|_| order.is_none()) {
                         (policy, terms) = (Some(of_new.clone()), Some(of_new.terms.clone()));
                     }
                     events.push(Event(next.clone()));

@@ -13,11 +13,10 @@
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
 //! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive_domain::{Command, Order, OrderId, Policy, Rejection, Span, Terms};
+use autoreceive_domain::{Command, Order, OrderId, Policies, Rejection, Span, Terms, UnknownPolicy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,7 +62,6 @@ use team::Team;
 #[derive(Clone)]
 pub struct Engine {
     core: Arc<Core>,
-    policies: Arc<BTreeMap<String, Policy>>,
     gather: Gather,
     /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
     stop_deciding: CancellationToken,
@@ -90,6 +88,8 @@ pub enum ReplyOutcome {
     Unchanged,
     /// It cannot be carried out; nothing changed.
     Rejected(Rejection),
+    /// It names a policy that is not configured; nothing changed.
+    UnknownPolicy(UnknownPolicy),
 }
 
 /// Why a command was not answered. All of these are safe to repeat.
@@ -120,6 +120,7 @@ impl Engine {
 
     fn start(builder: EngineBuilder) -> Engine {
         let EngineBuilder { store, policies, actions, mut settings, metrics } = builder;
+        let policies: Policies = policies.into_iter().collect();
         if settings.guard.is_some() {
             settings.worker.push_str(team::WITH_INTAKE);
         }
@@ -129,7 +130,8 @@ impl Engine {
             outlets.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
         let shards = store.shards();
         let core = Arc::new(Core {
-            book: terms::TermsBook::new(policies.values()),
+            book: terms::TermsBook::new(policies.iter()),
+            policies,
             outbox: Outbox::new(&settings.worker, outlets),
             wakes: wakes::Wakes::new(shards),
             time: StoreTime::default(),
@@ -141,7 +143,6 @@ impl Engine {
         let gather = Gather::start(&core);
         let engine = Engine {
             core,
-            policies: Arc::new(policies),
             gather,
             stop_deciding: CancellationToken::new(),
             stop_attempting: CancellationToken::new(),
@@ -184,12 +185,6 @@ impl Engine {
             return Err(SubmitError::Stopping);
         }
         self.gather.enqueue(&self.core, id, command).await
-    }
-
-    /// The configured policies by name.
-    #[must_use]
-    pub fn policies(&self) -> &BTreeMap<String, Policy> {
-        &self.policies
     }
 
     /// One order with the terms it was placed under.
