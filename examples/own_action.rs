@@ -48,22 +48,12 @@ async fn main() -> anyhow::Result<()> {
     let store = Arc::new(SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(5))?);
     let policy = Policy::new("default", Terms::default())?;
     let action = Subscription::new("points".parse()?, Points { done: Mutex::default(), credited });
-    let engine = Engine::builder(store).policy(policy.clone()).action(action).start();
+    let engine = Engine::builder(store).policy(policy).action(action).start();
 
     let id: OrderId = "A-1001".parse()?;
-    let place = Place {
-        buyer_id: Some("buyer-7".parse()?),
-        policy,
-        amount: Some(59_000),
-        currency: Some("KRW".parse()?),
-        data: None,
-        receive_after: Some(Span::from_ms(500)),
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    engine.submit(id.clone(), Command::Place(Box::new(place))).await?;
+    let place = Place::new().buyer_id("buyer-7".parse()?).amount(59_000).currency("KRW".parse()?);
+    let place = place.receive_after(Span::from_ms(500));
+    engine.submit(id.clone(), place.into()).await?;
     engine.submit(id, Command::Pay { at: None }).await?;
 
     let (order, credit) = tokio::time::timeout(Duration::from_secs(10), points.recv()).await?.unwrap_or_default();

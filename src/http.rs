@@ -8,6 +8,7 @@
 //! | [`bulk`], [`lines`], [`hurry`] | many commands, as lines, streamed in both directions; how long that may take |
 //! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
 //! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
+//! | [`convert`] | engine types as API types, and back |
 //! | [`auth`] | who is let in: tokens and roles |
 //! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
 //! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
@@ -43,6 +44,7 @@ mod auth;
 mod body;
 mod bulk;
 mod commands;
+mod convert;
 mod document;
 mod guard;
 mod hurry;

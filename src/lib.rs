@@ -8,7 +8,7 @@
 //! | [`access`] | who may do what: roles and tokens |
 //! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
 //! | [`intake`] | takes over the orders of a shop that keeps them in Redis keys |
-//! | [`wire`] | the words and JSON that people and programs meet |
+//! | [`autoreceive_wire`] (as [`wire`]) | the words and JSON that people and programs meet |
 //! | [`http`], [`cli`] | two doors to the engine |
 //! | [`config`], [`telemetry`] | what is configured, what is measured |
 //! | [`app`] | puts all of it together; the only one that names concrete stores and actions |
@@ -21,6 +21,7 @@ pub use autoreceive_engine as engine;
 pub use autoreceive_store as store;
 pub use autoreceive_store_redis as store_redis;
 pub use autoreceive_store_sqlite as store_sqlite;
+pub use autoreceive_wire as wire;
 
 pub mod access;
 pub mod action;
@@ -31,4 +32,3 @@ pub mod config;
 pub mod http;
 pub mod intake;
 pub mod telemetry;
-pub mod wire;

@@ -52,20 +52,8 @@ pub(super) async fn run(engine: Engine) {
 
 /// Places an order, pays it if told so, and submits what else is to happen.
 async fn ask(engine: &Engine, id: &str, paid: bool, then: &[Command]) -> anyhow::Result<()> {
-    let policy = engine.policies().get("default").cloned().ok_or_else(|| anyhow::anyhow!("there is no policy called default"))?;
-    let place = Place {
-        buyer_id: Some("buyer-7".parse()?),
-        policy,
-        amount: Some(59_000),
-        currency: Some("KRW".parse()?),
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    submit(engine, id, Command::Place(Box::new(place))).await?;
+    let place = Place::new().buyer_id("buyer-7".parse()?).amount(59_000).currency("KRW".parse()?);
+    submit(engine, id, place.into()).await?;
     if paid {
         submit(engine, id, Command::Pay { at: None }).await?;
     }
@@ -78,6 +66,7 @@ async fn ask(engine: &Engine, id: &str, paid: bool, then: &[Command]) -> anyhow:
 async fn submit(engine: &Engine, id: &str, command: Command) -> anyhow::Result<()> {
     match engine.submit(id.parse()?, command).await?.outcome {
         ReplyOutcome::Rejected(Rejection { title, .. }) => anyhow::bail!(title),
+        ReplyOutcome::UnknownPolicy(unknown) => anyhow::bail!("policy {unknown}"),
         ReplyOutcome::Changed | ReplyOutcome::Unchanged => Ok(()),
     }
 }

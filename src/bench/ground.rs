@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use autoreceive_domain::decide::decide_absent;
+use autoreceive_domain::decide::decide_place;
 use autoreceive_domain::words::Data;
-use autoreceive_domain::{Command, Decision, EventKind, OrderId, Place, Policy, Span, Terms, Time};
+use autoreceive_domain::{Decision, EventKind, OrderId, Place, Policy, Span, Terms, Time};
 use futures_util::{TryStreamExt, stream};
 use indicatif::ProgressBar;
 use redis::AsyncConnectionConfig;
@@ -225,22 +225,11 @@ pub(super) async fn connect(url: &str) -> anyhow::Result<MultiplexedConnection> 
 /// The order number `i` as it looks after it was placed and paid.
 fn paid(id: OrderId, i: usize, deadline: Time, now: Time, policy: &Policy, data: Option<Data>) -> anyhow::Result<Change> {
     let paid_at = deadline.before(policy.terms.receive_after);
-    let place = Place {
-        buyer_id: Some(format!("buyer{i:07}").parse()?),
-        policy: policy.clone(),
-        amount: Some(59_000),
-        currency: Some("KRW".parse()?),
-        data,
-        receive_after: None,
-        at: Some(paid_at.before(Span::from_secs(7))),
-        paid_at: Some(paid_at),
-        shipped_at: None,
-        delivered_at: None,
-    };
+    let place = Place::new().buyer_id(format!("buyer{i:07}").parse()?).amount(59_000);
+    let place = place.currency("KRW".parse()?).at(paid_at.before(Span::from_secs(7)));
+    let place = Place { data, ..place.paid_at(paid_at) };
     // An order that waits for longer than the terms say was paid in the future, as far as the measurement is concerned.
-    let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), now.max(paid_at)) else {
-        bail!("an order was not placed")
-    };
+    let Decision::Changed(order) = decide_place(&id, &place, now.max(paid_at), policy) else { bail!("an order was not placed") };
     let mut order = Arc::unwrap_or_clone(order);
     order.kind = EventKind::Paid;
     order.changed_at = order.times.latest();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::ClientArgs;
 use super::{Failure, output, zone};
-use crate::wire::action::{BackfillFields, MoveFields};
+use crate::wire::action::{BackfillFields, BackfilledView, MoveFields};
 
 /// How long an action that has enough to work on is left to it.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -77,11 +77,10 @@ pub async fn run(command: ActionsCommand) -> Result<(), Failure> {
         ActionsCommand::Enable(args) => enable(&args).await,
         ActionsCommand::Backfill(args) => backfill(&args).await,
         ActionsCommand::Move(MoveArgs { old, new, client }) => {
-            clear_out(&client, &old, "move", &json!(MoveFields { to: new.clone() }), &format!("moved from {old} to {new}")).await
+            let to = Some(MoveFields { to: new.clone() });
+            clear_out(&client, &old, to, &format!("moved from {old} to {new}")).await
         }
-        ActionsCommand::Drop(NameArgs { action, client }) => {
-            clear_out(&client, &action, "drop", &json!({}), &format!("of {action} dropped")).await
-        }
+        ActionsCommand::Drop(NameArgs { action, client }) => clear_out(&client, &action, None, &format!("of {action} dropped")).await,
     }
 }
 
@@ -138,14 +137,13 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, step: &Value) {
-        let count = |key: &str| step[key].as_u64().unwrap_or(0);
-        self.scanned += count("scanned");
-        self.added += count("added");
-        self.there += count("there");
-        self.unreadable += count("unreadable");
-        for (kind, count) in step["passed_over"].as_object().into_iter().flatten() {
-            *self.passed_over.entry(kind.clone()).or_default() += count.as_u64().unwrap_or(0);
+    fn add(&mut self, step: &BackfilledView) {
+        self.scanned += step.scanned;
+        self.added += step.added;
+        self.there += step.there;
+        self.unreadable += step.unreadable;
+        for (kind, count) in &step.passed_over {
+            *self.passed_over.entry(kind.clone()).or_default() += count;
         }
     }
 
@@ -188,20 +186,20 @@ async fn backfill(args: &BackfillArgs) -> Result<(), Failure> {
 async fn take_steps(args: &BackfillArgs, cursor: &mut Option<String>, sum: &mut Sum, bar: &ProgressBar) -> Result<(), Failure> {
     loop {
         let step = BackfillFields { cursor: cursor.clone() };
-        let request = args.client.posting(&["v1", "actions", &args.action, "backfill"], &step)?;
-        let answer = args.client.quietly(request).await?;
-        if answer["busy"] == true {
+        let asked = args.client.client_for(&[&args.action])?.backfill(&args.action, &step).await;
+        let answer = asked.map_err(|error| args.client.failure(error))?;
+        if answer.busy {
             bar.set_message("waiting: the action has enough to work on");
             tokio::time::sleep(BUSY_PAUSE).await;
             continue;
         }
-        if let Some(total) = answer["total"].as_u64() {
+        if let Some(total) = answer.total {
             bar.set_length(total);
         }
         sum.add(&answer);
         bar.set_message("");
         bar.set_position(sum.scanned);
-        *cursor = answer["cursor"].as_str().map(str::to_owned);
+        *cursor = answer.cursor;
         if cursor.is_none() {
             return Ok(());
         }
@@ -218,13 +216,18 @@ fn progress() -> ProgressBar {
     bar
 }
 
-async fn clear_out(client: &ClientArgs, action: &str, word: &str, body: &Value, what: &str) -> Result<(), Failure> {
+/// Moves what an action left behind, or drops it where nobody gets it.
+async fn clear_out(client: &ClientArgs, action: &str, to: Option<MoveFields>, what: &str) -> Result<(), Failure> {
     let (mut entries, mut letters) = (0, 0);
     loop {
-        let step = client.quietly(client.posting(&["v1", "actions", action, word], body)?).await?;
-        entries += step["entries"].as_u64().unwrap_or(0);
-        letters += step["dead_letters"].as_u64().unwrap_or(0);
-        if step["more"] != true {
+        let asked = match &to {
+            Some(to) => client.client_for(&[action])?.move_entries(action, to).await,
+            None => client.client_for(&[action])?.drop_entries(action).await,
+        };
+        let step = asked.map_err(|error| client.failure(error))?;
+        entries += step.entries;
+        letters += step.dead_letters;
+        if !step.more {
             break;
         }
     }

@@ -4,12 +4,12 @@ use std::io::{IsTerminal, stderr};
 
 use clap::{ArgGroup, Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::ClientArgs;
 use super::{Failure, output, zone};
-use crate::wire::letter::{MAX_IDS, WhichFields};
+use crate::wire::action::ActionItem;
+use crate::wire::letter::{MAX_IDS, ResolvedView, WhichFields};
 
 /// What can be done about events that an action failed at for good. They are kept until they are replayed or discarded.
 #[derive(Debug, Subcommand)]
@@ -160,11 +160,10 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, answer: &Value) {
-        let count = |key: &str| answer[key].as_u64().unwrap_or(0);
-        self.matched += count("matched");
-        self.done += count("done");
-        self.unreadable += count("unreadable");
+    fn add(&mut self, step: &ResolvedView) {
+        self.matched += step.matched;
+        self.done += step.done;
+        self.unreadable += step.unreadable;
     }
 }
 
@@ -179,7 +178,7 @@ async fn resolve(args: ResolveArgs, word: &str) -> Result<(), Failure> {
         output::print(&format!("{} would be {word}ed", counted(matched)));
     } else {
         output::print(&format!("{} {word}ed", counted(done)));
-        if word == "replay" && done > 0 && action(&args).await.is_ok_and(|action| !action["disabled_at"].is_null()) {
+        if word == "replay" && done > 0 && is_disabled(&args).await {
             eprintln!("{0} is disabled, so nothing goes out until `autoreceive actions enable {0}`", args.action);
         }
     }
@@ -196,11 +195,10 @@ async fn resolve(args: ResolveArgs, word: &str) -> Result<(), Failure> {
 /// The service answers in short steps; each is sent when the one before is answered.
 async fn take_steps(args: &ResolveArgs, word: &str, bar: &ProgressBar) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
-    let path = ["v1", "actions", &args.action, "dead-letters", word];
     let dry_run = args.dry_run.then_some(true);
     for ids in args.ids.chunks(MAX_IDS) {
         let step = WhichFields { ids: Some(ids.to_vec()), dry_run, ..WhichFields::default() };
-        sum.add(&args.client.quietly(args.client.posting(&path, &step)?).await?);
+        sum.add(&take_step(args, word, &step).await?);
         bar.set_position(sum.matched);
     }
     if !args.ids.is_empty() {
@@ -209,18 +207,27 @@ async fn take_steps(args: &ResolveArgs, word: &str, bar: &ProgressBar) -> Result
     let (older_than, error) = (args.older_than.clone(), args.error.clone());
     let mut step = WhichFields { all: args.all.then_some(true), older_than, error, dry_run, ..WhichFields::default() };
     loop {
-        let answer = args.client.quietly(args.client.posting(&path, &step)?).await.inspect_err(|_| {
+        let answer = take_step(args, word, &step).await.inspect_err(|_| {
             if sum.done > 0 {
                 eprintln!("{} were {word}ed before this; repeating the command is safe", sum.done);
             }
         })?;
         sum.add(&answer);
         bar.set_position(sum.matched);
-        step.cursor = answer["cursor"].as_str().map(str::to_owned);
+        step.cursor = answer.cursor;
         if step.cursor.is_none() {
             return Ok(sum);
         }
     }
+}
+
+async fn take_step(args: &ResolveArgs, word: &str, step: &WhichFields) -> Result<ResolvedView, Failure> {
+    let client = args.client.client_for(&[&args.action])?;
+    let asked = match word {
+        "replay" => client.replay(&args.action, step).await,
+        _ => client.discard(&args.action, step).await,
+    };
+    asked.map_err(|error| args.client.failure(error))
 }
 
 /// How far it is: of those named, or of all that there are; how many fit a filter is not known before.
@@ -228,7 +235,7 @@ async fn progress(args: &ResolveArgs) -> Result<ProgressBar, Failure> {
     if !stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
-    let length = if args.all { action(args).await?["dead"].as_u64().unwrap_or(0) } else { args.ids.len() as u64 };
+    let length = if args.all { action(args).await?.map_or(0, |action| action.figures.dead) } else { args.ids.len() as u64 };
     let bar = ProgressBar::new(length);
     let template = if length > 0 { "{bar:40} {pos}/{len} {eta}" } else { "{spinner} {pos} found" };
     // The templates are constants; a wrong one would leave the plain bar.
@@ -238,12 +245,16 @@ async fn progress(args: &ResolveArgs) -> Result<ProgressBar, Failure> {
     Ok(bar)
 }
 
-/// The action's figures.
-async fn action(args: &ResolveArgs) -> Result<Value, Failure> {
-    let request = args.client.request(Method::GET, args.client.address(&["v1", "actions"])?)?;
-    let figures = args.client.quietly(request).await?;
-    let mut actions = figures["actions"].as_array().into_iter().flatten();
-    Ok(actions.find(|action| action["name"] == *args.action).cloned().unwrap_or_default())
+/// The action's figures, if it has any.
+async fn action(args: &ResolveArgs) -> Result<Option<ActionItem>, Failure> {
+    let asked = args.client.client()?.actions().await;
+    let figures = asked.map_err(|error| args.client.failure(error))?;
+    Ok(figures.actions.into_iter().find(|action| action.figures.name == args.action))
+}
+
+async fn is_disabled(args: &ResolveArgs) -> bool {
+    let action = action(args).await.ok().flatten();
+    action.is_some_and(|action| action.figures.disabled_at.is_some())
 }
 
 fn counted(letters: u64) -> String {

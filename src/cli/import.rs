@@ -9,21 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Body, Method};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::client::{ClientArgs, explained};
+use super::client::ClientArgs;
 use super::{Failure, output};
+use crate::wire::line::{LineAnswer, LineError, LineResult};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that are read ahead of what the service takes.
 const AHEAD: usize = 4;
-/// The longest line of the answer.
-const LINE_BYTES: usize = 1024 * 1024;
 
 const EXAMPLES: &str = r#"Examples:
   autoreceive import orders.ndjson
@@ -50,16 +46,6 @@ pub struct ImportArgs {
     client: ClientArgs,
 }
 
-/// How one line went.
-#[derive(Deserialize)]
-struct Answer {
-    line: u64,
-    order_id: Option<String>,
-    result: String,
-    #[serde(default)]
-    error: Value,
-}
-
 /// How many lines went how.
 #[derive(Default)]
 struct Summary {
@@ -74,9 +60,8 @@ pub async fn run(args: ImportArgs) -> Result<(), Failure> {
     let (source, size) = open(&args.file)?;
     let bar = progress(size);
     let lines = Arc::new(AtomicU64::new(0));
-    let body = Body::wrap_stream(chunks(source, lines.clone(), bar.clone()));
-    let request = args.client.request(Method::POST, args.client.address(&["v1", "commands"])?)?;
-    let answered = answers(&args.client, request.header("content-type", "application/x-ndjson").body(body), &bar).await;
+    let sent = chunks(source, lines.clone(), bar.clone());
+    let answered = answers(&args.client, sent, &bar).await;
     bar.finish_and_clear();
     answered?.verdict(lines.load(Ordering::Relaxed))
 }
@@ -152,50 +137,47 @@ fn count_lines(chunk: &[u8], mut blank: bool, lines: &AtomicU64) -> bool {
     blank
 }
 
-async fn answers(client: &ClientArgs, request: reqwest::RequestBuilder, bar: &ProgressBar) -> Result<Summary, Failure> {
-    let mut response = client.send(request).await?;
+async fn answers(
+    args: &ClientArgs,
+    lines: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    bar: &ProgressBar,
+) -> Result<Summary, Failure> {
+    let asked = args.client()?.commands(lines).await;
+    let mut answers = asked.map_err(|error| args.failure(error))?;
     let mut summary = Summary::default();
-    let mut rest = Vec::new();
     loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) => rest.extend_from_slice(&chunk),
+        match answers.next().await {
+            Ok(Some((answer, line))) => summary.take(&answer, &line, args.json, bar),
             Ok(None) => return Ok(summary),
             Err(error) => {
-                let so_far = summary.to_string();
-                return Err(Failure::Unavailable(format!("{}; so far {so_far}", client.unreachable(&error))));
+                return Err(match args.failure(error) {
+                    Failure::Unavailable(why) => Failure::Unavailable(format!("{why}; so far {summary}")),
+                    other => other,
+                });
             }
-        }
-        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            summary.take(&line, client.json, bar)?;
-        }
-        if rest.len() > LINE_BYTES {
-            return Err(anyhow::anyhow!("what answers at {} is no autoreceive service", client.url).into());
         }
     }
 }
 
 impl Summary {
-    fn take(&mut self, line: &[u8], json: bool, bar: &ProgressBar) -> Result<(), Failure> {
-        let answer: Answer = serde_json::from_slice(line).context("an answer of the service cannot be read")?;
-        let count = match answer.result.as_str() {
-            "changed" => &mut self.changed,
-            "unchanged" => &mut self.unchanged,
-            "rejected" => &mut self.rejected,
-            "unavailable" => &mut self.unavailable,
-            _ => &mut self.invalid,
+    fn take(&mut self, answer: &LineAnswer, line: &[u8], json: bool, bar: &ProgressBar) {
+        let (count, bad) = match answer.result {
+            LineResult::Changed => (&mut self.changed, false),
+            LineResult::Unchanged => (&mut self.unchanged, false),
+            LineResult::Rejected => (&mut self.rejected, true),
+            LineResult::Invalid => (&mut self.invalid, true),
+            LineResult::Unavailable => (&mut self.unavailable, true),
         };
         *count += 1;
-        let bad = !matches!(answer.result.as_str(), "changed" | "unchanged");
         if json {
             bar.suspend(|| output::print(&String::from_utf8_lossy(line)));
         } else if bad {
-            let order = answer.order_id.map(|id| format!(" ({id})")).unwrap_or_default();
-            let why = explained(&answer.error).unwrap_or_default();
-            bar.suspend(|| output::print(&format!("line {}{order}: {}: {why}", answer.line, answer.result)));
+            let order = answer.order_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+            let why = answer.error.as_ref().map(LineError::explained).unwrap_or_default();
+            let (number, result) = (answer.line, answer.result);
+            bar.suspend(|| output::print(&format!("line {number}{order}: {result}: {why}")));
         }
         bar.set_message(self.to_string());
-        Ok(())
     }
 
     /// Says how it went in the end, `sent` lines having been sent.

@@ -2,7 +2,6 @@
 
 use autoreceive_domain::command::Verb;
 use clap::{Args, Subcommand, ValueEnum};
-use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -217,7 +216,7 @@ async fn place(args: PlaceArgs) -> Result<(), Failure> {
     show(&order.client, &answer)
 }
 
-async fn submit(order: ShowArgs, verb: Verb, fields: &impl Serialize) -> Result<(), Failure> {
+async fn submit(order: ShowArgs, verb: Verb, fields: &(impl Serialize + Sync)) -> Result<(), Failure> {
     let answer = order.client.post(&["v1", "orders", &order.id, verb.as_str()], fields).await?;
     show(&order.client, &answer)
 }
@@ -225,11 +224,11 @@ async fn submit(order: ShowArgs, verb: Verb, fields: &impl Serialize) -> Result<
 /// Extends, and says so where nothing changed: without a number the second time is a repeat of the first.
 async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), Failure> {
     let client = &order.client;
-    let question = client.request(Method::GET, client.address(&["v1", "orders", &order.id])?)?;
-    let before = client.quietly(question).await?;
+    let asked = client.client_for(&[&order.id])?.order(&order.id).await;
+    let before = asked.map_err(|error| client.failure(error))?;
     let after = client.post(&["v1", "orders", &order.id, Verb::Extend.as_str()], &ExtendFields { number: Some(number.into()) }).await?;
     show(client, &after)?;
-    if before["version"] == after["version"] {
+    if after["version"] == before.version {
         let next = after["extensions"].as_u64().unwrap_or(0) + 1;
         eprintln!("unchanged: extension {number} was made before; the next one is --number {next}");
     }

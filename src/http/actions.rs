@@ -8,28 +8,28 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Api;
 use super::body::Json;
 use super::orders::read_limit;
 use super::problem::Problem;
+use super::{Api, convert};
 use crate::store::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
-use crate::wire::action::{ActionItem, ActionsView};
-use crate::wire::letter::{LetterView, LettersView, ResolvedView, Which, WhichFields, read_filter, read_which};
+use crate::wire::action::{ActionItem, Actions};
+use crate::wire::letter::{DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which};
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
-use crate::wire::time::Instant;
 
 /// The outboxes of all actions.
 ///
 /// Those that the answering worker is configured with, and those that others are or were, while something of them is left.
-#[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = ActionsView)))]
+#[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = Actions)))]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
     let stats = engine.actions().await?;
     let configured = |action: &ActionStats| engine.has_action(&action.name);
-    let actions = stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: action.into() }).collect();
-    Ok(axum::Json(ActionsView { now: Instant(stats.now), actions }).into_response())
+    let actions =
+        stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: convert::action(action) }).collect();
+    Ok(axum::Json(Actions { now: stats.now, actions }).into_response())
 }
 
 impl Api {
@@ -64,7 +64,7 @@ pub(super) struct LettersQuery {
 #[utoipa::path(get, path = "/v1/actions/{name}/dead-letters", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured."), LettersQuery),
     responses(
-        (status = 200, description = "The page.", body = LettersView),
+        (status = 200, description = "The page.", body = DeadLetters),
         (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8, or a parameter is unknown or doubled", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
@@ -79,8 +79,8 @@ pub(super) async fn dead_letters(
     let (filter, limit) = (read_filter(query.older_than.as_deref(), query.error.as_deref())?, read_limit(query.limit.as_deref())?);
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    let page = api.engine()?.dead_letters(&action, &filter, query.cursor.as_deref(), limit).await?;
-    Ok(axum::Json(LettersView::from(&page)).into_response())
+    let page = api.engine()?.dead_letters(&action, &convert::filter(filter), query.cursor.as_deref(), limit).await?;
+    Ok(axum::Json(convert::dead_letters(page)).into_response())
 }
 
 /// One dead letter, with its event as it is sent.
@@ -100,7 +100,7 @@ pub(super) async fn dead_letter(
     let action = api.action(&name).await?;
     let found = api.engine()?.dead_letters_of(&action, std::slice::from_ref(&event)).await?;
     let letter = found.first().ok_or_else(|| Problem::no_dead_letter(action.as_str(), &event))?;
-    Ok(axum::Json(LetterView::with_event(letter)).into_response())
+    Ok(axum::Json(convert::dead_letter_with_event(letter)).into_response())
 }
 
 /// Have events attempted again.
@@ -145,10 +145,13 @@ async fn resolve(
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     let resolved = match which {
-        Which::Ids(events) => api.engine()?.resolve_events(&action, &events, how).await?,
-        Which::Matching(filter, cursor) => api.engine()?.resolve_matching(&action, &filter, cursor.as_deref(), how).await?,
+        WhichDeadLetters::Ids(events) => api.engine()?.resolve_events(&action, &events, how).await?,
+        WhichDeadLetters::Matching(filter, cursor) => {
+            let filter = convert::filter(filter);
+            api.engine()?.resolve_matching(&action, &filter, cursor.as_deref(), how).await?
+        }
     };
-    Ok(axum::Json(ResolvedView::from(&resolved)).into_response())
+    Ok(axum::Json(convert::resolved(resolved)).into_response())
 }
 
 pub(super) fn not_text() -> Problem {

@@ -23,7 +23,7 @@ use super::lines::{Line, Lines, MOST};
 use super::problem::Problem;
 use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};
 use crate::wire::Wrong;
-use crate::wire::line::{Answer, CommandLine, LineError, LineResult, WrongLine, read_line};
+use crate::wire::line::{CommandLine, LineAnswer, LineResult, WrongLine, read_line};
 
 /// The most lines of a stream that are read and not yet answered.
 pub const IN_FLIGHT: usize = 1_024;
@@ -37,7 +37,7 @@ const TOGETHER: usize = 256;
 /// the order of their lines. One bad line harms no other. A line has at most 65,536 bytes; there may be any number of them.
 #[utoipa::path(post, path = "/v1/commands", tag = "commands",
     request_body(content = CommandLine, content_type = "application/x-ndjson", description = "One command a line."),
-    responses((status = 200, description = "One answer a line.", body = Answer, content_type = "application/x-ndjson")))]
+    responses((status = 200, description = "One answer a line.", body = LineAnswer, content_type = "application/x-ndjson")))]
 pub(super) async fn commands(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
         return Err(Problem::wrong_type("application/x-ndjson"));
@@ -107,7 +107,7 @@ async fn begin(engine: Arc<Engine>, number: u64, line: Line) -> Begun {
         Line::TooSlow => return Begun { number, id: None, state: Err(Failure::unavailable(Problem::too_slow())) },
         Line::Stopping => return Begun { number, id: None, state: Err(SubmitError::Stopping.into()) },
     };
-    match read_line(&text, engine.policies()) {
+    match read_line(&text) {
         Ok((id, command)) => {
             let state = engine.enqueue(id.clone(), command).await.map_err(Failure::from);
             Begun { number, id: Some(id), state }
@@ -143,32 +143,29 @@ impl Begun {
             Ok(pending) => pending.await.map_err(Failure::from),
             Err(failure) => Err(failure),
         };
-        let (number, id) = (self.number, self.id.as_ref());
+        let (number, id) = (self.number, self.id);
         match reply {
-            Err(failure) => answer(number, id, None, failure.result, Some(&failure.problem)),
+            Err(failure) => answer(number, id, None, failure.result, Some(failure.problem)),
             Ok(reply) => {
                 let order = reply.order.as_ref().map(|(order, _)| order);
                 match reply.outcome {
                     ReplyOutcome::Changed => answer(number, id, order, LineResult::Changed, None),
                     ReplyOutcome::Unchanged => answer(number, id, order, LineResult::Unchanged, None),
-                    ReplyOutcome::Rejected(rejection) => answer(number, id, order, LineResult::Rejected, Some(&rejection.into())),
+                    ReplyOutcome::Rejected(rejection) => answer(number, id, order, LineResult::Rejected, Some(rejection.into())),
+                    ReplyOutcome::UnknownPolicy(unknown) => answer(number, id, None, LineResult::Invalid, Some(unknown.into())),
                 }
             }
         }
     }
 }
 
-fn answer(line: u64, id: Option<&OrderId>, order: Option<&Arc<Order>>, result: LineResult, problem: Option<&Problem>) -> Vec<u8> {
-    let error = problem.map(|problem| LineError {
-        code: problem.code,
-        title: &problem.title,
-        field: problem.field.as_deref(),
-        allowed: problem.allowed.as_deref(),
-    });
-    let (status, version) = (order.map(|order| order.status.as_str()), order.map(|order| order.version));
-    // A view of texts and numbers cannot fail to become JSON.
-    let mut text =
-        serde_json::to_vec(&Answer { line, order_id: id.map(OrderId::as_str), result, status, version, error }).unwrap_or_default();
+fn answer(line: u64, order_id: Option<OrderId>, order: Option<&Arc<Order>>, result: LineResult, problem: Option<Problem>) -> Vec<u8> {
+    let status = order.map(|order| order.status);
+    let version = order.map(|order| order.version);
+    let error = problem.map(Problem::of_line);
+    let answer = LineAnswer { line, order_id, result, status, version, error };
+    // Texts and numbers cannot fail to become JSON.
+    let mut text = serde_json::to_vec(&answer).unwrap_or_default();
     text.push(b'\n');
     text
 }

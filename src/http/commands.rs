@@ -47,14 +47,15 @@ impl Api {
             ReplyOutcome::Changed => true,
             ReplyOutcome::Unchanged => false,
             ReplyOutcome::Rejected(rejection) => return Err(rejection.into()),
+            ReplyOutcome::UnknownPolicy(unknown) => return Err(unknown.into()),
         };
         reply.order.map(|(order, _)| (changed, order)).ok_or_else(Problem::internal)
     }
 
     async fn command(&self, id: OrderId, verb: Verb, json: &[u8]) -> Result<Response, Problem> {
-        let command = read_command(verb, json, &[], self.engine()?.policies())?;
+        let command = read_command(verb, json, &[])?;
         let (_, order) = self.carry_out(id, command).await?;
-        Ok(axum::Json(OrderView::new(&order)).into_response())
+        Ok(axum::Json(OrderView::from(&*order)).into_response())
     }
 }
 
@@ -70,10 +71,10 @@ impl Api {
         body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn place_new(State(api): State<Arc<Api>>, Json(json): Json) -> Result<Response, Problem> {
-    let (id, command) = read_place(&json, api.engine()?.policies())?;
+    let (id, command) = read_place(&json)?;
     let (changed, order) = api.carry_out(id, command).await?;
     let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, axum::Json(OrderView::new(&order))).into_response())
+    Ok((status, axum::Json(OrderView::from(&*order))).into_response())
 }
 
 /// Place an order under the id in the path.

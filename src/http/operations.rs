@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::Api;
 use super::body::Json;
 use super::problem::Problem;
-use crate::wire::report::{IntakeView, StatsView};
-use crate::wire::time::{AdvanceFields, ClockView, read_advance};
+use super::{Api, convert};
+use crate::wire::report::StatsView;
+use crate::wire::time::{AdvanceFields, TestClockView, read_advance};
 
 /// How long the store may take to show that it is there.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -22,8 +22,7 @@ pub(super) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Probl
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
     let stats = engine.stats().await?;
-    let intake = api.telemetry.intake_state().map(IntakeView::from);
-    Ok(axum::Json(StatsView { intake, ..StatsView::from(&stats) }).into_response())
+    Ok(axum::Json(convert::stats(&stats, api.telemetry.intake_state())).into_response())
 }
 
 /// Whether the process is alive.
@@ -65,7 +64,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
 #[utoipa::path(post, path = "/v1/test/clock", tag = "operations",
     request_body(content = AdvanceFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "The time as it is now.", body = ClockView),
+        (status = 200, description = "The time as it is now.", body = TestClockView),
         (status = 404, description = "`not_found`: this store has no test clock", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: this is no length of time, or too long a one", body = Problem,
             content_type = "application/problem+json"),
@@ -77,7 +76,7 @@ pub(super) async fn advance_clock(State(api): State<Arc<Api>>, json: Result<Json
     let by = read_advance(&json?.0)?;
     let _permit = api.requests.try_acquire()?;
     let clock = api.engine()?.advance(by).await?;
-    Ok(axum::Json(ClockView::from(clock)).into_response())
+    Ok(axum::Json(convert::test_clock(clock)).into_response())
 }
 
 /// Figures for Prometheus.

@@ -8,11 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Api;
 use super::commands::Target;
 use super::problem::Problem;
-use crate::store::View;
-use crate::wire::report::PageView;
+use super::{Api, convert};
+use crate::wire::report::{PageView, read_view};
 use crate::wire::schema::{OrderIdText, ViewWord};
 use crate::wire::{OrderView, Wrong};
 
@@ -61,15 +60,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, query: Result<Query<PageQu
     let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
     let (view, limit) = (read_view(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
     let _permit = api.requests.try_acquire()?;
-    let page = api.engine()?.page(view, query.cursor.as_deref(), limit).await?;
-    Ok(axum::Json(PageView::from(&page)).into_response())
-}
-
-fn read_view(view: Option<&str>) -> Result<View, Wrong> {
-    [View::Upcoming, View::Overdue, View::Held]
-        .into_iter()
-        .find(|known| view == Some(known.to_string().as_str()))
-        .ok_or_else(|| Wrong::value("view", "is required and must be one of upcoming, overdue, held"))
+    let page = api.engine()?.page(convert::view(view), query.cursor.as_deref(), limit).await?;
+    Ok(axum::Json(convert::page(page)).into_response())
 }
 
 pub(super) fn read_limit(limit: Option<&str>) -> Result<usize, Wrong> {

@@ -1,57 +1,39 @@
 //! What is said when something is wrong: RFC 9457 problem details. The one place that gives engine results a status code.
 
-use autoreceive_domain::Rejection;
-use autoreceive_domain::command::Verb;
+use std::borrow::Cow;
+
 use autoreceive_domain::decide::Code;
+use autoreceive_domain::{Rejection, UnknownPolicy};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use tokio::sync::TryAcquireError;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::WINDOW_SECONDS;
 use crate::access::Role;
 use crate::engine::SubmitError;
 use crate::store::StoreError;
-use crate::wire::Wrong;
-use crate::wire::schema::{StatusWord, VerbWord};
+use crate::wire::line::LineError;
+use crate::wire::{self, Wrong};
 
-/// Why a request was not carried out, after RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
+/// Why a request was not carried out, with the status code of the answer.
+#[derive(Debug)]
 pub struct Problem {
-    /// Always `about:blank`: the code says more.
-    #[schema(example = "about:blank")]
-    r#type: &'static str,
-    /// The reason, for programs.
-    #[schema(example = "not_shippable")]
-    pub code: &'static str,
-    /// The reason, for people.
-    #[schema(example = "order A-1 is CANCELLED and cannot be shipped")]
-    pub title: String,
-    /// The status code of the answer.
-    #[serde(serialize_with = "as_number")]
-    #[schema(value_type = u16, example = 409)]
     status: StatusCode,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "Nothing was done. Try again in a moment.")]
-    detail: Option<&'static str>,
-    /// The field with the mistake.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "buyer_id")]
-    pub field: Option<String>,
-    /// Where the order stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = StatusWord, required = false)]
-    order_status: Option<&'static str>,
-    /// The commands that could be carried out now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Vec<VerbWord>, required = false)]
-    pub allowed: Option<Vec<&'static str>>,
+    said: wire::Problem,
 }
 
-fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u16(status.as_u16())
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        wire::Problem::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        wire::Problem::schemas(schemas);
+    }
 }
 
 const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: nothing happens twice.";
@@ -62,7 +44,29 @@ const ENCODED: &str = "An order's id is percent-encoded in the path: a slash in 
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: impl Into<String>) -> Problem {
-        Problem { r#type: "about:blank", code, title: title.into(), status, detail: None, field: None, order_status: None, allowed: None }
+        let said = wire::Problem {
+            r#type: "about:blank".into(),
+            code: code.into(),
+            title: title.into(),
+            status: status.as_u16(),
+            detail: None,
+            field: None,
+            order_status: None,
+            allowed: None,
+        };
+        Problem { status, said }
+    }
+
+    /// Adds what to do about it.
+    fn with_detail(mut self, detail: &'static str) -> Problem {
+        self.said.detail = Some(detail.into());
+        self
+    }
+
+    /// The same as the error of a line.
+    pub fn of_line(self) -> LineError {
+        let wire::Problem { code, title, field, allowed, .. } = self.said;
+        LineError { code, title, field, allowed }
     }
 
     /// There is nothing of that name.
@@ -72,12 +76,12 @@ impl Problem {
 
     /// The path is none of a command: its last word is unknown.
     pub fn unknown_command(wrong: &Wrong) -> Problem {
-        Problem { detail: Some(ENCODED), ..Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string()) }
+        Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string()).with_detail(ENCODED)
     }
 
     /// There is nothing at this path below the orders.
     pub fn no_order_path(title: impl Into<String>) -> Problem {
-        Problem { detail: Some(ENCODED), ..Problem::not_found(title) }
+        Problem::not_found(title).with_detail(ENCODED)
     }
 
     /// There is no such order.
@@ -112,7 +116,7 @@ impl Problem {
     /// The path is known, but not with this method.
     pub fn method_not_allowed(title: impl Into<String>) -> Problem {
         let detail = "Read with GET, change with POST.";
-        Problem { detail: Some(detail), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title) }
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title).with_detail(detail)
     }
 
     /// It does not look like what it should be.
@@ -122,7 +126,7 @@ impl Problem {
 
     /// No valid token came with it. The same is said whatever was asked for, and whatever came in the token's place.
     pub fn unauthorized() -> Problem {
-        Problem { detail: Some(HOW_TO), ..Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token") }
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token").with_detail(HOW_TO)
     }
 
     /// The token does not permit it.
@@ -134,7 +138,7 @@ impl Problem {
     /// Too many requests without a valid token came from its address.
     pub fn too_many_failures() -> Problem {
         let title = "too many requests without a valid token came from this address";
-        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", title) }
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", title).with_detail(AGAIN)
     }
 
     /// It comes from another site's page.
@@ -146,7 +150,7 @@ impl Problem {
     pub fn foreign_host() -> Problem {
         let title = "without tokens this service answers only to localhost and loopback addresses";
         let detail = "Ask for http://localhost or http://127.0.0.1 with its port, or configure tokens (`autoreceive token new`).";
-        Problem { detail: Some(detail), ..Problem::new(StatusCode::FORBIDDEN, "foreign_host", title) }
+        Problem::new(StatusCode::FORBIDDEN, "foreign_host", title).with_detail(detail)
     }
 
     /// The body is of another type.
@@ -162,17 +166,17 @@ impl Problem {
 
     /// The body came too slowly.
     pub fn too_slow() -> Problem {
-        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time") }
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time").with_detail(AGAIN)
     }
 
     /// No answer was found in time.
     pub fn timed_out() -> Problem {
-        Problem { detail: Some(REPEAT), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time") }
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time").with_detail(REPEAT)
     }
 
     /// The same about a question, which carries nothing out.
     pub fn of_question(self) -> Problem {
-        Problem { detail: self.detail.map(|detail| if detail == REPEAT { LATER } else { detail }), ..self }
+        if self.said.detail.as_deref() == Some(REPEAT) { self.with_detail(LATER) } else { self }
     }
 
     /// A mistake of this program's.
@@ -187,7 +191,15 @@ impl From<Wrong> for Problem {
             Wrong::Form { .. } => StatusCode::BAD_REQUEST,
             Wrong::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Problem { field: wrong.field().map(str::to_owned), ..Problem::new(status, wrong.code(), wrong.to_string()) }
+        let mut problem = Problem::new(status, wrong.code(), wrong.to_string());
+        problem.said.field = wrong.field().map(str::to_owned);
+        problem
+    }
+}
+
+impl From<UnknownPolicy> for Problem {
+    fn from(unknown: UnknownPolicy) -> Problem {
+        Wrong::value("policy", unknown).into()
     }
 }
 
@@ -198,12 +210,11 @@ impl From<Rejection> for Problem {
             Code::AtInFuture => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         };
-        let allowed: Vec<&str> = rejection.allowed.into_iter().map(Verb::as_str).collect();
-        Problem {
-            order_status: rejection.status.map(|status| status.as_str()),
-            allowed: (!allowed.is_empty()).then_some(allowed),
-            ..Problem::new(status, rejection.code.as_str(), rejection.title)
-        }
+        let allowed: Vec<_> = rejection.allowed.into_iter().map(|verb| Cow::from(verb.as_str())).collect();
+        let mut problem = Problem::new(status, rejection.code.as_str(), rejection.title);
+        problem.said.order_status = rejection.status.map(|status| status.as_str().into());
+        problem.said.allowed = (!allowed.is_empty()).then_some(allowed);
+        problem
     }
 }
 
@@ -214,7 +225,7 @@ pub struct NoStoreYet;
 impl From<NoStoreYet> for Problem {
     fn from(_: NoStoreYet) -> Problem {
         let title = "the store is away; this service waits for it";
-        Problem { detail: Some(AGAIN), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title) }
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title).with_detail(AGAIN)
     }
 }
 
@@ -227,12 +238,11 @@ impl From<TryAcquireError> for Problem {
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Problem {
-        let unavailable =
-            |code, detail| Problem { detail: Some(detail), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()) };
+        let unavailable = |code, detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).with_detail(detail);
         match &error {
             SubmitError::Overloaded => unavailable("overloaded", AGAIN),
             SubmitError::Stopping => unavailable("stopping", AGAIN),
-            SubmitError::Store(why) => Problem { detail: Some(REPEAT), ..store_unavailable(why) },
+            SubmitError::Store(why) => store_unavailable(why).with_detail(REPEAT),
             SubmitError::Unreadable(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string()),
         }
     }
@@ -256,7 +266,7 @@ fn store_unavailable(why: &str) -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(&self)).into_response();
+        let mut response = (self.status, axum::Json(&self.said)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {

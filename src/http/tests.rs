@@ -54,6 +54,24 @@ async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_heal
 }
 
 #[tokio::test]
+async fn a_policy_that_is_not_configured_is_a_wrong_value_by_itself_and_on_a_line() {
+    let front = with_room(1);
+    let title = "policy \"Gold\" is not configured; expected one of default";
+    let order = r#"{"order_id":"A-1","buyer_id":"B-7","policy":"Gold"}"#;
+    let answer = front.clone().answer(post("/v1/orders", "application/json", order)).await;
+    let (status, _, problem) = told(answer).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(problem["title"], title);
+    assert_eq!((&problem["code"], &problem["field"]), (&json!("invalid"), &json!("policy")));
+    let line = r#"{"order_id":"A-1","command":"place","buyer_id":"B-7","policy":"Gold"}"#;
+    let answer = front.answer(post("/v1/commands", "application/x-ndjson", line)).await;
+    let said = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+    let error = json!({"code": "invalid", "title": title, "field": "policy"});
+    let expected = json!({"line": 1, "order_id": "A-1", "result": "invalid", "error": error});
+    assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), expected);
+}
+
+#[tokio::test]
 async fn a_finished_request_makes_room_for_the_next() {
     let front = with_room(1);
     for _ in 0..3 {

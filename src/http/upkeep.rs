@@ -6,12 +6,12 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 
-use super::Api;
 use super::actions::not_text;
 use super::body::Json;
 use super::problem::Problem;
+use super::{Api, convert};
 use crate::store::ActionName;
-use crate::wire::action::{BackfillFields, BackfilledView, EnabledView, MoveFields, RelocatedView, read_backfill, read_move};
+use crate::wire::action::{BackfillFields, BackfilledView, Enabled, MoveFields, RelocatedView, read_backfill, read_move};
 use crate::wire::schema::ActionText;
 
 /// Let a disabled receiver be attempted again.
@@ -21,14 +21,14 @@ use crate::wire::schema::ActionText;
 #[utoipa::path(post, path = "/v1/actions/{name}/enable", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     responses(
-        (status = 200, description = "It is enabled.", body = EnabledView),
+        (status = 200, description = "It is enabled.", body = Enabled),
         (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn enable(State(api): State<Arc<Api>>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    Ok(axum::Json(EnabledView { was_disabled: api.engine()?.enable(&action).await? }).into_response())
+    Ok(axum::Json(Enabled { was_disabled: api.engine()?.enable(&action).await? }).into_response())
 }
 
 /// Feed an action that was added later.
@@ -56,7 +56,7 @@ pub(super) async fn backfill(
     let action = api.action(&name).await?;
     let done = api.engine()?.backfill(&action, cursor.as_deref()).await?;
     let done = done.ok_or_else(|| Problem::action_not_configured(action.as_str()))?;
-    Ok(axum::Json(BackfilledView::from(&done)).into_response())
+    Ok(axum::Json(convert::backfilled(done)).into_response())
 }
 
 /// Give the entries and dead letters of an action that is no longer configured to another one.
@@ -107,5 +107,5 @@ async fn clear_out(api: &Api, name: &str, to: Option<&ActionName>) -> Result<Res
     if api.engine()?.has_action(&from) {
         return Err(Problem::action_configured(from.as_str()));
     }
-    Ok(axum::Json(RelocatedView::from(api.engine()?.relocate(&from, to).await?)).into_response())
+    Ok(axum::Json(convert::relocated(api.engine()?.relocate(&from, to).await?)).into_response())
 }

@@ -150,7 +150,7 @@ impl Intake {
                 (CountFrom::Trigger, Trigger::In(ms)) => Some(Span::from_ms(ms)),
                 _ => None,
             };
-            rest.push((id, Class::Paid, Observation::Paid { policy: self.settings.policy.clone(), receive_after }));
+            rest.push((id, Class::Paid, Observation::Paid { policy: self.settings.policy.name(), receive_after }));
         }
         Ok(rest)
     }

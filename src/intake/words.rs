@@ -67,7 +67,7 @@ impl Words {
     pub fn observation(&self, status: &Status, policy: &Policy, receive_after: Option<Span>) -> Result<Observation, WrongText> {
         let reason = || status.to_string().parse::<Reason>();
         Ok(match self.class(status) {
-            Class::Paid => Observation::Paid { policy: policy.clone(), receive_after },
+            Class::Paid => Observation::Paid { policy: policy.name(), receive_after },
             Class::Received => Observation::Received,
             Class::Cancelled => Observation::Cancelled(reason()?),
             Class::Refunded => Observation::Refunded(reason()?),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoreceive::action::{Action, Endpoint, Outcome, Subscription};
-use autoreceive::domain::{Command, Event, EventKind, Place, Policy, Span, Terms};
+use autoreceive::domain::{Event, EventKind, Place, Policy, Span, Terms};
 use autoreceive::engine::Engine;
 use autoreceive::store::{ActionStats, Store};
 use autoreceive_store_redis::{RedisSettings, RedisStore};
@@ -57,20 +57,7 @@ fn worker(store: &Arc<dyn Store>, receiver: &Receiver) -> Engine {
 }
 
 async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
-    let policy = engine.policies()["default"].clone();
-    let place = Place {
-        buyer_id: None,
-        policy,
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    let placed = ids.map(|id| engine.submit(id.parse().unwrap(), Command::Place(Box::new(place.clone()))));
+    let placed = ids.map(|id| engine.submit(id.parse().unwrap(), Place::new().into()));
     for reply in futures_util::future::join_all(placed).await {
         reply.unwrap();
     }

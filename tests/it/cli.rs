@@ -93,7 +93,7 @@ fn order() -> Value {
     json!({
         "order_id": "A-1", "status": "PAID", "version": 2, "policy": "default", "policy_revision": "default.k3x9q1", "buyer_id": "u-7",
         "amount": 59000, "currency": "KRW", "placed_at": "2026-11-23T01:00:00.000Z", "paid_at": "2026-11-23T01:00:01.000Z",
-        "updated_at": "2026-11-23T01:00:01.000Z", "extensions": 0, "holds": [],
+        "updated_at": "2026-11-23T01:00:01.000Z", "last_event": {"type": "order.paid", "cause": "shop"}, "extensions": 0, "holds": [],
         "clock": {"kind": "receive", "state": "running", "deadline": "2026-11-24T01:00:01.000Z"}
     })
 }
@@ -186,8 +186,10 @@ async fn who_replays_dead_letters_of_a_disabled_action_is_told_to_enable_it() {
     for (disabled_at, expected) in
         [(json!(at), "shop is disabled, so nothing goes out until `autoreceive actions enable shop`\n"), (Value::Null, "")]
     {
-        let action = json!({"name": "shop", "dead": 0, "disabled_at": disabled_at});
-        let service = Canned::start(200, json!({"matched": 1, "done": 1, "unreadable": 0, "actions": [action]})).await;
+        let action = json!({"name": "shop", "pending": 0, "next_at": null, "dead": 0, "oldest_dead": null, "failing_since": null,
+            "disabled_at": disabled_at, "configured": true});
+        let answer = json!({"matched": 1, "done": 1, "unreadable": 0, "now": at, "actions": [action]});
+        let service = Canned::start(200, answer).await;
         let output = service.run(&["dead-letters", "replay", "shop", "A-1:3"]).await;
         assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("1 dead letter replayed\n", expected));
     }

@@ -67,18 +67,7 @@ fn id(i: usize) -> OrderId {
 }
 
 fn place() -> Command {
-    Command::Place(Box::new(Place {
-        buyer_id: None,
-        policy: policy(),
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    }))
+    Place::new().into()
 }
 
 /// The command that client `client` fires at order `i`.

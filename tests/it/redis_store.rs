@@ -36,19 +36,9 @@ fn policy() -> Policy {
 /// An order that was placed and paid `ago` ms before `now`, due 24 hours after that.
 fn paid(id: &OrderId, now: Time, ago: i64) -> Order {
     let at = Time::from_ms(now.ms() - ago);
-    let place = Place {
-        buyer_id: Some("buyer-000001".parse().unwrap()),
-        policy: policy(),
-        amount: Some(59_000),
-        currency: Some("KRW".parse().unwrap()),
-        data: None,
-        receive_after: None,
-        at: Some(at),
-        paid_at: Some(at),
-        shipped_at: None,
-        delivered_at: None,
-    };
-    match decide::decide_absent(id, &Command::Place(Box::new(place)), now) {
+    let place = Place::new().buyer_id("buyer-000001".parse().unwrap()).amount(59_000);
+    let place = place.currency("KRW".parse().unwrap()).at(at).paid_at(at);
+    match decide::decide_place(id, &place, now, &policy()) {
         Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("{other:?}"),
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::event::Cause;
 use crate::order::{BuyerId, HoldId, Label, Reason};
-use crate::policy::Policy;
+use crate::policy::PolicyName;
 use crate::time::{Span, Time};
 use crate::words::{Currency, Data};
 
@@ -76,7 +76,7 @@ pub enum Observation {
     /// Paid; an order that is not known yet is adopted, as paid by now.
     Paid {
         /// Under which terms.
-        policy: Policy,
+        policy: PolicyName,
         /// A time of silence of its own.
         receive_after: Option<Span>,
     },
@@ -90,13 +90,23 @@ pub enum Observation {
     Other(Reason),
 }
 
-/// A new order, as the shop describes it.
-#[derive(Clone, PartialEq, Debug)]
+/// A new order, as the shop describes it. All fields but the policy are optional:
+///
+/// ```
+/// use autoreceive_domain::{Command, Place};
+///
+/// let place = Place::new().buyer_id("u-7".parse()?).amount(59_000).currency("KRW".parse()?);
+/// assert_eq!(place.policy.as_str(), "default");
+/// let command = Command::from(place);
+/// # Ok::<(), autoreceive_domain::words::WrongText>(())
+/// ```
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Place {
     /// Who bought.
     pub buyer_id: Option<BuyerId>,
-    /// Under which terms.
-    pub policy: Policy,
+    /// The policy whose terms hold for it. Whether there is one of this name shows when the order
+    /// is placed.
+    pub policy: PolicyName,
     /// What it costs, in minor units.
     pub amount: Option<u64>,
     /// The currency of the amount.
@@ -113,6 +123,85 @@ pub struct Place {
     pub shipped_at: Option<Time>,
     /// When it was delivered, where it is paid and already there.
     pub delivered_at: Option<Time>,
+}
+
+impl Place {
+    /// An order under the policy `default`, of which nothing else is known.
+    #[must_use]
+    pub fn new() -> Place {
+        Place::default()
+    }
+
+    /// Names the policy.
+    #[must_use]
+    pub fn policy(self, name: impl Into<PolicyName>) -> Place {
+        Place { policy: name.into(), ..self }
+    }
+
+    /// Names the buyer.
+    #[must_use]
+    pub fn buyer_id(self, buyer_id: BuyerId) -> Place {
+        Place { buyer_id: Some(buyer_id), ..self }
+    }
+
+    /// Sets what it costs, in minor units.
+    #[must_use]
+    pub fn amount(self, amount: u64) -> Place {
+        Place { amount: Some(amount), ..self }
+    }
+
+    /// Sets the currency of the amount.
+    #[must_use]
+    pub fn currency(self, currency: Currency) -> Place {
+        Place { currency: Some(currency), ..self }
+    }
+
+    /// Attaches what the shop wants to find again.
+    #[must_use]
+    pub fn data(self, data: Data) -> Place {
+        Place { data: Some(data), ..self }
+    }
+
+    /// Sets a time of silence of its own.
+    #[must_use]
+    pub fn receive_after(self, silence: Span) -> Place {
+        Place { receive_after: Some(silence), ..self }
+    }
+
+    /// Sets when it was placed.
+    #[must_use]
+    pub fn at(self, at: Time) -> Place {
+        Place { at: Some(at), ..self }
+    }
+
+    /// Sets when it was paid.
+    #[must_use]
+    pub fn paid_at(self, at: Time) -> Place {
+        Place { paid_at: Some(at), ..self }
+    }
+
+    /// Sets when it was shipped.
+    #[must_use]
+    pub fn shipped_at(self, at: Time) -> Place {
+        Place { shipped_at: Some(at), ..self }
+    }
+
+    /// Sets when it was delivered.
+    #[must_use]
+    pub fn delivered_at(self, at: Time) -> Place {
+        Place { delivered_at: Some(at), ..self }
+    }
+
+    /// See [`Command::claimed_times`].
+    pub(crate) fn claimed_times(&self) -> [Option<Time>; 4] {
+        [self.at, self.paid_at, self.shipped_at, self.delivered_at]
+    }
+}
+
+impl From<Place> for Command {
+    fn from(place: Place) -> Command {
+        Command::Place(Box::new(place))
+    }
 }
 
 /// The name of a command: one word in the path, in bulk lines, on the command line and here.
@@ -213,7 +302,7 @@ impl Command {
 
     /// The policy of an order that this command makes, where there is none yet.
     #[must_use]
-    pub fn policy(&self) -> Option<&Policy> {
+    pub fn policy(&self) -> Option<&PolicyName> {
         match self {
             Command::Place(place) => Some(&place.policy),
             Command::Observe(observation) => match &**observation {
@@ -227,7 +316,7 @@ impl Command {
     /// The instants that the sender claims; none may lie in the future.
     pub(crate) fn claimed_times(&self) -> [Option<Time>; 4] {
         match self {
-            Command::Place(place) => [place.at, place.paid_at, place.shipped_at, place.delivered_at],
+            Command::Place(place) => place.claimed_times(),
             Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => [*at, None, None, None],
             _ => [None; 4],
         }

@@ -9,7 +9,7 @@ use crate::clock::{Clock, ClockKind};
 use crate::command::{Command, Place, Verb};
 use crate::event::{Cause, EventKind};
 use crate::order::{Hold, MAX_HOLDS, Order, Status, Times};
-use crate::policy::{StartsAt, Terms};
+use crate::policy::{Policy, StartsAt, Terms};
 use crate::time::{Span, Time};
 use crate::words::{OrderId, Text};
 
@@ -55,18 +55,28 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
     apply(order, command, now, terms)
 }
 
-/// Decides a command about an order that does not exist: only `place` makes one, and a paid one that is observed.
+/// Decides a command about an order that does not exist: only `place` makes one, and a paid one
+/// that is observed. `policy` is the one that the command names (see [`Command::policy`]); without
+/// it there are no terms to place an order under, and nothing changes.
 #[must_use]
-pub fn decide_absent(id: &OrderId, command: &Command, now: Time) -> Decision {
-    match command {
-        Command::Place(_) if in_future(command, now) => Decision::Rejected(Rejection::in_future(id, None)),
-        Command::Place(place) => match place.paid_at.is_none().then(|| further_than_paid(place)).flatten() {
-            Some(code) => Decision::Rejected(Rejection::unpaid(id, code)),
-            None => Decision::Changed(Arc::new(placed(id, place, now))),
-        },
-        Command::Observe(observation) => adopted::observe_absent(id, observation, now),
-        Command::Due => Decision::Unchanged,
+pub fn decide_absent(id: &OrderId, command: &Command, now: Time, policy: Option<&Policy>) -> Decision {
+    match (command, policy) {
+        (Command::Place(place), Some(policy)) => decide_place(id, place, now, policy),
+        (Command::Observe(observation), Some(policy)) => adopted::observe_absent(id, observation, now, policy),
+        (Command::Place(_) | Command::Observe(_) | Command::Due, _) => Decision::Unchanged,
         _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
+    }
+}
+
+/// Places a new order under `policy`, the one that it names.
+#[must_use]
+pub fn decide_place(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> Decision {
+    if is_ahead(place.claimed_times(), now) {
+        return Decision::Rejected(Rejection::in_future(id, None));
+    }
+    match place.paid_at.is_none().then(|| further_than_paid(place)).flatten() {
+        Some(code) => Decision::Rejected(Rejection::unpaid(id, code)),
+        None => Decision::Changed(Arc::new(placed(id, place, now, policy))),
     }
 }
 
@@ -125,7 +135,7 @@ fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
     let is_same = |sent: Option<Time>, known| sent.is_none() || sent == known;
     let fields = [
         ("buyer_id", order.buyer_id == place.buyer_id),
-        ("policy", order.revision.name() == place.policy.revision.name()),
+        ("policy", order.revision.name() == place.policy.as_str()),
         ("amount", order.amount == place.amount),
         ("currency", order.currency == place.currency),
         ("data", order.data == place.data),
@@ -137,8 +147,9 @@ fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
     fields.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
 }
 
-fn in_future(command: &Command, now: Time) -> bool {
-    command.claimed_times().into_iter().flatten().any(|at| at > now.after(CLOCK_TOLERANCE))
+/// Whether one of the times lies further ahead than clocks differ.
+fn is_ahead(times: [Option<Time>; 4], now: Time) -> bool {
+    times.into_iter().flatten().any(|at| at > now.after(CLOCK_TOLERANCE))
 }
 
 /// Why the command cannot be carried out, if it cannot.
@@ -151,13 +162,13 @@ fn refuse(order: &Order, command: &Command, now: Time, terms: &Terms) -> Option<
         Command::Hold { .. } if is_holdable(order) && order.holds.len() >= MAX_HOLDS => because(Code::TooManyHolds),
         Command::Release { id } if !order.holds.iter().any(|hold| hold.id == *id) => because(Code::NotHeld),
         _ if !permits(order, command.verb(), terms) => because(Code::of(command.verb())),
-        _ if in_future(command, now) => Some(Rejection::in_future(&order.id, Some(order.status))),
+        _ if is_ahead(command.claimed_times(), now) => Some(Rejection::in_future(&order.id, Some(order.status))),
         _ => None,
     }
 }
 
-fn placed(id: &OrderId, place: &Place, now: Time) -> Order {
-    let terms = &place.policy.terms;
+fn placed(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> Order {
+    let terms = &policy.terms;
     let mut order = Order {
         id: id.clone(),
         version: 1,
@@ -166,7 +177,7 @@ fn placed(id: &OrderId, place: &Place, now: Time) -> Order {
         cause: Cause::Shop,
         changed_at: now,
         buyer_id: place.buyer_id.clone(),
-        revision: place.policy.revision.clone(),
+        revision: policy.revision.clone(),
         amount: place.amount,
         currency: place.currency,
         data: place.data.clone(),

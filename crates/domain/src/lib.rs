@@ -49,7 +49,7 @@ pub use command::{Command, Observation, Place};
 pub use decide::{Decision, Rejection, decide};
 pub use event::{Cause, Event, EventKind};
 pub use order::{Hold, Order, Status, Times};
-pub use policy::{Policy, Revision, StartsAt, Terms};
+pub use policy::{Policies, Policy, PolicyName, Revision, StartsAt, Terms, UnknownPolicy};
 pub use shard::{Shard, ShardCount};
 pub use time::{Span, Time};
 pub use words::{OrderId, Text};

@@ -1,6 +1,7 @@
 //! The terms that an order is placed under. A policy is a named set of terms; an order keeps the revision that was in
 //! force when it was placed, so that a changed configuration touches new orders only.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -81,6 +82,25 @@ pub struct Policy {
     pub terms: Arc<Terms>,
 }
 
+/// The name of a policy as somebody asks for it. Whether there is one shows when it is looked up in
+/// [`Policies`], so that a command can be read without them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PolicyName(SmolStr);
+
+/// The configured policies.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Policies(BTreeMap<PolicyName, Policy>);
+
+/// A policy that is asked for and not configured.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{:?} is not configured; expected one of {expected}", .name.as_str())]
+pub struct UnknownPolicy {
+    /// Its name.
+    pub name: PolicyName,
+    /// The names that are configured.
+    pub expected: String,
+}
+
 /// Why a text is no terms, revision or policy name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongTerms {
@@ -106,6 +126,76 @@ impl Policy {
         }
         let revision = Revision(format_smolstr!("{name}.{}", short_hash(&terms.to_string())));
         Ok(Policy { revision, terms: Arc::new(terms) })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> PolicyName {
+        PolicyName::from(self.revision.name())
+    }
+}
+
+impl PolicyName {
+    /// The most characters that are kept. No policy's name is as long, and an error quotes no more.
+    const KEPT: usize = 40;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PolicyName {
+    /// Keeps the first 40 characters of a text. One that is longer names no policy.
+    fn from(text: &str) -> PolicyName {
+        let end = text.char_indices().nth(PolicyName::KEPT).map_or(text.len(), |(end, _)| end);
+        PolicyName(text[..end].into())
+    }
+}
+
+impl FromStr for PolicyName {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<PolicyName, Self::Err> {
+        Ok(text.into())
+    }
+}
+
+impl Default for PolicyName {
+    /// `default`, the policy of orders that name none.
+    fn default() -> PolicyName {
+        PolicyName(SmolStr::new_static("default"))
+    }
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Policies {
+    /// The policy of this name.
+    ///
+    /// # Errors
+    /// Where none of this name is configured.
+    pub fn get(&self, name: &PolicyName) -> Result<&Policy, UnknownPolicy> {
+        self.0.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.0.keys().map(PolicyName::as_str).collect();
+            UnknownPolicy { name: name.clone(), expected: names.join(", ") }
+        })
+    }
+
+    /// Every policy, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Policy> for Policies {
+    fn from_iter<I: IntoIterator<Item = Policy>>(policies: I) -> Policies {
+        Policies(policies.into_iter().map(|policy| (policy.name(), policy)).collect())
     }
 }
 

@@ -1,6 +1,5 @@
 //! How a worker is put together.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::settings::{MAX_BATCH, Settings};
 #[must_use = "the worker begins with `start`"]
 pub struct EngineBuilder {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) policies: BTreeMap<String, Policy>,
+    pub(crate) policies: Vec<Policy>,
     pub(crate) actions: Vec<Subscription>,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
@@ -32,13 +31,13 @@ impl EngineBuilder {
             check_every: Duration::from_secs(1),
             guard: None,
         };
-        let (policies, actions) = (BTreeMap::new(), Vec::new());
+        let (policies, actions) = (Vec::new(), Vec::new());
         EngineBuilder { store, policies, actions, settings, metrics: Arc::default() }
     }
 
     /// Adds a policy. Orders that name none are placed under the one called `default`.
     pub fn policy(mut self, policy: Policy) -> EngineBuilder {
-        self.policies.insert(policy.revision.name().to_owned(), policy);
+        self.policies.push(policy);
         self
     }
 

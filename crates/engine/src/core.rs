@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Command, Decision, Event, Order, OrderId, Shard, ShardCount, Time, decide, decide::decide_absent};
+use autoreceive_domain::{Command, Decision, Event, Order, OrderId, Policies, Shard, ShardCount, Time, decide, decide::decide_absent};
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{Cas, Expected, Space, Store};
 
@@ -23,6 +23,7 @@ pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shards: ShardCount,
     pub(crate) book: TermsBook,
+    pub(crate) policies: Policies,
     pub(crate) outbox: Outbox,
     pub(crate) wakes: Wakes,
     pub(crate) time: StoreTime,
@@ -56,15 +57,22 @@ impl Core {
         }
         let (mut replies, mut events, mut bytes) = (Vec::new(), Vec::new(), 0);
         for command in commands {
+            let named = match command.policy().map(|name| self.policies.get(name)).transpose() {
+                Ok(named) => named,
+                Err(unknown) => {
+                    replies.push((ReplyOutcome::UnknownPolicy(unknown), order.clone()));
+                    continue;
+                }
+            };
             let decision = match (&order, &terms) {
                 (Some(order), Some(terms)) => decide(order, command, now, terms),
-                _ => decide_absent(id, command, now),
+                _ => decide_absent(id, command, now, named),
             };
             let outcome = match decision {
                 Decision::Unchanged => ReplyOutcome::Unchanged,
                 Decision::Rejected(rejection) => ReplyOutcome::Rejected(rejection),
                 Decision::Changed(next) => {
-                    if let Some(of_new) = command.policy().filter(|_| order.is_none()) {
+                    if let Some(of_new) = named.filter(|_| order.is_none()) {
                         policy = Some(of_new.clone());
                         terms = Some(of_new.terms.clone());
                     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoreceive_domain::{Order, Rejection, Terms};
+use autoreceive_domain::{Order, Rejection, Terms, UnknownPolicy};
 
 /// What became of a command that was answered.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub enum ReplyOutcome {
     Unchanged,
     /// It cannot be carried out; nothing changed.
     Rejected(Rejection),
+    /// It names a policy that is not configured; nothing changed.
+    UnknownPolicy(UnknownPolicy),
 }
 
 /// Why a command was not answered. All of these are safe to repeat.

@@ -1,11 +1,10 @@
 //! A worker: its parts, in the order in which they start and stop.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use autoreceive_domain::{Command, Order, OrderId, Policy, Span, Terms};
+use autoreceive_domain::{Command, Order, OrderId, Policies, Span, Terms};
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{Cas, Expected, Metered, Page, Row, Space, Stats, Store, StoreError, TestClock, View};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +31,6 @@ const NAMES: usize = 1_000;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) core: Arc<Core>,
-    policies: Arc<BTreeMap<String, Policy>>,
     gather: Gather,
     /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
     stop_deciding: CancellationToken,
@@ -52,6 +50,7 @@ impl Engine {
 
     fn start(builder: EngineBuilder) -> Engine {
         let EngineBuilder { store, policies, actions, mut settings, metrics } = builder;
+        let policies: Policies = policies.into_iter().collect();
         if settings.guard.is_some() {
             settings.worker.push_str(team::WITH_INTAKE);
         }
@@ -61,7 +60,8 @@ impl Engine {
             outlets.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
         let shards = store.about().shards;
         let core = Arc::new(Core {
-            book: terms::TermsBook::new(policies.values()),
+            book: terms::TermsBook::new(policies.iter()),
+            policies,
             outbox: Outbox::new(&settings.worker, outlets),
             wakes: wakes::Wakes::new(shards.get()),
             time: StoreTime::default(),
@@ -76,7 +76,6 @@ impl Engine {
         let gather = Gather::start(&core);
         let engine = Engine {
             core,
-            policies: Arc::new(policies),
             gather,
             stop_deciding: CancellationToken::new(),
             stop_attempting: CancellationToken::new(),
@@ -119,12 +118,6 @@ impl Engine {
             return Err(SubmitError::Stopping);
         }
         self.gather.enqueue(&self.core, id, command).await
-    }
-
-    /// The configured policies by name.
-    #[must_use]
-    pub fn policies(&self) -> &BTreeMap<String, Policy> {
-        &self.policies
     }
 
     /// One order with the terms it was placed under.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
-use autoreceive_domain::decide::decide_absent;
-use autoreceive_domain::{Command, Decision, Event, Place, Policy};
+use autoreceive_domain::decide::decide_place;
+use autoreceive_domain::{Decision, Event, Place, Policy};
 use rusqlite::TransactionBehavior;
 use tempfile::tempdir;
 
@@ -18,19 +18,9 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
     let id: OrderId = id.parse().unwrap();
     let policy = Policy::new("default", Terms::default()).unwrap();
     let data = autoreceive_domain::words::Data::new(&format!("\"{}\"", "x".repeat(4_000))).unwrap();
-    let place = Place {
-        buyer_id: None,
-        policy,
-        amount: None,
-        currency: None,
-        data: Some(data),
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), machine()) else { panic!("not placed") };
+    let place = Place::new().data(data);
+    let decision = decide_place(&id, &place, machine(), &policy);
+    let Decision::Changed(order) = decision else { panic!("not placed") };
     let event = Event(Arc::clone(&order));
     let entry = NewEntry { action: "sync".parse().unwrap(), id: format!("e-{id}"), at: machine(), members: Members::All };
     Commit {

@@ -87,28 +87,19 @@ fn decode_history(line: &str) -> Option<History> {
 
 #[cfg(test)]
 mod tests {
-    use autoreceive_domain::decide::decide_absent;
+    use autoreceive_domain::decide::decide_place;
     use autoreceive_domain::words::Data;
-    use autoreceive_domain::{Command, Decision, Place, Policy, Terms};
+    use autoreceive_domain::{Decision, Place, Policy, Terms};
     use proptest::prelude::*;
 
     use super::*;
 
     fn event(id: &str, data: Option<&str>) -> Event {
-        let place = Place {
-            buyer_id: None,
-            policy: Policy::new("default", Terms::default()).unwrap(),
-            amount: Some(59_000),
-            currency: None,
-            data: data.map(|json| Data::new(json).unwrap()),
-            receive_after: None,
-            at: None,
-            paid_at: None,
-            shipped_at: None,
-            delivered_at: None,
-        };
+        let data = data.map(|json| Data::new(json).unwrap());
+        let place = Place { data, ..Place::new().amount(59_000) };
+        let policy = Policy::new("default", Terms::default()).unwrap();
         let now = Time::from_ms(1_800_000_000_000);
-        match decide_absent(&id.parse().unwrap(), &Command::Place(Box::new(place)), now) {
+        match decide_place(&id.parse().unwrap(), &place, now, &policy) {
             Decision::Changed(order) => Event(order),
             other => panic!("{other:?}"),
         }

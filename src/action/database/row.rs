@@ -3,7 +3,6 @@
 use autoreceive_domain::{Clock, Event, EventKind, Order, Time};
 
 use crate::wire;
-use crate::wire::time::Instant;
 
 /// What is written about one event. Times are RFC 3339 in UTC.
 pub struct Row<'a> {
@@ -104,5 +103,5 @@ fn deadline(order: &Order) -> Option<Time> {
 }
 
 fn text(time: Time) -> String {
-    Instant(time).to_string()
+    time.to_string()
 }

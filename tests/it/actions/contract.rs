@@ -7,7 +7,7 @@ use std::time::Duration;
 use autoreceive::action::outgoing::Limits;
 use autoreceive::action::webhook::Webhook;
 use autoreceive::action::{Endpoint, Subscription};
-use autoreceive::domain::{Command, EventKind, Place, Policy, Span, Terms, Time};
+use autoreceive::domain::{EventKind, Place, Policy, Span, Terms, Time};
 use autoreceive::engine::Engine;
 use autoreceive::store::Store;
 use autoreceive_store_sqlite::SqliteStore;
@@ -86,20 +86,8 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     shop.lease = Duration::from_secs(LEASE_SECONDS);
     shop.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
     let policy = Policy::new("default", Terms::default()).unwrap();
-    let engine = Engine::builder(store.clone()).policy(policy.clone()).action(shop).check_every(Duration::from_millis(20)).start();
-    let place = Place {
-        buyer_id: None,
-        policy,
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    engine.submit("A-1".parse().unwrap(), Command::Place(Box::new(place))).await.unwrap();
+    let engine = Engine::builder(store.clone()).policy(policy).action(shop).check_every(Duration::from_millis(20)).start();
+    engine.submit("A-1".parse().unwrap(), Place::new().into()).await.unwrap();
 
     let mut attempts: Vec<Attempt> = Vec::new();
     let dead = loop {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use autoreceive::action::outgoing::Limits;
 use autoreceive::action::webhook::Webhook;
 use autoreceive::action::{Action, Subscription};
-use autoreceive::domain::{Command, EventKind, Place, Policy, Terms};
+use autoreceive::domain::{EventKind, Place, Policy, Terms};
 use autoreceive::engine::Engine;
 use autoreceive_store_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -129,20 +129,7 @@ fn engine(action: impl Action) -> Engine {
 }
 
 async fn place(engine: &Engine, id: &str) {
-    let policy = engine.policies()["default"].clone();
-    let place = Place {
-        buyer_id: None,
-        policy,
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    };
-    engine.submit(id.parse().unwrap(), Command::Place(Box::new(place))).await.unwrap();
+    engine.submit(id.parse().unwrap(), Place::new().into()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,9 @@
 //! The OpenAPI document says what the program does, and its page loads nothing from elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use autoreceive::domain::command::Verb;
 use autoreceive::domain::decide::Code;
-use autoreceive::domain::{Policy, Terms};
 use autoreceive::wire::command::{read_command, read_place};
 use autoreceive::wire::line::read_line;
 use serde_json::{Map, Value, json};
@@ -137,7 +136,6 @@ fn has_example(schema: &Value, document: &Value) -> bool {
 async fn the_examples_are_accepted_by_the_real_parser() {
     let client = Client::start().await;
     let document = document(&client).await;
-    let policies = BTreeMap::from([("default".to_owned(), Policy::new("default", Terms::default()).unwrap())]);
     let whole = |name: &str| {
         Value::Object(
             schemas(&document)[name]["properties"]
@@ -149,15 +147,15 @@ async fn the_examples_are_accepted_by_the_real_parser() {
         )
         .to_string()
     };
-    read_place(whole("NewOrder").as_bytes(), &policies).unwrap();
+    read_place(whole("NewOrder").as_bytes()).unwrap();
     for (_, path, said) in operations(&document) {
         let Some(verb) = path.strip_prefix("/v1/orders/{order_id}/").and_then(Verb::parse) else { continue };
         let schema = said["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
         let body = whole(schema.rsplit('/').next().unwrap());
-        read_command(verb, body.as_bytes(), &[], &policies).unwrap_or_else(|wrong| panic!("{path} {body}: {wrong}"));
+        read_command(verb, body.as_bytes(), &[]).unwrap_or_else(|wrong| panic!("{path} {body}: {wrong}"));
     }
     let line = &schemas(&document)["CommandLine"]["example"];
-    read_line(line.to_string().as_bytes(), &policies).unwrap();
+    read_line(line.to_string().as_bytes()).unwrap();
 }
 
 fn example(schema: &Value, document: &Value) -> Value {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoreceive::domain::{Clock, Command, Event, EventKind, Order, Place, Policy, Span, Status, Terms, Time};
+use autoreceive::domain::{Clock, Command, Event, EventKind, Order, Policy, Span, Status, Terms, Time};
 use autoreceive::store::{Change, Members, RestNote, Verdict};
 
 use super::kit::*;
@@ -230,11 +230,10 @@ async fn the_first_terms_of_a_revision_stand(store: Kept) {
     let wanted = [(shard, unknown.clone()), (shard, policy.revision.clone()), (shard, unknown)];
     assert_eq!(store.terms(&wanted).await.unwrap(), [None, None, None]);
 
-    let place = Place { policy: policy.clone(), ..place() };
-    let mut first = commit(&store, now, vec![new(&ids[0], place.clone(), now)]);
+    let mut first = commit(&store, now, vec![new_under(&ids[0], &place(), &policy, now)]);
     first.policies.push(policy.clone());
     assert!(losers(&store, first).await.is_empty());
-    let mut second = commit(&store, now, vec![new(&ids[1], place, now)]);
+    let mut second = commit(&store, now, vec![new_under(&ids[1], &place(), &policy, now)]);
     second.policies.push(Policy { terms: Arc::new(Terms::default()), ..policy });
     assert!(losers(&store, second).await.is_empty());
     assert_eq!(store.terms(&wanted).await.unwrap(), [None, Some(terms), None]);
@@ -307,7 +306,7 @@ async fn an_order_with_all_its_data_is_kept(store: Kept) {
     let now = now(&store).await;
     let json = format!("\"{}|%~\u{1F4E6}\"", "가".repeat(1_362));
     assert!(json.len() <= Data::MAX && json.len() > Data::MAX - 8, "{}", json.len());
-    let change = new(&id("A-1"), Place { data: Some(Data::new(&json).unwrap()), paid_at: Some(now), ..place() }, now);
+    let change = new(&id("A-1"), place().data(Data::new(&json).unwrap()).paid_at(now), now);
     let change = and_then(change, &hold("a:{b}|c~d%"), now);
     let mut commit = commit(&store, now, vec![change.clone()]);
     commit.entries.push(entry("sync", "e", now, Members::All));

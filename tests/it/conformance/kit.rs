@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use autoreceive::domain::decide::decide_absent;
+use autoreceive::domain::decide::decide_place;
 use autoreceive::domain::{Cause, Command, Decision, Event, Order, OrderId, Place, Policy, Span, Terms, Time, decide};
 use autoreceive::store::{
     ActionName, Change, Claimed, ClaimedEntry, Commit, Due, EntryRef, Look, Members, NewEntry, Settlement, Shard, Store, Verdict,
@@ -36,18 +36,8 @@ pub fn policy() -> Policy {
 }
 
 pub fn place() -> Place {
-    Place {
-        buyer_id: Some("buyer-1".parse().unwrap()),
-        policy: policy(),
-        amount: Some(59_000),
-        currency: Some("KRW".parse().unwrap()),
-        data: None,
-        receive_after: None,
-        at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-    }
+    let (buyer, currency) = ("buyer-1".parse().unwrap(), "KRW".parse().unwrap());
+    Place::new().buyer_id(buyer).amount(59_000).currency(currency)
 }
 
 /// A new order, unpaid and without a wake.
@@ -57,7 +47,7 @@ pub fn placed(id: &OrderId, now: Time) -> Change {
 
 /// A new order that was paid at `paid_at`, and so wakes 24 hours later.
 pub fn paid(id: &OrderId, paid_at: Time, now: Time) -> Change {
-    new(id, Place { paid_at: Some(paid_at), ..place() }, now)
+    new(id, place().paid_at(paid_at), now)
 }
 
 /// A new order whose wake came `ago`.
@@ -66,7 +56,13 @@ pub fn overdue(id: &OrderId, ago: Span, now: Time) -> Change {
 }
 
 pub fn new(id: &OrderId, place: Place, now: Time) -> Change {
-    let Decision::Changed(order) = decide_absent(id, &Command::Place(Box::new(place)), now) else { panic!("not placed: {id}") };
+    new_under(id, &place, &policy(), now)
+}
+
+/// A new order under a policy of its own.
+pub fn new_under(id: &OrderId, place: &Place, policy: &Policy, now: Time) -> Change {
+    let decision = decide_place(id, place, now, policy);
+    let Decision::Changed(order) = decision else { panic!("not placed: {id}") };
     Change { id: id.clone(), expected: 0, was: None, events: vec![Event(Arc::clone(&order))], order: Some(order) }
 }
 

@@ -221,8 +221,9 @@ impl Case {
         self.command(&["SET", &self.status_key(), "PAID"]).await;
         self.command(&["SET", &self.shop.triggers.key(&the_order()), "trigger", "EX", "1000"]).await;
         let now = self.store.heads().await.unwrap().now;
-        let observation = Observation::Paid { policy: policy(), receive_after: Some(silence) };
-        let decided = decide_absent(&the_order(), &Command::Observe(Box::new(observation)), now.before(Span::from_hours(1)));
+        let observation = Observation::Paid { policy: policy().name(), receive_after: Some(silence) };
+        let decided =
+            decide_absent(&the_order(), &Command::Observe(Box::new(observation)), now.before(Span::from_hours(1)), Some(&policy()));
         let Decision::Changed(order) = decided else { panic!("not adopted") };
         let change = Change { id: the_order(), expected: 0, was: None, order: Some(order), events: Vec::new() };
         let commit = Commit {

@@ -7,28 +7,21 @@ use super::{Decision, apply, permits, placed};
 use crate::command::{Command, Observation, Place, Verb};
 use crate::event::Cause;
 use crate::order::{MAX_HOLDS, Order};
-use crate::policy::Terms;
+use crate::policy::{Policy, Terms};
 use crate::time::{Span, Time};
 use crate::words::OrderId;
 
 use super::rejection::Rejection;
 
 /// An order is adopted when it is first seen paid: as paid by then, because the shop's key does not say since when.
-pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time) -> Decision {
-    let Observation::Paid { policy, receive_after } = observation else { return Decision::Unchanged };
-    let place = Place {
-        buyer_id: None,
-        policy: policy.clone(),
-        amount: None,
-        currency: None,
-        data: None,
-        receive_after: *receive_after,
-        at: None,
-        paid_at: Some(now),
-        shipped_at: None,
-        delivered_at: None,
+pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time, policy: &Policy) -> Decision {
+    let Observation::Paid { policy: name, receive_after } = observation else {
+        return Decision::Unchanged;
     };
-    Decision::Changed(Arc::new(Order { adopted: true, cause: Cause::System, ..placed(id, &place, now) }))
+    let (name, receive_after) = (name.clone(), *receive_after);
+    let place = Place { policy: name, receive_after, paid_at: Some(now), ..Place::new() };
+    let order = placed(id, &place, now, policy);
+    Decision::Changed(Arc::new(Order { adopted: true, cause: Cause::System, ..order }))
 }
 
 /// What follows from the shop's status is what a command would do, where its status permits that; else nothing, because the

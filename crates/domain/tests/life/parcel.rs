@@ -1,7 +1,7 @@
 //! The parcel is shipped and delivered, and the receipt confirmed.
 
 use autoreceive_domain::command::Verb;
-use autoreceive_domain::decide::{Code, decide_absent};
+use autoreceive_domain::decide::Code;
 use autoreceive_domain::{Cause, Clock, ClockKind, Command, Decision, EventKind, Place, Status, Terms};
 
 use crate::support::{Shop, deliver, from_delivery, from_shipment, h, hold, receive, ship, span};
@@ -61,7 +61,8 @@ fn an_order_is_not_placed_as_shipped_or_delivered_that_is_not_paid() {
         let mut shop = Shop::new(Terms::default());
         shop.place.shipped_at = Some(shop.at(h(-1)));
         shop.place.delivered_at = Some(shop.at(0)).filter(|_| is_delivered);
-        let Decision::Rejected(rejection) = decide_absent(&"A-1".parse().unwrap(), &shop.place(), shop.at(0)) else { panic!("placed") };
+        let decision = shop.decide_absent(&shop.place());
+        let Decision::Rejected(rejection) = decision else { panic!("placed") };
         assert_eq!((rejection.code, rejection.allowed.clone()), (code, vec![Verb::Place]));
         assert!(rejection.title.contains("paid_at"), "{rejection}");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoreceive_domain::decide::{Code, decide_absent};
+use autoreceive_domain::decide::{Code, decide_absent, decide_place};
 use autoreceive_domain::{
     Cause, Clock, ClockKind, Command, Decision, EventKind, Order, OrderId, Place, Policy, Span, StartsAt, Status, Terms, Time, decide,
 };
@@ -10,6 +10,7 @@ use autoreceive_domain::{
 #[derive(Clone)]
 pub struct Shop {
     pub place: Place,
+    policy: Policy,
     order: Option<Order>,
 }
 
@@ -78,19 +79,9 @@ pub fn refund() -> Command {
 impl Shop {
     pub fn new(terms: Terms) -> Shop {
         let policy = Policy::new("default", terms).unwrap();
-        let place = Place {
-            buyer_id: "buyer".parse().ok(),
-            policy,
-            amount: Some(59_000),
-            currency: "KRW".parse().ok(),
-            data: None,
-            receive_after: None,
-            at: None,
-            paid_at: None,
-            shipped_at: None,
-            delivered_at: None,
-        };
-        Shop { place, order: None }
+        let (buyer, currency) = ("buyer".parse().unwrap(), "KRW".parse().unwrap());
+        let place = Place::new().buyer_id(buyer).amount(59_000).currency(currency);
+        Shop { place, policy, order: None }
     }
 
     /// The instant so many milliseconds after the placing.
@@ -109,7 +100,7 @@ impl Shop {
     }
 
     pub fn placed(mut self) -> Shop {
-        match decide_absent(&self.id(), &self.place(), self.at(0)) {
+        match decide_place(&self.id(), &self.place, self.at(0), &self.policy) {
             Decision::Changed(order) => self.order = Some(Arc::unwrap_or_clone(order)),
             other => panic!("not placed: {other:?}"),
         }
@@ -155,9 +146,14 @@ impl Shop {
         }
     }
 
+    /// Decides a command about the order where there is none.
+    pub fn decide_absent(&self, command: &Command) -> Decision {
+        decide_absent(&self.id(), command, self.at(0), Some(&self.policy))
+    }
+
     #[track_caller]
     pub fn absent_rejects(&self, command: Command, code: Code) {
-        match decide_absent(&self.id(), &command, self.at(0)) {
+        match self.decide_absent(&command) {
             Decision::Rejected(rejection) => assert_eq!(rejection.code, code),
             other => panic!("{command:?} was not rejected: {other:?}"),
         }
@@ -165,7 +161,7 @@ impl Shop {
 
     #[track_caller]
     pub fn absent_ignores(&self, command: Command) {
-        assert_eq!(decide_absent(&self.id(), &command, self.at(0)), Decision::Unchanged);
+        assert_eq!(self.decide_absent(&command), Decision::Unchanged);
     }
 
     #[track_caller]
@@ -197,6 +193,6 @@ impl Shop {
     }
 
     fn decide(&self, ms: i64, command: &Command) -> Decision {
-        decide(self.order(), command, self.at(ms), &self.place.policy.terms)
+        decide(self.order(), command, self.at(ms), &self.policy.terms)
     }
 }

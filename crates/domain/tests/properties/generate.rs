@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoreceive_domain::decide::decide_absent;
+use autoreceive_domain::decide::decide_place;
 use autoreceive_domain::words::{Currency, Data};
 use autoreceive_domain::{Cause, Command, Decision, Observation, Order, OrderId, Place, Policy, Span, StartsAt, Terms, Text, Time, decide};
 use proptest::option;
@@ -86,10 +86,8 @@ impl Life {
     }
 
     pub fn live(&self) -> Story {
-        let place = Command::Place(Box::new(self.place.clone()));
-        let Decision::Changed(first) = decide_absent(&self.id, &place, self.start) else {
-            panic!("a life begins with a place that is accepted")
-        };
+        let decision = decide_place(&self.id, &self.place, self.start, &self.policy);
+        let Decision::Changed(first) = decision else { panic!("a life begins with a place that is accepted") };
         let (first, mut now, mut taken) = (Arc::unwrap_or_clone(first), self.start, Vec::new());
         let mut order = first.clone();
         for step in &self.steps {
@@ -209,7 +207,7 @@ fn place(scale: Scale, policy: Policy, start: Time) -> impl Strategy<Value = Pla
     let at = move |ms: i64| past(ms.min(5_000));
     all.prop_map(move |((placed, paid), (shipped, delivered), (buyer_id, amount, currency, data), receive_after)| Place {
         buyer_id,
-        policy: policy.clone(),
+        policy: policy.name(),
         amount,
         currency,
         data: data.map(|json| Data::new(&json).unwrap()),

@@ -1,14 +1,19 @@
 //! One command of many, as a line of JSON, and its answer.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
-use autoreceive_domain::{Command, OrderId, Policy};
+use autoreceive_domain::{Command, OrderId, Status};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::command::{read_command, read_order_id, read_verb};
-use super::read::{Wrong, read};
-use super::schema::{OrderIdText, StatusWord, VerbWord};
+use crate::command::{read_command, read_order_id, read_verb};
+use crate::problem::explained;
+use crate::read::{Wrong, read};
+#[cfg(feature = "openapi")]
+use crate::schema::{OrderIdText, StatusWord, VerbWord};
+use crate::text;
 
 /// Which fields of a line are not the command's own.
 const HEAD: [&str; 2] = ["order_id", "command"];
@@ -20,14 +25,15 @@ struct Head {
 }
 
 /// A line: these two fields, and the command's own beside them, under the names that they have in the command's route.
-#[derive(ToSchema)]
-#[schema(example = json!({"order_id": "A-1", "command": "cancel", "reason": "out of stock"}))]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"order_id": "A-1", "command": "cancel", "reason": "out of stock"})))]
 pub struct CommandLine {
     /// Which order.
-    #[schema(value_type = OrderIdText)]
+    #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText))]
     pub order_id: String,
     /// What happens to it.
-    #[schema(value_type = VerbWord)]
+    #[cfg_attr(feature = "openapi", schema(value_type = VerbWord))]
     pub command: String,
 }
 
@@ -44,44 +50,47 @@ pub struct WrongLine {
 ///
 /// # Errors
 /// Where it is not that, or a field has a value that cannot be.
-pub fn read_line(json: &[u8], policies: &BTreeMap<String, Policy>) -> Result<(OrderId, Command), WrongLine> {
+pub fn read_line(json: &[u8]) -> Result<(OrderId, Command), WrongLine> {
     let nameless = |wrong| WrongLine { order_id: None, wrong };
     let head: Head = read(json, &[]).map_err(nameless)?;
     let id = read_order_id(&head.order_id).map_err(nameless)?;
-    match read_verb(&head.command).and_then(|verb| read_command(verb, json, &HEAD, policies)) {
+    match read_verb(&head.command).and_then(|verb| read_command(verb, json, &HEAD)) {
         Ok(command) => Ok((id, command)),
         Err(wrong) => Err(WrongLine { order_id: Some(id), wrong }),
     }
 }
 
 /// The answer to a line.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LineAnswer)]
-pub struct Answer<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = LineAnswer))]
+pub struct LineAnswer {
     /// The line's number, from 1; blank lines count.
-    #[schema(example = 1)]
+    #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub line: u64,
     /// The order it names, if that much can be told.
-    #[schema(value_type = Option<OrderIdText>, required = true)]
-    pub order_id: Option<&'a str>,
+    #[serde(with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<OrderIdText>, required = true))]
+    pub order_id: Option<OrderId>,
     /// How it went.
     pub result: LineResult,
     /// Where the order stands now, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = StatusWord, required = false)]
-    pub status: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = StatusWord, required = false))]
+    pub status: Option<Status>,
     /// The order's version now, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = 2)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = 2))]
     pub version: Option<u64>,
     /// Why it was not carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = LineError, required = false)]
-    pub error: Option<LineError<'a>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = LineError, required = false))]
+    pub error: Option<LineError>,
 }
 
 /// How a line went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LineResult {
     /// It changed the order.
@@ -96,34 +105,60 @@ pub enum LineResult {
     Unavailable,
 }
 
+impl LineResult {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LineResult::Changed => "changed",
+            LineResult::Unchanged => "unchanged",
+            LineResult::Rejected => "rejected",
+            LineResult::Invalid => "invalid",
+            LineResult::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for LineResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a line was not carried out.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LineError<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LineError {
     /// The reason, for programs.
-    #[schema(example = "not_payable")]
-    pub code: &'static str,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "not_payable"))]
+    pub code: Cow<'static, str>,
     /// The reason, for people.
-    #[schema(example = "order A-1 is CANCELLED and cannot be paid")]
-    pub title: &'a str,
+    #[cfg_attr(feature = "openapi", schema(example = "order A-1 is CANCELLED and cannot be paid"))]
+    pub title: String,
     /// The field with the mistake.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "buyer_id")]
-    pub field: Option<&'a str>,
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "buyer_id"))]
+    pub field: Option<String>,
     /// The commands that could be carried out now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Vec<VerbWord>, required = false)]
-    pub allowed: Option<&'a [&'static str]>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<VerbWord>, required = false))]
+    pub allowed: Option<Vec<Cow<'static, str>>>,
+}
+
+impl LineError {
+    /// The reason, for people, and what would be accepted.
+    #[must_use]
+    pub fn explained(&self) -> String {
+        explained(&self.title, None, self.allowed.as_deref())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use autoreceive_domain::Terms;
-
     use super::*;
 
     fn line(json: &str) -> Result<(OrderId, Command), WrongLine> {
-        let policies = BTreeMap::from([("default".to_owned(), Policy::new("default", Terms::default()).unwrap())]);
-        read_line(json.as_bytes(), &policies)
+        read_line(json.as_bytes())
     }
 
     #[test]

@@ -1,22 +1,24 @@
 //! What is asked, as it comes in: one struct for the fields of each command. The order's id and the command's word stand
 //! elsewhere (in the path, in the line), so that the same fields serve both.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::order::Reason;
-use autoreceive_domain::{Cause, Command, OrderId, Place, Policy, Time};
+use autoreceive_domain::{Cause, Command, OrderId, Place, PolicyName, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use serde_json::value::RawValue;
+#[cfg(feature = "openapi")]
 use utoipa::openapi::{Ref, RefOr, Schema};
+#[cfg(feature = "openapi")]
 use utoipa::{PartialSchema, ToSchema};
 
-use super::read::{Wrong, read, whole};
-use super::schema::{AnyData, ByWord, LengthText, OrderIdText, TimeText};
-use super::time::read_time;
+use crate::read::{Wrong, read, read_beside, whole};
+#[cfg(feature = "openapi")]
+use crate::schema::{AnyData, ByWord, LengthText, OrderIdText, TimeText};
+use crate::time::read_time;
 
 mod data;
 
@@ -24,47 +26,48 @@ mod data;
 pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
 
 /// The fields of `place`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlaceFields {
     /// Who bought: the shop's own id of the buyer, 1 to 128 bytes.
-    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "u-7")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "u-7"))]
     pub buyer_id: String,
     /// The policy whose terms hold for the order; `default` without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[a-z0-9_-]{1,32}$", example = "default")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9_-]{1,32}$", example = "default"))]
     pub policy: Option<String>,
     /// What the order costs, in minor units of the currency (59000 KRW = ₩59,000).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9007199254740991u64, example = 59000)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 0, maximum = 9007199254740991u64, example = 59000))]
     pub amount: Option<Number>,
     /// The currency of the amount, three capital letters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[A-Z]{3}$", example = "KRW")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z]{3}$", example = "KRW"))]
     pub currency: Option<String>,
     /// Any JSON up to 4,096 bytes; it comes back in every event.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = AnyData, required = false)]
+    #[cfg_attr(feature = "openapi", schema(value_type = AnyData, required = false))]
     pub data: Option<Box<RawValue>>,
     /// The silence after which this order is received, in place of the policy's: `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<LengthText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<LengthText>))]
     pub receive_after: Option<String>,
     /// When it was placed; now without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<TimeText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub at: Option<String>,
     /// When it was paid, where it already is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<TimeText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub paid_at: Option<String>,
     /// When it was shipped, where it is already on its way; with `paid_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<TimeText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub shipped_at: Option<String>,
     /// When it was delivered, where it already is; with `paid_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<TimeText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub delivered_at: Option<String>,
 }
 
@@ -78,6 +81,7 @@ pub struct NewOrder {
     pub fields: PlaceFields,
 }
 
+#[cfg(feature = "openapi")]
 impl PartialSchema for NewOrder {
     /// The fields of `place` and the id, in one object: a schema of two parts would refuse each other's fields.
     fn schema() -> RefOr<Schema> {
@@ -91,6 +95,7 @@ impl PartialSchema for NewOrder {
     }
 }
 
+#[cfg(feature = "openapi")]
 impl ToSchema for NewOrder {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((OrderIdText::name().into_owned(), OrderIdText::schema()));
@@ -98,92 +103,126 @@ impl ToSchema for NewOrder {
     }
 }
 
+impl<'de> Deserialize<'de> for NewOrder {
+    /// Not with `flatten`: that would lose the letters of `data`.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<NewOrder, D::Error> {
+        let (order_id, fields) = read_beside(deserializer, "order_id")?;
+        Ok(NewOrder { order_id, fields })
+    }
+}
+
 /// The fields of `pay` and `deliver`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AtFields {
     /// When it happened; now without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<TimeText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub at: Option<String>,
 }
 
 /// The fields of `ship`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShipFields {
     /// When it was shipped; now without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<TimeText>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub at: Option<String>,
     /// Who carries it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "CJ")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "CJ"))]
     pub carrier: Option<String>,
     /// Under which number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "6123-4567")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "6123-4567")
+    )]
     pub tracking: Option<String>,
 }
 
 /// The fields of `receive`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveFields {
     /// Who says so: `buyer` or `operator`; the buyer without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<ByWord>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByWord>))]
     pub by: Option<String>,
 }
 
 /// The fields of `extend`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExtendFields {
     /// Which extension of the order it is, counted from 1; 1 without it. Sent again with the same number it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1))]
     pub number: Option<Number>,
 }
 
 /// The fields of `hold`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HoldFields {
     /// Why, 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")
+    )]
     pub reason: String,
     /// Names the hold, 1 to 64 bytes; without it, the reason does, which then has to be as short.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")
+    )]
     pub id: Option<String>,
 }
 
 /// The fields of `release`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseFields {
     /// The hold's name.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")
+    )]
     pub id: String,
 }
 
 /// The fields of `cancel`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CancelFields {
     /// Why, 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")
+    )]
     pub reason: String,
 }
 
 /// The fields of `refund`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefundFields {
     /// Why, 1 to 200 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "returned")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "returned")
+    )]
     pub reason: Option<String>,
 }
 
@@ -191,9 +230,9 @@ pub struct RefundFields {
 ///
 /// # Errors
 /// Where they are not the command's fields, or one has a value that cannot be.
-pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str], policies: &BTreeMap<String, Policy>) -> Result<Command, Wrong> {
+pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command, Wrong> {
     match verb {
-        Verb::Place => read::<PlaceFields>(json, hidden)?.command(policies),
+        Verb::Place => read::<PlaceFields>(json, hidden)?.command(),
         Verb::Pay => Ok(Command::Pay { at: read::<AtFields>(json, hidden)?.time()? }),
         Verb::Ship => read::<ShipFields>(json, hidden)?.command(),
         Verb::Deliver => Ok(Command::Deliver { at: read::<AtFields>(json, hidden)?.time()? }),
@@ -211,14 +250,14 @@ pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str], policies: &BTreeMa
 ///
 /// # Errors
 /// Where they are not these, or one has a value that cannot be.
-pub fn read_place(json: &[u8], policies: &BTreeMap<String, Policy>) -> Result<(OrderId, Command), Wrong> {
+pub fn read_place(json: &[u8]) -> Result<(OrderId, Command), Wrong> {
     #[derive(Deserialize)]
     struct Head {
         order_id: String,
     }
     let head: Head = read(json, &[])?;
     let id = read_order_id(&head.order_id)?;
-    read_command(Verb::Place, json, &["order_id"], policies).map(|command| (id, command))
+    read_command(Verb::Place, json, &["order_id"]).map(|command| (id, command))
 }
 
 /// Reads a command's word.
@@ -244,11 +283,28 @@ pub fn read_order_id(id: &str) -> Result<OrderId, Wrong> {
 }
 
 impl PlaceFields {
-    fn command(self, policies: &BTreeMap<String, Policy>) -> Result<Command, Wrong> {
+    /// An order of this buyer, of which nothing else is said.
+    #[must_use]
+    pub fn of_buyer(buyer_id: impl Into<String>) -> PlaceFields {
+        PlaceFields {
+            buyer_id: buyer_id.into(),
+            policy: None,
+            amount: None,
+            currency: None,
+            data: None,
+            receive_after: None,
+            at: None,
+            paid_at: None,
+            shipped_at: None,
+            delivered_at: None,
+        }
+    }
+
+    fn command(self) -> Result<Command, Wrong> {
         let amount = self.amount.map(|amount| whole("amount", &amount, 0, MAX_AMOUNT)).transpose()?;
         Ok(Command::Place(Box::new(Place {
             buyer_id: Some(text("buyer_id", &self.buyer_id)?),
-            policy: policy(self.policy.as_deref().unwrap_or("default"), policies)?,
+            policy: self.policy.as_deref().map(PolicyName::from).unwrap_or_default(),
             amount,
             currency: optional("currency", self.currency.as_deref())?,
             data: self.data.map(|json| data::read_data(json.get())).transpose()?,
@@ -303,15 +359,6 @@ impl HoldFields {
         };
         Ok(Command::Hold { id, reason })
     }
-}
-
-fn policy(name: &str, policies: &BTreeMap<String, Policy>) -> Result<Policy, Wrong> {
-    let unknown = || {
-        let names: Vec<&str> = policies.keys().map(String::as_str).collect();
-        let shown: String = name.chars().take(40).collect();
-        Wrong::value("policy", format_args!("{shown:?} is not configured; expected one of {}", names.join(", ")))
-    };
-    policies.get(name).cloned().ok_or_else(unknown)
 }
 
 fn text<T: FromStr<Err: fmt::Display>>(field: &'static str, text: &str) -> Result<T, Wrong> {

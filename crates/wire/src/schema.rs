@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, 
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::store::View;
+use crate::report::ListName;
 
 /// Texts that come in have no control characters.
 const NO_CONTROLS: &str = "^[^\\x00-\\x1F\\x7F-\\x9F]+$";
@@ -65,7 +65,7 @@ described! {
     AnyData = "Data": ObjectBuilder::new().schema_type(SchemaType::AnyValue).examples([json!({"cart": 7})])
         .description(Some("Any JSON up to 4,096 bytes without the blanks between its parts, and 64 levels deep.")).build();
     /// Which page.
-    ViewWord = "View": words([View::Upcoming, View::Overdue, View::Held], |view| view.to_string());
+    ViewWord = "View": words(ListName::ALL, |list| list.as_str());
     /// An order's id.
     OrderIdText = "OrderId": text("The shop's id of an order: 1 to 128 bytes of UTF-8 without control characters. Never reused.", "A-1")
         .min_length(Some(1)).max_length(Some(OrderId::MAX)).pattern(Some(NO_CONTROLS)).build();

@@ -2,135 +2,122 @@
 
 use std::collections::BTreeMap;
 
+use autoreceive_domain::Time;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::read::{Wrong, read};
-use super::report::ActionView;
-use super::schema::{ActionText, InstantText};
-use super::time::Instant;
-use crate::engine::Backfilled;
-use crate::store::Relocated;
+use crate::read::{Wrong, read};
+use crate::report::ActionView;
+#[cfg(feature = "openapi")]
+use crate::schema::{ActionText, InstantText};
+use crate::text;
 
 /// The outboxes of all actions.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Actions)]
-pub struct ActionsView<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Actions))]
+pub struct Actions {
     /// The store's time.
-    #[schema(value_type = InstantText)]
-    pub now: Instant,
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
+    pub now: Time,
     /// The actions.
-    pub actions: Vec<ActionItem<'a>>,
+    pub actions: Vec<ActionItem>,
 }
 
 /// One action's outbox.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Action)]
-pub struct ActionItem<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Action))]
+pub struct ActionItem {
     /// Its figures.
     #[serde(flatten)]
-    pub figures: ActionView<'a>,
+    pub figures: ActionView,
     /// Whether the worker that answers is configured with it; if none is, its entries wait until one is, or until they are
     /// moved to another action or dropped.
-    #[schema(example = true)]
+    #[cfg_attr(feature = "openapi", schema(example = true))]
     pub configured: bool,
 }
 
 /// Whether a receiver was enabled.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Enabled)]
-pub struct EnabledView {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Enabled))]
+pub struct Enabled {
     /// Whether it was disabled until now.
-    #[schema(example = true)]
+    #[cfg_attr(feature = "openapi", schema(example = true))]
     pub was_disabled: bool,
 }
 
 /// What one step of a backfill came to.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Backfilled)]
-pub struct BackfilledView<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Backfilled))]
+pub struct BackfilledView {
     /// How many orders were looked at.
-    #[schema(example = 5000)]
+    #[cfg_attr(feature = "openapi", schema(example = 5000))]
     pub scanned: u64,
     /// For how many of them an entry was added.
-    #[schema(example = 4200)]
+    #[cfg_attr(feature = "openapi", schema(example = 4200))]
     pub added: u64,
     /// How many have an entry, or a dead letter, already.
-    #[schema(example = 0)]
+    #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub there: u64,
     /// Orders whose last event is of a type that the action is not given, by that type.
-    #[schema(value_type = BTreeMap<String, u64>, example = json!({"order.paid": 790}))]
-    pub passed_over: BTreeMap<&'static str, u64>,
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>, example = json!({"order.paid": 790})))]
+    pub passed_over: BTreeMap<String, u64>,
     /// How many cannot be read.
-    #[schema(example = 0)]
+    #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub unreadable: u64,
     /// How many orders there are altogether; in the first step only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = 128450)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = 128450))]
     pub total: Option<u64>,
     /// Nothing was done, because the action has enough to work on: send the same request again in a second or more.
-    #[schema(example = false)]
+    #[cfg_attr(feature = "openapi", schema(example = false))]
     pub busy: bool,
     /// There is more: send the request again with this cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "17.2048.5f2a")]
-    pub cursor: Option<&'a str>,
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "17.2048.5f2a"))]
+    pub cursor: Option<String>,
 }
 
 /// Where a backfill goes on.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackfillFields {
     /// The `cursor` of the last answer. From the beginning without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "17.2048.5f2a")]
+    #[cfg_attr(feature = "openapi", schema(example = "17.2048.5f2a"))]
     pub cursor: Option<String>,
 }
 
 /// To whom.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MoveFields {
     /// The action that gets them; one that the answering worker is configured with.
-    #[schema(value_type = ActionText)]
+    #[cfg_attr(feature = "openapi", schema(value_type = ActionText))]
     pub to: String,
 }
 
 /// What one step of moving or dropping came to.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Relocated)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Relocated))]
 pub struct RelocatedView {
     /// How many entries were moved or dropped.
-    #[schema(example = 412)]
+    #[cfg_attr(feature = "openapi", schema(example = 412))]
     pub entries: u64,
     /// How many dead letters were.
-    #[schema(example = 3)]
+    #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub dead_letters: u64,
     /// Whether there may be more: send the request again, until neither was.
-    #[schema(example = true)]
+    #[cfg_attr(feature = "openapi", schema(example = true))]
     pub more: bool,
-}
-
-impl<'a> From<&'a Backfilled> for BackfilledView<'a> {
-    fn from(done: &'a Backfilled) -> BackfilledView<'a> {
-        BackfilledView {
-            scanned: done.scanned,
-            added: done.added,
-            there: done.there,
-            passed_over: done.passed_over.iter().map(|(kind, count)| (kind.as_str(), *count)).collect(),
-            unreadable: done.unreadable,
-            total: done.total,
-            busy: done.busy,
-            cursor: done.cursor.as_deref(),
-        }
-    }
-}
-
-impl From<Relocated> for RelocatedView {
-    fn from(done: Relocated) -> RelocatedView {
-        let Relocated { entries, letters } = done;
-        RelocatedView { entries, dead_letters: letters, more: entries + letters > 0 }
-    }
 }
 
 /// Reads where a backfill goes on.

@@ -9,8 +9,9 @@
 //! | [`order`] | an order, and the terms it was placed under, as they go out |
 //! | [`event`] | an event as receivers get it |
 //! | [`report`] | pages of orders, and the store's figures |
+//! | [`problem`] | why a request was not carried out |
 //! | [`time`] | instants and durations as text |
-//! | [`schema`] | how all of it is described in the OpenAPI document |
+//! | `schema` | how all of it is described in the OpenAPI document (feature `openapi`) |
 //! | [`read`] | strict reading of JSON, and what is said about a mistake |
 
 pub mod action;
@@ -19,11 +20,15 @@ pub mod event;
 pub mod letter;
 pub mod line;
 pub mod order;
+pub mod problem;
 pub mod read;
 pub mod report;
+#[cfg(feature = "openapi")]
 pub mod schema;
+mod text;
 pub mod time;
 
-pub use event::event_json;
+pub use event::{EventView, event_json};
 pub use order::OrderView;
+pub use problem::Problem;
 pub use read::Wrong;

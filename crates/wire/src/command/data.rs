@@ -3,7 +3,7 @@
 use autoreceive_domain::words::Data;
 use serde_json::Value;
 
-use super::super::read::Wrong;
+use crate::read::Wrong;
 
 /// How deep `data` may be nested. Receivers read it four levels further down, and many stop at 100 or 128.
 const MAX_DEPTH: usize = 64;

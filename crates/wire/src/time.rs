@@ -2,65 +2,37 @@
 
 use autoreceive_domain::{Span, Time};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::read::{Wrong, read};
-use super::schema::{InstantText, LengthText};
-use crate::store::TestClock;
-
-/// An instant as it is shown: `2026-11-23T00:00:00.000Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instant(pub Time);
-
-impl std::fmt::Display for Instant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A `Time` lies between 1970 and 9999, which jiff can represent.
-        let instant = Timestamp::from_millisecond(self.0.ms()).unwrap_or(Timestamp::UNIX_EPOCH);
-        write!(f, "{instant:.3}")
-    }
-}
-
-impl Serialize for Instant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A length of time as it is shown: `24h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Length(pub Span);
-
-impl Serialize for Length {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
+use crate::read::{Wrong, read};
+#[cfg(feature = "openapi")]
+use crate::schema::{InstantText, LengthText};
+use crate::text;
 
 /// How a test clock stands.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TestClock)]
-pub struct ClockView {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = TestClock))]
+pub struct TestClockView {
     /// The store's time.
-    #[schema(value_type = InstantText)]
-    pub now: Instant,
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
+    pub now: Time,
     /// By how much it is ahead of the real time.
-    #[schema(value_type = LengthText)]
-    pub ahead: Length,
-}
-
-impl From<TestClock> for ClockView {
-    fn from(clock: TestClock) -> ClockView {
-        ClockView { now: Instant(clock.now), ahead: Length(clock.ahead) }
-    }
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
+    pub ahead: Span,
 }
 
 /// By how much a test clock is put forward.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdvanceFields {
     /// A length of time: `25h`; `0s` only tells how it stands.
-    #[schema(value_type = LengthText)]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub advance: String,
 }
 
@@ -87,10 +59,15 @@ pub fn read_time(field: &'static str, text: &str) -> Result<Time, Wrong> {
             ),
         )
     };
-    let ms = text.parse::<Timestamp>().map_err(|_| wrong())?.as_millisecond();
-    let time = Time::from_ms(ms);
-    // `Time` moves what it cannot represent to the nearest instant; an order must not be placed at one nobody named.
-    if time.ms() == ms { Ok(time) } else { Err(wrong()) }
+    parse_time(text).ok_or_else(wrong)
+}
+
+/// The same without an explanation.
+pub(crate) fn parse_time(text: &str) -> Option<Time> {
+    let ms = text.parse::<Timestamp>().ok()?.as_millisecond();
+    // `Time` moves what it cannot represent to the nearest instant; an order must not be placed at
+    // one nobody named.
+    Some(Time::from_ms(ms)).filter(|time| time.ms() == ms)
 }
 
 #[cfg(test)]
@@ -106,7 +83,7 @@ mod tests {
             ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
             ("9999-12-30T21:59:59.999Z", "9999-12-30T21:59:59.999Z"),
         ] {
-            assert_eq!(Instant(read_time("at", text).unwrap()).to_string(), shown, "{text}");
+            assert_eq!(read_time("at", text).unwrap().to_string(), shown, "{text}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 
@@ -166,6 +167,60 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
                 return seed.deserialize(key.into_deserializer()).map(Some);
             }
             self.inner.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.inner.next_value_seed(seed)
+    }
+}
+
+/// Reads an object of the form of `T` whose field `name` stands beside those of `T`.
+pub(crate) fn read_beside<'de, T, D>(deserializer: D, name: &'static str) -> Result<(String, T), D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Taking<T>(&'static str, std::marker::PhantomData<T>);
+
+    impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for Taking<T> {
+        type Value = (String, T);
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(String, T), A::Error> {
+            let mut taken = None;
+            let others = Others { inner: map, name: self.0, taken: &mut taken };
+            let fields = T::deserialize(MapAccessDeserializer::new(others))?;
+            let taken = taken.ok_or_else(|| serde::de::Error::missing_field(self.0))?;
+            Ok((taken, fields))
+        }
+    }
+
+    deserializer.deserialize_map(Taking(name, std::marker::PhantomData))
+}
+
+/// Hands out an object's fields but one, which is kept.
+struct Others<'t, A> {
+    inner: A,
+    name: &'static str,
+    taken: &'t mut Option<String>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Others<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        while let Some(key) = self.inner.next_key::<Cow<'de, str>>()? {
+            if key != self.name {
+                return seed.deserialize(key.into_deserializer()).map(Some);
+            }
+            if self.taken.replace(self.inner.next_value()?).is_some() {
+                return Err(serde::de::Error::duplicate_field(self.name));
+            }
         }
         Ok(None)
     }

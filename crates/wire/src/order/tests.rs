@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
+use autoreceive_domain::command::Verb;
 use autoreceive_domain::decide::{Decision, decide, decide_absent};
 use autoreceive_domain::{Cause, Command, Event, Order, Policy, Span, Terms, Time};
 use serde_json::{Value, json};
 
 use super::OrderView;
-use crate::wire::command::read_command;
-use crate::wire::event_json;
+use crate::command::read_command;
+use crate::{EventView, event_json};
 
 const NOON: i64 = 1_795_435_200_000;
 
@@ -22,9 +23,11 @@ fn changed(decision: Decision) -> Order {
 }
 
 fn placed(fields: Value) -> Order {
-    let policies = [("default".to_owned(), Policy::new("default", terms()).unwrap())].into();
-    let command = read_command(autoreceive_domain::command::Verb::Place, fields.to_string().as_bytes(), &[], &policies).unwrap();
-    changed(decide_absent(&"A-1".parse().unwrap(), &command, Time::from_ms(NOON)))
+    let policy = Policy::new("default", terms()).unwrap();
+    let fields = fields.to_string();
+    let command = read_command(Verb::Place, fields.as_bytes(), &[]).unwrap();
+    let id = "A-1".parse().unwrap();
+    changed(decide_absent(&id, &command, Time::from_ms(NOON), Some(&policy)))
 }
 
 fn then(order: &Order, command: &Command) -> Order {
@@ -32,7 +35,7 @@ fn then(order: &Order, command: &Command) -> Order {
 }
 
 fn view(order: &Order) -> Value {
-    serde_json::to_value(OrderView::new(order)).unwrap()
+    serde_json::to_value(OrderView::from(order)).unwrap()
 }
 
 #[test]
@@ -88,4 +91,22 @@ fn an_event_carries_the_order_as_the_change_left_it() {
         "data": {"cause": "shop", "order": view(&order)},
     });
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn what_goes_out_is_read_by_a_client_and_goes_out_the_same_again() {
+    let fields = json!({"buyer_id": "B-7", "amount": 1, "currency": "KRW", "receive_after": "36h",
+        "data": {"z": 1.10, "a": [12_345_678_901_u64], "b": null}});
+    let paid = then(&placed(fields), &Command::Pay { at: None });
+    let hold = Command::Hold { id: "d-1".parse().unwrap(), reason: "dispute".parse().unwrap() };
+    let held = then(&paid, &hold);
+    let received = then(&paid, &Command::Receive { by: Cause::Buyer });
+    for order in [paid, held, received] {
+        let text = serde_json::to_string(&OrderView::with_terms(&order, &terms())).unwrap();
+        let read: OrderView = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        let text = event_json(&Event(Arc::new(order)));
+        let read: EventView = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
 }

@@ -1,0 +1,204 @@
+//! A client of the `autoreceive` HTTP API: the one that its command line uses.
+//!
+//! ```no_run
+//! use autoreceive_client::{Client, Kind};
+//! use autoreceive_client::wire::command::{AtFields, NewOrder, PlaceFields};
+//!
+//! # async fn example() -> Result<(), autoreceive_client::Error> {
+//! let client = Client::new("http://127.0.0.1:8780", None)?;
+//! let fields = PlaceFields { amount: Some(59_000.into()), ..PlaceFields::of_buyer("u-7") };
+//! let order = client.place(&NewOrder { order_id: "A-1".to_owned(), fields }).await?;
+//! assert_eq!(order.version, 1);
+//! match client.pay("A-1", &AtFields::default()).await {
+//!     Ok(order) => println!("{} is {}", order.order_id, order.status),
+//!     // Every command is safe to repeat.
+//!     Err(error) if error.kind() == Kind::Unavailable => println!("again later: {error}"),
+//!     Err(error) => return Err(error),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every call has one that gives the answer as it came, too: see [`Client::get`] and
+//! [`Client::post`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Body, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use autoreceive_domain as domain;
+pub use autoreceive_wire as wire;
+pub use reqwest::Url;
+
+mod calls;
+mod error;
+mod lines;
+
+pub use error::{Error, Kind};
+pub use lines::Lines;
+
+/// The longest wait for the next bytes of an answer.
+const READ: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+/// The longest answer that is read; a full page of the largest orders is a tenth of it.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// A client of one service. Cloning it is cheap; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: Url,
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    body: Vec<u8>,
+    url: Url,
+}
+
+impl Client {
+    /// A client of the service at `url`, which may have a path before `/v1`; with a token, where
+    /// the service wants one.
+    ///
+    /// # Errors
+    /// Where the address or the token is none, or HTTPS is not possible here.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Client, Error> {
+        let parsed = Url::parse(url);
+        let url = parsed.map_err(|error| Error::because("the address is none", error))?;
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            // The error would repeat nothing, but it would not say what is wrong either.
+            let value = HeaderValue::from_str(&format!("Bearer {token}"));
+            let mut value = value.map_err(|_| Error::no_token())?;
+            // Kept out of every debug output.
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy();
+        let builder = builder.connect_timeout(CONNECT).read_timeout(READ).default_headers(headers);
+        // Without TLS no root certificates are needed; a bare container has none.
+        let plain = url.scheme() == "http";
+        let builder = if plain { builder.tls_certs_only([]) } else { builder };
+        let http = builder.build().map_err(|error| {
+            let hint = "are the root certificates installed (package ca-certificates)?";
+            Error::because(format!("HTTPS is not possible here; {hint}"), error)
+        })?;
+        Ok(Client { http, url })
+    }
+
+    /// Where the service is.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Asks for what lies under the path made of `segments`.
+    ///
+    /// # Errors
+    /// Where the service refuses, or does not answer.
+    pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Answer, Error> {
+        let mut url = self.address(segments)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.answer(self.http.get(url)).await
+    }
+
+    /// Sends `body` to the path made of `segments`.
+    ///
+    /// # Errors
+    /// Where the service refuses, or does not answer.
+    pub async fn post(&self, segments: &[&str], body: &(impl Serialize + Sync)) -> Result<Answer, Error> {
+        let body = serde_json::to_string(body).map_err(|error| Error::because("the request cannot be written as JSON", error))?;
+        let request = self.http.post(self.address(segments)?);
+        self.answer(request.header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    /// Sends many commands as lines, and gives the answers as they come: one for each line, in
+    /// their order.
+    ///
+    /// # Errors
+    /// Where the service refuses the stream, or does not answer.
+    pub async fn commands<E>(&self, lines: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Result<Lines, Error>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let request = self.http.post(self.address(&["v1", "commands"])?);
+        let request = request.header(CONTENT_TYPE, "application/x-ndjson");
+        let response = self.send(request.body(Body::wrap_stream(lines))).await?;
+        Ok(Lines::new(response, self.url.clone()))
+    }
+
+    /// The address of a path below the service's.
+    fn address(&self, segments: &[&str]) -> Result<Url, Error> {
+        let mut url = self.url.clone();
+        if segments.iter().any(|segment| [".", ".."].contains(segment)) {
+            return Err(Error::other("an order called . or .. cannot be named in a URL"));
+        }
+        let no_base = |()| Error::other("the address must begin with http:// or https://");
+        url.path_segments_mut().map_err(no_base)?.pop_if_empty().extend(segments);
+        Ok(url)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        let response = self.send(request).await?;
+        Ok(Answer { body: self.body(response).await?, url: self.url.clone() })
+    }
+
+    /// Sends the request and tells an answer from a refusal.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let sent = request.send().await;
+        let response = sent.map_err(|error| Error::unreachable(&self.url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = self.body(response).await.unwrap_or_default();
+        Err(Error::refused(&self.url, status, body))
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = response.chunk().await;
+            match chunk.map_err(|error| Error::unreachable(&self.url, &error))? {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => return Ok(body),
+            }
+            if body.len() > ANSWER_BYTES {
+                let url = &self.url;
+                let long = format!("the answer of {url} is longer than {ANSWER_BYTES} bytes");
+                return Err(Error::other(long));
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// The body as it came.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// Where it is not JSON of this form: something else answers at the address.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let url = &self.url;
+            Error::because(format!("what answers at {url} is no autoreceive service"), error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+//! An order as it goes out, the same in answers, in pages and in events.
+
+use autoreceive_domain::order::{BuyerId, HoldId, Label, Reason};
+use autoreceive_domain::words::Currency;
+use autoreceive_domain::{
+    Cause, Clock, ClockKind, EventKind, Hold, Order, OrderId, PolicyName, Revision, Span, StartsAt, Status, Terms, Time,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+#[cfg(feature = "openapi")]
+use crate::schema::{AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord, StateWord, StatusWord};
+use crate::text;
+
+/// An order as it is shown. Times, texts and amounts that it does not have are left out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Order))]
+pub struct OrderView {
+    /// The shop's id of the order.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText))]
+    pub order_id: OrderId,
+    /// Where it stands.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = StatusWord))]
+    pub status: Status,
+    /// Rises by one with each change.
+    #[cfg_attr(feature = "openapi", schema(example = 2))]
+    pub version: u64,
+    /// The policy it was placed under.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "default"))]
+    pub policy: PolicyName,
+    /// The revision of the policy it was placed under.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "default.k3x9q1"))]
+    pub policy_revision: Revision,
+    /// Who bought.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "u-7"))]
+    pub buyer_id: Option<BuyerId>,
+    /// What it costs, in minor units of the currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = 59000))]
+    pub amount: Option<u64>,
+    /// The currency of the amount.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "KRW"))]
+    pub currency: Option<Currency>,
+    /// What the shop sent along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = AnyData, required = false))]
+    pub data: Option<Box<RawValue>>,
+    /// The order's own time of silence, in place of the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
+    pub receive_after: Option<Span>,
+    /// When what happened.
+    #[serde(flatten)]
+    pub times: OrderTimes,
+    /// When this version was made.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
+    pub updated_at: Time,
+    /// What made this version.
+    pub last_event: LastEvent,
+    /// Who carries the parcel.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "CJ"))]
+    pub carrier: Option<Label>,
+    /// Under which number.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "6123-4567"))]
+    pub tracking: Option<Label>,
+    /// Why it was cancelled or refunded.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "out of stock"))]
+    pub reason: Option<Reason>,
+    /// How often the receive deadline was extended.
+    #[cfg_attr(feature = "openapi", schema(example = 0))]
+    pub extensions: u32,
+    /// Whether it was taken over from the keys that the shop writes, which it follows; left out where it was not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schema(required = false, example = true))]
+    pub adopted: bool,
+    /// The clock; null where nothing is waited for.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub clock: Option<ClockView>,
+    /// Every hold of its life, released ones too.
+    pub holds: Vec<HoldView>,
+    /// The terms it was placed under; only where one order is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = TermsView, required = false))]
+    pub terms: Option<TermsView>,
+}
+
+/// When what happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = OrderTimes))]
+pub struct OrderTimes {
+    /// It was placed.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
+    pub placed_at: Time,
+    /// It was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub paid_at: Option<Time>,
+    /// It was shipped.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub shipped_at: Option<Time>,
+    /// It was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub delivered_at: Option<Time>,
+    /// It became RECEIVED.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub received_at: Option<Time>,
+    /// It became COMPLETED.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub completed_at: Option<Time>,
+    /// It was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub cancelled_at: Option<Time>,
+    /// It was refunded.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub refunded_at: Option<Time>,
+    /// A payment came after it had been cancelled unpaid.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub late_payment_at: Option<Time>,
+}
+
+/// What made a version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LastEvent {
+    /// What happened: `order.paid`.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = EventWord))]
+    pub r#type: EventKind,
+    /// Who or what made it happen: `timer`, `buyer`, `operator`, `shop` or `system`.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = CauseWord))]
+    pub cause: Cause,
+}
+
+/// The clock of an order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Clock))]
+pub struct ClockView {
+    /// What is waited for: `pay`, `ship`, `receive` or `settle`.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = ClockWord))]
+    pub kind: ClockKind,
+    /// `running` or `paused`.
+    #[cfg_attr(feature = "openapi", schema(value_type = StateWord))]
+    pub state: ClockState,
+    /// When it runs out, where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub deadline: Option<Time>,
+    /// How much is left, where it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
+    pub remaining: Option<Span>,
+    /// The next reminder before the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub next_reminder_at: Option<Time>,
+}
+
+/// A hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Hold))]
+pub struct HoldView {
+    /// Its name.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "dispute-9"))]
+    pub id: HoldId,
+    /// Why.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "arrived broken"))]
+    pub reason: Reason,
+    /// Since when.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
+    pub since: Time,
+    /// When it was taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
+    pub released_at: Option<Time>,
+}
+
+/// The terms of a policy, under their names in the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Terms))]
+pub struct TermsView {
+    /// How long the payment is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
+    pub pay_within: Option<Span>,
+    /// From which moment `receive_after` counts: `paid`, `shipped` or `delivered`.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = StartWord))]
+    pub starts_at: StartsAt,
+    /// The silence after which the order is received.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
+    pub receive_after: Span,
+    /// The silence after the shipment that counts as receipt where no delivery is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
+    pub fallback_after: Option<Span>,
+    /// How long a paid order waits for its shipment.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
+    pub ship_within: Option<Span>,
+    /// How long before the deadline the buyer is reminded.
+    #[serde(with = "text::list")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<LengthText>))]
+    pub remind_before: Vec<Span>,
+    /// How often the deadline can be extended.
+    #[cfg_attr(feature = "openapi", schema(example = 2))]
+    pub max_extensions: u32,
+    /// By how much one extension moves it.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
+    pub extend_by: Span,
+    /// What a released order has left at least.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
+    pub release_grace: Span,
+    /// How long after the receipt the order becomes COMPLETED.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
+    pub settle_after: Option<Span>,
+    /// How long a resting order is kept.
+    #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
+    pub retain_for: Span,
+}
+
+/// Whether a clock runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockState {
+    /// It runs to its deadline.
+    Running,
+    /// A hold has stopped it.
+    Paused,
+}
+
+impl From<&Order> for OrderView {
+    /// The order without its terms. Texts are shared with it, so this costs little.
+    fn from(order: &Order) -> OrderView {
+        OrderView {
+            order_id: order.id.clone(),
+            status: order.status,
+            version: order.version,
+            policy: PolicyName::from(order.revision.name()),
+            policy_revision: order.revision.clone(),
+            buyer_id: order.buyer_id.clone(),
+            amount: order.amount,
+            currency: order.currency,
+            // Stored data was checked to be JSON when it came in. If somebody changed it since, it
+            // is not shown.
+            data: order.data.as_ref().and_then(|data| serde_json::from_str(data.as_str()).ok()),
+            receive_after: order.receive_after,
+            times: OrderTimes::from(order),
+            updated_at: order.changed_at,
+            last_event: LastEvent { r#type: order.kind, cause: order.cause },
+            carrier: order.carrier.clone(),
+            tracking: order.tracking.clone(),
+            reason: order.reason.clone(),
+            extensions: order.extensions,
+            adopted: order.adopted,
+            clock: ClockView::new(&order.clock),
+            holds: order.holds.iter().map(HoldView::from).collect(),
+            terms: None,
+        }
+    }
+}
+
+impl OrderView {
+    /// The order with the terms it was placed under.
+    #[must_use]
+    pub fn with_terms(order: &Order, terms: &Terms) -> OrderView {
+        OrderView { terms: Some(TermsView::from(terms)), ..OrderView::from(order) }
+    }
+}
+
+impl From<&Order> for OrderTimes {
+    fn from(order: &Order) -> OrderTimes {
+        let times = &order.times;
+        OrderTimes {
+            placed_at: times.placed_at,
+            paid_at: times.paid_at,
+            shipped_at: times.shipped_at,
+            delivered_at: times.delivered_at,
+            received_at: times.received_at,
+            completed_at: times.completed_at,
+            cancelled_at: times.cancelled_at,
+            refunded_at: times.refunded_at,
+            late_payment_at: times.late_payment_at,
+        }
+    }
+}
+
+impl ClockView {
+    fn new(clock: &Clock) -> Option<ClockView> {
+        let shown = |kind: &ClockKind, state| ClockView { kind: *kind, state, deadline: None, remaining: None, next_reminder_at: None };
+        match clock {
+            Clock::None => None,
+            Clock::Running { kind, deadline, remind_at } => {
+                Some(ClockView { deadline: Some(*deadline), next_reminder_at: *remind_at, ..shown(kind, ClockState::Running) })
+            }
+            Clock::Paused { kind, remaining } => {
+                let remaining = Some(*remaining);
+                Some(ClockView { remaining, ..shown(kind, ClockState::Paused) })
+            }
+        }
+    }
+}
+
+impl From<&Hold> for HoldView {
+    fn from(hold: &Hold) -> HoldView {
+        HoldView { id: hold.id.clone(), reason: hold.reason.clone(), since: hold.since, released_at: hold.released_at }
+    }
+}
+
+impl From<&Terms> for TermsView {
+    fn from(terms: &Terms) -> TermsView {
+        TermsView {
+            pay_within: terms.pay_within,
+            starts_at: terms.starts_at,
+            receive_after: terms.receive_after,
+            fallback_after: terms.fallback_after,
+            ship_within: terms.ship_within,
+            remind_before: terms.remind_before.clone(),
+            max_extensions: terms.max_extensions,
+            extend_by: terms.extend_by,
+            release_grace: terms.release_grace,
+            settle_after: terms.settle_after,
+            retain_for: terms.retain_for,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

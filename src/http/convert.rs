@@ -1,0 +1,148 @@
+//! What the engine answers, as API types; and what the API asks for, as the engine takes it.
+
+use autoreceive_domain::Status;
+
+use crate::engine::{Backfilled, LetterFilter, Resolved};
+use crate::store::{ActionStats, DeadLetter, DeadPage, Item, Page, Relocated, Stats, TestClock, View};
+use crate::telemetry::{IntakeState, ScanReport};
+use crate::wire::action::{BackfilledView, RelocatedView};
+use crate::wire::letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};
+use crate::wire::report::{ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView};
+use crate::wire::time::TestClockView;
+use crate::wire::{EventView, OrderView};
+
+/// The view of the store that a list shows.
+pub fn view(list: ListName) -> View {
+    match list {
+        ListName::Upcoming => View::Upcoming,
+        ListName::Overdue => View::Overdue,
+        ListName::Held => View::Held,
+    }
+}
+
+/// A page of orders.
+pub fn page(page: Page) -> PageView {
+    PageView { now: page.now, items: page.items.iter().map(item).collect(), cursor: page.cursor }
+}
+
+fn item(item: &Item) -> ItemView {
+    let (order, error) = match &item.order {
+        Ok(order) => (order.as_ref().map(OrderView::from), None),
+        Err(unreadable) => (None, Some(unreadable.to_string())),
+    };
+    ItemView { order_id: item.id.clone(), at: item.at, order, error }
+}
+
+/// The figures of the store, and of the intake where there is one.
+pub fn stats(stats: &Stats, intake: Option<IntakeState>) -> StatsView {
+    let events = stats.totals.iter().map(|(kind, cause, count)| EventCount { r#type: *kind, cause: *cause, count: *count });
+    let orders = Status::ALL.map(|status| (status.as_str().to_owned(), count_of(stats, status)));
+    StatsView {
+        now: stats.now,
+        orders: orders.into(),
+        events: events.collect(),
+        waiting: stats.waiting,
+        overdue: stats.overdue,
+        oldest_overdue: stats.oldest_overdue,
+        held: stats.held,
+        actions: stats.actions.iter().map(action).collect(),
+        intake: intake.map(intake_view),
+    }
+}
+
+fn count_of(stats: &Stats, status: Status) -> u64 {
+    stats.orders.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| *count)
+}
+
+/// An action's figures.
+pub fn action(action: &ActionStats) -> ActionView {
+    ActionView {
+        name: action.name.to_string(),
+        pending: action.pending,
+        next_at: action.next_at,
+        dead: action.dead,
+        oldest_dead: action.oldest_dead,
+        failing_since: action.circuit.failing_since,
+        disabled_at: action.circuit.disabled_at,
+    }
+}
+
+fn intake_view(state: IntakeState) -> IntakeView {
+    let IntakeState { enabled: _, scans_here, listening, notifications, trouble, last_scan } = state;
+    let last_scan = last_scan.map(scan);
+    IntakeView { scans_here, listening, notifications, trouble, last_scan }
+}
+
+fn scan(report: ScanReport) -> ScanView {
+    let ScanReport { seconds, orders, adopted, history, placed_by_command, bad_keys } = report;
+    ScanView { seconds, orders, adopted, history, placed_by_command, bad_keys }
+}
+
+/// How a test clock stands.
+pub fn test_clock(clock: TestClock) -> TestClockView {
+    TestClockView { now: clock.now, ahead: clock.ahead }
+}
+
+/// What one step of a backfill came to.
+pub fn backfilled(done: Backfilled) -> BackfilledView {
+    let passed_over = done.passed_over.iter().map(|(kind, count)| (kind.to_string(), *count));
+    BackfilledView {
+        scanned: done.scanned,
+        added: done.added,
+        there: done.there,
+        passed_over: passed_over.collect(),
+        unreadable: done.unreadable,
+        total: done.total,
+        busy: done.busy,
+        cursor: done.cursor,
+    }
+}
+
+/// What one step of moving or dropping came to.
+pub fn relocated(done: Relocated) -> RelocatedView {
+    let Relocated { entries, letters } = done;
+    RelocatedView { entries, dead_letters: letters, more: entries + letters > 0 }
+}
+
+/// Conditions on dead letters.
+pub fn filter(filter: DeadLetterFilter) -> LetterFilter {
+    let DeadLetterFilter { older_than, error } = filter;
+    LetterFilter { older_than, error }
+}
+
+/// A page of dead letters.
+pub fn dead_letters(page: DeadPage) -> DeadLetters {
+    let items = page.letters.iter().map(dead_letter).collect();
+    DeadLetters { now: page.now, items, cursor: page.cursor }
+}
+
+/// A dead letter without its event.
+fn dead_letter(letter: &DeadLetter) -> LetterView {
+    let content = letter.content.as_ref().ok().map(|(event, history)| LetterContent {
+        r#type: event.kind(),
+        order_id: event.0.id.clone(),
+        version: event.0.version,
+        attempts: history.attempts,
+        first_at: history.first_at,
+        errors: history.errors.iter().map(|(at, error)| LetterError { at: *at, error: error.clone() }).collect(),
+    });
+    LetterView {
+        event_id: letter.letter.id.clone(),
+        died_at: letter.died_at,
+        content,
+        unreadable: letter.content.as_ref().err().map(ToString::to_string),
+        event: None,
+    }
+}
+
+/// A dead letter with its event as it is sent.
+pub fn dead_letter_with_event(letter: &DeadLetter) -> LetterView {
+    let event = letter.content.as_ref().ok().map(|(event, _)| EventView::from(event));
+    LetterView { event, ..dead_letter(letter) }
+}
+
+/// What became of dead letters.
+pub fn resolved(resolved: Resolved) -> ResolvedView {
+    let Resolved { matched, done, unreadable, cursor } = resolved;
+    ResolvedView { matched, done, unreadable, cursor }
+}
