@@ -12,7 +12,7 @@ use super::body::Json;
 use super::orders::read_limit;
 use super::problem::Problem;
 use super::{Api, convert};
-use crate::store::{ActionName, ActionStats, Resolution};
+use crate::engine::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
 use crate::wire::action::{ActionItem, Actions};
 use crate::wire::letter::{DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which};

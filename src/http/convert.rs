@@ -2,8 +2,9 @@
 
 use autoreceive_domain::Status;
 
-use crate::engine::{Backfilled, LetterFilter, Resolved};
-use crate::store::{ActionStats, DeadLetter, DeadPage, Item, Page, Relocated, Stats, TestClock, View};
+use crate::engine::{
+    ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats, TestClock, View,
+};
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
 use crate::wire::letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};
@@ -21,16 +22,16 @@ pub fn view(list: ListName) -> View {
 }
 
 /// A page of orders.
-pub fn page(page: Page) -> PageView {
+pub fn page(page: Page<Row>) -> PageView {
     PageView { now: page.now, items: page.items.iter().map(item).collect(), cursor: page.cursor }
 }
 
-fn item(item: &Item) -> ItemView {
-    let (order, error) = match &item.order {
+fn item(row: &Row) -> ItemView {
+    let (order, error) = match &row.order {
         Ok(order) => (order.as_ref().map(OrderView::from), None),
         Err(unreadable) => (None, Some(unreadable.to_string())),
     };
-    ItemView { order_id: item.id.clone(), at: item.at, order, error }
+    ItemView { order_id: row.id.clone(), at: row.at, order, error }
 }
 
 /// The figures of the store, and of the intake where there is one.
@@ -111,8 +112,8 @@ pub fn filter(filter: DeadLetterFilter) -> LetterFilter {
 }
 
 /// A page of dead letters.
-pub fn dead_letters(page: DeadPage) -> DeadLetters {
-    let items = page.letters.iter().map(dead_letter).collect();
+pub fn dead_letters(page: Page<DeadLetter>) -> DeadLetters {
+    let items = page.items.iter().map(dead_letter).collect();
     DeadLetters { now: page.now, items, cursor: page.cursor }
 }
 

@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::auth::WINDOW_SECONDS;
 use crate::access::Role;
 use crate::engine::SubmitError;
-use crate::store::StoreError;
+use crate::engine::StoreError;
 use crate::wire::line::LineError;
 use crate::wire::{self, Wrong};
 

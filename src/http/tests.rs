@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::engine::SubmitError;
-use crate::store::StoreError;
+use crate::engine::StoreError;
 use crate::telemetry::Telemetry;
 use autoreceive_store_sqlite::SqliteStore;
 

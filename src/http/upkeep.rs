@@ -10,7 +10,7 @@ use super::actions::not_text;
 use super::body::Json;
 use super::problem::Problem;
 use super::{Api, convert};
-use crate::store::ActionName;
+use crate::engine::ActionName;
 use crate::wire::action::{BackfillFields, BackfilledView, Enabled, MoveFields, RelocatedView, read_backfill, read_move};
 use crate::wire::schema::ActionText;
 
