@@ -149,7 +149,9 @@ impl PolicyName {
 impl From<&str> for PolicyName {
     /// Keeps the first 40 characters of a text. One that is longer names no policy.
     fn from(text: &str) -> PolicyName {
-        let end = text.char_indices().nth(PolicyName::KEPT).map_or(text.len(), |(end, _)| end);
+        // Few texts are longer, and only in those characters have to be counted.
+        let cut = || text.char_indices().nth(PolicyName::KEPT).map(|(end, _)| end);
+        let end = (text.len() > PolicyName::KEPT).then(cut).flatten().unwrap_or(text.len());
         PolicyName(text[..end].into())
     }
 }

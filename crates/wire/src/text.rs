@@ -63,7 +63,8 @@ impl AsText for Time {
     const EXPECTED: &'static str = "a time as in RFC 3339, from 1970 to 9999";
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let shown = rfc3339(*self);
+        serializer.serialize_str(std::str::from_utf8(&shown).unwrap_or_default())
     }
 
     fn parse(text: &str) -> Option<Time> {
@@ -81,6 +82,48 @@ impl AsText for Span {
     fn parse(text: &str) -> Option<Span> {
         parsed(text)
     }
+}
+
+/// The same text as `Time`'s own, but several times as fast: an event has half a dozen times, and
+/// formatting them took a third of what its JSON takes.
+fn rfc3339(time: Time) -> [u8; 24] {
+    // A `Time` lies between 1970 and 9999, so days and the milliseconds of one fit.
+    let (days, of_day) = (time.ms() / 86_400_000, time.ms() % 86_400_000);
+    let (year, month, day) = date_of(days as u32);
+    let of_day = of_day as u32;
+    let (minutes, millis) = (of_day / 60_000, of_day % 60_000);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    write_number(&mut text[..4], year);
+    write_number(&mut text[5..7], month);
+    write_number(&mut text[8..10], day);
+    write_number(&mut text[11..13], minutes / 60);
+    write_number(&mut text[14..16], minutes % 60);
+    write_number(&mut text[17..19], millis / 1_000);
+    write_number(&mut text[20..23], millis % 1_000);
+    text
+}
+
+/// Fills `digits` with the last digits of a number.
+#[inline]
+fn write_number(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01. The year is taken to begin in March, so
+/// that the day a leap year adds is its last.
+fn date_of(day: u32) -> (u32, u32, u32) {
+    // From 0000-03-01, which begins an era of 400 years.
+    let day = day + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5 + 1;
+    let (month, after) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (400 * era + year + after, month, of_month)
 }
 
 struct Reader<T>(PhantomData<T>);
@@ -156,5 +199,33 @@ pub(crate) mod list {
     pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
         let values = Vec::<One<T>>::deserialize(deserializer)?;
         Ok(values.into_iter().map(|One(value)| value).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn same(ms: i64) {
+        let time = Time::from_ms(ms);
+        assert_eq!(std::str::from_utf8(&rfc3339(time)).unwrap(), time.to_string());
+    }
+
+    #[test]
+    fn days_of_every_year_are_shown_as_the_domain_shows_them() {
+        let last = Time::from_ms(i64::MAX).ms();
+        for day in (0..=last / 86_400_000).step_by(11) {
+            same(day * 86_400_000 + day * 7_919 % 86_400_000);
+        }
+        same(last);
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_is_shown_as_the_domain_shows_it(ms in 0..i64::MAX) {
+            same(ms % Time::from_ms(i64::MAX).ms());
+        }
     }
 }
