@@ -2,9 +2,7 @@
 
 use autoreceive_domain::Status;
 
-use crate::engine::{
-    ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats, TestClock, View,
-};
+use crate::engine::{ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats, TestClock, View};
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
 use crate::wire::letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};

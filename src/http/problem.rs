@@ -12,8 +12,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::WINDOW_SECONDS;
 use crate::access::Role;
-use crate::engine::SubmitError;
 use crate::engine::StoreError;
+use crate::engine::SubmitError;
 use crate::wire::line::LineError;
 use crate::wire::{self, Wrong};
 

@@ -4,8 +4,8 @@ use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::SubmitError;
 use crate::engine::StoreError;
+use crate::engine::SubmitError;
 use crate::telemetry::Telemetry;
 use autoreceive_store_sqlite::SqliteStore;
 

@@ -15,11 +15,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use crate::conformance::dead_letters::bury;
-use crate::conformance::kit::{Kept, hours, now, policy, sync};
 use crate::support::process::{Process, eventually};
 use crate::support::receiver::webhook;
 use crate::support::redis_server::RedisServer;
+use autoreceive_store::conformance::kit::{Kept, bury, hours, now, policy, sync};
 
 /// More than one page of the service's own walk.
 const ORDERS: usize = 230;

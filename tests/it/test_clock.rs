@@ -13,10 +13,10 @@ use autoreceive_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::conformance::kit::*;
 use crate::support::process::{Process, eventually};
 use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
+use autoreceive_store::conformance::kit::*;
 
 /// Where stores can be opened, one after another or several at a time.
 enum Ground {

@@ -42,9 +42,7 @@ mod worker;
 
 // What the engine answers with is part of its API: who calls it needs no store.
 pub use autoreceive_domain::ActionName;
-pub use autoreceive_store::{
-    ActionStats, History, Page, Row, Stats, StoreError, TestClock, View,
-};
+pub use autoreceive_store::{ActionStats, History, Page, Row, Stats, StoreError, TestClock, View};
 
 pub use action::{Action, Outcome, Subscription};
 pub use actions::{Backfilled, Relocated};
