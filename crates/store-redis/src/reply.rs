@@ -74,6 +74,11 @@ impl Replies {
         Ok(number(&value).map(Time::from_ms))
     }
 
+    /// The next array, where there is more.
+    pub(super) fn more(&mut self) -> Option<Result<Replies, StoreError>> {
+        if self.0.len() == 0 { None } else { Some(self.nested()) }
+    }
+
     /// A text and a number, where there is more.
     pub(super) fn pair(&mut self) -> Result<Option<(String, i64)>, StoreError> {
         match self.0.len() {
@@ -104,7 +109,7 @@ impl Replies {
     }
 
     /// The score of the first member, if there is one.
-    pub(super) fn head(&mut self) -> Result<Option<Time>, StoreError> {
+    pub(super) fn first_time(&mut self) -> Result<Option<Time>, StoreError> {
         Ok(self.scored()?.first().map(|(_, at)| *at))
     }
 }
