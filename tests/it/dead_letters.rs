@@ -15,8 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use crate::conformance::dead_letters::bury;
-use crate::conformance::kit::{Kept, hours, now, policy, sync};
+use autoreceive_store::conformance::kit::{Kept, bury, hours, now, policy, sync};
 use crate::support::process::{Process, eventually};
 use crate::support::receiver::webhook;
 use crate::support::redis_server::RedisServer;

@@ -8,7 +8,6 @@ mod circuit;
 mod cli;
 mod clients;
 mod config;
-mod conformance;
 mod database;
 mod dead_letters;
 mod guides;

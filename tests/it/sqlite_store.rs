@@ -11,7 +11,7 @@ use autoreceive_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
-use crate::conformance::kit::*;
+use autoreceive_store::conformance::kit::*;
 
 fn open(path: &Path) -> Kept {
     Arc::new(SqliteStore::open(path, Duration::from_secs(30)).unwrap())

@@ -13,7 +13,7 @@ use autoreceive_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::conformance::kit::*;
+use autoreceive_store::conformance::kit::*;
 use crate::support::process::{Process, eventually};
 use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;

@@ -168,7 +168,8 @@ pub enum Refusal {
     /// It is away, slow, full, or refuses for now.
     #[error("{0}")]
     Unavailable(String),
-    /// The shard is not the one that was read: its data is gone, or belongs to another store.
+    /// The shard is not the one that was read: its data is gone, belongs to another store, or has
+    /// another format.
     #[error("{0}")]
     Gone(String),
 }

@@ -1,1 +1,361 @@
-//! The suite that every store passes.
+#![doc = include_str!("../docs/writing-a-store.md")]
+// The names of the tests say what they test.
+#![allow(missing_docs, clippy::missing_panics_doc)]
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Store;
+
+pub mod commits;
+pub mod dead_letters;
+pub mod due;
+pub mod kit;
+pub mod lists;
+pub mod log;
+pub mod moving;
+pub mod operations;
+pub mod orders;
+pub mod outbox;
+pub mod races;
+pub mod reads;
+pub mod register;
+pub mod retention;
+
+/// An empty store for one test, and what it lives in: a directory, a server, a prefix. That goes
+/// after the store.
+pub struct Subject {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    lives_in: Vec<Box<dyn Any>>,
+}
+
+impl Subject {
+    /// A store that needs nothing else.
+    pub fn new(store: impl Store) -> Subject {
+        Subject { store: Arc::new(store), lives_in: Vec::new() }
+    }
+
+    /// The same, with something that is kept until the test has ended.
+    #[must_use]
+    pub fn living_in(mut self, home: impl Any) -> Subject {
+        self.lives_in.push(Box::new(home));
+        self
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("store", &self.store.about()).finish_non_exhaustive()
+    }
+}
+
+/// Runs one test on a runtime of its own with two threads, so that tasks that meet really meet.
+pub fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(test);
+}
+
+/// Makes a test of each rule for every store, in a module of the given name. The second argument
+/// is the path of an `async fn() -> Subject`.
+///
+/// ```ignore
+/// autoreceive_store::conformance_tests!(in_memory, make_in_memory);
+/// ```
+#[macro_export]
+macro_rules! conformance_tests {
+    ($module:ident, $make:path) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::__store_tests! { __make_store_tests $make }
+            $crate::__register_tests! { __make_store_part_tests $make }
+            $crate::__log_tests! { __make_store_part_tests $make }
+        }
+    };
+}
+
+/// Makes a test of each rule for a [`Register`](crate::Register), in a module of the given name.
+/// The second argument is the path of an `async fn() -> impl Register`.
+#[macro_export]
+macro_rules! register_conformance_tests {
+    ($module:ident, $make:path) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::__register_tests! { __make_part_tests $make }
+        }
+    };
+}
+
+/// Makes a test of each rule for a [`Log`](crate::Log), in a module of the given name. The second
+/// argument is the path of an `async fn() -> impl Log`.
+#[macro_export]
+macro_rules! log_conformance_tests {
+    ($module:ident, $make:path) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::__log_tests! { __make_part_tests $make }
+        }
+    };
+}
+
+/// One `#[test]` for each name, on a whole store.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __make_store_tests {
+    ($make:path; $($group:ident: $($test:ident)+;)+) => {
+        $(mod $group {
+            #[allow(unused_imports)]
+            use super::*;
+            $(#[test]
+            fn $test() {
+                $crate::conformance::run(async {
+                    let subject = $make().await;
+                    let store = ::std::sync::Arc::clone(&subject.store);
+                    $crate::conformance::$group::$test(store).await;
+                    drop(subject);
+                });
+            })+
+        })+
+    };
+}
+
+/// One `#[test]` for each name, on one part of a whole store.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __make_store_part_tests {
+    ($make:path; $($group:ident: $($test:ident)+;)+) => {
+        $(mod $group {
+            #[allow(unused_imports)]
+            use super::*;
+            $(#[test]
+            fn $test() {
+                $crate::conformance::run(async {
+                    let subject = $make().await;
+                    $crate::conformance::$group::$test(&*subject.store).await;
+                    drop(subject);
+                });
+            })+
+        })+
+    };
+}
+
+/// One `#[test]` for each name, on a value that is a part of a store.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __make_part_tests {
+    ($make:path; $($group:ident: $($test:ident)+;)+) => {
+        $($(#[test]
+        fn $test() {
+            $crate::conformance::run(async {
+                let part = $make().await;
+                $crate::conformance::$group::$test(&part).await;
+                drop(part);
+            });
+        })+)+
+    };
+}
+
+/// Runs the tests on one value, one after another.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __call_each {
+    ($part:path; $($group:ident: $($test:ident)+;)+) => {
+        $($($crate::conformance::$group::$test($part).await;)+)+
+    };
+}
+
+/// The names of the tests on whole stores, by group.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_tests {
+    ($then:ident $argument:path) => {
+        $crate::$then! { $argument;
+            orders:
+                orders_come_in_the_order_asked_for
+                every_answer_has_the_state_of_its_shard
+                a_commit_can_follow_from_a_load
+                the_first_terms_of_a_revision_stand
+                any_id_is_kept_apart_from_any_other
+                an_order_with_all_its_data_is_kept;
+            commits:
+                a_new_order_is_kept_as_it_was_decided
+                a_changed_order_replaces_the_version_it_was_decided_on
+                a_removed_order_is_gone_with_its_due_time
+                a_new_order_conflicts_with_one_that_is_there
+                a_change_conflicts_with_any_other_version
+                a_commit_writes_all_of_it
+                a_conflict_names_every_loser_and_writes_nothing
+                without_its_losers_a_commit_succeeds
+                a_stale_decision_writes_nothing
+                a_decision_a_few_seconds_old_is_committed
+                nothing_is_written_to_a_shard_that_is_not_the_one_that_was_read
+                a_decision_with_other_pauses_than_those_in_force_writes_nothing
+                an_entry_holds_the_events_it_names
+                the_commits_of_one_call_are_independent
+                the_commits_of_one_shard_in_one_call_are_independent
+                a_commit_without_changes_can_write_all_else
+                a_large_commit_is_written_whole_or_not_at_all;
+            reads:
+                a_commit_succeeds_with_any_token
+                an_order_that_changed_since_the_read_is_the_loser_with_any_token
+                a_change_of_a_neighbour_since_the_read_is_no_conflict
+                of_two_commits_of_the_same_orders_one_succeeds_with_any_token
+                a_commit_with_a_token_is_refused_and_stale_like_any_other
+                a_commit_with_a_token_can_change_other_orders_too
+                many_reads_that_nothing_follows_from_block_nobody;
+            due:
+                the_earliest_due_time_comes_first
+                no_more_than_the_limit_comes_and_the_next_due_time_is_told
+                orders_that_are_left_alone_hide_no_other
+                nothing_comes_before_its_due_time
+                a_held_order_is_not_due
+                reading_what_is_due_claims_nothing
+                the_shards_come_in_the_order_asked_for
+                with_a_limit_of_0_only_the_next_due_time_is_told
+                a_corrected_due_time_is_written_under_the_same_version
+                a_due_time_without_a_record_is_removed_only_where_there_is_no_record;
+            races:
+                of_two_commits_against_one_version_exactly_one_wins
+                no_change_is_lost_among_many_writers
+                commits_that_meet_are_never_mixed;
+            retention:
+                a_note_comes_at_its_time_with_its_orders
+                a_note_names_the_changes_that_it_is_about
+                a_note_that_was_looked_at_is_removed_together_with_its_orders
+                an_order_that_is_gone_leaves_an_empty_row_in_its_note
+                a_limit_counts_notes_and_the_earliest_come_first
+                resting_orders_have_no_cursor;
+            lists:
+                the_pages_of_upcoming_hold_each_waiting_order_once
+                the_pages_of_overdue_hold_each_late_order_once
+                the_pages_of_held_hold_each_held_order_once
+                orders_of_one_millisecond_are_paged_without_a_gap
+                a_cursor_of_another_list_is_refused
+                an_empty_view_has_no_next_page
+                all_orders_are_listed_with_what_stands_under_their_ids
+                the_pages_of_all_lead_through_every_order_whatever_comes_and_goes_meanwhile;
+            outbox:
+                an_entry_is_claimed_with_its_events_once_its_time_has_come
+                an_entry_is_not_given_twice_while_it_is_leased
+                an_entry_comes_again_after_its_lease
+                a_claimed_entry_says_when_its_lease_ends
+                no_more_than_the_limit_is_claimed_and_the_next_time_is_told
+                each_action_has_entries_of_its_own
+                a_settled_entry_does_not_come_again
+                an_event_that_failed_comes_again_with_its_history
+                an_entry_that_failed_twice_comes_again_under_the_same_id
+                events_that_were_not_attempted_stay_in_their_entry
+                a_late_settlement_revives_nothing
+                an_entry_is_settled_once_in_a_call
+                a_lease_is_renewed_only_where_there_is_an_entry
+                an_added_entry_is_claimed_like_any_other
+                an_entry_is_added_only_where_neither_lane_has_its_id
+                any_text_is_kept_as_it_is
+                pages_lead_through_a_queue_in_the_order_of_time
+                a_cursor_of_another_queue_is_refused
+                named_entries_are_those_that_are_there;
+            dead_letters:
+                a_dead_letter_is_shown_with_its_event_and_history
+                a_dead_letter_is_not_claimed
+                a_replayed_letter_can_be_claimed_at_once_under_its_id
+                a_discarded_letter_is_gone
+                one_of_many_settles_a_dead_letter
+                each_action_has_dead_letters_of_its_own
+                thousands_are_settled_in_one_call;
+            moving:
+                entries_and_dead_letters_move_as_they_are
+                a_follow_up_replaces_an_entry_unless_it_is_to_be_absent
+                an_entry_of_the_other_lane_does_not_stand_in_the_way
+                one_settlement_can_lead_to_several_queues
+                dropped_entries_are_gone_and_nothing_else
+                however_moving_is_cut_short_every_entry_is_in_exactly_one_place;
+            operations:
+                a_store_says_what_time_it_is
+                the_time_is_put_forward_only_where_the_store_is_for_tests
+                the_queues_of_named_actions_are_counted
+                the_figures_of_an_action_show_its_circuit
+                figures_are_the_truth_after_any_commits;
+        }
+    };
+}
+
+/// The names of the tests on a register.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register_tests {
+    ($then:ident $argument:path) => {
+        $crate::$then! { $argument;
+            register:
+                a_value_is_set_where_the_expected_one_stands
+                a_value_is_removed_where_the_expected_one_stands
+                an_empty_value_is_kept
+                each_change_of_a_call_is_made_on_its_own
+                each_space_has_keys_of_its_own
+                any_key_and_value_is_kept_as_it_is
+                thousands_of_values_are_changed_in_one_call
+                of_many_who_change_a_value_one_wins
+                no_change_of_a_value_is_lost_among_many_writers
+                the_living_workers_are_named_in_order
+                a_worker_that_gave_no_sign_of_life_for_long_is_left_out
+                a_worker_that_left_is_gone_at_once
+                a_register_says_what_time_it_is;
+        }
+    };
+}
+
+/// The names of the tests on a log.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_tests {
+    ($then:ident $argument:path) => {
+        $crate::$then! { $argument;
+            log:
+                the_newest_row_comes_first
+                a_list_is_capped_exactly
+                each_list_has_rows_of_its_own
+                a_cursor_leads_to_the_same_rows_whatever_is_added
+                a_cursor_to_rows_that_the_cap_took_leads_to_the_older_ones_that_are_left
+                a_cursor_that_no_page_gave_out_is_refused
+                any_row_is_kept_as_it_is
+                rows_that_many_add_at_once_are_all_there
+                thousands_of_rows_are_added_in_one_call;
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The functions of a group that are tests, as its file has them.
+    fn written(text: &'static str) -> BTreeSet<&'static str> {
+        let names = text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());
+        names.filter(|name| *name != "all").collect()
+    }
+
+    /// The names in the table of a group.
+    fn listed(group: &str) -> BTreeSet<&'static str> {
+        let tables = include_str!("conformance.rs");
+        let (_, table) = tables.split_once(&format!("\n            {group}:\n")).expect("a table");
+        table.split_once(';').expect("an end").0.split_whitespace().collect()
+    }
+
+    macro_rules! assert_all_listed {
+        ($($group:ident)+) => {
+            $(assert_eq!(
+                listed(stringify!($group)),
+                written(include_str!(concat!("conformance/", stringify!($group), ".rs"))),
+            );)+
+        };
+    }
+
+    #[test]
+    fn every_test_of_a_group_is_in_its_table() {
+        assert_all_listed!(commits dead_letters due lists log moving operations orders outbox);
+        assert_all_listed!(races reads register retention);
+    }
+}

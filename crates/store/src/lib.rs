@@ -59,8 +59,9 @@ pub trait Orders: Send + Sync {
 
     /// Up to `limit` orders of each shard whose next due time has come, the earliest first, and
     /// when to look again. Nothing is claimed. An order that came due within the last moments may
-    /// be left to the next call. With a limit of 0 only [`DueShard::next_at`] is asked for, which
-    /// must be cheap: the timer does it for every shard about once a second.
+    /// be left to the next call. With a limit of 0 only [`DueShard::next_at`] is asked for, then the
+    /// earliest due time of the shard. It must be cheap: the timer asks every shard for it about
+    /// once a second.
     async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>>;
 
     /// Commits each of `commits`, independently of the others, and each whole or not at all: record,
@@ -104,8 +105,8 @@ pub trait Register: Send + Sync {
     /// The values under `keys`, in their order, and the store's time.
     async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError>;
 
-    /// Sets or removes values where the expected ones stand, each change on its own. Returns for
-    /// each whether it was made.
+    /// Sets or removes values where the expected ones stand, each change on its own, one after
+    /// another. Returns for each whether it was made.
     async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError>;
 
     /// Notes that worker `me` is alive, and returns the names of all that gave a sign of life

@@ -19,7 +19,7 @@ pub struct Stats {
     pub oldest_overdue: Option<Time>,
     /// How many orders are held.
     pub held: u64,
-    /// Each action that entries or dead letters exist for, or ever did.
+    /// Each action that [`Space::Actions`](crate::Space::Actions) names, and no other.
     pub actions: Vec<ActionStats>,
 }
 

@@ -1,0 +1,174 @@
+//! A read token can make a commit cheaper, and nothing else: with it, without it or with a wrong
+//! one, the same is committed.
+
+use std::sync::Arc;
+
+use autoreceive_domain::{Command, Order};
+
+use super::kit::*;
+use crate::*;
+
+/// What becomes of the token of the read that a commit follows from.
+#[derive(Debug, Clone, Copy)]
+enum Token {
+    Named,
+    Dropped,
+    OfALaterRead,
+    OfAnEarlierRead,
+    OfAnotherShard,
+    OfAnotherStore,
+}
+
+const TOKENS: [Token; 6] =
+    [Token::Named, Token::Dropped, Token::OfALaterRead, Token::OfAnEarlierRead, Token::OfAnotherShard, Token::OfAnotherStore];
+
+async fn read(store: &Kept, shard: Shard) -> At<DueShard> {
+    store.due(&[Look { shard, extra: 0 }], 100).await.remove(0).unwrap()
+}
+
+/// Reads a shard, decides what is due there, and returns the commit with a token as asked for,
+/// not yet sent.
+async fn decide_due(store: &Kept, shard: Shard, token: Token) -> Commit {
+    let earlier = read(store, shard).await;
+    let other = store.about().shards.all().find(|other| *other != shard);
+    let mut at = read(store, shard).await;
+    let own = at.value.read.take();
+    let token = match token {
+        Token::Named => own,
+        Token::Dropped => None,
+        Token::OfALaterRead => read(store, shard).await.value.read,
+        Token::OfAnEarlierRead => earlier.value.read,
+        Token::OfAnotherShard => match other {
+            Some(other) => read(store, other).await.value.read,
+            None => None,
+        },
+        Token::OfAnotherStore => Some(ReadToken::new("no store gave this out")),
+    };
+    let orders = at.value.orders.into_iter().filter_map(|order| order.order.ok().flatten());
+    let changes: Vec<Change> = orders.map(|order| then(&order, &Command::Due, at.now)).collect();
+    let mut round = Round { changes, ..Round::default() };
+    let entry_id = format!("{shard}-{}", round.changes.first().map_or("", |change| change.id.as_str()));
+    round.entries.push(entry("sync", &entry_id, at.now, EventSelection::All));
+    Commit { shard, now: at.now, state: at.shard, epoch: None, read: token, round: Arc::new(round) }
+}
+
+/// Three overdue orders in one shard.
+async fn three_overdue(store: &Kept, name: &str) -> (Shard, Vec<Change>) {
+    let now = now(store).await;
+    let ids = named_neighbours(store, name, 3);
+    let changes: Vec<Change> = ids.iter().map(|id| overdue(id, hours(1), now)).collect();
+    keep(store, changes.clone()).await;
+    (shard_of(store, &ids[0]), changes)
+}
+
+async fn assert_kept(store: &Kept, changes: &[Change]) {
+    for change in changes {
+        assert_eq!(loaded(store, &change.id).await.as_ref(), change.order.as_deref());
+    }
+}
+
+pub async fn a_commit_succeeds_with_any_token(store: Kept) {
+    for (i, token) in TOKENS.into_iter().enumerate() {
+        let (shard, _) = three_overdue(&store, &format!("{i}")).await;
+        let commit = decide_due(&store, shard, token).await;
+        let round = Arc::clone(&commit.round);
+        assert_eq!(round.changes.len(), 3);
+        assert_eq!(result(&store, commit).await, CommitResult::Committed, "{token:?}");
+        assert_kept(&store, &round.changes).await;
+        let claimed = claim(&store, hours(1)).await.entries;
+        assert_eq!(claimed.len(), 1, "{token:?}");
+        assert_eq!(events(&claimed[0]).len(), 3);
+        assert!(due_ids(&store).await.is_empty());
+    }
+}
+
+pub async fn an_order_that_changed_since_the_read_is_the_loser_with_any_token(store: Kept) {
+    for (i, token) in TOKENS.into_iter().enumerate() {
+        let (shard, before) = three_overdue(&store, &format!("{i}")).await;
+        let late = decide_due(&store, shard, token).await;
+        let changed = then(&after(&before[1]), &hold("dispute"), now(&store).await);
+        let removed = removal(&after(&before[2]));
+        keep(&store, vec![changed.clone(), removed.clone()]).await;
+        let mut expected = vec![changed.id.clone(), removed.id.clone()];
+        expected.sort_unstable();
+        assert_eq!(losers(&store, late).await, expected, "{token:?}");
+        assert_kept(&store, &[before[0].clone(), changed, removed]).await;
+        assert_eq!(lanes(&store, &sync()).await, (0, 0), "{token:?}");
+        keep(&store, vec![removal(&after(&before[0]))]).await;
+    }
+}
+
+/// Orders of the shard that the commit does not touch may change as they like.
+pub async fn a_change_of_a_neighbour_since_the_read_is_no_conflict(store: Kept) {
+    for (i, token) in TOKENS.into_iter().enumerate() {
+        let (shard, _) = three_overdue(&store, &format!("{i}")).await;
+        let commit = decide_due(&store, shard, token).await;
+        let round = Arc::clone(&commit.round);
+        let now = now(&store).await;
+        let neighbours = named_neighbours(&store, &format!("{i}-new"), 2);
+        keep(&store, neighbours.iter().map(|id| placed(id, now)).collect()).await;
+        keep_entry(&store, &format!("e{i}"), now.after(hours(1))).await;
+        assert_eq!(result(&store, commit).await, CommitResult::Committed, "{token:?}");
+        assert_kept(&store, &round.changes).await;
+    }
+}
+
+/// Two workers read the same; the second to commit loses every order.
+pub async fn of_two_commits_of_the_same_orders_one_succeeds_with_any_token(store: Kept) {
+    for (i, token) in TOKENS.into_iter().enumerate() {
+        let (shard, before) = three_overdue(&store, &format!("{i}")).await;
+        let one = decide_due(&store, shard, token).await;
+        let two = decide_due(&store, shard, token).await;
+        let round = Arc::clone(&two.round);
+        assert_eq!(result(&store, two).await, CommitResult::Committed, "{token:?}");
+        assert_eq!(losers(&store, one).await.len(), before.len(), "{token:?}");
+        assert_kept(&store, &round.changes).await;
+        let claimed = claim(&store, hours(1)).await.entries;
+        assert_eq!(claimed.iter().map(|entry| events(entry).len()).sum::<usize>(), 3, "{token:?}");
+    }
+}
+
+pub async fn a_commit_with_a_token_is_refused_and_stale_like_any_other(store: Kept) {
+    let (shard, before) = three_overdue(&store, "n").await;
+    let commit = decide_due(&store, shard, Token::Named).await;
+    let commit = Commit { now: commit.now.before(Span::from_secs(12)), ..commit };
+    let stale = CommitResult::Conflict { losers: Vec::new(), why: Why::Stale };
+    assert_eq!(result(&store, commit).await, stale);
+    let commit = decide_due(&store, shard, Token::Named).await;
+    let another = Arc::new(ShardState::new(Identity::from("another"), Format::CURRENT));
+    let result = result(&store, Commit { state: another, ..commit }).await;
+    assert!(matches!(result, CommitResult::Refused(Refusal::Gone(_))), "{result:?}");
+    assert_kept(&store, &before).await;
+    assert_eq!(lanes(&store, &sync()).await, (0, 0));
+}
+
+/// What a read brought need not be all that a commit changes, nor need all of it be changed.
+pub async fn a_commit_with_a_token_can_change_other_orders_too(store: Kept) {
+    let (shard, before) = three_overdue(&store, "n").await;
+    let mut commit = decide_due(&store, shard, Token::Named).await;
+    let placed = paid(&named_neighbours(&store, "new", 1)[0], commit.now, commit.now);
+    let round = round(&mut commit);
+    round.changes.truncate(1);
+    round.changes.push(placed);
+    let round = Arc::clone(&commit.round);
+    succeed(&store, commit).await;
+    assert_kept(&store, &round.changes).await;
+    let left: Vec<&Order> = before.iter().filter_map(|change| change.order.as_deref()).collect();
+    assert_eq!(due_ids(&store).await.len(), left.len() - 1);
+}
+
+/// A store holds only so many reads. One that it gave up still leads to a commit.
+pub async fn many_reads_that_nothing_follows_from_block_nobody(store: Kept) {
+    let (shard, _) = three_overdue(&store, "n").await;
+    let first = decide_due(&store, shard, Token::Named).await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.extend(due(&store, 10).await.into_iter().map(|at| at.value.read));
+    }
+    assert!(loaded(&store, &id("n-0")).await.is_some());
+    let round = Arc::clone(&first.round);
+    assert_eq!(result(&store, first).await, CommitResult::Committed);
+    assert_kept(&store, &round.changes).await;
+    drop(held);
+    assert!(due_ids(&store).await.is_empty());
+}
