@@ -179,18 +179,10 @@ impl RedisStore {
         Ok(rows)
     }
 
-    /// Notes whose time has come, shared out over the shards, since a note is large. Where there is
-    /// room, the next note of each other shard follows.
+    /// Notes whose time has come, shared out over the shards.
     async fn resting(&self, limit: usize) -> Result<Page<Row>, StoreError> {
         let ready = self.ready(|shard| self.keys.retention(shard), limit).await?;
-        let mut takes = ready.takes;
-        let mut left = (limit as u64).saturating_sub(takes.iter().map(|(_, take)| take).sum());
-        for shard in ready.later {
-            if left > 0 {
-                takes.push((shard, 1));
-                left -= 1;
-            }
-        }
+        let takes = ready.takes;
         let mut pipe = Pipeline::with_capacity(takes.len());
         for (shard, take) in &takes {
             let key = self.keys.retention(*shard);

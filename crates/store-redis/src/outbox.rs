@@ -24,8 +24,6 @@ pub(super) struct Ready {
     pub(super) now: Time,
     /// From which shards how many are to be taken.
     pub(super) takes: Vec<(Shard, u64)>,
-    /// The shards where something comes up later.
-    pub(super) later: Vec<Shard>,
     /// The earliest time of what is not to be taken.
     next_at: Option<Time>,
 }
@@ -44,15 +42,12 @@ impl RedisStore {
         let now = firsts.now;
         let (start, count) = (self.rotation.fetch_add(1, Ordering::Relaxed), self.shards.get());
         let rotated = (0..count).map(|i| (u32::from(start) + u32::from(i)) % u32::from(count));
-        let mut ready = Ready { now, takes: Vec::new(), later: Vec::new(), next_at: None };
+        let mut ready = Ready { now, takes: Vec::new(), next_at: None };
         let mut up: Vec<(Shard, Time)> = Vec::new();
         for shard in rotated.map(|shard| shard as Shard) {
             match &firsts.value[usize::from(shard)] {
                 Ok(Some(at)) if *at <= now => up.push((shard, *at)),
-                Ok(Some(at)) => {
-                    ready.later.push(shard);
-                    ready.next_at = earliest(ready.next_at, Some(*at));
-                }
+                Ok(Some(at)) => ready.next_at = earliest(ready.next_at, Some(*at)),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(shard, %error, "a shard is left out"),
             }
