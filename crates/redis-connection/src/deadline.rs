@@ -24,6 +24,12 @@ impl Deadline {
         Deadline { at, timeout }
     }
 
+    /// How much time is left; nothing where it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
     pub(crate) fn at(self) -> Instant {
         self.at
     }

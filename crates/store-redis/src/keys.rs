@@ -2,6 +2,7 @@
 //! script touches in one slot of a cluster.
 
 use autoreceive_domain::{ActionName, Shard, ShardCount};
+use autoreceive_store::{Lane, List, Queue, Space};
 
 /// The names under one prefix.
 pub(super) struct Keys {
@@ -23,7 +24,7 @@ impl Keys {
         self.of(shard, "orders")
     }
 
-    /// Sorted set: order id → next wake, ms.
+    /// Sorted set: order id → its due time, ms.
     pub(super) fn due(&self, shard: Shard) -> String {
         self.of(shard, "due")
     }
@@ -39,8 +40,8 @@ impl Keys {
     }
 
     /// Sorted set: the ids that one commit brought to rest, one a line → when to look at them, ms.
-    pub(super) fn purge(&self, shard: Shard) -> String {
-        self.of(shard, "purge")
+    pub(super) fn retention(&self, shard: Shard) -> String {
+        self.of(shard, "retention")
     }
 
     /// Hash: policy revision → terms.
@@ -63,12 +64,12 @@ impl Keys {
         self.of(shard, &format!("outdata:{action}"))
     }
 
-    /// Sorted set: event id of a dead letter → when it was given up, ms.
+    /// Sorted set: id of a dead letter → when it was given up, ms.
     pub(super) fn dead(&self, shard: Shard, action: &ActionName) -> String {
         self.of(shard, &format!("dead:{action}"))
     }
 
-    /// Hash: event id of a dead letter → its text.
+    /// Hash: id of a dead letter → its text.
     pub(super) fn deaddata(&self, shard: Shard, action: &ActionName) -> String {
         self.of(shard, &format!("deaddata:{action}"))
     }
@@ -83,31 +84,43 @@ impl Keys {
         format!("{}:workers", self.prefix)
     }
 
-    /// Set: the names of all actions that ever had an entry.
-    pub(super) fn actions(&self) -> String {
-        format!("{}:actions", self.prefix)
+    /// Hash: the facts of one kind that all workers share.
+    pub(super) fn space(&self, space: Space) -> String {
+        format!("{}:{}", self.prefix, space.as_str())
     }
 
-    /// Hash: action → how its receiver is doing.
-    pub(super) fn circuits(&self) -> String {
-        format!("{}:circuits", self.prefix)
+    /// Stream: the lines of a capped list.
+    pub(super) fn log(&self, list: &List) -> String {
+        format!("{}:log:{list}", self.prefix)
     }
 
-    /// Set: names that are kept in mind.
-    pub(super) fn remembered(&self) -> String {
-        format!("{}:remembered", self.prefix)
+    /// A name like those of the capped lists.
+    pub(super) fn any_log(&self) -> String {
+        format!("{}:log:any", self.prefix)
     }
 
-    /// What every commit script is given, in the order in which the script names them.
-    pub(super) fn commit(&self, shard: Shard) -> Vec<String> {
-        ["orders", "due", "counts", "held", "purge", "terms", "clock"].map(|what| self.of(shard, what)).into()
+    /// The sorted set and the hash of a queue.
+    pub(super) fn queue(&self, shard: Shard, queue: &Queue) -> [String; 2] {
+        let action = &queue.action;
+        match queue.lane {
+            Lane::Pending => [self.out(shard, action), self.outdata(shard, action)],
+            Lane::Dead => [self.dead(shard, action), self.deaddata(shard, action)],
+        }
     }
 
-    /// Every key that does not depend on an action, with its type.
+    /// Every key that depends neither on an action nor on a list, with its type.
     pub(super) fn fixed(&self, shards: ShardCount) -> Vec<(String, &'static str)> {
-        let types = ["hash", "zset", "hash", "zset", "zset", "hash", "string"];
-        let mut fixed = vec![(self.workers(), "zset"), (self.actions(), "set"), (self.circuits(), "hash"), (self.remembered(), "set")];
-        fixed.extend(shards.all().flat_map(|shard| self.commit(shard).into_iter().zip(types)));
+        let mut fixed = vec![(self.workers(), "zset")];
+        fixed.extend(Space::ALL.map(|space| (self.space(space), "hash")));
+        for shard in shards.all() {
+            fixed.push((self.orders(shard), "hash"));
+            fixed.push((self.due(shard), "zset"));
+            fixed.push((self.counts(shard), "hash"));
+            fixed.push((self.held(shard), "zset"));
+            fixed.push((self.retention(shard), "zset"));
+            fixed.push((self.terms(shard), "hash"));
+            fixed.push((self.clock(shard), "string"));
+        }
         fixed
     }
 }

@@ -6,50 +6,50 @@
 //! | `script`, `lua/` | the scripts; each says in its header what it takes, returns, and why it is safe |
 //! | `open` | what is checked before anything is written |
 //! | `clock` | the time, and the offset of a store for tests |
-//! | `commit`, `pack` | a commit as the columns that its script takes |
-//! | `watch` | a commit of the timer, where it needs no script |
+//! | `writes` | the commands that a commit consists of |
+//! | `commit` | commits, by the script or by a transaction |
+//! | `watch`, `pinned` | the transaction of the timer, and the connections that watch what it read |
+//! | `repair` | what a transaction left unwritten because somebody changed a key or a right |
 //! | `pace` | how many orders a commit of the timer has |
-//! | `read`, `page`, `stats` | reading, by plain commands |
-//! | `outbox` | entries: claimed, settled, renewed |
-//! | `backfill`, `relocate` | entries added for orders that there are, and given to another action |
-//! | `circuit` | how receivers are doing |
-//! | `dead` | dead letters: shown, replayed, discarded |
-//! | `remembered` | names that are kept in mind |
+//! | `read`, `list`, `scan`, `stats` | reading, by plain commands |
+//! | `outbox` | entries: claimed, settled, renewed, added, listed |
+//! | `register` | small facts that all workers share, and who is alive |
+//! | `log` | capped lists |
 //! | `reply` | answers, taken apart |
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU16;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use autoreceive_domain::{Circuit, Event, OrderId, Revision, ShardCount, Span, Terms, Time};
-use autoreceive_redis_connection::{Link, Options};
+use autoreceive_domain::{ActionName, OrderId, Revision, Shard, ShardCount, Span, Terms, Time};
 
+use autoreceive_redis_connection::{Link, Options};
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{
-    ActionName, Claimed, Commit, DeadLetter, DeadPage, Due, EntryRef, Heads, Loaded, Look, OpenError, Page, Relocated, Resolution, Rested,
-    Scan, Settlement, Shard, Stats, Store, StoreError, TestClock, Verdict, View,
+    About, At, Commit, CommitResult, DueShard, Look, OpenError, Operations, Orders, Page, Round, Row, ShardState, Slot, Stats, Store,
+    StoreError, TestClock, View,
 };
 
-mod backfill;
-mod circuit;
 mod clock;
 mod commit;
-mod dead;
 mod keys;
+mod list;
+mod log;
 mod open;
 mod outbox;
 mod pace;
-mod pack;
-mod page;
+mod pinned;
 mod read;
-mod relocate;
-mod remembered;
+mod register;
+mod repair;
 mod reply;
+mod scan;
 mod script;
 mod stats;
 mod watch;
+mod writes;
 
 /// The most changes in one commit, and the most members that one command names: Lua cannot spread out 8,000 values.
 const MAX_CHANGES: usize = 1_000;
@@ -98,16 +98,19 @@ pub struct RedisStore {
     time: StoreTime,
     /// How many due orders are taken at once.
     pace: pace::Pace,
-    watches: watch::Watches,
+    /// The connections of watched reads.
+    pinned: pinned::Pool,
+    /// Whether transactions are not to be trusted for now.
+    script_alone: watch::ScriptAlone,
     prefix: String,
     shards: ShardCount,
     test_clock: bool,
-    /// What sets this store apart from every other, as it was found at the start.
-    identity: OnceLock<String>,
+    /// What every shard of this store is, as it was found at the start.
+    state: OnceLock<Arc<ShardState>>,
     /// At which shard the next round over all shards begins.
     rotation: AtomicU16,
-    /// The actions whose names this process knows to be stored.
-    noted: RwLock<HashSet<ActionName>>,
+    /// The actions that this process committed entries for.
+    actions: RwLock<Vec<ActionName>>,
 }
 
 impl RedisStore {
@@ -125,29 +128,33 @@ impl RedisStore {
             keys: keys::Keys::new(&settings.prefix),
             time: StoreTime::default(),
             pace: pace::Pace::new(),
-            watches: watch::Watches::default(),
+            pinned: pinned::Pool::default(),
+            script_alone: watch::ScriptAlone::default(),
             prefix: settings.prefix,
             shards,
             test_clock: settings.test_clock,
-            identity: OnceLock::new(),
+            state: OnceLock::new(),
             rotation: AtomicU16::new(rand::random()),
-            noted: RwLock::default(),
+            actions: RwLock::default(),
         };
         store.check(&address.host_and_port()).await?;
         Ok(store)
     }
 
-    fn is_noted(&self, action: &ActionName) -> bool {
-        self.noted.read().is_ok_and(|noted| noted.contains(action))
+    fn known_actions(&self) -> Vec<ActionName> {
+        self.actions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn noted_actions(&self) -> Vec<ActionName> {
-        self.noted.read().map(|noted| noted.iter().cloned().collect()).unwrap_or_default()
-    }
-
-    fn set_noted(&self, action: &ActionName) {
-        if let Ok(mut noted) = self.noted.write() {
-            noted.insert(action.clone());
+    /// Keeps in mind which actions a round has entries for: their keys are looked at before the next transaction.
+    fn note_actions(&self, round: &Round) {
+        for entry in &round.entries {
+            let is_known = self.actions.read().unwrap_or_else(PoisonError::into_inner).contains(&entry.action);
+            if !is_known {
+                let mut actions = self.actions.write().unwrap_or_else(PoisonError::into_inner);
+                if !actions.contains(&entry.action) {
+                    actions.push(entry.action.clone());
+                }
+            }
         }
     }
 }
@@ -162,20 +169,8 @@ fn by_shard(shards: impl Iterator<Item = Shard>) -> BTreeMap<Shard, Vec<usize>> 
 }
 
 #[async_trait]
-impl Store for RedisStore {
-    fn shards(&self) -> Shard {
-        self.shards.get()
-    }
-
-    fn shard_of(&self, id: &OrderId) -> Shard {
-        self.shards.of(id)
-    }
-
-    fn at_once(&self) -> usize {
-        self.pace.orders()
-    }
-
-    async fn load(&self, ids: &[OrderId]) -> Result<Loaded, StoreError> {
+impl Orders for RedisStore {
+    async fn load(&self, ids: &[OrderId]) -> Vec<Result<At<Slot>, StoreError>> {
         self.load_all(ids).await
     }
 
@@ -183,99 +178,39 @@ impl Store for RedisStore {
         self.all_terms(wanted).await
     }
 
-    async fn commit(&self, commits: Vec<Arc<Commit>>) -> Vec<Verdict> {
+    async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>> {
+        match limit {
+            0 => self.next_due(looks).await,
+            _ => self.due_orders(looks, limit).await,
+        }
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitResult> {
         self.commit_all(commits).await
     }
 
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.all_heads().await
-    }
-
-    async fn due(&self, looks: &[Look], limit: usize) -> Result<Due, StoreError> {
-        self.due_orders(looks, limit).await
-    }
-
-    async fn rested(&self, limit: usize) -> Result<Rested, StoreError> {
-        self.rested_notes(limit).await
-    }
-
-    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
-        self.claim_entries(action, limit, lease).await
-    }
-
-    async fn settle(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
-        self.settle_entries(action, settlements).await
-    }
-
-    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
-        self.renew_entries(action, entries, lease).await
-    }
-
-    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<DeadPage, StoreError> {
-        self.page_of_dead(action, cursor, limit).await
-    }
-
-    async fn dead_letters(&self, action: &ActionName, letters: &[EntryRef]) -> Result<Vec<DeadLetter>, StoreError> {
-        self.named_dead(action, letters).await
-    }
-
-    async fn resolve(&self, action: &ActionName, letters: &[EntryRef], how: Resolution) -> Result<u64, StoreError> {
-        self.resolve_dead(action, letters, how).await
-    }
-
-    async fn add(&self, action: &ActionName, events: Vec<Event>) -> Result<u64, StoreError> {
-        self.add_entries(action, &events).await
-    }
-
-    async fn relocate(&self, from: &ActionName, to: Option<&ActionName>, limit: usize) -> Result<Relocated, StoreError> {
-        self.relocate_all(from, to, limit).await
-    }
-
-    async fn circuit(&self, action: &ActionName) -> Result<(Time, Circuit), StoreError> {
-        self.circuit_of(action).await
-    }
-
-    async fn set_circuit(&self, action: &ActionName, known: Option<&Circuit>, next: &Circuit) -> Result<bool, StoreError> {
-        self.note_circuit(action, known, next).await
-    }
-
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Scan, StoreError> {
-        self.scan_orders(cursor, limit).await
-    }
-
-    async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
         self.page_of(view, cursor, limit).await
+    }
+}
+
+#[async_trait]
+impl Operations for RedisStore {
+    async fn now(&self) -> Result<Time, StoreError> {
+        self.ask_now().await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.figures().await
     }
 
-    fn has_test_clock(&self) -> bool {
-        self.test_clock
-    }
-
     async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
         self.put_forward(by).await
     }
+}
 
-    async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
-        self.keep_in_mind("SADD", names).await
-    }
-
-    async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
-        self.kept_in_mind(names).await
-    }
-
-    async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
-        self.keep_in_mind("SREM", names).await
-    }
-
-    async fn workers(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
-        self.living(me, within).await
-    }
-
-    async fn leave(&self, me: &str) -> Result<(), StoreError> {
-        self.take_off(me).await
+impl Store for RedisStore {
+    fn about(&self) -> About {
+        About::new(self.shards, self.test_clock)
     }
 }

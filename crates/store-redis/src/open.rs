@@ -2,27 +2,27 @@
 //! is expected, and the way out; none has the password.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use autoreceive_redis_connection::redis::{Pipeline, Value};
-use autoreceive_redis_connection::{Address, Failure, Link, server_text};
 
+use autoreceive_redis_connection::{Address, Failure, Link, server_text};
 use super::reply::text;
 use super::{RedisSettings, RedisStore};
-use autoreceive_domain::ShardCount;
-use autoreceive_store::OpenError;
+use autoreceive_domain::{ActionName, Shard, ShardCount};
+use autoreceive_store::{Format, Identity, Lane, OpenError, Queue, ShardState, Space};
 
-/// The layout that this version of the program reads and writes.
-const FORMAT: u32 = 1;
 /// What stands in every `meta` of ours.
 const PROGRAM: &str = "autoreceive";
 
 /// Every command on a shard's keys, with the number of arguments after the key that it wants.
-const SHARD_COMMANDS: [(&str, u8); 18] = [
+const SHARD_COMMANDS: [(&str, u8); 19] = [
     ("GET", 0),
     ("SET", 1),
     ("HSET", 2),
     ("HSETNX", 2),
     ("HDEL", 1),
+    ("HINCRBY", 2),
     ("HGET", 1),
     ("HMGET", 1),
     ("HGETALL", 0),
@@ -90,6 +90,7 @@ impl RedisStore {
         self.check_all().await.map_err(|why| match why {
             OpenError::Away(why) => OpenError::Away(format!("Redis at {place}: {why}")),
             OpenError::Unfit(why) => OpenError::Unfit(format!("Redis at {place}: {why}")),
+            other => other,
         })
     }
 
@@ -107,13 +108,21 @@ impl RedisStore {
     async fn check_rights(&self) -> Result<(), OpenError> {
         let mut call = self.scripts.probe.call(&[]);
         let shard_keys = self.keys.orders(0);
-        let others = [("EVALSHA", "0".to_owned(), 1), ("SADD", self.keys.actions(), 1), ("SMEMBERS", self.keys.actions(), 0)];
-        let names = [("SREM", self.keys.remembered(), 1), ("SMISMEMBER", self.keys.remembered(), 1)];
-        let globals = [("HGETALL", self.keys.meta(), 0), ("ZADD", self.keys.workers(), 2), ("HSET", self.keys.circuits(), 2)];
+        let circuits = self.keys.space(Space::Circuits);
+        let log = self.keys.any_log();
+        let others = [
+            ("EVALSHA", "0".to_owned(), 1),
+            ("HGETALL", self.keys.meta(), 0),
+            ("ZADD", self.keys.workers(), 2),
+            ("HSET", circuits.clone(), 2),
+            ("HKEYS", circuits, 0),
+            ("XADD", log.clone(), 3),
+            ("XREVRANGE", log, 2),
+        ];
         for (command, args) in SHARD_COMMANDS {
             call.arg(command).arg(&shard_keys).arg(args);
         }
-        for (command, key, args) in others.into_iter().chain(names).chain(globals) {
+        for (command, key, args) in others {
             call.arg(command).arg(key).arg(args);
         }
         let mut calls = Pipeline::new();
@@ -136,7 +145,7 @@ impl RedisStore {
         let mut call = self.scripts.open.call(std::slice::from_ref(&key));
         call.arg(format!("{:016x}", rand::random::<u64>()))
             .arg(&["program", PROGRAM, "format"])
-            .arg(FORMAT)
+            .arg(Format::CURRENT.0)
             .arg("shards")
             .arg(self.shards.get());
         if self.test_clock {
@@ -151,10 +160,20 @@ impl RedisStore {
             return refuse(format!("{key} was not written by autoreceive; choose another prefix or database"));
         }
         let format = field("format").unwrap_or("none");
-        if format.parse() != Ok(FORMAT) {
-            return refuse(format!(
-                "the store has format {format}; this version reads format {FORMAT}: run the version of autoreceive that wrote it, or a newer one"
-            ));
+        let current = Format::CURRENT.0;
+        match format.parse::<u32>() {
+            Ok(format) if format == current => {}
+            Ok(format) if format < current => {
+                return refuse(format!(
+                    "the store has format {format}, of a version that was never released; this version reads format {current}. Begin with \
+                     another prefix or an empty database"
+                ));
+            }
+            _ => {
+                return refuse(format!(
+                    "the store has format {format}; this version reads format {current}: run the version of autoreceive that wrote it, or a newer one"
+                ));
+            }
         }
         let shards = field("shards").unwrap_or("none");
         if shards.parse() != Ok(self.shards.get()) {
@@ -163,7 +182,8 @@ impl RedisStore {
                 self.shards
             ));
         }
-        self.identity.get_or_init(|| field("id").unwrap_or_default().to_owned());
+        let identity = Identity::from(field("id").unwrap_or_default());
+        self.state.get_or_init(|| Arc::new(ShardState::new(identity, Format::CURRENT)));
         let for_tests = field("test_clock").is_some();
         if for_tests != self.test_clock {
             return refuse(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));
@@ -172,13 +192,29 @@ impl RedisStore {
     }
 
     async fn check_types(&self) -> Result<(), OpenError> {
-        let fixed = self.keys.fixed(self.shards);
-        let mut pipe = Pipeline::with_capacity(fixed.len());
-        for (key, _) in &fixed {
+        self.check_types_of(&self.keys.fixed(self.shards)).await
+    }
+
+    /// Rights, and types, those of the queues of `actions` in one shard too: whether transactions can be trusted again.
+    pub(super) async fn check_again(&self, shard: Shard, actions: &[ActionName]) -> Result<(), OpenError> {
+        self.check_rights().await?;
+        let mut all = self.keys.fixed(self.shards);
+        for action in actions {
+            for lane in [Lane::Pending, Lane::Dead] {
+                let [times, texts] = self.keys.queue(shard, &Queue { action: action.clone(), lane });
+                all.extend([(times, "zset"), (texts, "hash")]);
+            }
+        }
+        self.check_types_of(&all).await
+    }
+
+    async fn check_types_of(&self, keys: &[(String, &'static str)]) -> Result<(), OpenError> {
+        let mut pipe = Pipeline::with_capacity(keys.len());
+        for (key, _) in keys {
             pipe.cmd("TYPE").arg(key);
         }
         let answers = self.link.send(&pipe).await.map_err(|failure| failed("its keys cannot be looked at", failure))?;
-        for ((key, want), answer) in fixed.iter().zip(answers) {
+        for ((key, want), answer) in keys.iter().zip(answers) {
             let is = text(answer).unwrap_or_default();
             if is != *want && is != "none" {
                 return refuse(format!(

@@ -1,137 +1,273 @@
-//! Entries: claimed, settled, renewed by short scripts that are allowed without memory, so that the outbox can drain.
+//! Entries: claimed, settled, renewed by short scripts that are allowed without memory, so that the
+//! outbox can drain; added and listed.
 
 use std::sync::atomic::Ordering;
 
-use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Span, Time};
+use async_trait::async_trait;
+use autoreceive_domain::{ActionName, Shard, Span, Time};
 use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
-use autoreceive_redis_connection::{Failure, Script};
 
+use autoreceive_redis_connection::Failure;
+use super::list::{Line, read_cursor, write_cursor};
 use super::reply::{Replies, text};
+use autoreceive_redis_connection::Script;
 use super::{MAX_CHANGES, RedisStore, by_shard};
-use autoreceive_store::{ActionName, After, Claimed, ClaimedEntry, EntryRef, Settlement, Shard, StoreError, entry};
+use autoreceive_store::{
+    Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
+};
+
+/// How many entries one script adds.
+const PUT_AT_ONCE: usize = 200;
 
 /// What has come up in one sorted set of each shard.
 pub(super) struct Ready {
     pub(super) now: Time,
     /// From which shards how many are to be taken.
     pub(super) takes: Vec<(Shard, u64)>,
-    /// The earliest time in the other shards.
+    /// The earliest time of what is not to be taken.
     next_at: Option<Time>,
 }
 
 impl RedisStore {
-    /// Shares `limit` out over the shards where something has come up. Every call begins at another shard, so that a long
-    /// queue in one does not starve the others.
-    pub(super) async fn ready(&self, key: impl Fn(Shard) -> String, limit: usize) -> Result<Ready, StoreError> {
-        let (now, heads) = self.heads_of(&key).await?;
-        let start = self.rotation.fetch_add(1, Ordering::Relaxed) % self.shards.get();
-        let rotated = self.shards.all().map(|i| ((u32::from(start) + u32::from(i)) % u32::from(self.shards.get())) as Shard);
-        let up: Vec<Shard> = rotated.filter(|&shard| heads[usize::from(shard)].is_some_and(|at| at <= now)).collect();
+    /// Shares `limit` out over the shards where something has come up; a shard that does not answer
+    /// is left out. Every call begins at another shard, so that a long queue in one does not starve
+    /// the others.
+    pub(super) async fn ready(
+        &self,
+        key: impl Fn(Shard) -> String,
+        limit: usize,
+    ) -> Result<Ready, StoreError> {
+        let shards: Vec<Shard> = self.shards.all().collect();
+        let firsts = self.first_times(&shards, &key).await?;
+        let now = firsts.now;
+        let (start, count) = (self.rotation.fetch_add(1, Ordering::Relaxed), self.shards.get());
+        let rotated = (0..count).map(|i| (u32::from(start) + u32::from(i)) % u32::from(count));
+        let mut ready = Ready { now, takes: Vec::new(), next_at: None };
+        let mut up: Vec<(Shard, Time)> = Vec::new();
+        for shard in rotated.map(|shard| shard as Shard) {
+            match &firsts.value[usize::from(shard)] {
+                Ok(Some(at)) if *at <= now => up.push((shard, *at)),
+                Ok(Some(at)) => ready.next_at = earliest(ready.next_at, Some(*at)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(shard, %error, "a shard is left out"),
+            }
+        }
         let mut pipe = Pipeline::with_capacity(up.len());
-        for &shard in &up {
-            pipe.cmd("ZCOUNT").arg(key(shard)).arg("-inf").arg(now.ms());
+        for (shard, _) in &up {
+            pipe.cmd("ZCOUNT").arg(key(*shard)).arg("-inf").arg(now.ms());
         }
         let mut counts = self.ask(&pipe).await?;
-        let mut ready = Ready { now, takes: Vec::new(), next_at: heads.iter().flatten().filter(|&&at| at > now).min().copied() };
         let mut left = limit as u64;
-        for shard in up {
-            let take = counts.count()?.min(left).min(MAX_CHANGES as u64);
+        for (shard, first) in up {
+            let Ok(count) = counts.count() else { continue };
+            let take = count.min(left).min(MAX_CHANGES as u64);
             left -= take;
             match take {
-                0 => ready.next_at = earliest(ready.next_at, heads[usize::from(shard)]),
+                0 => ready.next_at = earliest(ready.next_at, Some(first)),
                 _ => ready.takes.push((shard, take)),
             }
         }
         Ok(ready)
     }
 
-    pub(super) async fn claim_entries(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
-        let ready = self.ready(|shard| self.keys.out(shard, action), limit).await?;
-        let mut claimed = Claimed { now: ready.now, entries: Vec::new(), unreadable: Vec::new(), next_at: ready.next_at };
-        let mut calls = Pipeline::with_capacity(ready.takes.len());
-        for (shard, take) in &ready.takes {
-            let mut call =
-                self.scripts.claim.call(&[self.keys.out(*shard, action), self.keys.outdata(*shard, action), self.keys.clock(*shard)]);
-            call.arg(*take).arg(lease.ms());
-            calls.add_command(call);
-        }
-        // What one shard failed to lease stays where it is; what others leased must reach the caller.
-        let mut failed = None;
-        for ((shard, _), answer) in ready.takes.iter().zip(self.link.run(&self.scripts.claim, &calls).await) {
-            match answer.map_err(unavailable).and_then(|answer| take_claimed(&mut claimed, *shard, answer)) {
-                Ok(()) => {}
-                Err(error) => failed = Some(error),
-            }
-        }
-        match failed {
-            Some(error) if claimed.entries.is_empty() => Err(error),
-            _ => Ok(claimed),
-        }
-    }
-
-    pub(super) async fn settle_entries(&self, action: &ActionName, settlements: Vec<Settlement>) -> Result<(), StoreError> {
-        let (plain, others): (Vec<_>, Vec<_>) = settlements.into_iter().partition(|settlement| settlement.after.is_empty());
-        let plain: Vec<EntryRef> = plain.into_iter().map(|settlement| settlement.entry).collect();
-        self.remove_entries(action, &plain).await?;
-        let mut calls = Pipeline::with_capacity(others.len());
-        for settlement in &others {
-            calls.add_command(self.settle_call(action, settlement));
-        }
-        self.run_all(&self.scripts.settle, &calls).await
-    }
-
     /// Nothing follows: a short script for many.
-    async fn remove_entries(&self, action: &ActionName, entries: &[EntryRef]) -> Result<(), StoreError> {
+    async fn remove(&self, queue: &Queue, entries: &[EntryRef]) -> Result<u64, StoreError> {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
-            let keys = [self.keys.out(shard, action), self.keys.outdata(shard, action)];
+            let keys = self.keys.queue(shard, queue);
             for places in places.chunks(MAX_CHANGES) {
                 let mut call = self.scripts.remove.call(&keys);
-                places.iter().for_each(|&place| {
+                for &place in places {
                     call.arg(&entries[place].id);
-                });
+                }
                 calls.add_command(call);
             }
         }
-        self.run_all(&self.scripts.remove, &calls).await
+        self.run_counting(&self.scripts.remove, &calls).await
     }
 
-    /// Runs calls whose answers say nothing.
-    async fn run_all(&self, script: &Script, calls: &Pipeline) -> Result<(), StoreError> {
-        self.link.run(script, calls).await.into_iter().try_for_each(|answer| answer.map(drop).map_err(unavailable))
+    /// Runs calls that each answer how many, and adds up. Each was carried out or not by itself.
+    async fn run_counting(&self, script: &Script, calls: &Pipeline) -> Result<u64, StoreError> {
+        let mut sum = 0;
+        for answer in self.link.run(script, calls).await {
+            sum += Replies::new(vec![answer.map_err(unavailable)?]).count()?;
+        }
+        Ok(sum)
     }
 
-    fn settle_call(&self, action: &ActionName, settlement: &Settlement) -> Cmd {
+    fn settle_call(&self, queue: &Queue, settlement: &Settlement) -> Cmd {
         let EntryRef { shard, id } = &settlement.entry;
-        let (out, dead) = (self.keys.out(*shard, action), self.keys.dead(*shard, action));
-        let keys = [out, self.keys.outdata(*shard, action), dead, self.keys.deaddata(*shard, action)];
-        let mut call = self.scripts.settle.call(&keys);
+        let mut queues = vec![queue];
+        for follow_up in &settlement.follow_ups {
+            if !queues.contains(&&follow_up.queue) {
+                queues.push(&follow_up.queue);
+            }
+        }
+        let keys = queues.iter().flat_map(|queue| self.keys.queue(*shard, queue));
+        let mut call = self.scripts.settle.call(&keys.collect::<Vec<_>>());
         call.arg(id);
-        for after in &settlement.after {
-            let (key, entry_id, at, text) = match after {
-                After::Retry { event, history, at } => (1, event.id(), at, entry::encode(Some(history), [event])),
-                After::Dead { event, history, at } => (3, event.id(), at, entry::encode(Some(history), [event])),
-                After::Rest { events, at } => (1, id.clone(), at, entry::encode(None, events)),
-            };
-            call.arg(key).arg(entry_id).arg(at.ms()).arg(text);
+        for follow_up in &settlement.follow_ups {
+            let place = queues.iter().position(|queue| **queue == follow_up.queue).unwrap_or(0);
+            call.arg(2 * place + 1).arg(&follow_up.id).arg(follow_up.at.ms());
+            call.arg(&follow_up.text).arg(if follow_up.only_if_absent { "1" } else { "" });
         }
         call
     }
 
-    pub(super) async fn renew_entries(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+    fn put_call(&self, queue: &Queue, shard: Shard, entries: &[&NewEntry]) -> Cmd {
+        let lane = match queue.lane {
+            Lane::Pending => Lane::Dead,
+            Lane::Dead => Lane::Pending,
+        };
+        let other = Queue { action: queue.action.clone(), lane };
+        let [times, texts] = self.keys.queue(shard, queue);
+        let [others, _] = self.keys.queue(shard, &other);
+        let mut call = self.scripts.put.call(&[times, texts, others]);
+        for entry in entries {
+            call.arg(&entry.entry.id).arg(entry.at.ms()).arg(&entry.text);
+        }
+        call
+    }
+
+    async fn page_of_entries(
+        &self,
+        queue: &Queue,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Entry>, StoreError> {
+        let list = match queue.lane {
+            Lane::Pending => format!("pending/{}", queue.action),
+            Lane::Dead => format!("dead/{}", queue.action),
+        };
+        let after = cursor.map(|cursor| read_cursor(&list, cursor)).transpose()?;
+        let now = self.ask_now().await?;
+        let key = |shard| match queue.lane {
+            Lane::Pending => self.keys.out(shard, &queue.action),
+            Lane::Dead => self.keys.dead(shard, &queue.action),
+        };
+        let mut lines = self.lines_after(&key, None, after.as_ref(), limit).await?;
+        let more = lines.len() > limit;
+        lines.truncate(limit);
+        let cursor = lines.last().filter(|_| more).map(|last| write_cursor(&list, last));
+        Ok(Page::new(now, self.entries_of(queue, lines).await?, cursor))
+    }
+
+    async fn named_entries(
+        &self,
+        queue: &Queue,
+        named: &[EntryRef],
+    ) -> Result<Page<Entry>, StoreError> {
+        let mut pipe = Pipeline::with_capacity(named.len() + 3);
+        self.ask_time(&mut pipe);
+        for EntryRef { shard, id } in named {
+            let [times, _] = self.keys.queue(*shard, queue);
+            pipe.cmd("ZSCORE").arg(times).arg(id);
+        }
+        let mut replies = self.ask(&pipe).await?;
+        let now = self.time_of(&mut replies)?;
+        let mut lines = Vec::with_capacity(named.len());
+        for EntryRef { shard, id } in named {
+            let at = replies.moment()?;
+            lines.extend(at.map(|at| Line { at, id: id.clone(), shard: *shard }));
+        }
+        Ok(Page::new(now, self.entries_of(queue, lines).await?, None))
+    }
+
+    async fn entries_of(&self, queue: &Queue, lines: Vec<Line>) -> Result<Vec<Entry>, StoreError> {
+        let key = |shard| {
+            let [_, texts] = self.keys.queue(shard, queue);
+            texts
+        };
+        let entry = |(line, text): (Line, Option<String>)| Entry {
+            entry: EntryRef { shard: line.shard, id: line.id },
+            at: line.at,
+            text,
+        };
+        Ok(self.with_texts(&key, lines).await?.into_iter().map(entry).collect())
+    }
+}
+
+#[async_trait]
+impl Outbox for RedisStore {
+    async fn claim(
+        &self,
+        action: &ActionName,
+        limit: usize,
+        lease: Span,
+    ) -> Result<Claimed, StoreError> {
+        let ready = self.ready(|shard| self.keys.out(shard, action), limit).await?;
+        let mut claimed = Claimed { now: ready.now, entries: Vec::new(), next_at: ready.next_at };
+        let mut calls = Pipeline::with_capacity(ready.takes.len());
+        for (shard, take) in &ready.takes {
+            let [times, texts] = self.keys.queue(*shard, &Queue::pending(action));
+            let mut call = self.scripts.claim.call(&[times, texts, self.keys.clock(*shard)]);
+            call.arg(*take).arg(lease.ms());
+            calls.add_command(call);
+        }
+        let answers = self.link.run(&self.scripts.claim, &calls).await;
+        for ((shard, _), answer) in ready.takes.iter().zip(answers) {
+            let answer = answer.map_err(unavailable);
+            let taken = answer.and_then(|answer| take_claimed(&mut claimed, *shard, lease, answer));
+            // What it failed to lease stays where it is; what others leased must reach the caller.
+            if let Err(error) = taken {
+                tracing::warn!(shard, %action, %error, "a shard is left out of a claim");
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn renew(
+        &self,
+        action: &ActionName,
+        entries: &[EntryRef],
+        lease: Span,
+    ) -> Result<(), StoreError> {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
+            let keys = [self.keys.out(shard, action), self.keys.clock(shard)];
             for places in places.chunks(MAX_CHANGES) {
-                let mut call = self.scripts.renew.call(&[self.keys.out(shard, action), self.keys.clock(shard)]);
+                let mut call = self.scripts.renew.call(&keys);
                 call.arg(lease.ms());
-                places.iter().for_each(|&place| {
+                for &place in places {
                     call.arg(&entries[place].id);
-                });
+                }
                 calls.add_command(call);
             }
         }
-        self.run_all(&self.scripts.renew, &calls).await
+        for answer in self.link.run(&self.scripts.renew, &calls).await {
+            answer.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError> {
+        let (plain, others): (Vec<_>, Vec<_>) =
+            done.into_iter().partition(|settlement| settlement.follow_ups.is_empty());
+        let plain: Vec<EntryRef> = plain.into_iter().map(|settlement| settlement.entry).collect();
+        let mut calls = Pipeline::with_capacity(others.len());
+        for settlement in &others {
+            calls.add_command(self.settle_call(queue, settlement));
+        }
+        let removed = self.remove(queue, &plain).await?;
+        Ok(removed + self.run_counting(&self.scripts.settle, &calls).await?)
+    }
+
+    async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
+        let mut calls = Pipeline::new();
+        for (shard, places) in by_shard(entries.iter().map(|entry| entry.entry.shard)) {
+            for places in places.chunks(PUT_AT_ONCE) {
+                let entries: Vec<&NewEntry> = places.iter().map(|&place| &entries[place]).collect();
+                calls.add_command(self.put_call(queue, shard, &entries));
+            }
+        }
+        self.run_counting(&self.scripts.put, &calls).await
+    }
+
+    async fn entries(&self, queue: &Queue, which: Which<'_>) -> Result<Page<Entry>, StoreError> {
+        match which {
+            Which::Page { cursor, limit } => self.page_of_entries(queue, cursor, limit).await,
+            Which::Named(named) => self.named_entries(queue, named).await,
+        }
     }
 }
 
@@ -143,16 +279,21 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     one.into_iter().chain(other).min()
 }
 
-fn take_claimed(claimed: &mut Claimed, shard: Shard, answer: Value) -> Result<(), StoreError> {
+fn take_claimed(
+    claimed: &mut Claimed,
+    shard: Shard,
+    lease: Span,
+    answer: Value,
+) -> Result<(), StoreError> {
     let mut parts = Replies::new(vec![answer]).nested()?;
-    claimed.now = claimed.now.max(Time::from_ms(parts.integer()?));
+    let now = Time::from_ms(parts.integer()?);
+    claimed.now = claimed.now.max(now);
     let mut list = parts.list()?.into_iter();
-    while let (Some(id), Some(found)) = (list.next().and_then(text), list.next()) {
-        let missing = || Unreadable { id: id.clone(), what: "no text".to_owned() };
-        let decoded = text(found).ok_or_else(missing).and_then(|found| entry::decode(&id, &found));
-        match decoded {
-            Ok((history, events)) => claimed.entries.push(ClaimedEntry { entry: EntryRef { shard, id }, events, history }),
-            Err(unreadable) => claimed.unreadable.push(unreadable),
+    while let (Some(id), Some(found)) = (list.next(), list.next()) {
+        // An id that is no text was not written by this program.
+        if let Some(id) = text(id) {
+            let entry = EntryRef { shard, id };
+            claimed.entries.push(Entry { entry, at: now.after(lease), text: text(found) });
         }
     }
     claimed.next_at = earliest(claimed.next_at, parts.moment()?);

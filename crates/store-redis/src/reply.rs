@@ -6,8 +6,8 @@ use std::vec::IntoIter;
 use autoreceive_domain::record::{self, Unreadable};
 use autoreceive_domain::{Order, OrderId, Time};
 use autoreceive_redis_connection::redis::Value;
-use autoreceive_redis_connection::server_text;
 
+use autoreceive_redis_connection::server_text;
 use autoreceive_store::StoreError;
 
 /// The answers to a pipeline, taken in turn.
@@ -74,6 +74,11 @@ impl Replies {
         Ok(number(&value).map(Time::from_ms))
     }
 
+    /// The next array, where there is more.
+    pub(super) fn more(&mut self) -> Option<Result<Replies, StoreError>> {
+        if self.0.len() == 0 { None } else { Some(self.nested()) }
+    }
+
     /// A text and a number, where there is more.
     pub(super) fn pair(&mut self) -> Result<Option<(String, i64)>, StoreError> {
         match self.0.len() {
@@ -104,7 +109,7 @@ impl Replies {
     }
 
     /// The score of the first member, if there is one.
-    pub(super) fn head(&mut self) -> Result<Option<Time>, StoreError> {
+    pub(super) fn first_time(&mut self) -> Result<Option<Time>, StoreError> {
         Ok(self.scored()?.first().map(|(_, at)| *at))
     }
 }

@@ -3,16 +3,15 @@
 use autoreceive_redis_connection::Script;
 
 /// All of them.
+/// All of them.
 pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) claim: Script,
     pub(super) settle: Script,
     pub(super) remove: Script,
     pub(super) renew: Script,
-    pub(super) resolve: Script,
-    pub(super) add: Script,
-    pub(super) relocate: Script,
-    pub(super) circuit: Script,
+    pub(super) put: Script,
+    pub(super) register: Script,
     pub(super) advance: Script,
     pub(super) workers: Script,
     pub(super) open: Script,
@@ -27,10 +26,8 @@ impl Scripts {
             settle: Script::new(include_str!("lua/settle.lua")),
             remove: Script::new(include_str!("lua/remove.lua")),
             renew: Script::new(include_str!("lua/renew.lua")),
-            resolve: Script::new(include_str!("lua/resolve.lua")),
-            add: Script::new(include_str!("lua/add.lua")),
-            relocate: Script::new(include_str!("lua/relocate.lua")),
-            circuit: Script::new(include_str!("lua/circuit.lua")),
+            put: Script::new(include_str!("lua/put.lua")),
+            register: Script::new(include_str!("lua/register.lua")),
             advance: Script::new(include_str!("lua/advance.lua")),
             workers: Script::new(include_str!("lua/workers.lua")),
             open: Script::new(include_str!("lua/open.lua")),

@@ -1,21 +1,20 @@
-//! Figures, and who is alive.
+//! Figures of the whole.
 
 use std::collections::HashMap;
 
-use autoreceive_domain::{Circuit, Span, Time};
+use autoreceive_domain::{ActionName, Circuit, Time};
 use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
-use super::outbox::unavailable;
 use super::reply::Replies;
-use autoreceive_store::{ActionName, ActionStats, Stats, StoreError};
+use autoreceive_store::{ActionStats, Space, Stats, StoreError};
 
 impl RedisStore {
     pub(super) async fn figures(&self) -> Result<Stats, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
-        pipe.cmd("SMEMBERS").arg(self.keys.actions());
-        pipe.cmd("HGETALL").arg(self.keys.circuits());
+        pipe.cmd("HKEYS").arg(self.keys.space(Space::Actions));
+        pipe.cmd("HGETALL").arg(self.keys.space(Space::Circuits));
         let mut replies = self.ask(&pipe).await?;
         let (now, names, circuits) = (self.time_of(&mut replies)?, replies.texts()?, circuits(&mut replies)?);
         // A name that is none was not written by this program.
@@ -52,25 +51,9 @@ impl RedisStore {
         }
         pipe
     }
-
-    pub(super) async fn living(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
-        let mut call = self.scripts.workers.call(&[self.keys.workers()]);
-        call.arg(me).arg(within.ms());
-        let mut calls = Pipeline::new();
-        calls.add_command(call);
-        let answers = self.link.run(&self.scripts.workers, &calls).await.into_iter().collect::<Result<_, _>>();
-        Replies::new(answers.map_err(unavailable)?).texts()
-    }
-
-    /// Takes worker `me` off the list of the living.
-    pub(super) async fn take_off(&self, me: &str) -> Result<(), StoreError> {
-        let mut pipe = Pipeline::new();
-        pipe.cmd("ZREM").arg(self.keys.workers()).arg(me);
-        self.link.send(&pipe).await.map(drop).map_err(unavailable)
-    }
 }
 
-/// The receivers of all actions. What cannot be read says nothing against a receiver.
+/// How the endpoints of all actions are doing. What cannot be read says nothing against an endpoint.
 fn circuits(replies: &mut Replies) -> Result<HashMap<String, Circuit>, StoreError> {
     let texts = replies.texts()?;
     Ok(texts.chunks_exact(2).filter_map(|pair| Some((pair[0].clone(), pair[1].parse().ok()?))).collect())
@@ -83,14 +66,14 @@ fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError>
     }
     stats.waiting += replies.count()?;
     stats.overdue += replies.count()?;
-    let oldest = replies.head()?.filter(|at| *at <= stats.now);
+    let oldest = replies.first_time()?.filter(|at| *at <= stats.now);
     stats.oldest_overdue = stats.oldest_overdue.into_iter().chain(oldest).min();
     stats.held += replies.count()?;
     for action in &mut stats.actions {
         action.pending += replies.count()?;
-        action.next_at = action.next_at.into_iter().chain(replies.head()?).min();
+        action.next_at = action.next_at.into_iter().chain(replies.first_time()?).min();
         action.dead += replies.count()?;
-        action.oldest_dead = action.oldest_dead.into_iter().chain(replies.head()?).min();
+        action.oldest_dead = action.oldest_dead.into_iter().chain(replies.first_time()?).min();
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Leases the entries of one action in one shard whose time has come. Allowed without memory, so that the outbox can drain.
+-- Leases the pending entries of one action in one shard whose time has come. Allowed without memory, so that the outbox can drain.
 --
 -- KEYS  out outdata clock
 -- ARGV  limit, lease in ms

@@ -1,9 +1,11 @@
 #!lua flags=allow-oom
--- Removes entries that were worked on and that nothing follows from. Not MULTI: Redis queues nothing without memory.
+-- Removes entries that nothing follows from. Not MULTI: Redis queues nothing without memory.
 --
--- KEYS  out outdata
+-- KEYS  the queue's sorted set and hash
 -- ARGV  the entries' ids
--- Returns nothing. Safe: both types are read before the first write, and both writes need the same right or more.
+-- Returns how many were there. Safe: both types are read before the first write, and rights are asked for.
 redis.call('HLEN', KEYS[2])
-redis.call('ZREM', KEYS[1], unpack(ARGV))
+if not redis.acl_check_cmd('HDEL', KEYS[2], '0') then return redis.error_reply('NOPERM this user may not HDEL') end
+local there = redis.call('ZREM', KEYS[1], unpack(ARGV))
 redis.call('HDEL', KEYS[2], unpack(ARGV))
+return there

@@ -1,0 +1,73 @@
+//! Capped lists of lines, each a stream: a row's id stays, whatever is added and cut off.
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use autoreceive_redis_connection::redis::Pipeline;
+
+use super::RedisStore;
+use autoreceive_store::{List, Log, Page, StoreError};
+
+/// The one field of a row.
+const FIELD: &str = "row";
+
+#[async_trait]
+impl Log for RedisStore {
+    async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError> {
+        let key = self.keys.log(list);
+        let mut pipe = Pipeline::with_capacity(rows.len());
+        for row in rows {
+            pipe.cmd("XADD").arg(&key).arg("MAXLEN").arg("=").arg(cap).arg("*");
+            pipe.arg(FIELD).arg(row);
+        }
+        let mut replies = self.ask(&pipe).await?;
+        rows.iter().try_for_each(|_| replies.text().map(drop))
+    }
+
+    async fn page(
+        &self,
+        list: &List,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, StoreError> {
+        let from = match cursor {
+            Some(cursor) => format!("({}", read_cursor(list, cursor)?),
+            None => "+".to_owned(),
+        };
+        let mut pipe = Pipeline::new();
+        self.ask_time(&mut pipe);
+        let range = pipe.cmd("XREVRANGE").arg(self.keys.log(list)).arg(from).arg("-");
+        range.arg("COUNT").arg(limit.saturating_add(1));
+        let mut replies = self.ask(&pipe).await?;
+        let now = self.time_of(&mut replies)?;
+        let mut rows = replies.nested()?;
+        let (mut items, mut last, mut more) = (Vec::new(), None, false);
+        while let Some(row) = rows.more() {
+            let mut row = row?;
+            if items.len() == limit {
+                more = true;
+                break;
+            }
+            last = row.text()?;
+            items.push(row.texts()?.into_iter().nth(1).unwrap_or_default());
+        }
+        let cursor = last.filter(|_| more).map(|id| write_cursor(list, &id));
+        Ok(Page::new(now, items, cursor))
+    }
+}
+
+fn write_cursor(list: &List, id: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("log/{list} {id}"))
+}
+
+/// The id of the last row of the page before.
+fn read_cursor(list: &List, cursor: &str) -> Result<String, StoreError> {
+    let read = || {
+        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        let id = text.strip_prefix("log/")?.strip_prefix(list.as_str())?.strip_prefix(' ')?;
+        let (ms, number) = id.split_once('-')?;
+        let is_number = |part: &str| part.parse::<u64>().is_ok();
+        (is_number(ms) && is_number(number)).then(|| id.to_owned())
+    };
+    read().ok_or_else(|| StoreError::wrong_cursor(cursor))
+}
