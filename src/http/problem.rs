@@ -244,6 +244,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Stopping => unavailable("stopping", AGAIN),
             SubmitError::Store(why) => store_unavailable(why).with_detail(REPEAT),
             SubmitError::Unreadable(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string()),
+            _ => Problem::internal(),
         }
     }
 }
@@ -254,6 +255,7 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(why) => store_unavailable(why),
             StoreError::Clock(why) => Wrong::value("advance", why).into(),
             StoreError::WrongCursor(_) => Wrong::value("cursor", "is none that a page of this view gave out").into(),
+            _ => Problem::internal(),
         }
     }
 }

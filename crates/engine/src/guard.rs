@@ -17,9 +17,9 @@ pub trait Guard: Debug + Send + Sync + 'static {
     async fn done(&self, orders: &[OrderId]);
 }
 
-/// What is known about an adopted order whose time has come.
+/// What is known about an adopted order whose time has come. Exhaustive on purpose, like every
+/// answer that decides about a receipt.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Word {
     /// The shop waited for the receipt, and was told of it: it has to be committed.
     Ours,

@@ -14,9 +14,8 @@ pub struct Reply {
     pub order: Option<(Arc<Order>, Arc<Terms>)>,
 }
 
-/// How a command went.
+/// How a command went. Exhaustive on purpose: a caller must have an answer to each.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum ReplyOutcome {
     /// It changed the order.
     Changed,

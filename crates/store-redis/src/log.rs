@@ -1,9 +1,9 @@
 //! Capped lists of lines, each a stream: a row's id stays, whatever is added and cut off.
 
 use async_trait::async_trait;
+use autoreceive_redis_connection::redis::Pipeline;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
 use autoreceive_store::{List, Log, Page, StoreError};
@@ -24,12 +24,7 @@ impl Log for RedisStore {
         rows.iter().try_for_each(|_| replies.text().map(drop))
     }
 
-    async fn page(
-        &self,
-        list: &List,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<String>, StoreError> {
+    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
         let from = match cursor {
             Some(cursor) => format!("({}", read_cursor(list, cursor)?),
             None => "+".to_owned(),

@@ -30,11 +30,11 @@ use tokio::time::Instant;
 
 use super::RedisStore;
 use super::commit::failed;
-use autoreceive_redis_connection::server_text;
 use super::pinned::Pinned;
 use super::repair::Missing;
 use super::reply::{Replies, as_text};
 use super::writes::Writes;
+use autoreceive_redis_connection::server_text;
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, Commit, CommitResult, ReadToken, STALE_AFTER, StoreError};
 
@@ -64,9 +64,7 @@ impl Watched {
     fn is_before(&self, commit: &Commit) -> bool {
         let round = &commit.round;
         let mut versions = self.versions.iter();
-        let mut was_read = |change: &Change| {
-            versions.any(|(id, version)| *id == change.id && *version == change.expected)
-        };
+        let mut was_read = |change: &Change| versions.any(|(id, version)| *id == change.id && *version == change.expected);
         let age = span(self.read_at.elapsed());
         let now = self.now.after(age);
         self.shard == commit.shard
@@ -127,12 +125,7 @@ impl RedisStore {
 
     /// Carries out `reads`, the first of which reads the records of `ids`, and watches what was
     /// read. None where that failed; no token where it cannot be watched.
-    pub(super) async fn read_watching(
-        &self,
-        shard: Shard,
-        ids: &[OrderId],
-        reads: &Pipeline,
-    ) -> Option<(Replies, Option<ReadToken>)> {
+    pub(super) async fn read_watching(&self, shard: Shard, ids: &[OrderId], reads: &Pipeline) -> Option<(Replies, Option<ReadToken>)> {
         if !self.may_watch(shard).await {
             return None;
         }
@@ -160,13 +153,7 @@ impl RedisStore {
 
     /// Ends the transaction before, watches, looks at what a commit would change, reads, and opens
     /// the transaction.
-    fn watching(
-        &self,
-        shard: Shard,
-        was_open: bool,
-        actions: &[ActionName],
-        reads: &Pipeline,
-    ) -> Pipeline {
+    fn watching(&self, shard: Shard, was_open: bool, actions: &[ActionName], reads: &Pipeline) -> Pipeline {
         let keys = &self.keys;
         let mut pipe = Pipeline::with_capacity(14 + 2 * actions.len());
         if was_open {
@@ -202,12 +189,7 @@ impl RedisStore {
     }
 
     /// The shard's time, where the watch began and all rights, types and counts are as they should.
-    async fn checked(
-        &self,
-        answers: Vec<Value>,
-        was_open: bool,
-        actions: usize,
-    ) -> Result<Option<Time>, StoreError> {
+    async fn checked(&self, answers: Vec<Value>, was_open: bool, actions: usize) -> Result<Option<Time>, StoreError> {
         let mut replies = Replies::new(answers);
         let mut is_right = (!was_open || replies.is_okay()) && replies.is_okay();
         if !is_right {
@@ -233,12 +215,7 @@ impl RedisStore {
 
     /// Commits what follows from a watched read. None where nothing was written, and the script is
     /// to be called.
-    pub(super) async fn commit_watched(
-        &self,
-        read: ReadToken,
-        commit: &Commit,
-        writes: &Writes,
-    ) -> Option<CommitResult> {
+    pub(super) async fn commit_watched(&self, read: ReadToken, commit: &Commit, writes: &Writes) -> Option<CommitResult> {
         let mut read = read.into_read::<Watched>()?;
         let is_ours = self.pinned.owns(&read.connection);
         if !is_ours || read.connection.era() != self.link.era() || !read.is_before(commit) {
