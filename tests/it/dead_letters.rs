@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autoreceive::engine::{Engine, LetterFilter, Resolved};
-use autoreceive::store::{Resolution, StoreError};
+use autoreceive::engine::{Engine, LetterFilter, Resolution, Resolved};
+use autoreceive::store::StoreError;
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 use autoreceive_store_sqlite::SqliteStore;
 use axum::Router;
@@ -257,9 +257,8 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replay
     let data = |shard| format!("ar:{{{shard}}}:deaddata:sync");
     server.cli(&["HSET", &data(damaged.shard), &damaged.id, "nonsense"]).unwrap();
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();
-    let shown = engine.dead_letters(&sync(), &LetterFilter::default(), None, 10).await.unwrap().letters;
+    let shown = engine.dead_letters(&sync(), &LetterFilter::default(), None, 10).await.unwrap().items;
     assert!(shown.len() == 2 && shown.iter().all(|letter| letter.content.is_err()), "{shown:?}");
-    assert_eq!(store.resolve(&sync(), &[lost], Resolution::Replay).await.unwrap(), 0);
     let all = async |how| engine.resolve_matching(&sync(), &LetterFilter::default(), None, Some(how)).await.unwrap();
     assert_eq!(all(Resolution::Replay).await, Resolved { matched: 2, done: 0, unreadable: 2, cursor: None });
     assert_eq!(left(&store).await, 2);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use autoreceive::domain::{Command as Asked, EventKind, OrderId, Policy, Span, Status, Terms};
 use autoreceive::engine::Engine;
-use autoreceive::store::{OpenError, StoreError, View};
+use autoreceive::store::{CommitResult, OpenError, Queue, StoreError, View, Which, Why};
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 use autoreceive_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -65,13 +65,13 @@ impl Ground {
 #[tokio::test]
 async fn a_store_keeps_the_kind_of_clock_it_was_created_with() {
     for ground in Ground::all() {
-        assert!(ground.open(true).await.unwrap().has_test_clock());
+        assert!(ground.open(true).await.unwrap().about().test_clock);
         assert!(ground.refusal(false).await.contains("it was created with --test-clock"));
         assert!(ground.open(true).await.is_ok());
     }
     for ground in Ground::all() {
         let store = ground.open(false).await.unwrap();
-        assert!(!store.has_test_clock());
+        assert!(!store.about().test_clock);
         assert!(matches!(store.advance(hours(1)).await, Err(StoreError::Clock(_))));
         drop(store);
         assert!(ground.refusal(true).await.contains("it was created without --test-clock"));
@@ -112,21 +112,23 @@ async fn every_answer_of_the_store_has_the_new_time() {
         let later = store.advance(hours(25)).await.unwrap().now;
         assert_eq!(due_ids(&store).await, ["A-1"]);
         let claimed = claim(&store, hours(1)).await;
-        assert_eq!((entry_ids(&claimed), claimed.now >= later), (vec!["e1".to_owned()], true));
-        let page = store.page(View::Overdue, None, 10).await.unwrap();
+        assert_eq!((entry_ids(&claimed.entries), claimed.now >= later), (vec!["e1".to_owned()], true));
+        let page = store.list(View::Overdue, None, 10).await.unwrap();
         assert!(page.items.len() == 1 && page.now >= later);
         let stats = store.stats().await.unwrap();
         assert!(stats.overdue == 1 && stats.now >= later);
-        let loaded = store.load(&[id("A-1")]).await.unwrap();
-        assert!(loaded.now >= later && store.dead_page(&sync(), None, 1).await.unwrap().now >= later);
-        assert!(store.rested(1).await.unwrap().now >= later);
+        let loaded = store.load(&[id("A-1")]).await.remove(0).unwrap();
+        let dead = Queue::dead(&sync());
+        let dead = store.entries(&dead, Which::Page { cursor: None, limit: 1 }).await.unwrap();
+        assert!(loaded.now >= later && dead.now >= later);
+        assert!(store.list(View::Resting, None, 1).await.unwrap().now >= later);
 
         // The lease that was just taken runs out by the same clock, and so does one that was renewed by it.
         store.renew(&sync(), &[claimed.entries[0].entry.clone()], hours(3)).await.unwrap();
         store.advance(hours(2)).await.unwrap();
         assert!(claim(&store, hours(1)).await.entries.is_empty());
         store.advance(hours(2)).await.unwrap();
-        assert_eq!(entry_ids(&claim(&store, hours(1)).await), ["e1"]);
+        assert_eq!(entry_ids(&claim(&store, hours(1)).await.entries), ["e1"]);
     }
 }
 
@@ -139,10 +141,12 @@ async fn what_was_decided_before_the_time_went_forward_cannot_be_committed_after
         let decided = now(&store).await;
         other.advance(hours(25)).await.unwrap();
         let change = placed(&id("A-1"), decided);
-        assert_eq!(losers(&store, commit(&store, decided, vec![change])).await, [0]);
+        let commit = commit(&store, decided, vec![change]).await;
+        let stale = CommitResult::Conflict { losers: Vec::new(), why: Why::Stale };
+        assert_eq!(result(&store, commit).await, stale);
         assert!(loaded(&store, &id("A-1")).await.is_none());
         let again = now(&store).await;
-        assert!(losers(&store, commit(&store, again, vec![placed(&id("A-1"), again)])).await.is_empty());
+        keep(&store, vec![placed(&id("A-1"), again)]).await;
     }
 }
 
@@ -195,7 +199,7 @@ async fn a_day_that_one_worker_lets_pass_passes_for_the_other() {
     let all = async || store.stats().await.unwrap().totals.iter().any(|(kind, _, n)| *kind == EventKind::Received && *n == 200);
     eventually("all are received", 30, all).await;
     for order in &orders {
-        let received = store.load(std::slice::from_ref(order)).await.unwrap().orders.remove(0).unwrap().unwrap();
+        let received = store.load(std::slice::from_ref(order)).await.remove(0).unwrap().value.unwrap().unwrap();
         assert_eq!((received.status, received.version), (Status::Received, 3));
     }
     // Its commands are decided by the new time, at once.

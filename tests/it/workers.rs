@@ -17,9 +17,9 @@ const BOUND_MS: u64 = 1_000;
 async fn lag_beside_a_ghost(ground: Ground) -> u64 {
     let store: Arc<dyn Store> = ground.store.clone();
     for ghost in ["ghost-1", "ghost-2", "ghost-3"] {
-        store.workers(ghost, Span::FIVE_SECONDS).await.unwrap();
+        store.heartbeat(ghost, Span::FIVE_SECONDS).await.unwrap();
     }
-    let deadline = store.heads().await.unwrap().now.after(Span::from_secs(1));
+    let deadline = store.now().await.unwrap().after(Span::from_secs(1));
     let progress = ProgressBar::hidden();
     ground.fill(Filling { deadline: &|_| deadline, ..Filling::of(1_000) }, &progress).await.unwrap();
     let workers = Workers::start(&ground, 1, 200).await.unwrap();
@@ -34,7 +34,7 @@ async fn lag_beside_a_ghost(ground: Ground) -> u64 {
 #[tokio::test]
 async fn a_worker_that_stops_leaves_the_list_of_the_living_at_once() {
     let ground = Ground::open(None).await.unwrap();
-    let living = async || ground.store.workers("observer", Span::FIVE_SECONDS).await.unwrap();
+    let living = async || ground.store.heartbeat("observer", Span::FIVE_SECONDS).await.unwrap();
     let workers = Workers::start(&ground, 2, 200).await.unwrap();
     eventually("both are known", 10, async || living().await.len() == 3).await;
     workers.stop().await;

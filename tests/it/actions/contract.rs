@@ -71,7 +71,7 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     let arrivals = Arc::new(Mutex::new(Vec::<Time>::new()));
     let (clock, log) = (store.clone(), arrivals.clone());
     let take = move |Path(way): Path<String>| async move {
-        let now = clock.heads().await.unwrap().now;
+        let now = clock.now().await.unwrap();
         let mut log = log.lock().unwrap();
         log.push(now);
         answer(&way, log.len())

@@ -17,7 +17,7 @@ use autoreceive::intake::shapes::Shape;
 use autoreceive::intake::shop::Shop;
 use autoreceive::intake::words::Words;
 use autoreceive::intake::{CountFrom, Intake, guard};
-use autoreceive::store::{Change, Commit, Store, Verdict};
+use autoreceive::store::{Change, Commit, CommitResult, Round, Store};
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 use autoreceive_store_sqlite::SqliteStore;
 use futures_util::{StreamExt, stream};
@@ -220,22 +220,17 @@ impl Case {
     async fn adopt(&self, silence: Span) {
         self.command(&["SET", &self.status_key(), "PAID"]).await;
         self.command(&["SET", &self.shop.triggers.key(&the_order()), "trigger", "EX", "1000"]).await;
-        let now = self.store.heads().await.unwrap().now;
+        let now = self.store.now().await.unwrap();
         let observation = Observation::Paid { policy: policy().name(), receive_after: Some(silence) };
         let decided =
             decide_absent(&the_order(), &Command::Observe(Box::new(observation)), now.before(Span::from_hours(1)), Some(&policy()));
         let Decision::Changed(order) = decided else { panic!("not adopted") };
         let change = Change { id: the_order(), expected: 0, was: None, order: Some(order), events: Vec::new() };
-        let commit = Commit {
-            shard: self.store.shard_of(&the_order()),
-            now,
-            changes: vec![change],
-            entries: Vec::new(),
-            policies: vec![policy()],
-            notes: Vec::new(),
-            notes_done: Vec::new(),
-        };
-        assert_eq!(self.store.commit(vec![Arc::new(commit)]).await, [Verdict::Done { losers: Vec::new() }]);
+        let shard = self.store.about().shards.of(&the_order());
+        let state = self.store.load(&[the_order()]).await.remove(0).unwrap().shard;
+        let round = Round { changes: vec![change], policies: vec![policy()], ..Round::default() };
+        let commit = Commit { shard, now, state, epoch: None, read: None, round: round.into() };
+        assert_eq!(self.store.commit(vec![commit]).await, [CommitResult::Committed]);
     }
 
     fn engine(&self, guard: Arc<dyn Guard>, metrics: &Arc<Metrics>) -> Engine {
@@ -256,7 +251,7 @@ impl Case {
     }
 
     async fn order(&self) -> Order {
-        self.store.load(&[the_order()]).await.unwrap().orders.pop().unwrap().unwrap().unwrap()
+        self.store.load(&[the_order()]).await.remove(0).unwrap().value.unwrap().unwrap()
     }
 
     async fn write(&self, write: Write) {
@@ -304,7 +299,7 @@ impl Case {
             bug => self.engine(Arc::new(Buggy { bug, url: self.shop_url.clone(), shape: self.shop.statuses.clone() }), &metrics),
         };
         let is_settled = async || {
-            let (order, now) = (self.order().await, self.store.heads().await.unwrap().now);
+            let (order, now) = (self.order().await, self.store.now().await.unwrap());
             let stats = self.store.stats().await.unwrap();
             order.wake().is_none_or(|wake| wake > now) && stats.actions.iter().all(|action| action.pending == 0)
         };
