@@ -20,7 +20,6 @@ mod races;
 mod redis_store;
 mod secrets;
 mod shutdown;
-mod sqlite_store;
 mod starting;
 mod support;
 mod test_clock;

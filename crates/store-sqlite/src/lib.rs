@@ -78,8 +78,8 @@ impl SqliteStore {
     /// Opens the file, and makes it where there is none. No call waits longer than `timeout`.
     ///
     /// # Errors
-    /// Where another process uses the file, it is not one of ours, a newer version wrote it, or it was created with a test
-    /// clock. The text says what to do.
+    /// Where another process uses the file, it is not one of ours, another version wrote it in
+    /// another layout, or it was created with a test clock. The text says what to do.
     pub fn open(path: &Path, timeout: Duration) -> Result<SqliteStore, OpenError> {
         SqliteStore::open_as(path, timeout, false)
     }
