@@ -12,8 +12,8 @@
 //! | [`Log`] | capped lists of lines |
 //! | [`Operations`] | the time, and figures of the whole |
 //!
-//! `docs/writing-a-store.md` tells how a store is written. The suite that every store passes is
-//! the module `conformance`, behind the feature of that name.
+//! `docs/writing-a-store.md` of this crate tells how a store is written. The suite that every store
+//! passes is the module `conformance`, behind the feature of that name.
 
 use std::fmt;
 
