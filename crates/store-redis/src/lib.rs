@@ -51,8 +51,10 @@ mod stats;
 mod watch;
 mod writes;
 
-/// The most changes in one commit, and the most members that one command names: Lua cannot spread out 8,000 values.
-const MAX_CHANGES: usize = 1_000;
+/// The most changes in one commit: Lua cannot spread out 8,000 values, and each is an id and a record.
+const MAX_CHANGES: usize = 3_500;
+/// The most members that one other call names.
+const MAX_MEMBERS: usize = 1_000;
 
 /// Where the store is and how it is used.
 #[derive(Clone)]

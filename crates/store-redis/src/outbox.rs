@@ -9,10 +9,12 @@ use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
 
 use super::list::{Line, read_cursor, write_cursor};
 use super::reply::{Replies, text};
-use super::{MAX_CHANGES, RedisStore, by_shard};
 use autoreceive_redis_connection::Failure;
 use autoreceive_redis_connection::Script;
-use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which};
+use super::{MAX_MEMBERS, RedisStore, by_shard};
+use autoreceive_store::{
+    Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
+};
 
 /// How many entries one script adds.
 const PUT_AT_ONCE: usize = 200;
@@ -54,7 +56,7 @@ impl RedisStore {
         let mut left = limit as u64;
         for (shard, first) in up {
             let Ok(count) = counts.count() else { continue };
-            let take = count.min(left).min(MAX_CHANGES as u64);
+            let take = count.min(left).min(MAX_MEMBERS as u64);
             left -= take;
             match take {
                 0 => ready.next_at = earliest(ready.next_at, Some(first)),
@@ -69,7 +71,7 @@ impl RedisStore {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
             let keys = self.keys.queue(shard, queue);
-            for places in places.chunks(MAX_CHANGES) {
+            for places in places.chunks(MAX_MEMBERS) {
                 let mut call = self.scripts.remove.call(&keys);
                 for &place in places {
                     call.arg(&entries[place].id);
@@ -158,13 +160,27 @@ impl RedisStore {
         Ok(Page::new(now, self.entries_of(queue, lines).await?, None))
     }
 
+    /// The entries with their texts. One that was settled since its line was read is left out.
     async fn entries_of(&self, queue: &Queue, lines: Vec<Line>) -> Result<Vec<Entry>, StoreError> {
-        let key = |shard| {
+        let texts = |shard| {
             let [_, texts] = self.keys.queue(shard, queue);
             texts
         };
-        let entry = |(line, text): (Line, Option<String>)| Entry { entry: EntryRef { shard: line.shard, id: line.id }, at: line.at, text };
-        Ok(self.with_texts(&key, lines).await?.into_iter().map(entry).collect())
+        let found = self.with_texts(&texts, lines).await?;
+        let mut pipe = Pipeline::new();
+        for (line, _) in found.iter().filter(|(_, text)| text.is_none()) {
+            let [times, _] = self.keys.queue(line.shard, queue);
+            pipe.cmd("ZSCORE").arg(times).arg(&line.id);
+        }
+        let mut there = self.ask(&pipe).await?;
+        let mut entries = Vec::with_capacity(found.len());
+        for (line, text) in found {
+            if text.is_some() || there.moment()?.is_some() {
+                let entry = EntryRef { shard: line.shard, id: line.id };
+                entries.push(Entry { entry, at: line.at, text });
+            }
+        }
+        Ok(entries)
     }
 }
 
@@ -196,7 +212,7 @@ impl Outbox for RedisStore {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
             let keys = [self.keys.out(shard, action), self.keys.clock(shard)];
-            for places in places.chunks(MAX_CHANGES) {
+            for places in places.chunks(MAX_MEMBERS) {
                 let mut call = self.scripts.renew.call(&keys);
                 call.arg(lease.ms());
                 for &place in places {

@@ -7,7 +7,7 @@ use autoreceive_redis_connection::redis::Pipeline;
 
 use super::outbox::unavailable;
 use super::reply::Replies;
-use super::{MAX_CHANGES, RedisStore};
+use super::{MAX_MEMBERS, RedisStore};
 use autoreceive_store::{Cas, Expected, Register, Space, StoreError};
 
 #[async_trait]
@@ -15,13 +15,13 @@ impl Register for RedisStore {
     async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
-        for part in keys.chunks(MAX_CHANGES) {
+        for part in keys.chunks(MAX_MEMBERS) {
             pipe.cmd("HMGET").arg(self.keys.space(space)).arg(part);
         }
         let mut replies = self.ask(&pipe).await?;
         let now = self.time_of(&mut replies)?;
         let mut values = Vec::with_capacity(keys.len());
-        for part in keys.chunks(MAX_CHANGES) {
+        for part in keys.chunks(MAX_MEMBERS) {
             let mut answers = replies.nested()?;
             for _ in part {
                 values.push(answers.text()?);
@@ -32,7 +32,7 @@ impl Register for RedisStore {
 
     async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError> {
         let mut calls = Pipeline::new();
-        for part in changes.chunks(MAX_CHANGES) {
+        for part in changes.chunks(MAX_MEMBERS) {
             let mut call = self.scripts.register.call(&[self.keys.space(space)]);
             for change in part {
                 call.arg(change.key);
@@ -50,7 +50,7 @@ impl Register for RedisStore {
         }
         let mut made = Vec::with_capacity(changes.len());
         let answers = self.link.run(&self.scripts.register, &calls).await;
-        for (part, answer) in changes.chunks(MAX_CHANGES).zip(answers) {
+        for (part, answer) in changes.chunks(MAX_MEMBERS).zip(answers) {
             let mut answers = Replies::new(vec![answer.map_err(unavailable)?]).nested()?;
             for _ in part {
                 made.push(answers.integer()? == 1);

@@ -42,7 +42,8 @@ impl RedisStore {
         if place.scan != "0" && process != place.process {
             (page, _) = self.scan_shard(place.shard, "0", limit).await?;
         }
-        Ok(Page { total, ..page })
+        let cursor = page.cursor.filter(|_| total != Some(0));
+        Ok(Page { total, cursor, ..page })
     }
 
     async fn count_orders(&self) -> Result<u64, StoreError> {

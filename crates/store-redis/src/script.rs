@@ -4,6 +4,8 @@ use autoreceive_redis_connection::Script;
 
 /// All of them.
 /// All of them.
+/// All of them.
+/// All of them.
 pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) claim: Script,
