@@ -264,3 +264,6 @@ fn retention_notes(now: Time, planned: &[Planned]) -> Vec<RetentionNote> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;
