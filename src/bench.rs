@@ -8,6 +8,7 @@
 //! | [`waiting`] | the same work among ever more that waits |
 //! | [`memory`] | what a waiting order takes |
 //! | [`api`] | commands over HTTP, single and in bulk |
+//! | [`hot`] | what one hot order costs the others of its shard |
 //! | [`limit`] | the least conceivable work on the same Redis, as the line of 100 % |
 //! | [`scan`] | what the intake's scan costs other clients |
 //! | [`takeover`] | what goes wrong with the copied pattern, and with us |
@@ -24,6 +25,7 @@ pub mod api;
 pub mod cpu;
 pub mod ground;
 pub mod herd;
+pub mod hot;
 pub mod idle;
 pub mod limit;
 pub mod memory;

@@ -12,6 +12,7 @@ use super::Failure;
 use super::output;
 use crate::app;
 use crate::bench::api::Api;
+use crate::bench::hot::Hot;
 use crate::bench::ground::Ground;
 use crate::bench::herd::Herd;
 use crate::bench::idle::Idle;
@@ -156,6 +157,19 @@ enum What {
         #[arg(long, default_value_t = 64, value_parser = count)]
         clients: usize,
     },
+    /// What one hot order costs the others of its shard: commands on them with it and without.
+    #[command(after_help = "Example:\n  autoreceive bench hot --workers 4 --store redis://127.0.0.1:6379/0")]
+    Hot {
+        /// How many orders there are besides the hot one.
+        #[arg(long, default_value_t = 200, value_parser = count)]
+        orders: usize,
+        /// How many workers share the store.
+        #[arg(long, default_value_t = 4, value_parser = count)]
+        workers: usize,
+        /// For how many seconds each half is measured.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// To compare with: the least conceivable work for due orders on the same Redis.
     #[command(after_help = "Example:\n  autoreceive bench limit --store redis://127.0.0.1:6379/0")]
     Limit {
@@ -237,6 +251,7 @@ async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
         }
         What::Scan { keys, seconds, rounds } => Scan { keys, seconds, rounds }.run(ground, &bar(keys).0).await,
         What::Api { orders, clients } => Api { orders, clients }.run(ground, &bar(4 * orders).0).await,
+        What::Hot { orders, workers, seconds } => Hot { orders, workers, seconds }.run(ground, &bar(0).0).await,
         What::Limit { orders, batch } => Limit { orders, batch }.run(ground, &bar(orders).0).await,
         What::Pattern { orders, tuned } => Sweep { orders, tuned }.run(ground, &bar(orders).0).await,
     }

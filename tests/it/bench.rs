@@ -115,3 +115,11 @@ fn every_table_of_the_benchmarks_document_can_be_replaced() {
         assert!(rest.contains(&format!("<!-- /{name} -->")), "{name} has no end");
     }
 }
+
+#[test]
+fn what_a_hot_order_costs_the_others_is_measured() {
+    let server = RedisServer::start(&[]);
+    let hot = ["hot", "--orders", "20", "--workers", "2", "--seconds", "1"];
+    let found = figures(&[&hot[..], &["--store", &server.url()]].concat());
+    is_positive(&found, &["/without_ms/count", "/with_hot_ms/count", "/with_hot_ms/p99"]);
+}
