@@ -17,7 +17,6 @@ mod library;
 mod listen;
 mod main_job;
 mod races;
-mod redis_store;
 mod secrets;
 mod shutdown;
 mod sqlite_store;

@@ -114,10 +114,7 @@ fn result(changes: &[Change], answer: Result<Value, Failure>) -> CommitResult {
     result_of(|place| changes.get(place).map(|change| &change.id), answer)
 }
 
-fn result_of<'a>(
-    id: impl Fn(usize) -> Option<&'a OrderId>,
-    answer: Result<Value, Failure>,
-) -> CommitResult {
+fn result_of<'a>(id: impl Fn(usize) -> Option<&'a OrderId>, answer: Result<Value, Failure>) -> CommitResult {
     let answer = match answer {
         Ok(Value::Array(answer)) => answer,
         Ok(other) => return CommitResult::Unknown(format!("Redis answered {other:?}")),
@@ -138,9 +135,7 @@ fn result_of<'a>(
 /// What a failure says about a commit.
 pub(super) fn failed(failure: Failure) -> CommitResult {
     match failure {
-        Failure::Unreachable(why) | Failure::Refused(why) => {
-            CommitResult::Refused(Refusal::Unavailable(why))
-        }
+        Failure::Unreachable(why) | Failure::Refused(why) => CommitResult::Refused(Refusal::Unavailable(why)),
         Failure::Unanswered(why) => CommitResult::Unknown(why),
     }
 }

@@ -24,12 +24,7 @@ impl Log for RedisStore {
         rows.iter().try_for_each(|_| replies.text().map(drop))
     }
 
-    async fn page(
-        &self,
-        list: &List,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<String>, StoreError> {
+    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
         let from = match cursor {
             Some(cursor) => format!("({}", read_cursor(list, cursor)?),
             None => "+".to_owned(),

@@ -12,9 +12,7 @@ use super::list::{Line, read_cursor, write_cursor};
 use super::reply::{Replies, text};
 use super::script::Script;
 use super::{MAX_MEMBERS, RedisStore, by_shard};
-use autoreceive_store::{
-    Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
-};
+use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which};
 
 /// How many entries one script adds.
 const PUT_AT_ONCE: usize = 200;
@@ -32,25 +30,25 @@ impl RedisStore {
     /// Shares `limit` out over the shards where something has come up; a shard that does not answer
     /// is left out. Every call begins at another shard, so that a long queue in one does not starve
     /// the others.
-    pub(super) async fn ready(
-        &self,
-        key: impl Fn(Shard) -> String,
-        limit: usize,
-    ) -> Result<Ready, StoreError> {
+    pub(super) async fn ready(&self, key: impl Fn(Shard) -> String, limit: usize) -> Result<Ready, StoreError> {
         let shards: Vec<Shard> = self.shards.all().collect();
         let firsts = self.first_times(&shards, &key).await?;
         let now = firsts.now;
         let (start, count) = (self.rotation.fetch_add(1, Ordering::Relaxed), self.shards.get());
         let rotated = (0..count).map(|i| (u32::from(start) + u32::from(i)) % u32::from(count));
         let mut ready = Ready { now, takes: Vec::new(), next_at: None };
-        let mut up: Vec<(Shard, Time)> = Vec::new();
+        let (mut up, mut failure): (Vec<(Shard, Time)>, _) = (Vec::new(), None);
         for shard in rotated.map(|shard| shard as Shard) {
             match &firsts.value[usize::from(shard)] {
                 Ok(Some(at)) if *at <= now => up.push((shard, *at)),
                 Ok(Some(at)) => ready.next_at = earliest(ready.next_at, Some(*at)),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(shard, %error, "a shard is left out"),
+                Err(error) => failure = Some(error),
             }
+        }
+        // Where no shard answers, that is the answer.
+        if let Some(error) = failure.filter(|_| firsts.value.iter().all(Result::is_err)) {
+            return Err(error.clone());
         }
         let mut pipe = Pipeline::with_capacity(up.len());
         for (shard, _) in &up {
@@ -129,12 +127,7 @@ impl RedisStore {
         call
     }
 
-    async fn page_of_entries(
-        &self,
-        queue: &Queue,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Entry>, StoreError> {
+    async fn page_of_entries(&self, queue: &Queue, cursor: Option<&str>, limit: usize) -> Result<Page<Entry>, StoreError> {
         let list = match queue.lane {
             Lane::Pending => format!("pending/{}", queue.action),
             Lane::Dead => format!("dead/{}", queue.action),
@@ -152,11 +145,7 @@ impl RedisStore {
         Ok(Page::new(now, self.entries_of(queue, lines).await?, cursor))
     }
 
-    async fn named_entries(
-        &self,
-        queue: &Queue,
-        named: &[EntryRef],
-    ) -> Result<Page<Entry>, StoreError> {
+    async fn named_entries(&self, queue: &Queue, named: &[EntryRef]) -> Result<Page<Entry>, StoreError> {
         let mut pipe = Pipeline::with_capacity(named.len() + 3);
         self.ask_time(&mut pipe);
         for EntryRef { shard, id } in named {
@@ -199,12 +188,7 @@ impl RedisStore {
 
 #[async_trait]
 impl Outbox for RedisStore {
-    async fn claim(
-        &self,
-        action: &ActionName,
-        limit: usize,
-        lease: Span,
-    ) -> Result<Claimed, StoreError> {
+    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
         let ready = self.ready(|shard| self.keys.out(shard, action), limit).await?;
         let mut claimed = Claimed { now: ready.now, entries: Vec::new(), next_at: ready.next_at };
         let mut calls = Pipeline::with_capacity(ready.takes.len());
@@ -215,23 +199,23 @@ impl Outbox for RedisStore {
             calls.add_command(call);
         }
         let answers = self.link.run(&self.scripts.claim, &calls).await;
+        let (mut failure, mut served) = (None, ready.takes.is_empty());
         for ((shard, _), answer) in ready.takes.iter().zip(answers) {
             let answer = answer.map_err(unavailable);
             let taken = answer.and_then(|answer| take_claimed(&mut claimed, *shard, lease, answer));
             // What it failed to lease stays where it is; what others leased must reach the caller.
-            if let Err(error) = taken {
-                tracing::warn!(shard, %action, %error, "a shard is left out of a claim");
+            match taken {
+                Ok(()) => served = true,
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(claimed)
+        match failure {
+            Some(error) if !served => Err(error),
+            _ => Ok(claimed),
+        }
     }
 
-    async fn renew(
-        &self,
-        action: &ActionName,
-        entries: &[EntryRef],
-        lease: Span,
-    ) -> Result<(), StoreError> {
+    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
             let keys = [self.keys.out(shard, action), self.keys.clock(shard)];
@@ -251,15 +235,16 @@ impl Outbox for RedisStore {
     }
 
     async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError> {
-        let (plain, others): (Vec<_>, Vec<_>) =
-            done.into_iter().partition(|settlement| settlement.follow_ups.is_empty());
+        let (plain, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|settlement| settlement.follow_ups.is_empty());
         let plain: Vec<EntryRef> = plain.into_iter().map(|settlement| settlement.entry).collect();
         let mut calls = Pipeline::with_capacity(others.len());
         for settlement in &others {
             calls.add_command(self.settle_call(queue, settlement));
         }
-        let removed = self.remove(queue, &plain).await?;
-        Ok(removed + self.run_counting(&self.scripts.settle, &calls).await?)
+        // Each is settled by itself: what fails keeps no other from being tried.
+        let removed = self.remove(queue, &plain).await;
+        let settled = self.run_counting(&self.scripts.settle, &calls).await;
+        Ok(removed? + settled?)
     }
 
     async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
@@ -289,12 +274,7 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     one.into_iter().chain(other).min()
 }
 
-fn take_claimed(
-    claimed: &mut Claimed,
-    shard: Shard,
-    lease: Span,
-    answer: Value,
-) -> Result<(), StoreError> {
+fn take_claimed(claimed: &mut Claimed, shard: Shard, lease: Span, answer: Value) -> Result<(), StoreError> {
     let mut parts = Replies::new(vec![answer]).nested()?;
     let now = Time::from_ms(parts.integer()?);
     claimed.now = claimed.now.max(now);

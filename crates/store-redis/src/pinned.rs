@@ -92,12 +92,7 @@ impl Pinned {
     }
 
     /// Sends all commands of `pipe`, on a new connection where there is none.
-    pub(super) async fn exchange(
-        &mut self,
-        link: &Link,
-        deadline: Instant,
-        pipe: &Pipeline,
-    ) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn exchange(&mut self, link: &Link, deadline: Instant, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {

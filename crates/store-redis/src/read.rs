@@ -47,11 +47,7 @@ impl RedisStore {
         slots
     }
 
-    pub(super) fn records<'a>(
-        &self,
-        shard: Shard,
-        ids: impl Iterator<Item = &'a OrderId>,
-    ) -> redis::Cmd {
+    pub(super) fn records<'a>(&self, shard: Shard, ids: impl Iterator<Item = &'a OrderId>) -> redis::Cmd {
         let mut get = redis::cmd("HMGET");
         get.arg(self.keys.orders(shard));
         for id in ids {
@@ -60,10 +56,7 @@ impl RedisStore {
         get
     }
 
-    pub(super) async fn all_terms(
-        &self,
-        wanted: &[(Shard, Revision)],
-    ) -> Result<Vec<Option<Terms>>, StoreError> {
+    pub(super) async fn all_terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
         let mut pipe = Pipeline::with_capacity(wanted.len());
         for (shard, revision) in wanted {
             pipe.cmd("HGET").arg(self.keys.terms(*shard)).arg(revision.as_str());
@@ -73,11 +66,7 @@ impl RedisStore {
     }
 
     /// The lowest time in one sorted set of each of `shards`.
-    pub(super) async fn first_times(
-        &self,
-        shards: &[Shard],
-        key: impl Fn(Shard) -> String,
-    ) -> Result<At<Each<Option<Time>>>, StoreError> {
+    pub(super) async fn first_times(&self, shards: &[Shard], key: impl Fn(Shard) -> String) -> Result<At<Each<Option<Time>>>, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         for &shard in shards {
@@ -122,8 +111,7 @@ impl RedisStore {
             }
             found => found,
         };
-        let all_failed =
-            |error: StoreError| looks.iter().map(|_| Err(error.clone())).collect::<Vec<_>>();
+        let all_failed = |error: StoreError| looks.iter().map(|_| Err(error.clone())).collect::<Vec<_>>();
         let found = match found {
             Ok(found) => found,
             Err(error) => return all_failed(error),
@@ -143,9 +131,7 @@ impl RedisStore {
             }
         }
         let watched = match (looks, &*found.value) {
-            ([look], [Ok(ids)]) if ids.len() >= watch::LEAST => {
-                self.read_watching(look.shard, ids, &pipe).await
-            }
+            ([look], [Ok(ids)]) if ids.len() >= watch::LEAST => self.read_watching(look.shard, ids, &pipe).await,
             _ => None,
         };
         let (mut replies, mut read) = match watched {
@@ -174,12 +160,7 @@ impl RedisStore {
     }
 
     /// The ids whose noted due time is not later than `by`, for each shard looked at.
-    async fn due_ids(
-        &self,
-        looks: &[Look],
-        limit: usize,
-        by: Time,
-    ) -> Result<At<Each<Vec<OrderId>>>, StoreError> {
+    async fn due_ids(&self, looks: &[Look], limit: usize, by: Time) -> Result<At<Each<Vec<OrderId>>>, StoreError> {
         let mut pipe = Pipeline::with_capacity(looks.len() + 3);
         self.ask_time(&mut pipe);
         for look in looks {
@@ -201,9 +182,7 @@ impl RedisStore {
 }
 
 fn read_terms(revision: &Revision, text: Option<String>) -> Result<Option<Terms>, StoreError> {
-    let unreadable = |error| {
-        StoreError::Unavailable(format!("the terms of {revision} cannot be read: {error}"))
-    };
+    let unreadable = |error| StoreError::Unavailable(format!("the terms of {revision} cannot be read: {error}"));
     text.map(|text| text.parse().map_err(unreadable)).transpose()
 }
 

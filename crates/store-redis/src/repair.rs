@@ -36,11 +36,7 @@ impl<'a> Missing<'a> {
         let failed: Vec<&Write> = failed.map(|(write, _)| write).collect();
         let is_fact = |write: &&Write| matches!(write.part, Part::Counts | Part::Facts);
         let (facts, of_orders): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_fact);
-        let counts = if facts.iter().any(|write| write.part == Part::Counts) {
-            writes.counts.clone()
-        } else {
-            Vec::new()
-        };
+        let counts = if facts.iter().any(|write| write.part == Part::Counts) { writes.counts.clone() } else { Vec::new() };
         let parts: Vec<Part> = of_orders.iter().map(|write| write.part).collect();
         let changes = if parts.is_empty() { Vec::new() } else { round.changes.iter().collect() };
         Missing { changes, parts, counts, facts }
