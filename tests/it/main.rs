@@ -19,7 +19,6 @@ mod main_job;
 mod races;
 mod secrets;
 mod shutdown;
-mod sqlite_store;
 mod starting;
 mod support;
 mod test_clock;

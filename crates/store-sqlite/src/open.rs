@@ -1,4 +1,4 @@
-//! Opening the file: one process at a time, only a file of ours, brought to the newest layout.
+//! Opening the file: one process at a time, and only a file of ours.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,19 +7,17 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::clock::{self, Clock};
-use autoreceive_store::OpenError;
+use autoreceive_store::{Identity, OpenError};
 
 /// Marks the file as ours: "ARcv" in the file's header.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"ARcv");
 
-/// Each brings the file from the version before it to its own, which is its place in the list, from 1.
-const MIGRATIONS: [&str; 3] = [
-    include_str!("migrations/0001_tables.sql"),
-    include_str!("migrations/0002_circuits.sql"),
-    include_str!("migrations/0003_remembered.sql"),
-];
+/// The layout of the file, kept as its `user_version`. Those before it were never released, and
+/// have nothing to be brought over.
+const LAYOUT: i64 = 10;
+const SCHEMA: &str = include_str!("schema.sql");
 
-/// Prepared statements that a connection keeps; there are about 30 in all.
+/// Prepared statements that a connection keeps; there are about 40 in all.
 const STATEMENTS: usize = 64;
 
 /// How often, and how long after each try, a lock that another process has is tried again: half a second altogether.
@@ -63,25 +61,29 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The connection that writes, and the file's clock. The file is created where there is none, and changed only where it is
+/// The connection that writes, the file's clock and its identity. The file is created where there is none, and changed only where it is
 /// ours and has a clock of the kind that is asked for.
-pub(super) fn writer(path: &Path, timeout: Duration, test_clock: bool) -> Result<(Connection, Clock), OpenError> {
+pub(super) fn writer(path: &Path, timeout: Duration, test_clock: bool) -> Result<(Connection, Clock, Identity), OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
     // Half of the time that the caller waits, so that it hears of another program's lock before it gives up.
     connection.busy_timeout(timeout / 2).map_err(failed)?;
-    let version = check(path, &connection)?;
+    let is_new = check(path, &connection)?;
     let for_tests = clock::is_for_tests(&connection).map_err(failed)?;
-    if version > 0 && for_tests != test_clock {
+    if !is_new && for_tests != test_clock {
         return Err(cannot(path, OpenError::other_clock(for_tests)));
     }
     // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere `fullfsync` does nothing.
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA journal_size_limit = 67108864;")
         .map_err(failed)?;
-    prepare(&mut connection, version, test_clock).map_err(failed)?;
+    prepare(&connection).map_err(failed)?;
+    if is_new {
+        create(&mut connection, test_clock).map_err(failed)?;
+    }
     let clock = Clock::of(&connection).map_err(failed)?;
-    Ok((connection, clock))
+    let identity = identity(&connection).map_err(failed)?;
+    Ok((connection, clock, identity))
 }
 
 /// A connection that only reads; the file must have been opened by [`writer`].
@@ -95,47 +97,67 @@ pub(super) fn reader(path: &Path, timeout: Duration) -> Result<Connection, OpenE
 }
 
 /// A database that is gone when the connection is closed.
-pub(super) fn memory() -> rusqlite::Result<Connection> {
+pub(super) fn memory() -> rusqlite::Result<(Connection, Identity)> {
     let mut connection = Connection::open_in_memory()?;
-    prepare(&mut connection, 0, false)?;
-    Ok(connection)
+    prepare(&connection)?;
+    create(&mut connection, false)?;
+    let identity = identity(&connection)?;
+    Ok((connection, identity))
 }
 
-/// What the file is, without changing it: the version of its layout, 0 where it is new.
-fn check(path: &Path, connection: &Connection) -> Result<usize, OpenError> {
+/// What sets the file apart from every other: made with it, and kept in it.
+pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
+    let sql = "SELECT value FROM meta WHERE name = 'identity'";
+    connection.prepare_cached(sql)?.query_row([], |row| Ok(Identity::from(row.get_ref(0)?.as_str()?)))
+}
+
+/// Looks at what the file is without changing it, and returns whether it is new.
+fn check(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(path, &error));
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let ours = number("PRAGMA application_id")? == i64::from(APPLICATION_ID);
-    let version = usize::try_from(number("PRAGMA user_version")?).unwrap_or(usize::MAX);
-    let newest = MIGRATIONS.len();
+    let layout = number("PRAGMA user_version")?;
     if connection.is_readonly("main").unwrap_or(false) {
         return Err(cannot(path, "it is read-only. Allow this user to write to it and to its directory"));
     }
-    if !ours && (tables > 0 || version > 0) {
+    if !ours && (tables > 0 || layout != 0) {
         return Err(cannot(path, "it is another program's SQLite database. It was not changed; name another file"));
     }
-    if version > newest {
-        let text = format!(
-            "a newer version of autoreceive wrote it (layout {version}; this one knows {newest}). It was not changed; use that version"
-        );
-        return Err(cannot(path, &text));
+    match layout {
+        LAYOUT => Ok(false),
+        0 => Ok(true),
+        1..LAYOUT => Err(cannot(
+            path,
+            &format!(
+                "an unreleased version of autoreceive wrote it (layout {layout}; this one knows {LAYOUT}). \
+                 It was not changed; use that version, or begin with a new file"
+            ),
+        )),
+        _ => Err(cannot(
+            path,
+            &format!(
+                "a newer version of autoreceive wrote it (layout {layout}; this one knows {LAYOUT}). \
+                 It was not changed; use that version"
+            ),
+        )),
     }
-    Ok(version)
 }
 
-fn prepare(connection: &mut Connection, version: usize, test_clock: bool) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(migration)?;
-        if done == 0 && test_clock {
-            transaction.execute_batch(clock::TABLE)?;
-        }
-        transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", done + 1))?;
-        transaction.commit()?;
-    }
     Ok(())
+}
+
+/// Makes the tables, all or none of them.
+fn create(connection: &mut Connection, test_clock: bool) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    if test_clock {
+        transaction.execute_batch(clock::TABLE)?;
+    }
+    transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LAYOUT};"))?;
+    transaction.commit()
 }
 
 fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {

@@ -1,116 +1,150 @@
-//! The outbox: adding, claiming, renewing and settling entries, and burying dead letters.
+//! The outbox: entries are claimed, renewed, settled, added and shown.
 
-use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Event, Span, Time};
-use rusqlite::{Connection, params};
+use autoreceive_domain::{Shard, Span, Time};
+use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Page, Queue, Settlement};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use autoreceive_store::{After, Claimed, ClaimedEntry, EntryRef, History, NewEntry, Settlement, Shard, entry};
+use super::page::{self, Place};
+use super::read::{rows, text, time};
 
-pub(super) fn add(connection: &Connection, shard: Shard, entry: &NewEntry, text: &str) -> rusqlite::Result<()> {
-    note(connection, entry.action.as_str())?;
-    put(connection, "outbox", entry.action.as_str(), shard, &entry.id, entry.at, text)
+/// A lane as it is stored.
+const fn number(lane: Lane) -> u8 {
+    match lane {
+        Lane::Pending => 0,
+        Lane::Dead => 1,
+    }
 }
 
-/// Notes that there is, or was, something of this action.
-pub(super) fn note(connection: &Connection, action: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT INTO actions (name) VALUES (?) ON CONFLICT DO NOTHING")?.execute([action])?;
-    Ok(())
+const PENDING: u8 = number(Lane::Pending);
+
+/// What the cursors of a queue's pages begin with.
+pub(super) fn cursors(queue: &Queue) -> String {
+    let lane = match queue.lane {
+        Lane::Pending => "pending",
+        Lane::Dead => "dead",
+    };
+    format!("{lane}/{}", queue.action)
 }
 
-/// An id that is there already is that of the same events.
-pub(super) fn put(
-    connection: &Connection,
-    table: &str,
-    action: &str,
-    shard: Shard,
-    id: &str,
-    at: Time,
-    text: &str,
-) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT INTO {table} (action, shard, id, at, data) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET at = excluded.at, data = excluded.data"
-    );
-    connection.prepare_cached(&sql)?.execute(params![action, shard, id, at.ms(), text])?;
-    Ok(())
+/// An entry that is to be stored.
+pub(super) struct Stored<'a> {
+    pub action: &'a str,
+    pub lane: Lane,
+    pub shard: Shard,
+    pub id: &'a str,
+    pub at: Time,
+    pub text: &'a str,
 }
 
-/// Entries as they lie in the file.
-pub(super) struct Leased {
-    now: Time,
-    rows: Vec<Row>,
-    next_at: Option<Time>,
+/// Stores an entry in the place of the one that has its id, if there is one.
+pub(super) fn store(connection: &Connection, entry: &Stored) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT DO UPDATE SET at = excluded.at, text = excluded.text";
+    insert(connection, sql, entry).map(drop)
 }
 
-struct Row {
-    key: i64,
-    entry: EntryRef,
-    text: Result<String, Unreadable>,
+fn store_if_absent(connection: &Connection, entry: &Stored) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    insert(connection, sql, entry).map(drop)
 }
 
-pub(super) fn claim(connection: &Connection, action: &str, limit: usize, lease: Span, now: Time) -> rusqlite::Result<Leased> {
-    let sql = "SELECT key, at, shard, id, data FROM outbox WHERE action = ? ORDER BY at LIMIT ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut found = statement.query(params![action, super::read::rows(limit.saturating_add(1))])?;
-    let (mut rows, mut next_at) = (Vec::new(), None);
+/// Returns how many rows were written.
+fn insert(connection: &Connection, sql: &str, entry: &Stored) -> rusqlite::Result<usize> {
+    let Stored { action, lane, shard, id, at, text } = *entry;
+    connection.prepare_cached(sql)?.execute(params![action, number(lane), shard, id, at.ms(), text])
+}
+
+pub(super) const FIRST: &str = "SELECT shard, id, at, text, key FROM outbox WHERE action = ? AND lane = ? ORDER BY at LIMIT ?";
+
+pub(super) fn claim(connection: &Connection, action: &str, limit: usize, lease: Span, now: Time) -> rusqlite::Result<Claimed> {
+    let until = now.after(lease);
+    let mut statement = connection.prepare_cached(FIRST)?;
+    let mut found = statement.query(params![action, PENDING, rows(limit.saturating_add(1))])?;
+    let mut claimed = Claimed { now, entries: Vec::new(), next_at: None };
+    let mut keys: Vec<i64> = Vec::new();
     while let Some(row) = found.next()? {
-        let at = super::read::time(row, 1)?;
-        if at > now || rows.len() == limit {
-            next_at = Some(at);
+        let found = entry(row)?;
+        if found.at > now || claimed.entries.len() == limit {
+            claimed.next_at = Some(found.at);
             break;
         }
-        let entry = EntryRef { shard: row.get(2)?, id: row.get(3)? };
-        rows.push(Row { key: row.get(0)?, text: super::read::text(row, 4, &entry.id)?, entry });
+        claimed.entries.push(Entry { at: until, ..found });
+        keys.push(row.get(4)?);
     }
     let mut extend = connection.prepare_cached("UPDATE outbox SET at = ? WHERE key = ?")?;
-    for row in &rows {
-        extend.execute(params![now.after(lease).ms(), row.key])?;
+    for key in keys {
+        extend.execute(params![until.ms(), key])?;
     }
-    Ok(Leased { now, rows, next_at })
-}
-
-impl Leased {
-    /// The entries, read: apart from [`claim`], because the writer need not wait for it.
-    pub fn read(self) -> Claimed {
-        let mut claimed = Claimed { now: self.now, entries: Vec::new(), unreadable: Vec::new(), next_at: self.next_at };
-        for row in self.rows {
-            match row.text.and_then(|text| entry::decode(&row.entry.id, &text)) {
-                Ok((history, events)) => claimed.entries.push(ClaimedEntry { entry: row.entry, events, history }),
-                Err(unreadable) => claimed.unreadable.push(unreadable),
-            }
-        }
-        claimed
-    }
-}
-
-pub(super) fn settle(connection: &Connection, action: &str, settlements: &[Settlement]) -> rusqlite::Result<()> {
-    let mut remove = connection.prepare_cached("DELETE FROM outbox WHERE action = ? AND id = ?")?;
-    for settlement in settlements {
-        if remove.execute(params![action, settlement.entry.id])? == 0 {
-            continue;
-        }
-        for after in &settlement.after {
-            follow(connection, action, &settlement.entry, after)?;
-        }
-    }
-    Ok(())
-}
-
-fn follow(connection: &Connection, action: &str, from: &EntryRef, after: &After) -> rusqlite::Result<()> {
-    let one = |table, event: &Event, history: &History, at| {
-        put(connection, table, action, from.shard, &event.id(), at, &entry::encode(Some(history), [event]))
-    };
-    match after {
-        After::Retry { event, history, at } => one("outbox", event, history, *at),
-        After::Dead { event, history, at } => one("dead", event, history, *at),
-        After::Rest { events, at } => put(connection, "outbox", action, from.shard, &from.id, *at, &entry::encode(None, events)),
-    }
+    Ok(claimed)
 }
 
 pub(super) fn renew(connection: &Connection, action: &str, entries: &[EntryRef], until: Time) -> rusqlite::Result<()> {
-    let mut extend = connection.prepare_cached("UPDATE outbox SET at = ? WHERE action = ? AND id = ?")?;
+    let sql = "UPDATE outbox SET at = ? WHERE action = ? AND id = ? AND shard = ? AND lane = ?";
+    let mut extend = connection.prepare_cached(sql)?;
     for entry in entries {
-        extend.execute(params![until.ms(), action, entry.id])?;
+        extend.execute(params![until.ms(), action, entry.id, entry.shard, PENDING])?;
     }
     Ok(())
+}
+
+pub(super) fn settle(connection: &Connection, queue: &Queue, done: &[Settlement]) -> rusqlite::Result<u64> {
+    let mut remove = connection.prepare_cached("DELETE FROM outbox WHERE action = ? AND id = ? AND shard = ? AND lane = ?")?;
+    let mut settled = 0;
+    for Settlement { entry, follow_ups } in done {
+        if remove.execute(params![queue.action.as_str(), entry.id, entry.shard, number(queue.lane)])? == 0 {
+            continue;
+        }
+        settled += 1;
+        for next in follow_ups {
+            let Queue { action, lane } = &next.queue;
+            let next_entry =
+                Stored { action: action.as_str(), lane: *lane, shard: entry.shard, id: &next.id, at: next.at, text: &next.text };
+            match next.only_if_absent {
+                true => store_if_absent(connection, &next_entry)?,
+                false => store(connection, &next_entry)?,
+            }
+        }
+    }
+    Ok(settled)
+}
+
+pub(super) fn put(connection: &Connection, queue: &Queue, entries: &[NewEntry]) -> rusqlite::Result<u64> {
+    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+               WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE action = ?1 AND id = ?4 AND shard = ?3)";
+    let mut added = 0;
+    for NewEntry { entry, at, text } in entries {
+        let new = Stored { action: queue.action.as_str(), lane: queue.lane, shard: entry.shard, id: &entry.id, at: *at, text };
+        added += insert(connection, sql, &new)? as u64;
+    }
+    Ok(added)
+}
+
+pub(super) fn page(connection: &Connection, queue: &Queue, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page<Entry>> {
+    let sql = "SELECT shard, id, at, text, key FROM outbox
+               WHERE action = ? AND lane = ? AND (at, key) > (?, ?) ORDER BY at, key LIMIT ?";
+    let (at, key) = after.columns();
+    let mut statement = connection.prepare_cached(sql)?;
+    let columns = params![queue.action.as_str(), number(queue.lane), at, key, rows(limit.saturating_add(1))];
+    let found = statement.query_map(columns, |row| {
+        let entry = entry(row)?;
+        Ok((Place::new(entry.at, row.get(4)?), entry))
+    })?;
+    Ok(page::of(&cursors(queue), found.collect::<rusqlite::Result<_>>()?, limit, now))
+}
+
+pub(super) fn named(connection: &Connection, queue: &Queue, names: &[EntryRef], now: Time) -> rusqlite::Result<Page<Entry>> {
+    let sql = "SELECT shard, id, at, text FROM outbox WHERE action = ? AND id = ? AND shard = ? AND lane = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut entries = Vec::new();
+    for name in names {
+        let columns = params![queue.action.as_str(), name.id, name.shard, number(queue.lane)];
+        entries.extend(statement.query_row(columns, entry).optional()?);
+    }
+    Ok(Page::new(now, entries, None))
+}
+
+/// The entry of a row that begins with its shard, id, time and text.
+fn entry(row: &Row) -> rusqlite::Result<Entry> {
+    let entry = EntryRef { shard: row.get(0)?, id: row.get(1)? };
+    Ok(Entry { entry, at: time(row, 2)?, text: text(row, 3)? })
 }

@@ -1,13 +1,13 @@
-//! Pages of orders, and the figures of the whole.
+//! Pages: where they begin and end, and those of orders.
 
-use autoreceive_domain::Time;
-use rusqlite::{Connection, Row, params};
+use autoreceive_domain::{OrderId, Time};
+use autoreceive_store::{NoteRef, Page, Row, StoreError, View};
+use rusqlite::{Connection, params};
 
-use super::SHARDS;
-use super::read::{action_name, order, order_id, rows, time};
-use autoreceive_store::{ActionStats, Item, Page, Stats, StoreError, View};
+use super::SHARD_COUNT;
+use super::read::{load_one, order, order_id, rows, time};
 
-/// A place in a view: after the order with this time and key.
+/// A place in a list: after the row with this time and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     at: i64,
@@ -15,10 +15,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Before every order.
+    /// Before every row.
     const START: Place = Place { at: i64::MIN, key: i64::MIN };
 
-    /// The place of an item with this time and key.
+    /// The place of a row with this time and key.
     pub fn new(at: Time, key: i64) -> Place {
         Place { at: at.ms(), key }
     }
@@ -29,7 +29,7 @@ impl Place {
     }
 
     /// What leads back here in `list`.
-    pub fn cursor(self, list: &str) -> String {
+    fn cursor(self, list: &str) -> String {
         format!("{list}.{}.{}", self.at, self.key)
     }
 
@@ -37,108 +37,98 @@ impl Place {
     pub fn parse(list: &str, cursor: Option<&str>) -> Result<Place, StoreError> {
         let Some(cursor) = cursor else { return Ok(Place::START) };
         let read = || {
-            let (at, key) = cursor.strip_prefix(&format!("{list}."))?.split_once('.')?;
+            let (at, key) = cursor.strip_prefix(list)?.strip_prefix('.')?.split_once('.')?;
             Some(Place { at: at.parse().ok()?, key: key.parse().ok()? })
         };
-        read().ok_or_else(|| StoreError::WrongCursor(cursor.chars().take(60).collect()))
+        read().ok_or_else(|| StoreError::wrong_cursor(cursor))
     }
 }
 
-pub(super) fn page(connection: &Connection, view: View, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page> {
-    let mut found = match view {
-        View::Held => held(connection, after, limit)?,
-        View::Upcoming => by_wake(connection, after.max(Place { at: now.ms(), key: i64::MAX }), i64::MAX, limit)?,
-        View::Overdue => by_wake(connection, after, now.ms(), limit)?,
-    };
+/// A page of at most `limit` of the rows that were found, sorted; if it was looked for one more
+/// than that, it is known whether a page follows.
+pub(super) fn of<T>(list: &str, mut found: Vec<(Place, T)>, limit: usize, now: Time) -> Page<T> {
     let more = found.len() > limit;
     found.truncate(limit);
-    let cursor = found.last().filter(|_| more).map(|(place, _)| place.cursor(&view.to_string()));
-    Ok(Page { now, items: found.into_iter().map(|(_, item)| item).collect(), cursor })
+    let cursor = found.last().filter(|_| more).map(|(place, _)| place.cursor(list));
+    Page::new(now, found.into_iter().map(|(_, item)| item).collect(), cursor)
+}
+
+/// A view that has cursors.
+#[derive(Clone, Copy)]
+pub(super) enum Paged {
+    Upcoming,
+    Overdue,
+    Held,
+    All,
+}
+
+pub(super) fn page(connection: &Connection, view: Paged, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page<Row>> {
+    let (list, found) = match view {
+        Paged::Upcoming => (View::Upcoming, by_due(connection, after.max(Place { at: now.ms(), key: i64::MAX }), i64::MAX, limit)?),
+        Paged::Overdue => (View::Overdue, by_due(connection, after, now.ms(), limit)?),
+        Paged::Held => (View::Held, held(connection, after, limit)?),
+        Paged::All => (View::All, all(connection, after, limit)?),
+    };
+    let mut page = of(&list.to_string(), found, limit, now);
+    if matches!(view, Paged::All) && after == Place::START {
+        page.total = Some(connection.query_row("SELECT count(*) FROM orders", [], |row| row.get(0).map(i64::unsigned_abs))?);
+    }
+    Ok(page)
 }
 
 /// One more than `limit`, where there are more.
-fn held(connection: &Connection, after: Place, limit: usize) -> rusqlite::Result<Vec<(Place, Item)>> {
-    let sql = "SELECT key, held, id, record FROM orders WHERE (held, key) > (?, ?) AND held IS NOT NULL ORDER BY held, key LIMIT ?";
+fn held(connection: &Connection, after: Place, limit: usize) -> rusqlite::Result<Vec<(Place, Row)>> {
+    let sql = "SELECT key, held_since, shard, id, record FROM orders
+               WHERE (held_since, key) > (?, ?) AND held_since IS NOT NULL ORDER BY held_since, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map(params![after.at, after.key, rows(limit.saturating_add(1))], item)?.collect()
+    statement.query_map(params![after.at, after.key, rows(limit.saturating_add(1))], placed_row)?.collect()
 }
 
 /// One more than `limit`, where there are more; those of all shards, merged.
-fn by_wake(connection: &Connection, after: Place, until: i64, limit: usize) -> rusqlite::Result<Vec<(Place, Item)>> {
-    let sql = "SELECT key, wake, id, record FROM orders
-               WHERE shard = ? AND (wake, key) > (?, ?) AND wake <= ? ORDER BY wake, key LIMIT ?";
+fn by_due(connection: &Connection, after: Place, until: i64, limit: usize) -> rusqlite::Result<Vec<(Place, Row)>> {
+    let sql = "SELECT key, due_at, shard, id, record FROM orders
+               WHERE shard = ? AND (due_at, key) > (?, ?) AND due_at <= ? ORDER BY due_at, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = Vec::new();
-    for shard in 0..SHARDS {
-        let of_shard = statement.query_map(params![shard, after.at, after.key, until, rows(limit.saturating_add(1))], item)?;
-        for item in of_shard {
-            found.push(item?);
+    for shard in SHARD_COUNT.all() {
+        let of_shard = statement.query_map(params![shard, after.at, after.key, until, rows(limit.saturating_add(1))], placed_row)?;
+        for row in of_shard {
+            found.push(row?);
         }
     }
     found.sort_unstable_by_key(|(place, _)| *place);
     Ok(found)
 }
 
-fn item(row: &Row) -> rusqlite::Result<(Place, Item)> {
-    let (at, id) = (time(row, 1)?, order_id(row, 2)?);
-    let place = Place::new(at, row.get(0)?);
-    Ok((place, Item { at, order: order(row, 3, &id)?.map(Some), id }))
+/// One more than `limit`, where there are more, in the order in which they were placed.
+fn all(connection: &Connection, after: Place, limit: usize) -> rusqlite::Result<Vec<(Place, Row)>> {
+    let sql = "SELECT key, ifnull(due_at, 0), shard, id, record FROM orders WHERE key > ? ORDER BY key LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![after.key, rows(limit.saturating_add(1))], placed_row)?.collect()
 }
 
-pub(super) fn stats(connection: &Connection, now: Time) -> rusqlite::Result<Stats> {
-    let total = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| count(row, 0));
-    let mut stats = Stats {
-        now,
-        orders: Vec::new(),
-        totals: Vec::new(),
-        waiting: total("SELECT count(*) FROM orders WHERE wake IS NOT NULL")?,
-        overdue: 0,
-        oldest_overdue: None,
-        held: total("SELECT count(*) FROM orders WHERE held IS NOT NULL")?,
-        actions: actions(connection)?,
-    };
-    add_overdue(connection, &mut stats)?;
-    let mut counts = connection.prepare_cached("SELECT name, count FROM counts")?;
-    let mut found = counts.query([])?;
-    while let Some(row) = found.next()? {
-        stats.add_count(row.get_ref(0)?.as_str()?, row.get(1)?);
+fn placed_row(row: &rusqlite::Row) -> rusqlite::Result<(Place, Row)> {
+    let (at, id) = (time(row, 1)?, order_id(row, 3)?);
+    let order = order(row, 4, &id)?.map(Some);
+    Ok((Place::new(at, row.get(0)?), Row::new(row.get(2)?, id, at, order)))
+}
+
+/// The notes whose time has come, at most `limit` of them, with all their orders.
+pub(super) fn resting(connection: &Connection, limit: usize, now: Time) -> rusqlite::Result<Page<Row>> {
+    let sql = "SELECT key, shard, look_at, ids FROM retention WHERE look_at <= ? ORDER BY look_at, key LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(params![now.ms(), rows(limit)])?;
+    let mut items = Vec::new();
+    while let Some(note) = found.next()? {
+        let name = NoteRef(note.get::<_, i64>(0)?.to_string().into());
+        let (shard, look_at) = (note.get(1)?, time(note, 2)?);
+        for id in note.get_ref(3)?.as_str()?.split('\n') {
+            let Ok(id) = id.parse::<OrderId>() else { continue };
+            let order = load_one(connection, &id)?;
+            let mut row = Row::new(shard, id, look_at, order);
+            row.note = Some(name.clone());
+            items.push(row);
+        }
     }
-    Ok(stats)
-}
-
-fn add_overdue(connection: &Connection, stats: &mut Stats) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT count(*), min(wake) FROM orders WHERE shard = ? AND wake <= ?")?;
-    for shard in 0..SHARDS {
-        let (late, oldest): (_, Option<i64>) =
-            statement.query_row(params![shard, stats.now.ms()], |row| Ok((count(row, 0)?, row.get(1)?)))?;
-        stats.overdue += late;
-        stats.oldest_overdue = [stats.oldest_overdue, oldest.map(Time::from_ms)].into_iter().flatten().min();
-    }
-    Ok(())
-}
-
-fn actions(connection: &Connection) -> rusqlite::Result<Vec<ActionStats>> {
-    let sql = "SELECT name,
-                      (SELECT count(*) FROM outbox WHERE action = name),
-                      (SELECT min(at) FROM outbox WHERE action = name),
-                      (SELECT count(*) FROM dead WHERE action = name),
-                      (SELECT min(at) FROM dead WHERE action = name),
-                      (SELECT circuit FROM circuits WHERE action = name)
-               FROM actions ORDER BY name";
-    let action = |row: &Row| {
-        let (next_at, oldest_dead): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(4)?);
-        Ok(ActionStats {
-            name: action_name(row, 0)?,
-            pending: count(row, 1)?,
-            next_at: next_at.map(Time::from_ms),
-            dead: count(row, 3)?,
-            oldest_dead: oldest_dead.map(Time::from_ms),
-            circuit: row.get::<_, Option<String>>(5)?.and_then(|text| text.parse().ok()).unwrap_or_default(),
-        })
-    };
-    connection.prepare_cached(sql)?.query_map([], action)?.collect()
-}
-
-fn count(row: &Row, column: usize) -> rusqlite::Result<u64> {
-    row.get(column).map(i64::unsigned_abs)
+    Ok(Page::new(now, items, None))
 }

@@ -1,19 +1,15 @@
-//! Reading orders: by id, by wake, and those that rest.
+//! Reading orders by id and by due time.
 
 use autoreceive_domain::record::{self, Unreadable};
-use autoreceive_domain::{ActionName, Order, OrderId, Revision, Terms, Time};
+use autoreceive_domain::{Order, OrderId, Revision, Terms, Time};
+use autoreceive_store::{DueOrder, DueShard, Look, Slot};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::SHARDS;
-use super::clock::Clock;
-use autoreceive_store::{Due, DueOrder, DueShard, Heads, Loaded, Look, Rested, RestedNote};
-
-pub(super) fn load(connection: &Connection, ids: &[OrderId], clock: &Clock) -> rusqlite::Result<Loaded> {
-    let orders = ids.iter().map(|id| load_one(connection, id)).collect::<rusqlite::Result<_>>()?;
-    Ok(Loaded { now: clock.now(), orders })
+pub(super) fn load(connection: &Connection, ids: &[OrderId]) -> rusqlite::Result<Vec<Slot>> {
+    ids.iter().map(|id| load_one(connection, id)).collect()
 }
 
-fn load_one(connection: &Connection, id: &OrderId) -> rusqlite::Result<Result<Option<Order>, Unreadable>> {
+pub(super) fn load_one(connection: &Connection, id: &OrderId) -> rusqlite::Result<Slot> {
     let mut statement = connection.prepare_cached("SELECT record FROM orders WHERE id = ?")?;
     let order = statement.query_row([id.as_str()], |row| order(row, 0, id)).optional()?;
     Ok(order.transpose())
@@ -29,50 +25,38 @@ pub(super) fn terms(connection: &Connection, revisions: &[Revision]) -> rusqlite
     revisions.iter().map(&mut find).collect()
 }
 
-pub(super) fn heads(connection: &Connection, clock: &Clock) -> rusqlite::Result<Heads> {
-    let sql = "SELECT wake FROM orders WHERE shard = ? AND wake IS NOT NULL ORDER BY wake LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut head = |shard| statement.query_row([shard], |row| time(row, 0)).optional();
-    let heads = (0..SHARDS).map(&mut head).collect::<rusqlite::Result<_>>()?;
-    Ok(Heads { now: clock.now(), heads })
+pub(super) fn due(connection: &Connection, looks: &[Look], limit: usize, now: Time) -> rusqlite::Result<Vec<DueShard>> {
+    match limit {
+        0 => looks.iter().map(|look| next_due_in(connection, look)).collect(),
+        _ => looks.iter().map(|look| due_in(connection, look, limit, now)).collect(),
+    }
 }
 
-pub(super) fn due(connection: &Connection, looks: &[Look], limit: usize, now: Time) -> rusqlite::Result<Due> {
-    let shards = looks.iter().map(|look| due_in(connection, look, limit, now)).collect::<rusqlite::Result<_>>()?;
-    Ok(Due { now, shards })
+pub(super) const NEXT_DUE: &str = "SELECT due_at FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+
+/// When something is due next, answered by the index alone.
+fn next_due_in(connection: &Connection, look: &Look) -> rusqlite::Result<DueShard> {
+    let mut due = DueShard::empty(look.shard);
+    due.next_at = connection.prepare_cached(NEXT_DUE)?.query_row([look.shard], |row| time(row, 0)).optional()?;
+    Ok(due)
 }
 
 fn due_in(connection: &Connection, look: &Look, limit: usize, now: Time) -> rusqlite::Result<DueShard> {
     let limit = limit.saturating_add(look.extra);
-    let sql = "SELECT id, wake, record FROM orders WHERE shard = ? AND wake IS NOT NULL ORDER BY wake LIMIT ?";
+    let sql = "SELECT id, due_at, record FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query(params![look.shard, rows(limit.saturating_add(1))])?;
-    let mut due = DueShard { shard: look.shard, orders: Vec::new(), next_at: None };
+    let mut due = DueShard::empty(look.shard);
     while let Some(row) = found.next()? {
-        let wake = time(row, 1)?;
-        if wake > now || due.orders.len() == limit {
-            due.next_at = Some(wake);
+        let due_at = time(row, 1)?;
+        if due_at > now || due.orders.len() == limit {
+            due.next_at = Some(due_at);
             break;
         }
         let id = order_id(row, 0)?;
         due.orders.push(DueOrder { order: order(row, 2, &id)?.map(Some), id });
     }
     Ok(due)
-}
-
-pub(super) fn rested(connection: &Connection, limit: usize, now: Time) -> rusqlite::Result<Rested> {
-    let mut statement = connection.prepare_cached("SELECT key, shard, ids FROM notes WHERE look_at <= ? ORDER BY look_at LIMIT ?")?;
-    let mut found = statement.query(params![now.ms(), rows(limit)])?;
-    let mut notes = Vec::new();
-    while let Some(row) = found.next()? {
-        let ids: String = row.get(2)?;
-        let mut orders = Vec::new();
-        for id in ids.split('\n').filter_map(|id| id.parse().ok()) {
-            orders.extend(load_one(connection, &id)?.ok().flatten());
-        }
-        notes.push(RestedNote { shard: row.get(1)?, note: row.get::<_, i64>(0)?.to_string(), orders });
-    }
-    Ok(Rested { now, notes })
 }
 
 pub(super) fn time(row: &Row, column: usize) -> rusqlite::Result<Time> {
@@ -90,24 +74,14 @@ pub(super) fn order_id(row: &Row, column: usize) -> rusqlite::Result<OrderId> {
     id.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
 }
 
-/// A name in the file was one when it was written.
-pub(super) fn action_name(row: &Row, column: usize) -> rusqlite::Result<ActionName> {
-    let name = row.get_ref(column)?.as_str()?;
-    name.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
-}
-
 pub(super) fn order(row: &Row, column: usize, id: &OrderId) -> rusqlite::Result<Result<Order, Unreadable>> {
     match row.get_ref(column)?.as_str() {
         Ok(text) => Ok(record::decode(id, text)),
-        Err(_) => Ok(Err(not_text(id.as_str()))),
+        Err(_) => Ok(Err(Unreadable { id: id.to_string(), what: "it is not UTF-8".to_owned() })),
     }
 }
 
-/// A text, whatever bytes somebody may have put there.
-pub(super) fn text(row: &Row, column: usize, id: &str) -> rusqlite::Result<Result<String, Unreadable>> {
-    Ok(row.get_ref(column)?.as_str().map(str::to_owned).map_err(|_| not_text(id)))
-}
-
-fn not_text(id: &str) -> Unreadable {
-    Unreadable { id: id.to_owned(), what: "it is not UTF-8".to_owned() }
+/// A text, whatever bytes somebody may have put there; nothing where it is not UTF-8.
+pub(super) fn text(row: &Row, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(row.get_ref(column)?.as_str().ok().map(str::to_owned))
 }

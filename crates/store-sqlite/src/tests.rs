@@ -1,4 +1,5 @@
-//! What can be brought about only from inside: a full disk, and jobs that wait together.
+//! What can be brought about only from inside: a full disk, jobs that wait together, and commits
+//! that lose beside others in one transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,24 +7,22 @@ use std::sync::mpsc;
 
 use autoreceive_domain::decide::decide_absent;
 use autoreceive_domain::{Command, Decision, Event, Place, Policy};
+use autoreceive_store::{Change, Epoch, EventSelection, Identity, OutboxEntry, Round};
 use rusqlite::TransactionBehavior;
 use tempfile::tempdir;
 
 use super::clock::machine;
 use super::*;
-use autoreceive_store::{Change, Members, NewEntry};
 
-/// A new order of about 5 KB with its entry.
-fn large_commit(store: &SqliteStore, id: &str) -> Commit {
+/// A new order with `data`.
+fn placed(id: &str, data: &str) -> Change {
     let id: OrderId = id.parse().unwrap();
-    let policy = Policy::new("default", Terms::default()).unwrap();
-    let data = autoreceive_domain::words::Data::new(&format!("\"{}\"", "x".repeat(4_000))).unwrap();
     let place = Place {
         buyer_id: None,
-        policy,
+        policy: Policy::new("default", Terms::default()).unwrap(),
         amount: None,
         currency: None,
-        data: Some(data),
+        data: Some(autoreceive_domain::words::Data::new(&format!("\"{data}\"")).unwrap()),
         receive_after: None,
         at: None,
         paid_at: None,
@@ -32,16 +31,28 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
     };
     let Decision::Changed(order) = decide_absent(&id, &Command::Place(Box::new(place)), machine()) else { panic!("not placed") };
     let event = Event(Arc::clone(&order));
-    let entry = NewEntry { action: "sync".parse().unwrap(), id: format!("e-{id}"), at: machine(), members: Members::All };
-    Commit {
-        shard: store.shard_of(&id),
-        now: machine(),
-        changes: vec![Change { id, expected: 0, was: None, order: Some(order), events: vec![event] }],
-        entries: vec![entry],
-        policies: Vec::new(),
-        notes: Vec::new(),
-        notes_done: Vec::new(),
-    }
+    Change { id, expected: 0, was: None, order: Some(order), events: vec![event] }
+}
+
+/// A commit of all `changes`, whatever their shard: they all lie in one file.
+fn commit(store: &SqliteStore, changes: Vec<Change>) -> Commit {
+    let first = changes[0].id.clone();
+    let entry = OutboxEntry { action: "sync".parse().unwrap(), id: format!("e-{first}"), at: machine(), events: EventSelection::All };
+    let round = Arc::new(Round { changes, entries: vec![entry], ..Round::default() });
+    Commit { shard: SHARD_COUNT.of(&first), now: machine(), state: Arc::clone(&store.state), epoch: None, read: None, round }
+}
+
+/// A new order of about 5 KB with its entry.
+fn large_commit(store: &SqliteStore, id: &str) -> Commit {
+    commit(store, vec![placed(id, &"x".repeat(4_000))])
+}
+
+/// How many orders there are, and how many entries.
+async fn counted(store: &SqliteStore) -> (u64, u64) {
+    let count = |connection: &Connection, table| {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0).map(i64::unsigned_abs))
+    };
+    store.read(move |connection, _| Ok((count(connection, "orders")?, count(connection, "outbox")?))).await.unwrap()
 }
 
 #[tokio::test]
@@ -52,22 +63,90 @@ async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
     limit_pages(40).await.unwrap();
     let (mut done, mut refused) = (0, 0);
     for round in 0..20 {
-        let commits = (0..4).map(|i| large_commit(&store, &format!("A-{round}-{i}"))).map(Into::into).collect();
-        for verdict in store.commit(commits).await {
-            match verdict {
-                Verdict::Done { losers } => done += u64::from(losers.is_empty()),
-                Verdict::Refused(why) => refused += u64::from(why.contains("full")),
-                Verdict::Unknown(why) => panic!("{why}"),
+        let commits = (0..4).map(|i| large_commit(&store, &format!("A-{round}-{i}"))).collect();
+        for result in store.commit(commits).await {
+            match result {
+                CommitResult::Committed => done += 1,
+                CommitResult::Refused(Refusal::Unavailable(why)) => refused += u64::from(why.contains("full")),
+                other => panic!("{other:?}"),
             }
         }
     }
     assert!(done > 2 && refused > 40 && done + refused == 80, "{done} done, {refused} refused");
-    let stats = store.stats().await.unwrap();
-    assert_eq!((stats.orders[0].1, stats.actions[0].pending), (done, done));
+    assert_eq!(counted(&store).await, (done, done));
+    assert_eq!(store.stats().await.unwrap().orders[0].1, done);
 
     limit_pages(100_000).await.unwrap();
     let again = large_commit(&store, "again");
-    assert_eq!(store.commit(vec![again.into()]).await, [Verdict::Done { losers: Vec::new() }]);
+    assert_eq!(store.commit(vec![again]).await, [CommitResult::Committed]);
+}
+
+/// Many commits share a transaction here; those that lose leave nothing behind in it.
+#[tokio::test]
+async fn a_commit_that_loses_leaves_nothing_in_the_transaction_that_it_shares() {
+    let store = SqliteStore::in_memory().unwrap();
+    let taken = ["taken-1", "taken-2"].map(|id| placed(id, ""));
+    assert_eq!(store.commit(vec![commit(&store, taken.to_vec())]).await, [CommitResult::Committed]);
+
+    let commits = (0..60).map(|i| {
+        let mut changes = vec![placed(&format!("A-{i}"), ""), placed(&format!("B-{i}"), "")];
+        if i % 3 == 0 {
+            changes.insert(1, taken[0].clone());
+            changes.push(taken[1].clone());
+        }
+        commit(&store, changes)
+    });
+    let results = store.commit(commits.collect()).await;
+    for (i, result) in results.into_iter().enumerate() {
+        let losers = taken.iter().map(|change| change.id.clone()).collect();
+        let expected = if i % 3 == 0 { CommitResult::Conflict { losers, why: Why::Version } } else { CommitResult::Committed };
+        assert_eq!(result, expected, "{i}");
+    }
+    assert_eq!(counted(&store).await, (2 + 40 * 2, 1 + 40));
+    assert_eq!(store.stats().await.unwrap().orders[0].1, 2 + 40 * 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_follows_from_another_store_layout_or_pause_writes_nothing() {
+    let store = SqliteStore::in_memory().unwrap();
+    let other = SqliteStore::in_memory().unwrap();
+    assert_ne!(store.state.id, other.state.id);
+    let of_another = Commit { state: Arc::clone(&other.state), ..commit(&store, vec![placed("A-1", "")]) };
+    let of_nobody = Arc::new(ShardState::new(Identity::from(""), Format::CURRENT));
+    let of_nobody = Commit { state: of_nobody, ..commit(&store, vec![placed("A-1", "")]) };
+    let older = Arc::new(ShardState::new(store.state.id.clone(), Format(1)));
+    let older = Commit { state: older, ..commit(&store, vec![placed("A-1", "")]) };
+    for result in store.commit(vec![of_another, of_nobody, older]).await {
+        assert!(matches!(result, CommitResult::Refused(Refusal::Gone(_))), "{result:?}");
+    }
+    let paused = Commit { epoch: Some(Epoch(7)), ..commit(&store, vec![placed("A-1", "")]) };
+    assert_eq!(store.commit(vec![paused]).await, [CommitResult::Conflict { losers: Vec::new(), why: Why::Epoch }]);
+    assert_eq!(counted(&store).await, (0, 0));
+    let unpaused = Commit { epoch: Some(Epoch::NONE), ..commit(&store, vec![placed("A-1", "")]) };
+    assert_eq!(store.commit(vec![unpaused]).await, [CommitResult::Committed]);
+}
+
+/// A plan that sorts, or that reads the table, would make the timer's looks slow.
+#[tokio::test]
+async fn the_next_due_time_and_the_queues_are_read_from_an_index() {
+    let store = SqliteStore::in_memory().unwrap();
+    let plan = |sql: &'static str| {
+        store.read(move |connection, _| {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let mut found = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = found.next()? {
+                plan.push(row.get::<_, String>(3)?);
+            }
+            Ok(plan.join("; "))
+        })
+    };
+    let next = plan(read::NEXT_DUE).await.unwrap();
+    assert!(next.contains("USING COVERING INDEX orders_by_due") && !next.contains("B-TREE"), "{next}");
+    let first = plan(outbox::FIRST).await.unwrap();
+    assert!(first.contains("USING INDEX outbox_by_time") && !first.contains("B-TREE"), "{first}");
+    let newest = plan(log::NEWEST).await.unwrap();
+    assert!(newest.contains("PRIMARY KEY"), "{newest}");
 }
 
 /// A thread that writes to a table of numbers, and is kept waiting until something is sent.
@@ -79,8 +158,8 @@ async fn numbers() -> (Threads, mpsc::Sender<()>) {
     let (wait, (started, begun)) = (Mutex::new(wait), tokio::sync::oneshot::channel());
     let started = Mutex::new(Some(started));
     let blocker = threads.run(move |_| {
-        let _ = started.lock().unwrap().take().unwrap().send(());
-        let _ = wait.lock().unwrap().recv();
+        let _ = started.lock().take().unwrap().send(());
+        let _ = wait.lock().recv();
         Ok(())
     });
     tokio::select! {
@@ -135,7 +214,7 @@ async fn a_call_that_is_not_answered_in_time_says_that_its_outcome_is_unknown() 
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let slow = threads.run(move |_| {
-        let _ = wait.lock().unwrap().recv();
+        let _ = wait.lock().recv();
         Ok(())
     });
     assert!(matches!(slow.await, Err(Failure::Unknown(_))));

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::slice;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -142,7 +143,7 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: &Result<(), Failure>) {
 
 /// The jobs that wait now, at most `most`; where there is none, the next one. Nothing once the queue is closed and empty.
 fn take(queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, most: usize) -> Option<Vec<Box<dyn Job>>> {
-    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut queue = queue.lock();
     let mut jobs = vec![queue.blocking_recv()?];
     while jobs.len() < most
         && let Ok(job) = queue.try_recv()

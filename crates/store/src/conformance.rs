@@ -278,6 +278,7 @@ macro_rules! __store_tests {
                 the_time_is_put_forward_only_where_the_store_is_for_tests
                 the_queues_of_named_actions_are_counted
                 the_figures_of_an_action_show_its_circuit
+                an_order_is_overdue_when_its_due_time_has_passed_and_not_before
                 figures_are_the_truth_after_any_commits;
         }
     };
@@ -329,7 +330,13 @@ macro_rules! __log_tests {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use autoreceive_domain::Time;
+
+    use crate::{List, Log, Page, StoreError};
 
     /// The functions of a group that are tests, as its file has them.
     fn written(text: &'static str) -> BTreeSet<&'static str> {
@@ -357,5 +364,49 @@ mod tests {
     fn every_test_of_a_group_is_in_its_table() {
         assert_all_listed!(commits dead_letters due lists log moving operations orders outbox);
         assert_all_listed!(races reads register retention);
+    }
+
+    /// The least log that there can be, so that the suite is not only held against whole stores.
+    #[derive(Default)]
+    struct InMemory(Mutex<BTreeMap<List, (usize, Vec<String>)>>);
+
+    #[async_trait]
+    impl Log for InMemory {
+        async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError> {
+            let mut lists = self.0.lock().unwrap();
+            let (cut, kept) = lists.entry(list.clone()).or_default();
+            kept.extend_from_slice(rows);
+            let old = kept.len().saturating_sub(cap);
+            kept.drain(..old);
+            *cut += old;
+            Ok(())
+        }
+
+        async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
+            let lists = self.0.lock().unwrap();
+            let (cut, kept) = lists.get(list).cloned().unwrap_or_default();
+            // A cursor is the list's name and the number of the row that the page ends before.
+            let number = |cursor: &str| cursor.strip_prefix(list.as_str())?.strip_prefix('/')?.parse().ok();
+            let end: usize = match cursor {
+                Some(cursor) => number(cursor).ok_or_else(|| StoreError::wrong_cursor(cursor))?,
+                None => cut + kept.len(),
+            };
+            let kept_before = &kept[..end.saturating_sub(cut).min(kept.len())];
+            let begin = kept_before.len().saturating_sub(limit);
+            let items = kept_before[begin..].iter().rev().cloned().collect();
+            let cursor = (begin > 0).then(|| format!("{list}/{}", cut + begin));
+            Ok(Page::new(Time::from_ms(0), items, cursor))
+        }
+    }
+
+    async fn in_memory() -> InMemory {
+        InMemory::default()
+    }
+
+    crate::log_conformance_tests!(log_in_memory, in_memory);
+
+    #[test]
+    fn all_tests_of_a_part_can_run_on_one_value() {
+        super::run(async { super::log::all(&InMemory::default()).await });
     }
 }

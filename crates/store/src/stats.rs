@@ -54,7 +54,7 @@ pub(crate) fn count_key(kind: EventKind, cause: Cause) -> String {
 }
 
 impl Stats {
-    /// Takes in one stored count, under the key that [`Change::tally`] gave it. An unknown key is a newer version's.
+    /// Takes in one stored count, under the key that [`Change::tally`](crate::Change::tally) gave it. An unknown key is a newer version's.
     pub fn add_count(&mut self, key: &str, count: i64) {
         let count = u64::try_from(count).unwrap_or(0);
         if let Ok(status) = key.parse::<Status>() {

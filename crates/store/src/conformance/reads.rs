@@ -52,10 +52,13 @@ async fn decide_due(store: &Kept, shard: Shard, token: Token) -> Commit {
     Commit { shard, now: at.now, state: at.shard, epoch: None, read: token, round: Arc::new(round) }
 }
 
-/// Three overdue orders in one shard.
-async fn three_overdue(store: &Kept, name: &str) -> (Shard, Vec<Change>) {
+/// Orders that are overdue: as many as a store may want before it holds a read.
+const OVERDUE: usize = 40;
+
+/// Overdue orders in one shard.
+async fn some_overdue(store: &Kept, name: &str) -> (Shard, Vec<Change>) {
     let now = now(store).await;
-    let ids = named_neighbours(store, name, 3);
+    let ids = named_neighbours(store, name, OVERDUE);
     let changes: Vec<Change> = ids.iter().map(|id| overdue(id, hours(1), now)).collect();
     keep(store, changes.clone()).await;
     (shard_of(store, &ids[0]), changes)
@@ -69,22 +72,22 @@ async fn assert_kept(store: &Kept, changes: &[Change]) {
 
 pub async fn a_commit_succeeds_with_any_token(store: Kept) {
     for (i, token) in TOKENS.into_iter().enumerate() {
-        let (shard, _) = three_overdue(&store, &format!("{i}")).await;
+        let (shard, _) = some_overdue(&store, &format!("{i}")).await;
         let commit = decide_due(&store, shard, token).await;
         let round = Arc::clone(&commit.round);
-        assert_eq!(round.changes.len(), 3);
+        assert_eq!(round.changes.len(), OVERDUE);
         assert_eq!(result(&store, commit).await, CommitResult::Committed, "{token:?}");
         assert_kept(&store, &round.changes).await;
         let claimed = claim(&store, hours(1)).await.entries;
         assert_eq!(claimed.len(), 1, "{token:?}");
-        assert_eq!(events(&claimed[0]).len(), 3);
+        assert_eq!(events(&claimed[0]).len(), OVERDUE);
         assert!(due_ids(&store).await.is_empty());
     }
 }
 
 pub async fn an_order_that_changed_since_the_read_is_the_loser_with_any_token(store: Kept) {
     for (i, token) in TOKENS.into_iter().enumerate() {
-        let (shard, before) = three_overdue(&store, &format!("{i}")).await;
+        let (shard, before) = some_overdue(&store, &format!("{i}")).await;
         let late = decide_due(&store, shard, token).await;
         let changed = then(&after(&before[1]), &hold("dispute"), now(&store).await);
         let removed = removal(&after(&before[2]));
@@ -92,16 +95,20 @@ pub async fn an_order_that_changed_since_the_read_is_the_loser_with_any_token(st
         let mut expected = vec![changed.id.clone(), removed.id.clone()];
         expected.sort_unstable();
         assert_eq!(losers(&store, late).await, expected, "{token:?}");
-        assert_kept(&store, &[before[0].clone(), changed, removed]).await;
+        assert_kept(&store, &[changed, removed]).await;
+        assert_kept(&store, &before[3..]).await;
+        assert_kept(&store, &before[..1]).await;
         assert_eq!(lanes(&store, &sync()).await, (0, 0), "{token:?}");
-        keep(&store, vec![removal(&after(&before[0]))]).await;
+        // The next token finds only orders of its own.
+        let rest = before[3..].iter().chain(&before[..1]);
+        keep(&store, rest.map(|change| removal(&after(change))).collect()).await;
     }
 }
 
 /// Orders of the shard that the commit does not touch may change as they like.
 pub async fn a_change_of_a_neighbour_since_the_read_is_no_conflict(store: Kept) {
     for (i, token) in TOKENS.into_iter().enumerate() {
-        let (shard, _) = three_overdue(&store, &format!("{i}")).await;
+        let (shard, _) = some_overdue(&store, &format!("{i}")).await;
         let commit = decide_due(&store, shard, token).await;
         let round = Arc::clone(&commit.round);
         let now = now(&store).await;
@@ -116,7 +123,7 @@ pub async fn a_change_of_a_neighbour_since_the_read_is_no_conflict(store: Kept) 
 /// Two workers read the same; the second to commit loses every order.
 pub async fn of_two_commits_of_the_same_orders_one_succeeds_with_any_token(store: Kept) {
     for (i, token) in TOKENS.into_iter().enumerate() {
-        let (shard, before) = three_overdue(&store, &format!("{i}")).await;
+        let (shard, before) = some_overdue(&store, &format!("{i}")).await;
         let one = decide_due(&store, shard, token).await;
         let two = decide_due(&store, shard, token).await;
         let round = Arc::clone(&two.round);
@@ -124,12 +131,12 @@ pub async fn of_two_commits_of_the_same_orders_one_succeeds_with_any_token(store
         assert_eq!(losers(&store, one).await.len(), before.len(), "{token:?}");
         assert_kept(&store, &round.changes).await;
         let claimed = claim(&store, hours(1)).await.entries;
-        assert_eq!(claimed.iter().map(|entry| events(entry).len()).sum::<usize>(), 3, "{token:?}");
+        assert_eq!(claimed.iter().map(|entry| events(entry).len()).sum::<usize>(), OVERDUE, "{token:?}");
     }
 }
 
 pub async fn a_commit_with_a_token_is_refused_and_stale_like_any_other(store: Kept) {
-    let (shard, before) = three_overdue(&store, "n").await;
+    let (shard, before) = some_overdue(&store, "n").await;
     let commit = decide_due(&store, shard, Token::Named).await;
     let commit = Commit { now: commit.now.before(Span::from_secs(12)), ..commit };
     let stale = CommitResult::Conflict { losers: Vec::new(), why: Why::Stale };
@@ -144,7 +151,7 @@ pub async fn a_commit_with_a_token_is_refused_and_stale_like_any_other(store: Ke
 
 /// What a read brought need not be all that a commit changes, nor need all of it be changed.
 pub async fn a_commit_with_a_token_can_change_other_orders_too(store: Kept) {
-    let (shard, before) = three_overdue(&store, "n").await;
+    let (shard, before) = some_overdue(&store, "n").await;
     let mut commit = decide_due(&store, shard, Token::Named).await;
     let placed = paid(&named_neighbours(&store, "new", 1)[0], commit.now, commit.now);
     let round = round(&mut commit);
@@ -159,7 +166,7 @@ pub async fn a_commit_with_a_token_can_change_other_orders_too(store: Kept) {
 
 /// A store holds only so many reads. One that it gave up still leads to a commit.
 pub async fn many_reads_that_nothing_follows_from_block_nobody(store: Kept) {
-    let (shard, _) = three_overdue(&store, "n").await;
+    let (shard, _) = some_overdue(&store, "n").await;
     let first = decide_due(&store, shard, Token::Named).await;
     let mut held = Vec::new();
     for _ in 0..40 {

@@ -74,8 +74,8 @@ pub async fn an_order_that_is_gone_leaves_an_empty_row_in_its_note(store: Kept) 
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     let changes = rest(&store, &ids, now, now).await;
-    for gone in 0..2 {
-        keep(&store, vec![removal(&after(&changes[gone]))]).await;
+    for (gone, change) in changes.iter().enumerate() {
+        keep(&store, vec![removal(&after(change))]).await;
         let page = store.list(View::Resting, None, 10).await.unwrap();
         let found: Vec<bool> = page.items.iter().map(|row| row.order.as_ref().unwrap().is_some()).collect();
         assert_eq!(found, [false, gone == 0]);

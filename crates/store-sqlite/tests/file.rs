@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive::domain::{Order, Status};
-use autoreceive::store::{Members, Verdict, View};
+use autoreceive_domain::{Order, Status};
+use autoreceive_store::conformance::kit::*;
+use autoreceive_store::{CommitResult, EventSelection, Refusal, Row, Slot, View};
 use autoreceive_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
-
-use autoreceive_store::conformance::kit::*;
 
 fn open(path: &Path) -> Kept {
     Arc::new(SqliteStore::open(path, Duration::from_secs(30)).unwrap())
@@ -62,17 +61,42 @@ async fn another_programs_database_is_refused_and_not_changed() {
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "nothing but the file and its lock");
 }
 
-#[tokio::test]
-async fn a_file_of_a_newer_version_is_refused_and_not_changed() {
+/// Why a file is refused that has this layout number. It is not changed.
+fn refusal_of_layout(layout: i32) -> String {
     let (_directory, path) = directory();
     drop(open(&path));
     let file = Connection::open(&path).unwrap();
-    file.execute_batch("PRAGMA user_version = 99; PRAGMA journal_mode = DELETE;").unwrap();
+    file.execute_batch(&format!("PRAGMA user_version = {layout}; PRAGMA journal_mode = DELETE;")).unwrap();
     file.close().unwrap();
     let content = fs::read(&path).unwrap();
     let text = refusal(&path);
-    assert!(text.contains("newer version") && text.contains("99"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), content);
+    text
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused_and_not_changed() {
+    for layout in [11, 99, -1] {
+        let text = refusal_of_layout(layout);
+        assert!(text.contains("newer version") && text.contains(&layout.to_string()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_an_unreleased_version_is_refused_and_not_changed() {
+    for layout in [1, 3, 9] {
+        let text = refusal_of_layout(layout);
+        assert!(text.contains("an unreleased version") && text.contains("begin with a new file"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_keeps_its_identity_and_no_other_file_has_it() {
+    let (_directory, path) = directory();
+    let first = state(&open(&path), 0).await;
+    assert_eq!(state(&open(&path), 7).await, first);
+    let (_directory, path) = directory();
+    assert_ne!(state(&open(&path), 0).await.id, first.id);
 }
 
 #[tokio::test]
@@ -108,7 +132,7 @@ async fn assert_whole(store: &Kept, orders: &[Arc<Order>]) {
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.waiting, stats.overdue, stats.held), (2, 1, 1));
     assert_eq!(stats.orders.iter().find(|(status, _)| *status == Status::Paid), Some(&(Status::Paid, 3)));
-    assert_eq!((stats.actions[0].name.as_str(), stats.actions[0].pending), ("sync", 1));
+    assert_eq!(lanes(store, &sync()).await, (1, 0));
 }
 
 #[tokio::test]
@@ -158,10 +182,14 @@ async fn a_commit_cut_off_by_a_power_loss_is_there_whole_or_not_at_all() {
         let is_there = loaded(&cut, &id("order-of-e1")).await.is_some();
         let stats = cut.stats().await.unwrap();
         assert_eq!(stats.orders, [(Status::PendingPayment, 1 + u64::from(is_there))], "cut at {end}");
-        assert_eq!(stats.actions.len(), usize::from(is_there), "cut at {end}");
+        assert_eq!(lanes(&cut, &sync()).await, (usize::from(is_there), 0), "cut at {end}");
         seen[usize::from(is_there)] += 1;
     }
     assert!(seen[0] > 3 && seen[1] > 0, "{seen:?}");
+}
+
+async fn slots(store: &Kept, ids: &[OrderId]) -> Vec<Slot> {
+    store.load(ids).await.into_iter().map(|order| order.unwrap().value).collect()
 }
 
 /// Somebody wrote nonsense into the file: it is reported, harms nothing else, and stays as it is.
@@ -176,18 +204,24 @@ async fn what_cannot_be_read_is_reported_and_left_alone() {
     keep_entry(&store, "bad", now).await;
     let vandal = Connection::open(&path).unwrap();
     vandal.execute("UPDATE orders SET record = '1|?|nonsense' WHERE id = ?", [neighbours[0].as_str()]).unwrap();
-    vandal.execute("UPDATE outbox SET data = CAST(x'ff' AS TEXT) WHERE id = 'bad'", []).unwrap();
+    vandal.execute("UPDATE outbox SET text = CAST(x'ff' AS TEXT) WHERE id = 'bad'", []).unwrap();
 
-    let mut orders = store.load(&neighbours).await.unwrap().orders;
-    assert!(orders.remove(1).unwrap().is_some());
-    assert_eq!(orders.remove(0).unwrap_err().id, neighbours[0].as_str());
+    let mut slots = slots(&store, &neighbours).await;
+    assert!(slots.remove(1).unwrap().is_some());
+    assert_eq!(slots.remove(0).unwrap_err().id, neighbours[0].as_str());
     assert_eq!(due_ids(&store).await.len(), 2);
-    let unreadable = |items: Vec<bool>| items.into_iter().filter(|is_err| *is_err).count();
-    let page = store.page(View::Overdue, None, 10).await.unwrap();
-    assert_eq!(unreadable(page.items.iter().map(|item| item.order.is_err()).collect()), 1);
-    let claimed = claim(&store, hours(1)).await;
-    assert_eq!((entry_ids(&claimed), claimed.unreadable.len(), &*claimed.unreadable[0].id), (vec!["good".to_owned()], 1, "bad"));
-    assert!(claim(&store, hours(1)).await.unreadable.is_empty(), "leased like the others");
+    for view in [View::Overdue, View::All] {
+        let rows = store.list(view, None, 10).await.unwrap().items;
+        let unreadable: Vec<&Row> = rows.iter().filter(|row| row.order.is_err()).collect();
+        assert_eq!((unreadable.len(), &unreadable[0].id), (1, &neighbours[0]), "{view}");
+    }
+    let claimed = claim(&store, hours(1)).await.entries;
+    assert_eq!(entry_ids(&claimed), ["bad", "good"]);
+    for entry in &claimed {
+        let is_good = entry.entry.id == "good";
+        assert_eq!((entry.text.is_some(), entry.read().is_ok()), (is_good, is_good));
+    }
+    assert!(claim(&store, hours(1)).await.entries.is_empty(), "leased like the others");
     let record: String = vandal.query_row("SELECT record FROM orders WHERE id = ?", [neighbours[0].as_str()], |row| row.get(0)).unwrap();
     assert_eq!(record, "1|?|nonsense");
 }
@@ -200,14 +234,14 @@ async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterward
     let shell = Connection::open(&path).unwrap();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
     let at = now(&store).await;
-    let mut commit = commit(&store, at, vec![placed(&id("A-1"), at)]);
-    commit.entries.push(entry("sync", "e1", at, Members::All));
-    let verdicts = store.commit(vec![commit.into()]).await;
-    assert!(matches!(verdicts[..], [Verdict::Refused(_)]), "{verdicts:?}");
+    let mut commit = commit(&store, at, vec![placed(&id("A-1"), at)]).await;
+    round(&mut commit).entries.push(entry("sync", "e1", at, EventSelection::All));
+    let refused = result(&store, commit).await;
+    assert!(matches!(refused, CommitResult::Refused(Refusal::Unavailable(_))), "{refused:?}");
     assert_eq!(loaded(&store, &id("A-1")).await, None);
     shell.execute_batch("ROLLBACK").unwrap();
     keep(&store, vec![placed(&id("A-1"), at)]).await;
-    assert!(store.stats().await.unwrap().actions.is_empty());
+    assert_eq!(lanes(&store, &sync()).await, (0, 0));
 }
 
 #[tokio::test]
@@ -216,12 +250,15 @@ async fn what_was_asked_before_closing_is_finished_even_if_nobody_waits_for_it()
     let store = open(&path);
     let now = now(&store).await;
     let ids: Vec<_> = (0..10).map(|i| id(&format!("A-{i}"))).collect();
-    let commits = ids.iter().map(|id| commit(&store, now, vec![placed(id, now)]).into()).collect();
+    let mut commits = Vec::new();
+    for id in &ids {
+        commits.push(commit(&store, now, vec![placed(id, now)]).await);
+    }
     tokio::select! {
         biased;
         _ = store.commit(commits) => panic!("answered at once"),
         () = std::future::ready(()) => {}
     }
     drop(store);
-    assert!(open(&path).load(&ids).await.unwrap().orders.into_iter().all(|order| order.unwrap().is_some()));
+    assert!(slots(&open(&path), &ids).await.into_iter().all(|order| order.unwrap().is_some()));
 }
