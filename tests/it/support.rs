@@ -6,6 +6,7 @@ pub mod mariadb;
 pub mod postgres;
 pub mod process;
 pub mod receiver;
+#[path = "../../crates/store-redis/tests/support/redis_server.rs"]
 pub mod redis_server;
 pub mod service;
 pub mod smtp_server;

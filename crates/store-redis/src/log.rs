@@ -1,27 +1,28 @@
 //! Capped lists of lines, each a stream: a row's id stays, whatever is added and cut off.
 
 use async_trait::async_trait;
-use autoreceive_redis_connection::redis::Pipeline;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
+use super::outbox::unavailable;
 use autoreceive_store::{List, Log, Page, StoreError};
-
-/// The one field of a row.
-const FIELD: &str = "row";
 
 #[async_trait]
 impl Log for RedisStore {
     async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError> {
-        let key = self.keys.log(list);
-        let mut pipe = Pipeline::with_capacity(rows.len());
-        for row in rows {
-            pipe.cmd("XADD").arg(&key).arg("MAXLEN").arg("=").arg(cap).arg("*");
-            pipe.arg(FIELD).arg(row);
+        if rows.is_empty() {
+            return Ok(());
         }
-        let mut replies = self.ask(&pipe).await?;
-        rows.iter().try_for_each(|_| replies.text().map(drop))
+        let mut call = self.scripts.append.call(&[self.keys.log(list)]);
+        call.arg(cap).arg(rows);
+        let mut calls = Pipeline::with_capacity(1);
+        calls.add_command(call);
+        for answer in self.link.run(&self.scripts.append, &calls).await {
+            answer.map_err(unavailable)?;
+        }
+        Ok(())
     }
 
     async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {

@@ -7,14 +7,12 @@ use async_trait::async_trait;
 use autoreceive_domain::{ActionName, Shard, Span, Time};
 use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
 
+use autoreceive_redis_connection::Failure;
 use super::list::{Line, read_cursor, write_cursor};
 use super::reply::{Replies, text};
-use autoreceive_redis_connection::Failure;
 use autoreceive_redis_connection::Script;
 use super::{MAX_MEMBERS, RedisStore, by_shard};
-use autoreceive_store::{
-    Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
-};
+use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which};
 
 /// How many entries one script adds.
 const PUT_AT_ONCE: usize = 200;
@@ -39,14 +37,18 @@ impl RedisStore {
         let (start, count) = (self.rotation.fetch_add(1, Ordering::Relaxed), self.shards.get());
         let rotated = (0..count).map(|i| (u32::from(start) + u32::from(i)) % u32::from(count));
         let mut ready = Ready { now, takes: Vec::new(), next_at: None };
-        let mut up: Vec<(Shard, Time)> = Vec::new();
+        let (mut up, mut failure): (Vec<(Shard, Time)>, _) = (Vec::new(), None);
         for shard in rotated.map(|shard| shard as Shard) {
             match &firsts.value[usize::from(shard)] {
                 Ok(Some(at)) if *at <= now => up.push((shard, *at)),
                 Ok(Some(at)) => ready.next_at = earliest(ready.next_at, Some(*at)),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(shard, %error, "a shard is left out"),
+                Err(error) => failure = Some(error),
             }
+        }
+        // Where no shard answers, that is the answer.
+        if let Some(error) = failure.filter(|_| firsts.value.iter().all(Result::is_err)) {
+            return Err(error.clone());
         }
         let mut pipe = Pipeline::with_capacity(up.len());
         for (shard, _) in &up {
@@ -197,15 +199,20 @@ impl Outbox for RedisStore {
             calls.add_command(call);
         }
         let answers = self.link.run(&self.scripts.claim, &calls).await;
+        let (mut failure, mut served) = (None, ready.takes.is_empty());
         for ((shard, _), answer) in ready.takes.iter().zip(answers) {
             let answer = answer.map_err(unavailable);
             let taken = answer.and_then(|answer| take_claimed(&mut claimed, *shard, lease, answer));
             // What it failed to lease stays where it is; what others leased must reach the caller.
-            if let Err(error) = taken {
-                tracing::warn!(shard, %action, %error, "a shard is left out of a claim");
+            match taken {
+                Ok(()) => served = true,
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(claimed)
+        match failure {
+            Some(error) if !served => Err(error),
+            _ => Ok(claimed),
+        }
     }
 
     async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
@@ -234,8 +241,10 @@ impl Outbox for RedisStore {
         for settlement in &others {
             calls.add_command(self.settle_call(queue, settlement));
         }
-        let removed = self.remove(queue, &plain).await?;
-        Ok(removed + self.run_counting(&self.scripts.settle, &calls).await?)
+        // Each is settled by itself: what fails keeps no other from being tried.
+        let removed = self.remove(queue, &plain).await;
+        let settled = self.run_counting(&self.scripts.settle, &calls).await;
+        Ok(removed? + settled?)
     }
 
     async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError> {

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use autoreceive_domain::{OrderId, Shard};
+use autoreceive_redis_connection::Deadline;
 use autoreceive_redis_connection::redis::{Cmd, Value};
 use tokio::time::{sleep, timeout};
 
 use super::RedisStore;
 use super::writes::{Part, Write, Writes};
-use autoreceive_redis_connection::Deadline;
 use autoreceive_store::{Change, CommitResult, Round, Why};
 
 /// The pause after the first try that failed; it doubles.

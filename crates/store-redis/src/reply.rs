@@ -26,11 +26,6 @@ impl Replies {
         }
     }
 
-    /// Whether it is `OK`, and no error.
-    pub(super) fn is_okay(&mut self) -> bool {
-        self.0.next() == Some(Value::Okay)
-    }
-
     /// An array's elements.
     pub(super) fn list(&mut self) -> Result<Vec<Value>, StoreError> {
         match self.next()? {

@@ -3,9 +3,6 @@
 use autoreceive_redis_connection::Script;
 
 /// All of them.
-/// All of them.
-/// All of them.
-/// All of them.
 pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) claim: Script,
@@ -14,6 +11,7 @@ pub(super) struct Scripts {
     pub(super) renew: Script,
     pub(super) put: Script,
     pub(super) register: Script,
+    pub(super) append: Script,
     pub(super) advance: Script,
     pub(super) workers: Script,
     pub(super) open: Script,
@@ -30,6 +28,7 @@ impl Scripts {
             renew: Script::new(include_str!("lua/renew.lua")),
             put: Script::new(include_str!("lua/put.lua")),
             register: Script::new(include_str!("lua/register.lua")),
+            append: Script::new(include_str!("lua/append.lua")),
             advance: Script::new(include_str!("lua/advance.lua")),
             workers: Script::new(include_str!("lua/workers.lua")),
             open: Script::new(include_str!("lua/open.lua")),

@@ -21,7 +21,7 @@
 //! command by command. An operator who takes a right away, or replaces an outbox, in the moment in
 //! which a transaction is carried out, leaves a part of it unwritten. `repair` writes that part.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use autoreceive_domain::{ActionName, OrderId, Shard, Time};
@@ -30,11 +30,11 @@ use tokio::time::Instant;
 
 use super::RedisStore;
 use super::commit::failed;
+use autoreceive_redis_connection::server_text;
 use super::pinned::Pinned;
 use super::repair::Missing;
 use super::reply::{Replies, as_text};
 use super::writes::Writes;
-use autoreceive_redis_connection::server_text;
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, Commit, CommitResult, ReadToken, STALE_AFTER, StoreError};
 
@@ -83,23 +83,25 @@ impl Watched {
 pub(super) struct ScriptAlone(Mutex<Option<Instant>>);
 
 impl ScriptAlone {
-    pub(super) fn begin(&self) {
-        let next_check = Instant::now() + CHECK_EVERY;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(next_check);
+    fn next_check(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, now: Instant) {
+        *self.next_check() = Some(now + CHECK_EVERY);
     }
 
     fn end(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.next_check() = None;
     }
 
     /// None where transactions can be used; else whether it is time to check again. Only one caller
     /// is told so.
-    fn check_is_due(&self) -> Option<bool> {
-        let mut next_check = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = (*next_check)?;
-        let is_due = Instant::now() >= at;
+    fn check_is_due(&self, now: Instant) -> Option<bool> {
+        let mut next_check = self.next_check();
+        let is_due = now >= (*next_check)?;
         if is_due {
-            *next_check = Some(Instant::now() + CHECK_EVERY);
+            *next_check = Some(now + CHECK_EVERY);
         }
         Some(is_due)
     }
@@ -109,16 +111,16 @@ impl RedisStore {
     /// Whether a read can be watched. After a transaction that failed in part, only once rights and
     /// types are in order again.
     async fn may_watch(&self, shard: Shard) -> bool {
-        match self.script_alone.check_is_due() {
+        match self.script_alone.check_is_due(Instant::now()) {
             None => true,
             Some(false) => false,
             Some(true) => {
-                let is_right = self.check_again(shard, &self.known_actions()).await;
-                match is_right {
+                let check = self.check_again(shard, &self.known_actions()).await;
+                match &check {
                     Ok(()) => self.script_alone.end(),
-                    Err(error) => tracing::warn!(%error, "orders are still committed by the script alone"),
+                    Err(why) => tracing::warn!(%why, "the script alone still commits orders"),
                 }
-                false
+                check.is_ok()
             }
         }
     }
@@ -135,12 +137,19 @@ impl RedisStore {
         let pipe = self.watching(shard, was_open, &actions, reads);
         let (deadline, read_at) = (self.link.deadline(), Instant::now());
         let mut answers = connection.exchange(&self.link, deadline, &pipe).await.ok()?;
+        let begun = answers.iter().take(1 + usize::from(was_open));
+        if !begun.into_iter().all(|answer| *answer == Value::Okay) {
+            // A transaction that could not be discarded has queued the reads.
+            connection.close();
+            return None;
+        }
         match answers.pop() {
             Some(Value::Okay) => connection.set_open(true),
             _ => connection.close(),
         }
         let records = answers.split_off(pipe.len() - 1 - reads.len());
-        let now = self.checked(answers, was_open, actions.len()).await;
+        let checks = answers.split_off(1 + usize::from(was_open));
+        let now = self.checked(checks, actions.len()).await;
         let versions = records.first().and_then(|records| versions(ids, records));
         let token = match (now, versions) {
             (Ok(Some(now)), Some(versions)) if connection.is_open() => {
@@ -188,13 +197,9 @@ impl RedisStore {
         call
     }
 
-    /// The shard's time, where the watch began and all rights, types and counts are as they should.
-    async fn checked(&self, answers: Vec<Value>, was_open: bool, actions: usize) -> Result<Option<Time>, StoreError> {
+    /// The shard's time, where all rights, types and counts are as they should be.
+    async fn checked(&self, answers: Vec<Value>, actions: usize) -> Result<Option<Time>, StoreError> {
         let mut replies = Replies::new(answers);
-        let mut is_right = (!was_open || replies.is_okay()) && replies.is_okay();
-        if !is_right {
-            return Ok(None);
-        }
         let At { now, .. } = self.found(&mut replies)?;
         let refused = replies.texts();
         if refused.is_err() {
@@ -203,7 +208,7 @@ impl RedisStore {
             calls.add_command(self.probe(""));
             self.link.run(&self.scripts.probe, &calls).await;
         }
-        is_right &= refused?.is_empty();
+        let mut is_right = refused?.is_empty();
         let counts = replies.texts()?;
         is_right &= counts.chunks(2).all(|pair| pair.get(1).is_some_and(is_count));
         let wanted = ["zset", "hash"].into_iter().cycle().take(2 * actions);
@@ -242,7 +247,7 @@ impl RedisStore {
         let Some(why) = answers.iter().find_map(error_text) else {
             return Some(CommitResult::Committed);
         };
-        self.script_alone.begin();
+        self.script_alone.begin(answered);
         tracing::error!(
             shard = commit.shard,
             why,
@@ -273,4 +278,32 @@ fn versions(ids: &[OrderId], records: &Value) -> Option<Vec<(OrderId, u64)>> {
     let Value::Array(records) = records else { return None };
     let found = ids.iter().zip(records);
     Some(found.filter_map(|(id, record)| Some((id.clone(), version(record)?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failure_one_caller_in_ten_seconds_checks() {
+        let (alone, start) = (ScriptAlone::default(), Instant::now());
+        assert_eq!(alone.check_is_due(start), None);
+        alone.begin(start);
+        assert_eq!(alone.check_is_due(start), Some(false));
+        let later = start + CHECK_EVERY;
+        assert_eq!(alone.check_is_due(later), Some(true));
+        assert_eq!(alone.check_is_due(later), Some(false));
+        assert_eq!(alone.check_is_due(later + CHECK_EVERY), Some(true));
+        alone.end();
+        assert_eq!(alone.check_is_due(later), None);
+    }
+
+    #[test]
+    fn a_count_is_what_hincrby_takes() {
+        let is = |text: &str| is_count(&text.to_owned());
+        assert!(is("0") && is("-12") && is("1234567890"));
+        for wrong in ["", "many", "1.5", "007", "+1", "99999999999999999"] {
+            assert!(!is(wrong), "{wrong}");
+        }
+    }
 }

@@ -278,6 +278,7 @@ macro_rules! __store_tests {
                 the_time_is_put_forward_only_where_the_store_is_for_tests
                 the_queues_of_named_actions_are_counted
                 the_figures_of_an_action_show_its_circuit
+                an_order_is_overdue_when_its_due_time_has_passed_and_not_before
                 figures_are_the_truth_after_any_commits;
         }
     };

@@ -121,7 +121,8 @@ pub trait Register: Send + Sync {
 /// Capped lists of lines, the newest first.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Adds rows to a list, the last one becoming the newest, and keeps its newest `cap` rows.
+    /// Adds rows to a list, the last one becoming the newest, and keeps its newest `cap` rows. The
+    /// rows of one call stay together.
     async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError>;
 
     /// A page of a list, the newest row first, from where `cursor` (of an earlier page of this

@@ -2,31 +2,158 @@
 
 use std::sync::Arc;
 
-use autoreceive::domain::{Cause, Command, Decision, Event, EventKind, Order, OrderId, Place, Policy, Span, Status, Terms, Time, decide};
-use autoreceive::store::{
-    ActionName, After, Change, Commit, EntryRef, History, Look, Members, NewEntry, RestNote, Settlement, Shard, Store, Verdict, View,
+use autoreceive_domain::{ActionName, Command, Decision, Event, Order, OrderId, Place, Policy, Shard, Span, Status, Terms, Time, decide};
+use autoreceive_store::{
+    At, Change, Commit, CommitResult, DueShard, EntryRef, EventSelection, FollowUp, History, Look, Operations, Orders, Outbox, OutboxEntry,
+    Queue, ReadToken, Refusal, Register, RetentionNote, Round, Settlement, Space, Store, View, Which, Why, entry as entry_text,
 };
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 
-use crate::support::redis_server::RedisServer;
+#[path = "../support/redis_server.rs"]
+#[allow(dead_code, reason = "other tests need the rest")]
+mod redis_server;
+#[path = "../support/shared.rs"]
+mod shared;
 
 mod failing;
 mod opening;
+mod proxy;
+mod repaired;
 mod watched;
 mod working;
 
+use redis_server::RedisServer;
+
 const HOUR: i64 = 3_600_000;
+const LEASE: Span = Span::from_ms(30_000);
+
+/// A store and where it lives.
+struct Home {
+    server: Arc<RedisServer>,
+    prefix: String,
+    store: RedisStore,
+}
+
+impl Home {
+    /// On the server that the tests share.
+    async fn shared() -> Home {
+        Home::on(shared::server(), shared::prefix(), false).await
+    }
+
+    /// On a server of its own, which the test may break.
+    async fn own(args: &[&str]) -> Home {
+        Home::on(Arc::new(RedisServer::start(args)), "ar".to_owned(), false).await
+    }
+
+    async fn on(server: Arc<RedisServer>, prefix: String, test_clock: bool) -> Home {
+        let prefix_of = prefix.clone();
+        let settings = RedisSettings { prefix: prefix_of, test_clock, ..settings(&server) };
+        let store = RedisStore::open(settings).await.expect("the store opens");
+        Home { server, prefix, store }
+    }
+
+    fn key(&self, shard: Shard, what: &str) -> String {
+        format!("{}:{{{shard}}}:{what}", self.prefix)
+    }
+
+    fn cli(&self, command: &[&str]) -> redis::Value {
+        self.server.cli(command).expect("an answer")
+    }
+
+    fn shard_of(&self, id: &OrderId) -> Shard {
+        self.store.about().shards.of(id)
+    }
+
+    /// Every key with its whole content, to compare before and after.
+    fn everything(&self) -> Vec<(String, redis::Value)> {
+        everything(&self.server, &format!("{}:", self.prefix))
+    }
+
+    async fn now(&self) -> Time {
+        self.store.now().await.expect("the store answers")
+    }
+
+    /// A commit of this store.
+    async fn commit_of(&self, shard: Shard, now: Time, round: Round) -> Commit {
+        let look = Look { shard, extra: 0 };
+        let at = self.store.due(&[look], 0).await.remove(0).expect("the shard answers");
+        Commit { shard, now, state: at.shard, epoch: None, read: None, round: Arc::new(round) }
+    }
+
+    async fn commit(&self, shard: Shard, now: Time, round: Round) -> CommitResult {
+        let commit = self.commit_of(shard, now, round).await;
+        self.store.commit(vec![commit]).await.remove(0)
+    }
+
+    async fn keep(&self, shard: Shard, now: Time, changes: Vec<Change>) {
+        let round = Round { changes, ..Round::default() };
+        assert_eq!(self.commit(shard, now, round).await, CommitResult::Committed);
+    }
+
+    async fn load(&self, id: &OrderId) -> Option<Order> {
+        let mut slots = self.store.load(std::slice::from_ref(id)).await;
+        slots.remove(0).expect("the shard answers").value.expect("a readable record")
+    }
+
+    async fn due(&self, shard: Shard, limit: usize) -> At<DueShard> {
+        let look = Look { shard, extra: 0 };
+        self.store.due(&[look], limit).await.remove(0).expect("the shard answers")
+    }
+
+    /// A round that touches every key that a commit can touch, and where it belongs: an order due at
+    /// once, a held one, entries, terms and notes.
+    fn full_round(&self, now: Time) -> (Shard, Round) {
+        let due = paid(&id("A-1"), now, 25 * HOUR);
+        let shard = self.shard_of(&due.id);
+        let mut others = (0..).map(|i| id(&format!("H-{i}")));
+        let placed = others.find(|other| self.shard_of(other) == shard).unwrap();
+        let placed = paid(&placed, now, HOUR);
+        let hold = Command::Hold { id: word("dispute"), reason: word("dispute") };
+        let mut second = change(None, after(&placed, &hold, now));
+        second.events.insert(0, Event(Arc::new(placed)));
+        let round = Round {
+            changes: vec![change(None, due), second],
+            entries: vec![entry("log", "e1", now), entry("webhook", "e1", now)],
+            policies: vec![policy()],
+            notes: vec![RetentionNote { look_at: now, members: vec![0] }],
+            notes_done: vec![],
+        };
+        (shard, round)
+    }
+
+    /// Orders that all lie in one shard, due for an hour.
+    fn in_shard(&self, shard: Shard, now: Time, count: usize) -> Vec<Order> {
+        let ids = (0..).map(|i| id(&format!("S-{i}"))).filter(|id| self.shard_of(id) == shard);
+        ids.take(count).map(|id| paid(&id, now, 25 * HOUR)).collect()
+    }
+}
 
 fn settings(server: &RedisServer) -> RedisSettings {
     RedisSettings { url: server.url(), ..RedisSettings::default() }
 }
 
-async fn open(server: &RedisServer) -> RedisStore {
-    RedisStore::open(settings(server)).await.expect("the store opens")
+fn everything(server: &RedisServer, prefix: &str) -> Vec<(String, redis::Value)> {
+    let keys = server.cli(&["KEYS", &format!("{prefix}*")]).unwrap();
+    let keys: Vec<String> = redis::from_redis_value(keys).unwrap();
+    let dump = |key: String| {
+        let dump = server.cli(&["DUMP", &key]).unwrap();
+        (key, dump)
+    };
+    let mut all: Vec<_> = keys.into_iter().map(dump).collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
 }
 
 fn id(text: &str) -> OrderId {
     text.parse().expect("an order id")
+}
+
+fn word<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().ok().expect("a valid text")
+}
+
+fn log() -> ActionName {
+    word("log")
 }
 
 fn policy() -> Policy {
@@ -36,8 +163,8 @@ fn policy() -> Policy {
 /// An order that was placed and paid `ago` ms before `now`, due 24 hours after that.
 fn paid(id: &OrderId, now: Time, ago: i64) -> Order {
     let at = Time::from_ms(now.ms() - ago);
-    let place = Place::new().buyer_id("buyer-000001".parse().unwrap()).amount(59_000);
-    let place = place.currency("KRW".parse().unwrap()).at(at).paid_at(at);
+    let (buyer, currency) = (word("buyer-000001"), word("KRW"));
+    let place = Place::new().buyer_id(buyer).amount(59_000).currency(currency).at(at).paid_at(at);
     match decide::decide_place(id, &place, now, &policy()) {
         Decision::Changed(order) => Arc::unwrap_or_clone(order),
         other => panic!("{other:?}"),
@@ -54,54 +181,24 @@ fn after(order: &Order, command: &Command, now: Time) -> Order {
 
 fn change(was: Option<&Order>, order: Order) -> Change {
     let order = Arc::new(order);
-    let counted = was.filter(|was| !was.is_resting()).map(|was| was.status);
     Change {
         id: order.id.clone(),
         expected: was.map_or(0, |was| was.version),
-        was: counted,
+        was: was.filter(|was| !was.is_resting()).map(|was| was.status),
         events: vec![Event(order.clone())],
         order: Some(order),
     }
 }
 
-fn commit(shard: Shard, now: Time, changes: Vec<Change>) -> Commit {
-    Commit { shard, now, changes, entries: vec![], policies: vec![], notes: vec![], notes_done: vec![] }
+fn entry(action: &str, id: &str, at: Time) -> OutboxEntry {
+    OutboxEntry { action: word(action), id: id.into(), at, events: EventSelection::All }
 }
 
-fn entry(action: &str, id: &str, at: Time) -> NewEntry {
-    NewEntry { action: action.parse().unwrap(), id: id.into(), at, members: Members::All }
-}
-
-fn all_done() -> Verdict {
-    Verdict::Done { losers: vec![] }
-}
-
-async fn now(store: &RedisStore) -> Time {
-    store.heads().await.expect("the store answers").now
-}
-
-/// Every key with its whole content, to compare before and after.
-fn everything(server: &RedisServer) -> Vec<(String, redis::Value)> {
-    let keys: Vec<String> = redis::from_redis_value(server.cli(&["KEYS", "*"]).unwrap()).unwrap();
-    let mut all: Vec<_> = keys.into_iter().map(|key| (key.clone(), server.cli(&["DUMP", &key]).unwrap())).collect();
-    all.sort_by(|one, other| one.0.cmp(&other.0));
-    all
-}
-
-/// A commit that touches every key that a commit can touch: an order due at once, a held one, entries, terms and notes.
-fn full_commit(store: &RedisStore, now: Time) -> Commit {
-    let due = paid(&id("A-1"), now, 25 * HOUR);
-    let placed = (0..).map(|i| id(&format!("H-{i}"))).find(|other| store.shard_of(other) == store.shard_of(&due.id)).unwrap();
-    let placed = paid(&placed, now, HOUR);
-    let hold = Command::Hold { id: "dispute".parse().unwrap(), reason: "dispute".parse().unwrap() };
-    let held = after(&placed, &hold, now);
-    let mut second = change(None, held.clone());
-    second.events.insert(0, Event(Arc::new(placed)));
-    let mut full = commit(store.shard_of(&due.id), now, vec![change(None, due), second]);
-    full.entries = vec![entry("log", "e1", now), entry("webhook", "e1", now)];
-    full.policies = vec![policy()];
-    full.notes = vec![RestNote { look_at: now, members: vec![0] }];
-    full
+fn unavailable(result: &CommitResult) -> Option<&str> {
+    match result {
+        CommitResult::Refused(Refusal::Unavailable(why)) => Some(why),
+        _ => None,
+    }
 }
 
 fn history(now: Time) -> History {
@@ -110,12 +207,6 @@ fn history(now: Time) -> History {
 
 async fn why_refused(settings: RedisSettings) -> String {
     RedisStore::open(settings).await.err().expect("the store does not open").to_string()
-}
-
-/// Orders that all lie in shard 0.
-fn in_one_shard(store: &RedisStore, now: Time, count: usize) -> Vec<Order> {
-    let ids = (0..).map(|i| id(&format!("S-{i}"))).filter(|id| store.shard_of(id) == 0);
-    ids.take(count).map(|id| paid(&id, now, 25 * HOUR)).collect()
 }
 
 /// What `look` finds, as soon as it finds something.

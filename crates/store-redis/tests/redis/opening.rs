@@ -7,15 +7,18 @@ async fn a_server_or_store_that_does_not_fit_is_refused_with_the_way_out() {
     let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
     let why = why_refused(settings(&server)).await;
     assert!(why.contains("allkeys-lru") && why.contains("noeviction"), "{why}");
-    assert!(everything(&server).is_empty());
+    assert!(everything(&server, "").is_empty());
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).unwrap();
-    open(&server).await;
+    RedisStore::open(settings(&server)).await.unwrap();
 
     let why = why_refused(RedisSettings { shards: 32, ..settings(&server) }).await;
     assert!(why.contains("64") && why.contains("32"), "{why}");
-    server.cli(&["HSET", "ar:meta", "format", "2"]).unwrap();
+    server.cli(&["HSET", "ar:meta", "format", "3"]).unwrap();
     let why = why_refused(settings(&server)).await;
-    assert!(why.contains("format 2") && why.contains("newer"), "{why}");
+    assert!(why.contains("format 3") && why.contains("newer"), "{why}");
+    server.cli(&["HSET", "ar:meta", "format", "1"]).unwrap();
+    let why = why_refused(settings(&server)).await;
+    assert!(why.contains("format 1") && why.contains("another prefix"), "{why}");
     server.cli(&["HDEL", "ar:meta", "program"]).unwrap();
     let why = why_refused(settings(&server)).await;
     assert!(why.contains("ar:meta") && why.contains("another prefix"), "{why}");
@@ -60,36 +63,40 @@ async fn a_secured_address_is_never_served_in_the_clear() {
     let url = format!("rediss://127.0.0.1:{}", server.port);
     let why = why_refused(RedisSettings { url, ..settings(&server) }).await;
     assert!(why.contains("cannot be reached"), "{why}");
-    assert!(everything(&server).is_empty());
+    assert!(everything(&server, "").is_empty());
 }
 
 #[tokio::test]
 async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_no_half_state() {
-    let server = RedisServer::start(&["--user", "default", "on", "nopass", "~*", "&*", "+@all"]);
+    let rights = ["--user", "default", "on", "nopass", "~*", "&*", "+@all"];
+    let server = Arc::new(RedisServer::start(&rights));
     let user = RedisSettings { url: format!("redis://shop:pw@127.0.0.1:{}", server.port), ..settings(&server) };
     let grant = |rights: &[&str]| {
         server.cli(&[&["ACL", "SETUSER", "shop", "reset", "on", ">pw", "~ar:*", "+@all", "-@dangerous", "+info"], rights].concat()).unwrap()
     };
-    for command in ["HSET", "HSETNX", "HDEL", "ZADD", "ZREM", "HMGET", "ZRANGE", "EVALSHA", "SADD"] {
+    for command in ["HSET", "HSETNX", "HDEL", "HINCRBY", "ZADD", "ZREM", "HMGET", "ZRANGE", "EVALSHA", "XADD"] {
         grant(&[&format!("-{}", command.to_lowercase())]);
         let why = why_refused(user.clone()).await;
         assert!(why.to_uppercase().contains(command), "{why}");
-        assert!(everything(&server).is_empty());
+        assert!(everything(&server, "").is_empty());
     }
     grant(&[]);
-    let store = RedisStore::open(user).await.unwrap();
-    let now = now(&store).await;
-    let mut full = full_commit(&store, now);
+    let home = Home { store: RedisStore::open(user).await.unwrap(), server: server.clone(), prefix: "ar".into() };
+    let now = home.now().await;
+    let (shard, mut full) = home.full_round(now);
     full.changes.truncate(1);
-    assert_eq!(store.commit(vec![full.into()]).await, [all_done()]);
-    let before = everything(&server);
-    for command in ["-hset", "-hdel", "-zadd", "-zrem", "-hsetnx", "-hmget", "-type"] {
-        grant(&[command]);
-        let mut full = full_commit(&store, now);
+    assert_eq!(home.commit(shard, now, full).await, CommitResult::Committed);
+    let before = home.everything();
+    for command in ["-hset", "-hincrby", "-zadd", "-zrem", "-hsetnx", "-hmget", "-hlen", "-zcard"] {
+        grant(&[]);
+        let (_, mut full) = home.full_round(now);
         full.changes.remove(0);
         full.notes.clear();
-        let verdict = store.commit(vec![full.into()]).await.remove(0);
-        assert!(matches!(verdict, Verdict::Refused(_)), "{command}: {verdict:?}");
-        assert_eq!(everything(&server), before, "{command}");
+        full.notes_done.push(autoreceive_store::NoteRef("A-1".into()));
+        let commit = home.commit_of(shard, now, full).await;
+        grant(&[command]);
+        let result = home.store.commit(vec![commit]).await.remove(0);
+        assert!(unavailable(&result).is_some(), "{command}: {result:?}");
+        assert_eq!(home.everything(), before, "{command}");
     }
 }

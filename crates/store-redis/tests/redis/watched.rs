@@ -1,228 +1,315 @@
-//! Commits of the timer that need no script: the same comes of them as of the script, whatever happens in between.
+//! Commits of the timer that need no script: the same comes of them as of the script, whatever
+//! happens in between.
 
 use super::*;
 
-const ORDERS: usize = 100;
+pub const ORDERS: usize = 100;
 
-/// A server with orders of one shard that are due, and what may go wrong between the read and the commit.
-struct Ground {
-    server: RedisServer,
-    store: RedisStore,
-    shard: Shard,
+/// Orders of one shard that are due, and what may go wrong between the read and the commit.
+pub struct Ground {
+    pub home: Home,
+    pub shard: Shard,
 }
 
 impl Ground {
-    async fn new() -> Ground {
-        Ground::with(false).await
+    /// On a server of its own: what is counted and broken there is the test's.
+    pub async fn new() -> Ground {
+        Ground::of(Home::own(&[]).await).await
     }
 
-    async fn with(test_clock: bool) -> Ground {
-        let server = RedisServer::start(&[]);
-        let store = RedisStore::open(RedisSettings { test_clock, ..settings(&server) }).await.unwrap();
-        let ground = Ground { shard: store.shard_of(&id("n-0")), server, store };
+    pub async fn of(home: Home) -> Ground {
+        let ground = Ground { shard: home.shard_of(&id("n-0")), home };
         ground.place(ground.shard).await;
         ground
     }
 
-    /// Places orders that are due at once; an entry tells of it.
+    /// Places orders that are due at once, and tells of them.
     async fn place(&self, shard: Shard) {
-        let now = now(&self.store).await;
-        let ids = (0..).map(|i| id(&format!("n-{i}"))).filter(|id| self.store.shard_of(id) == shard).take(ORDERS);
-        let mut placed = commit(shard, now, ids.map(|id| change(None, paid(&id, now, 25 * HOUR))).collect());
-        placed.entries = vec![entry("log", "first", now)];
-        placed.policies = vec![policy()];
-        assert_eq!(self.store.commit(vec![placed.into()]).await, [all_done()]);
+        let now = self.home.now().await;
+        let orders = self.home.in_shard(shard, now, ORDERS).into_iter();
+        let round = Round {
+            changes: orders.map(|order| change(None, order)).collect(),
+            entries: vec![entry("log", "first", now)],
+            policies: vec![policy()],
+            ..Round::default()
+        };
+        assert_eq!(self.home.commit(shard, now, round).await, CommitResult::Committed);
     }
 
     /// Reads what is due, and decides it.
-    async fn receipts(&self, entry_id: &str) -> Commit {
-        let due = self.store.due(&[Look { shard: self.shard, extra: 0 }], 500).await.unwrap();
-        let orders = due.shards[0].orders.iter().map(|due| due.order.as_ref().unwrap().as_ref().unwrap());
-        let changes: Vec<Change> = orders.map(|order| change(Some(order), after(order, &Command::Due, due.now))).collect();
-        let mut commit = commit(self.shard, due.now, changes);
-        commit.entries = vec![entry("log", entry_id, due.now)];
-        commit.notes = vec![RestNote { look_at: due.now, members: (0..commit.changes.len() as u32).collect() }];
-        commit
-    }
-
-    async fn order(&self, id: &OrderId) -> Order {
-        self.store.load(std::slice::from_ref(id)).await.unwrap().orders.remove(0).unwrap().unwrap()
+    pub async fn receipts(&self, entry_id: &str) -> Commit {
+        let at = self.home.due(self.shard, 500).await;
+        let orders = at.value.orders.iter().map(|due| due.order.as_ref().unwrap().as_ref().unwrap());
+        let received = |order: &Order| change(Some(order), after(order, &Command::Due, at.now));
+        let changes: Vec<Change> = orders.map(received).collect();
+        let members = (0..changes.len() as u32).collect();
+        let round = Round {
+            changes,
+            entries: vec![entry("log", entry_id, at.now)],
+            notes: vec![RetentionNote { look_at: at.now, members }],
+            ..Round::default()
+        };
+        Commit { shard: self.shard, now: at.now, state: at.shard, epoch: None, read: at.value.read, round: Arc::new(round) }
     }
 
     async fn cancel(&self, id: &OrderId) {
-        let (order, now) = (self.order(id).await, now(&self.store).await);
-        let cancelled = change(Some(&order), after(&order, &Command::Cancel { reason: "no stock".parse().unwrap() }, now));
-        assert_eq!(self.commit(commit(self.shard, now, vec![cancelled])).await, all_done());
+        let (order, now) = (self.home.load(id).await.unwrap(), self.home.now().await);
+        let cancelled = after(&order, &Command::Cancel { reason: word("no stock") }, now);
+        self.home.keep(self.shard, now, vec![change(Some(&order), cancelled)]).await;
     }
 
-    async fn commit(&self, commit: Commit) -> Verdict {
-        self.store.commit(vec![commit.into()]).await.remove(0)
+    pub async fn commit(&self, commit: Commit) -> CommitResult {
+        self.home.store.commit(vec![commit]).await.remove(0)
     }
 
-    fn key(&self, what: &str) -> String {
-        format!("ar:{{{}}}:{what}", self.shard)
+    pub fn key(&self, what: &str) -> String {
+        self.home.key(self.shard, what)
     }
 
     /// How many transactions were tried.
-    fn transactions(&self) -> u64 {
-        let stats: String = redis::from_redis_value(self.server.cli(&["INFO", "commandstats"]).unwrap()).unwrap();
+    pub fn transactions(&self) -> u64 {
+        let stats = self.home.cli(&["INFO", "commandstats"]);
+        let stats: String = redis::from_redis_value(stats).unwrap();
         let exec = stats.lines().find_map(|line| line.strip_prefix("cmdstat_exec:calls="));
         exec.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
     }
 
-    fn fields(&self, what: &str) -> Vec<String> {
-        redis::from_redis_value(self.server.cli(&["HGETALL", &self.key(what)]).unwrap()).unwrap()
+    pub fn fields(&self, what: &str) -> Vec<String> {
+        redis::from_redis_value(self.home.cli(&["HGETALL", &self.key(what)])).unwrap()
     }
 
-    fn members(&self, what: &str) -> Vec<String> {
-        redis::from_redis_value(self.server.cli(&["ZRANGE", &self.key(what), "0", "-1", "WITHSCORES"]).unwrap()).unwrap()
+    pub fn members(&self, what: &str) -> Vec<String> {
+        let range = self.home.cli(&["ZRANGE", &self.key(what), "0", "-1", "WITHSCORES"]);
+        redis::from_redis_value(range).unwrap()
     }
 
     /// Everything in the shard, in an order of its own.
-    fn content(&self) -> Vec<Vec<String>> {
+    pub fn content(&self) -> Vec<Vec<String>> {
         let sorted = |fields: Vec<String>| {
-            let mut pairs: Vec<String> = fields.chunks(2).map(|pair| pair.join(" = ")).collect();
+            let pairs = fields.chunks(2).map(|pair| pair.join(" = "));
+            let mut pairs: Vec<String> = pairs.collect();
             pairs.sort_unstable();
             pairs
         };
-        let hashes = ["orders", "counts", "terms", "outdata:log"].map(|what| sorted(self.fields(what)));
-        hashes.into_iter().chain(["due", "held", "purge", "out:log"].map(|what| self.members(what))).collect()
+        let hashes = ["orders", "counts", "terms", "outdata:log"];
+        let hashes = hashes.map(|what| sorted(self.fields(what)));
+        let sets = ["due", "held", "retention", "out:log"].map(|what| self.members(what));
+        hashes.into_iter().chain(sets).collect()
     }
+
+    /// Whether what is due is committed by a transaction again.
+    async fn is_watched(&self) -> bool {
+        self.home.due(self.shard, 500).await.value.read.is_some()
+    }
+}
+
+/// The same commit without its token.
+fn by_script(commit: &Commit) -> Commit {
+    let (state, round) = (commit.state.clone(), commit.round.clone());
+    Commit { shard: commit.shard, now: commit.now, state, epoch: None, read: None, round }
+}
+
+fn all_lost(commit: &Commit) -> CommitResult {
+    let losers = commit.round.changes.iter().map(|change| change.id.clone()).collect();
+    CommitResult::Conflict { losers, why: Why::Version }
 }
 
 #[tokio::test]
 async fn a_commit_of_what_was_watched_leaves_what_the_script_leaves() {
     let ground = Ground::new().await;
     let receipts = ground.receipts("second").await;
-    let before = everything(&ground.server);
-    let by_script = Commit { changes: receipts.changes.clone(), ..commit(ground.shard, receipts.now, vec![]) };
-    let by_script = Commit { entries: receipts.entries.clone(), notes: receipts.notes.clone(), ..by_script };
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (all_done(), 1));
+    let before = ground.home.everything();
+    let by_script = by_script(&receipts);
+    let result = ground.commit(receipts).await;
+    assert_eq!((result, ground.transactions()), (CommitResult::Committed, 1));
     let watched = ground.content();
-    assert_eq!((ground.members("due").len(), ground.members("purge").len(), ground.fields("outdata:log").len()), (0, 2, 4));
+    let sizes = (ground.members("due").len(), ground.members("retention").len());
+    assert_eq!((sizes, ground.fields("outdata:log").len()), ((0, 2), 4));
 
-    ground.server.cli(&["FLUSHALL"]).unwrap();
-    let mut connection = redis::Client::open(ground.server.url()).unwrap().get_connection().unwrap();
+    ground.home.cli(&["FLUSHALL"]);
+    let client = redis::Client::open(ground.home.server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
     for (key, dump) in before {
         let redis::Value::BulkString(dump) = dump else { panic!("{key} has no content") };
         redis::cmd("RESTORE").arg(key).arg(0).arg(dump).exec(&mut connection).unwrap();
     }
     assert_ne!(ground.content(), watched);
-    assert_eq!((ground.commit(by_script).await, ground.transactions()), (all_done(), 1));
+    let result = ground.commit(by_script).await;
+    assert_eq!((result, ground.transactions()), (CommitResult::Committed, 1));
     assert_eq!(ground.content(), watched);
 }
 
 #[tokio::test]
-async fn an_order_that_was_changed_after_the_read_loses_alone() {
+async fn an_order_that_was_held_once_goes_this_way_too() {
     let ground = Ground::new().await;
+    let now = ground.home.now().await;
+    let order = ground.home.in_shard(ground.shard, now, 1).remove(0);
+    let order = ground.home.load(&order.id).await.unwrap();
+    let held = after(&order, &Command::Hold { id: word("a"), reason: word("a") }, now);
+    let released = after(&held, &Command::Release { id: word("a") }, now);
+    ground.home.keep(ground.shard, now, vec![change(Some(&order), held.clone())]).await;
+    let due = Time::from_ms(now.ms() - 1);
+    let mut released = change(Some(&held), released);
+    let mut order = (**released.order.as_ref().unwrap()).clone();
+    order.clock = ground.home.in_shard(ground.shard, now, 1).remove(0).clock;
+    let order = Arc::new(order);
+    released.events = vec![Event(order.clone())];
+    released.order = Some(order);
+    assert!(due < now);
+    ground.home.keep(ground.shard, now, vec![released]).await;
     let receipts = ground.receipts("second").await;
-    let changed = &receipts.changes[7].id.clone();
-    ground.cancel(changed).await;
-    assert_eq!(ground.commit(receipts).await, Verdict::Done { losers: vec![7] });
-    assert_eq!((ground.order(changed).await.status, ground.members("due").len()), (Status::Cancelled, 0));
-    let statuses: Vec<String> = ground.fields("counts");
-    let count = |what: &str| statuses.chunks(2).find(|pair| pair[0] == what).map(|pair| pair[1].clone());
-    assert_eq!(count("PAID"), Some("0".to_owned()));
-    assert_eq!(count("order.received/timer"), Some((ORDERS - 1).to_string()), "{statuses:?}");
+    assert_eq!(receipts.round.changes.len(), ORDERS);
+    let result = ground.commit(receipts).await;
+    assert_eq!((result, ground.transactions()), (CommitResult::Committed, 1));
+    assert!(ground.members("held").is_empty());
 }
 
 #[tokio::test]
-async fn what_was_read_elsewhere_or_in_another_version_is_the_scripts_to_decide() {
-    let ground = Ground::new().await;
-    let (first, again) = (ground.receipts("second").await, ground.receipts("third").await);
-    assert_eq!((ground.commit(again).await, ground.transactions()), (all_done(), 1));
-    assert_eq!((ground.commit(first).await, ground.transactions()), (Verdict::Done { losers: (0..ORDERS as u32).collect() }, 1));
+async fn an_order_that_was_changed_after_the_read_is_named_by_the_script() {
     let ground = Ground::new().await;
     let receipts = ground.receipts("second").await;
-    ground.cancel(&receipts.changes[7].id).await;
-    // Watched now, and read with the cancelled order's new version, which the commit does not expect.
-    ground.receipts("third").await;
-    assert_eq!(ground.commit(receipts).await, Verdict::Done { losers: vec![7] });
-    assert_eq!(ground.transactions(), 0);
+    let changed = receipts.round.changes[7].id.clone();
+    ground.cancel(&changed).await;
+    let before = ground.home.everything();
+    let expected = CommitResult::Conflict { losers: vec![changed], why: Why::Version };
+    assert_eq!((ground.commit(receipts).await, ground.transactions()), (expected, 1));
+    assert_eq!(ground.home.everything(), before);
+}
+
+#[tokio::test]
+async fn of_two_reads_of_one_shard_the_first_to_commit_wins() {
+    let ground = Ground::new().await;
+    let first = ground.receipts("second").await;
+    let again = ground.receipts("third").await;
+    let lost = all_lost(&first);
+    assert_eq!((ground.commit(again).await, ground.transactions()), (CommitResult::Committed, 1));
+    assert_eq!((ground.commit(first).await, ground.transactions()), (lost, 2));
+}
+
+#[tokio::test]
+async fn a_token_of_another_read_is_no_help_and_no_harm() {
+    let ground = Ground::new().await;
+    let mut receipts = ground.receipts("second").await;
+    let changed = receipts.round.changes[7].id.clone();
+    ground.cancel(&changed).await;
+    // This read found the cancelled order's new version, which the commit does not expect.
+    receipts.read = ground.receipts("third").await.read;
+    assert!(receipts.read.is_some());
+    let expected = CommitResult::Conflict { losers: vec![changed], why: Why::Version };
+    assert_eq!((ground.commit(receipts).await, ground.transactions()), (expected, 0));
+
+    let other = Ground::new().await;
+    let mut receipts = ground.receipts("fourth").await;
+    receipts.read = other.receipts("x").await.read;
+    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 0));
+    let mut receipts = other.receipts("fifth").await;
+    receipts.read = Some(ReadToken::new("of no store"));
+    assert_eq!((other.commit(receipts).await, other.transactions()), (CommitResult::Committed, 0));
 }
 
 #[tokio::test]
 async fn what_was_decided_before_a_test_clock_was_put_forward_is_stale() {
-    let ground = Ground::with(true).await;
+    let server = Arc::new(RedisServer::start(&[]));
+    let ground = Ground::of(Home::on(server, "ar".into(), true).await).await;
     let receipts = ground.receipts("second").await;
-    ground.store.advance(Span::from_ms(HOUR)).await.unwrap();
-    assert_eq!(ground.commit(receipts).await, Verdict::Done { losers: (0..ORDERS as u32).collect() });
+    ground.home.store.advance(Span::from_ms(HOUR)).await.unwrap();
+    let stale = CommitResult::Conflict { losers: vec![], why: Why::Stale };
+    assert_eq!(ground.commit(receipts).await, stale);
     let receipts = ground.receipts("third").await;
-    assert_eq!(ground.commit(receipts).await, all_done());
+    assert_eq!(ground.commit(receipts).await, CommitResult::Committed);
 }
 
 #[tokio::test]
 async fn what_was_decided_with_a_time_that_is_not_the_servers_is_the_scripts_to_refuse() {
+    let ground = Ground::new().await;
+    let stale = CommitResult::Conflict { losers: vec![], why: Why::Stale };
     for off in [-11_000, 11_000] {
-        let ground = Ground::new().await;
         let receipts = ground.receipts("second").await;
         let receipts = Commit { now: Time::from_ms(receipts.now.ms() + off), ..receipts };
-        let all_lost = Verdict::Done { losers: (0..ORDERS as u32).collect() };
-        assert_eq!((ground.commit(receipts).await, ground.transactions()), (all_lost, 0), "{off} ms");
+        let result = ground.commit(receipts).await;
+        assert_eq!((result, ground.transactions()), (stale.clone(), 0), "{off} ms");
     }
 }
 
 #[tokio::test]
-async fn so_many_reads_are_watched_and_no_more() {
+async fn so_many_reads_are_watched_and_a_dropped_one_makes_room() {
     let ground = Ground::new().await;
-    let receipts = ground.receipts("second").await;
-    for shard in (0..64).filter(|shard| *shard != ground.shard).take(16) {
-        ground.place(shard).await;
-        ground.store.due(&[Look { shard, extra: 0 }], 500).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(ground.receipts("held").await);
     }
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (all_done(), 0), "the oldest is forgotten");
+    assert!(held.iter().all(|commit| commit.read.is_some()));
+    assert!(ground.receipts("one too many").await.read.is_none());
+    held.pop();
+    let receipts = ground.receipts("second").await;
+    assert!(receipts.read.is_some());
+    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 1));
+    drop(held);
+    let clients = ground.home.cli(&["CLIENT", "LIST"]);
+    let clients: String = redis::from_redis_value(clients).unwrap();
+    // One is the test's own.
+    assert!(clients.lines().count() <= 16 + 8 + 1, "{clients}");
 }
 
 #[tokio::test]
 async fn what_goes_wrong_after_the_read_leaves_nothing_half_done() {
-    let taken_away = |command: &str| vec!["ACL", "SETUSER", "default", command].into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let wrong_type = |what: &'static str| vec!["SET".to_owned(), what.to_owned(), "x".to_owned()];
-    let mishaps: Vec<(Vec<String>, &str)> = vec![
-        (wrong_type("orders"), "WRONGTYPE"),
-        (wrong_type("counts"), "WRONGTYPE"),
-        (taken_away("-hset"), "NOPERM"),
-        (taken_away("-zadd"), "NOPERM"),
-        (taken_away("-zrem"), "NOPERM"),
-        (["CONFIG", "SET", "maxmemory", "1"].map(str::to_owned).into(), "OOM"),
-    ];
+    let right = |right: &str| ["ACL", "SETUSER", "default", right].map(str::to_owned).to_vec();
+    let mut mishaps: Vec<(Vec<String>, &str)> = Vec::new();
+    for what in ["orders", "due", "counts", "held", "retention"] {
+        mishaps.push((vec!["SET".to_owned(), what.to_owned(), "x".to_owned()], "WRONGTYPE"));
+    }
+    for command in ["-hset", "-zadd", "-zrem", "-hincrby"] {
+        mishaps.push((right(command), "NOPERM"));
+    }
+    mishaps.push((["CONFIG", "SET", "maxmemory", "1"].map(str::to_owned).to_vec(), "OOM"));
     for (mut mishap, expected) in mishaps {
         let ground = Ground::new().await;
         let receipts = ground.receipts("second").await;
+        assert!(receipts.read.is_some());
+        // The commit needs every kind of write.
         if mishap[0] == "SET" {
             mishap[1] = ground.key(&mishap[1]);
         }
-        ground.server.cli(&mishap.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
-        let before = everything(&ground.server);
-        let verdict = ground.commit(receipts).await;
-        assert!(matches!(&verdict, Verdict::Refused(why) if why.contains(expected)), "{mishap:?}: {verdict:?}");
-        assert_eq!(everything(&ground.server), before, "{mishap:?}");
+        ground.home.cli(&mishap.iter().map(String::as_str).collect::<Vec<_>>());
+        let before = ground.home.everything();
+        let result = ground.commit(receipts).await;
+        // Nothing is written to the held ones, so that they do not matter.
+        if mishap[1] == ground.key("held") {
+            assert_eq!(result, CommitResult::Committed);
+            continue;
+        }
+        let why = unavailable(&result).unwrap_or_else(|| panic!("{mishap:?}: {result:?}"));
+        assert!(why.contains(expected), "{mishap:?}: {why}");
+        assert_eq!(ground.home.everything(), before, "{mishap:?}");
     }
 }
 
 #[tokio::test]
 async fn without_the_right_to_transactions_the_script_does_it() {
-    for right in ["-multi", "-watch", "-exec"] {
+    for right in ["-multi", "-watch", "-exec", "-discard"] {
         let ground = Ground::new().await;
-        ground.server.cli(&["ACL", "SETUSER", "default", right]).unwrap();
+        ground.home.cli(&["ACL", "SETUSER", "default", right]);
+        let _dropped = ground.receipts("dropped").await.read.is_some();
         let receipts = ground.receipts("second").await;
-        assert_eq!(ground.commit(receipts).await, all_done(), "{right}");
+        assert_eq!(ground.commit(receipts).await, CommitResult::Committed, "{right}");
         assert_eq!((ground.members("due").len(), ground.transactions()), (0, 0), "{right}");
-        ground.server.cli(&["ACL", "SETUSER", "default", "+@all"]).unwrap();
-        let ids = ground.fields("orders").len();
-        assert_eq!(ids, 2 * ORDERS);
     }
 }
 
 #[tokio::test]
-async fn a_wrong_type_that_stood_there_before_is_found_by_the_script() {
-    for what in ["purge", "out:log", "outdata:log"] {
+async fn a_wrong_type_or_a_missing_right_that_was_there_before_is_found_by_the_script() {
+    for what in ["retention", "out:log", "outdata:log", "counts", "-hincrby"] {
         let ground = Ground::new().await;
-        ground.server.cli(&["SET", &ground.key(what), "x"]).unwrap();
+        match what.strip_prefix('-') {
+            Some(_) => ground.home.cli(&["ACL", "SETUSER", "default", what]),
+            None => ground.home.cli(&["SET", &ground.key(what), "x"]),
+        };
         let receipts = ground.receipts("second").await;
-        let before = everything(&ground.server);
-        let verdict = ground.commit(receipts).await;
-        assert!(matches!(&verdict, Verdict::Refused(why) if why.contains("WRONGTYPE")), "{what}: {verdict:?}");
-        assert_eq!(everything(&ground.server), before, "{what}");
+        assert!(receipts.read.is_none(), "{what}");
+        let before = ground.home.everything();
+        let result = ground.commit(receipts).await;
+        assert!(unavailable(&result).is_some(), "{what}: {result:?}");
+        assert_eq!(ground.home.everything(), before, "{what}");
     }
 }
 
@@ -230,15 +317,27 @@ async fn a_wrong_type_that_stood_there_before_is_found_by_the_script() {
 async fn a_connection_that_was_lost_watches_nothing_and_the_next_read_makes_a_new_one() {
     let ground = Ground::new().await;
     let receipts = ground.receipts("second").await;
-    let before = everything(&ground.server);
-    ground.server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).unwrap();
-    let verdict = ground.commit(receipts).await;
-    assert!(matches!(verdict, Verdict::Unknown(_) | Verdict::Refused(_)), "{verdict:?}");
-    assert_eq!(everything(&ground.server), before);
+    let before = ground.home.everything();
+    ground.home.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let result = ground.commit(receipts).await;
+    let is_open = matches!(result, CommitResult::Unknown(_) | CommitResult::Refused(_));
+    assert!(is_open, "{result:?}");
+    assert_eq!(ground.home.everything(), before);
     // The shared connections find out as well, each for itself.
+    let looks = [Look { shard: ground.shard, extra: 0 }];
     for _ in 0..40 {
-        let _ = ground.store.due(&[Look { shard: ground.shard, extra: 0 }], 500).await;
+        drop(ground.home.store.due(&looks, 500).await);
     }
+    assert!(ground.is_watched().await);
     let receipts = ground.receipts("second").await;
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (all_done(), 1));
+    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_its_scripts_is_watched_by_the_next_read_but_one() {
+    let ground = Ground::new().await;
+    assert!(ground.is_watched().await);
+    ground.home.cli(&["SCRIPT", "FLUSH"]);
+    assert!(!ground.is_watched().await);
+    assert!(ground.is_watched().await);
 }

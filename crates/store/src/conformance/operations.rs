@@ -114,6 +114,20 @@ pub async fn the_figures_of_an_action_show_its_circuit(store: Kept) {
     assert_eq!(figures(&store, &other()).await.circuit, Circuit::default());
 }
 
+pub async fn an_order_is_overdue_when_its_due_time_has_passed_and_not_before(store: Kept) {
+    let now = now(&store).await;
+    let minutes = |minutes: i64| Span::from_secs(minutes * 60);
+    let due_at = [now.before(minutes(9)), now.before(minutes(1)), now.after(minutes(1)), now.after(minutes(90))];
+    let ids: Vec<OrderId> = (0..due_at.len()).map(|i| id(&format!("A-{i}"))).collect();
+    let changes = ids.iter().zip(due_at).map(|(id, due_at)| paid(id, due_at.before(hours(24)), now));
+    let resting = resting(&id("rests"), now);
+    let held = and_then(overdue(&id("held"), hours(1), now), &hold("dispute"), now);
+    keep(&store, changes.chain([resting, held, placed(&id("new"), now)]).collect()).await;
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.waiting, stats.overdue, stats.held), (4, 2, 1));
+    assert_eq!(stats.oldest_overdue, Some(now.before(minutes(9))));
+}
+
 /// What a store that lost nothing would count.
 #[derive(Default)]
 struct Model {
