@@ -121,7 +121,7 @@ pub async fn a_token_of_a_read_after_the_change_hides_no_loser(store: Kept) {
     keep(&store, vec![changed.clone()]).await;
     let token = read(&store, shard).await.value.read;
     let late = Commit { read: token, ..late };
-    assert_eq!(losers(&store, late).await, [changed.id.clone()]);
+    assert_eq!(losers(&store, late).await, std::slice::from_ref(&changed.id));
     assert_kept(&store, &[before[0].clone(), changed, before[2].clone()]).await;
     assert_eq!(lanes(&store, &sync()).await, (0, 0));
 }
