@@ -202,6 +202,7 @@ macro_rules! __store_tests {
             reads:
                 a_commit_succeeds_with_any_token
                 an_order_that_changed_since_the_read_is_the_loser_with_any_token
+                a_token_of_a_read_after_the_change_hides_no_loser
                 a_change_of_a_neighbour_since_the_read_is_no_conflict
                 of_two_commits_of_the_same_orders_one_succeeds_with_any_token
                 a_commit_with_a_token_is_refused_and_stale_like_any_other

@@ -55,9 +55,13 @@ async fn decide_due(store: &Kept, shard: Shard, token: Token) -> Commit {
 /// Orders that are overdue: as many as a store may want before it holds a read.
 const OVERDUE: usize = 40;
 
-/// Overdue orders in one shard.
+/// Overdue orders in one shard. The action's outbox was in use before: a store may hold a read only
+/// where it knows the outbox that a commit writes to.
 async fn some_overdue(store: &Kept, name: &str) -> (Shard, Vec<Change>) {
     let now = now(store).await;
+    let (first, _) = keep_entry(store, &format!("first-{name}"), now).await;
+    let done = vec![Settlement::done(first)];
+    assert_eq!(store.settle(&Queue::pending(&sync()), done).await, Ok(1));
     let ids = named_neighbours(store, name, OVERDUE);
     let changes: Vec<Change> = ids.iter().map(|id| overdue(id, hours(1), now)).collect();
     keep(store, changes.clone()).await;
@@ -103,6 +107,23 @@ pub async fn an_order_that_changed_since_the_read_is_the_loser_with_any_token(st
         let rest = before[3..].iter().chain(&before[..1]);
         keep(&store, rest.map(|change| removal(&after(change))).collect()).await;
     }
+}
+
+/// The read that is named saw the order as it is now; the decision did not. Nothing has changed
+/// since that read, so only the versions tell.
+pub async fn a_token_of_a_read_after_the_change_hides_no_loser(store: Kept) {
+    let (shard, before) = some_overdue(&store, "n").await;
+    let late = decide_due(&store, shard, Token::Dropped).await;
+    let now = now(&store).await;
+    let order = after(&before[1]);
+    let changed = Order { version: order.version + 1, changed_at: now, ..(*order).clone() };
+    let changed = Change { order: Some(Arc::new(changed)), ..removal(&order) };
+    keep(&store, vec![changed.clone()]).await;
+    let token = read(&store, shard).await.value.read;
+    let late = Commit { read: token, ..late };
+    assert_eq!(losers(&store, late).await, std::slice::from_ref(&changed.id));
+    assert_kept(&store, &[before[0].clone(), changed, before[2].clone()]).await;
+    assert_eq!(lanes(&store, &sync()).await, (0, 0));
 }
 
 /// Orders of the shard that the commit does not touch may change as they like.
