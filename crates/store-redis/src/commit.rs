@@ -49,7 +49,8 @@ impl RedisStore {
         results.into_iter().map(|result| result.unwrap_or_else(none)).collect()
     }
 
-    /// Why nothing of a commit is sent.
+    /// Why nothing of a commit is sent. Identity and format are compared here with what was found at
+    /// the start; once each shard has a key of its own for them, the script and the watch look at it.
     fn refused(&self, commit: &Commit) -> Option<CommitResult> {
         if self.state.get().is_none_or(|is| is.id != commit.state.id || is.format != commit.state.format) {
             let why = "the shard is not the one that was read: it belongs to another store, or \

@@ -49,10 +49,15 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes the connections that nobody used for a while, or that are of a server that is gone.
+    pub(super) fn tidy(&self, era: u64) {
+        self.inner().idle.retain(|idle| idle.era == era && idle.used.elapsed() < IDLE);
+    }
+
     /// A connection, perhaps yet to be made. None where too many are in use.
     pub(super) fn take(&self, era: u64) -> Option<Pinned> {
+        self.tidy(era);
         let mut inner = self.inner();
-        inner.idle.retain(|idle| idle.era == era && idle.used.elapsed() < IDLE);
         if inner.in_use >= MOST {
             return None;
         }

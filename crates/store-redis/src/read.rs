@@ -77,8 +77,9 @@ impl RedisStore {
         Ok(found.map(|()| shards.iter().map(|_| replies.first_time()).collect()))
     }
 
-    /// When the next order is due, alone.
+    /// When the next order is due, alone. It is asked once a second: a good time to tidy up.
     pub(super) async fn next_due(&self, looks: &[Look]) -> Each<At<DueShard>> {
+        self.pinned.tidy(self.link.era());
         let shards: Vec<Shard> = looks.iter().map(|look| look.shard).collect();
         let firsts = match self.first_times(&shards, |shard| self.keys.due(shard)).await {
             Ok(firsts) => firsts,
