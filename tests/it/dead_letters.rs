@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::support::process::{Process, eventually};
 use crate::support::receiver::webhook;
 use crate::support::redis_server::RedisServer;
-use autoreceive_store::conformance::kit::{Kept, bury, hours, now, policy, sync};
+use autoreceive_store::conformance::kit::{Kept, bury, hours, lanes, now, policy, sync};
 
 /// More than one page of the service's own walk.
 const ORDERS: usize = 230;
@@ -203,7 +203,7 @@ fn engine(store: &Kept) -> Engine {
 }
 
 async fn left(store: &Kept) -> u64 {
-    store.stats().await.unwrap().actions[0].dead
+    lanes(store, &sync()).await.1 as u64
 }
 
 #[tokio::test]
