@@ -9,12 +9,10 @@ use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
 
 use super::list::{Line, read_cursor, write_cursor};
 use super::reply::{Replies, text};
+use super::{MAX_MEMBERS, RedisStore, by_shard};
 use autoreceive_redis_connection::Failure;
 use autoreceive_redis_connection::Script;
-use super::{MAX_MEMBERS, RedisStore, by_shard};
-use autoreceive_store::{
-    Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
-};
+use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which};
 
 /// How many entries one script adds.
 const PUT_AT_ONCE: usize = 200;
