@@ -18,6 +18,12 @@
 //!
 //! Stores, actions, the intake, the page at `/docs` and the measurements are Cargo features, all on by default.
 
+// With fewer features some of what several parts share has no user. The full build is checked.
+#![cfg_attr(not(feature = "default"), allow(dead_code))]
+
+#[cfg(not(any(feature = "sqlite", feature = "redis")))]
+compile_error!("autoreceive needs a store: build it with --features sqlite, --features redis, or both");
+
 pub use autoreceive_actions as action;
 pub use autoreceive_domain as domain;
 pub use autoreceive_engine as engine;

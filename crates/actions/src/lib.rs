@@ -10,6 +10,9 @@
 //! | `database` | keeps tables in PostgreSQL, MySQL or MariaDB up to date |
 //! | `outgoing`, `template`, `pace`, `tls` | what several of them share |
 
+// With fewer features some of what several parts share has no user. The full build is checked.
+#![cfg_attr(not(feature = "default"), allow(dead_code))]
+
 #[cfg(feature = "database")]
 pub mod database;
 #[cfg(feature = "email")]

@@ -12,11 +12,15 @@ pub enum Absent {}
 /// Whatever was written.
 pub type Keys = toml::Table;
 
-// Under the names that the actions' own modules have.
+/// The name that the `database` action's own module gives it.
 pub type DatabaseConfig = Absent;
+/// The name that the `email` action's own module gives it.
 pub type EmailConfig = Absent;
+/// The name that the `http` action's own module gives it.
 pub type RequestConfig = Absent;
+/// The name that the `stream` action's own module gives it.
 pub type StreamConfig = Absent;
+/// The name that the `webhook` action's own module gives it.
 pub type WebhookConfig = Absent;
 
 pub fn check(_: Keys, scope: &Scope) -> Result<Absent, String> {
