@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "target" / "peers"
-PRODUCT = ROOT / "target" / "release" / "autoreceive"
+PRODUCT = ROOT / "target" / "dist" / "autoreceive"
 PEERS = TARGET / "rust" / "release" / "peers"
 
 REDIS_SETTINGS = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
@@ -52,7 +52,7 @@ def figures(*command, cwd=ROOT):
 def prepare(peers=True):
     """Builds and installs what is missing, into target/ only."""
     say("building autoreceive")
-    run("cargo", "build", "--release", "--quiet")
+    run("cargo", "build", "--profile", "dist", "--quiet")
     if not peers:
         return
     say("building the peers in Rust")

@@ -8,27 +8,28 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use autoreceive_store_redis::RedisStore;
-use autoreceive_store_sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::action::Subscription;
-use crate::action::database::{Database, Report, Settings as DatabaseSettings};
-use crate::action::email::Email;
-use crate::action::http::Http;
 use crate::action::log::Log;
-use crate::action::stream::Stream;
-use crate::action::webhook::Webhook;
-use crate::config::{ActionConfig, ActionKind, Config, DatabaseConfig, EmailConfig, IntakeConfig, StoreAddress, StoreConfig};
-use crate::engine::Engine;
+use crate::action::{Action, Endpoint, Subscription};
+use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
+use crate::engine::{Engine, Guard};
 use crate::http;
-use crate::intake::shop::Shop;
-use crate::intake::{self, Intake};
 use crate::store::{OpenError, Store};
 use crate::telemetry::{Telemetry, logging};
+use takeover::Takeover;
 
 mod demo;
+#[cfg(feature = "database")]
+mod points;
+#[cfg_attr(not(feature = "intake"), path = "app/no_takeover.rs")]
+mod takeover;
+
+#[cfg(feature = "database")]
+pub use points::reconcile;
+#[cfg(feature = "intake")]
+pub use takeover::{open_shop, taking_over};
 
 /// How long what is in hand may take to finish once the API has ended, which takes two seconds at most: orchestrators kill
 /// after ten.
@@ -71,12 +72,10 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let mut serving = tokio::spawn(http::serve(listener, engine.clone(), telemetry.clone(), access, stop.clone()));
     let working = async {
         let store = wait_for_store(&config, manner, address).await?;
-        let shop = if config.intake.enabled { Some(open_shop(&config).await?) } else { None };
-        let engine = engine.get_or_init(|| start_engine(&config, store, actions, shop.as_ref(), &telemetry));
-        if let Some(shop) = shop {
-            let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), telemetry.intake.clone());
-            taking_over.spawn(intake.run(stop.clone()));
-        }
+        let takeover = Takeover::open(&config).await?;
+        let guard = takeover.guard(&config, &telemetry);
+        let engine = engine.get_or_init(|| start_engine(&config, store, actions, guard, &telemetry));
+        takeover.start(&config, engine, &telemetry, &taking_over, &stop);
         if demo {
             tokio::spawn(demo::run(engine.clone()));
         }
@@ -131,12 +130,21 @@ fn access(config: &Config) -> Result<http::Access, http::TlsError> {
 /// Where it is away, locked, not ours, newer than this program, or made for another number of shards or kind of clock.
 pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dyn Store>, OpenError> {
     match &config.url {
-        StoreAddress::Sqlite(path) if test_clock => Ok(Arc::new(SqliteStore::open_with_test_clock(path, config.timeout.to_std())?)),
-        StoreAddress::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, config.timeout.to_std())?)),
+        #[cfg(feature = "sqlite")]
+        StoreAddress::Sqlite(path) => {
+            use autoreceive_store_sqlite::SqliteStore;
+            let open = if test_clock { SqliteStore::open_with_test_clock } else { SqliteStore::open };
+            Ok(Arc::new(open(path, config.timeout.to_std())?))
+        }
+        #[cfg(feature = "redis")]
         StoreAddress::Redis(url) => {
+            use autoreceive_store_redis::RedisStore;
             let settings = config.redis_settings(url.expose().to_string(), test_clock);
             Ok(Arc::new(RedisStore::open(settings).await?))
         }
+        // The configuration refuses such an address before it comes here.
+        #[cfg(not(all(feature = "sqlite", feature = "redis")))]
+        absent => Err(OpenError::Unfit(format!("{absent} (test clock: {test_clock}): this build has no such store"))),
     }
 }
 
@@ -164,30 +172,6 @@ async fn wait_for_store(config: &Config, manner: Manner, address: SocketAddr) ->
     Ok(store)
 }
 
-/// Connects to the shop's Redis.
-///
-/// # Errors
-/// Where it is away, or cannot be worked with.
-pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
-    let IntakeConfig { url, timeout, statuses, triggers, words, .. } = &config.intake;
-    let url = url.as_ref().context("intake.url: is missing, and the store is no Redis: give the address of the shop's")?;
-    let shop = Shop::new(url.expose().as_str(), timeout.to_std(), statuses.clone(), triggers.clone(), words.clone());
-    let shop = shop.map_err(|why| anyhow::anyhow!("intake.url: {why}"))?;
-    intake::open(&shop).await.map_err(anyhow::Error::msg)?;
-    Ok(Arc::new(shop))
-}
-
-/// Starts a worker that takes over orders from `shop`, on the configured store.
-///
-/// # Errors
-/// Where the store cannot be opened, or an action not be made.
-pub async fn taking_over(config: &Config, shop: Arc<Shop>) -> anyhow::Result<(Engine, Intake)> {
-    let (store, telemetry) = (open_store(&config.store, false).await?, Telemetry::default());
-    let engine = start_engine(config, store, subscriptions(config)?, Some(&shop), &telemetry);
-    let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), telemetry.intake);
-    Ok((engine, intake))
-}
-
 /// The configured actions.
 ///
 /// # Errors
@@ -196,15 +180,14 @@ pub fn subscriptions(config: &Config) -> anyhow::Result<Vec<Subscription>> {
     config.actions.iter().map(subscription).collect()
 }
 
-/// Starts a worker as it is configured, one that asks `shop` about adopted orders.
+/// Starts a worker as it is configured, one that asks `guard` about adopted orders.
 pub fn start_engine(
     config: &Config,
     store: Arc<dyn Store>,
     actions: Vec<Subscription>,
-    shop: Option<&Arc<Shop>>,
+    guard: Option<Arc<dyn Guard>>,
     telemetry: &Telemetry,
 ) -> Engine {
-    let guard = shop.map(|shop| intake::guard(shop, &config.intake.settings.policy, &telemetry.intake));
     let check_every = config.sweeper.check_every.to_std();
     let builder = Engine::builder(store)
         .policies(config.policies.values().cloned())
@@ -219,52 +202,48 @@ pub fn start_engine(
 }
 
 fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
-    let action: Arc<dyn crate::action::Action> = match &config.kind {
-        ActionKind::Log => Arc::new(Log(config.name.clone())),
-        ActionKind::Database(database) => Arc::new(open_database(database, config.attempts)?),
-        ActionKind::Http(http) => Arc::new(Http::new(http.request.clone(), &http.limits)?),
-        ActionKind::Email(email) => {
-            let EmailConfig { writing, server, timeout, rate } = (**email).clone();
-            Arc::new(Email::new(writing, server, timeout.to_std(), rate).map_err(anyhow::Error::msg)?)
-        }
-        ActionKind::Stream(stream) => {
-            Arc::new(Stream::new(stream.url.expose().as_str(), stream.settings.clone()).map_err(anyhow::Error::msg)?)
-        }
-        ActionKind::Webhook(webhook) => Arc::new(Webhook::new(webhook.url.expose().clone(), &webhook.secrets, &webhook.limits)?),
-    };
+    let (action, endpoint) = action(config)?;
     Ok(Subscription {
         name: config.name.clone(),
         on: config.on.clone(),
         batch: config.batch,
         concurrency: config.attempts,
         lease: config.lease.to_std(),
-        endpoint: config.kind.endpoint(),
+        endpoint,
         action,
     })
 }
 
-/// One connection for each attempt that is made at the same time.
-fn open_database(config: &DatabaseConfig, connections: usize) -> anyhow::Result<Database> {
-    let settings = DatabaseSettings {
-        url: config.url.expose().clone(),
-        connections: u32::try_from(connections)?,
-        timeout: config.timeout.to_std(),
-        prefix: config.prefix.clone(),
-    };
-    Ok(Database::new(&settings, config.statements.clone(), config.points.clone())?)
-}
-
-/// Compares events, ledger and balances in the database of the action `name`.
-///
-/// # Errors
-/// Where there is no such action, or its database is away.
-pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
-    let action = config.actions.iter().find(|action| action.name.as_str() == name);
-    let action = action.with_context(|| format!("there is no action {name:?}; configured are {}", action_names(config)))?;
-    match &action.kind {
-        ActionKind::Database(database) if database.points.is_some() => Ok(open_database(database, 1)?.reconcile().await?),
-        _ => anyhow::bail!("the action {name:?} keeps no points; it has no actions.{name}.points"),
-    }
+/// The action itself, and what is done where its endpoint only fails. Of the kinds that this build
+/// lacks there is no value.
+fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endpoint>)> {
+    Ok(match config.kind.clone() {
+        ActionKind::Log => (Arc::new(Log(config.name.clone())), None),
+        #[cfg(feature = "database")]
+        ActionKind::Database(database) => (Arc::new(points::open(&database, config.attempts)?), None),
+        #[cfg(feature = "http")]
+        ActionKind::Http(http) => {
+            let action = crate::action::http::Http::new(http.request, &http.limits)?;
+            (Arc::new(action), Some(http.endpoint))
+        }
+        #[cfg(feature = "email")]
+        ActionKind::Email(email) => {
+            let crate::config::EmailConfig { writing, server, timeout, rate } = email;
+            let action = crate::action::email::Email::new(writing, server, timeout.to_std(), rate);
+            (Arc::new(action.map_err(anyhow::Error::msg)?), None)
+        }
+        #[cfg(feature = "stream")]
+        ActionKind::Stream(stream) => {
+            let action = crate::action::stream::Stream::new(stream.url.expose().as_str(), stream.settings);
+            (Arc::new(action.map_err(anyhow::Error::msg)?), None)
+        }
+        #[cfg(feature = "webhook")]
+        ActionKind::Webhook(webhook) => {
+            let url = webhook.url.expose().as_str();
+            let action = crate::action::webhook::Webhook::new(url, &webhook.secrets, &webhook.limits)?;
+            (Arc::new(action), Some(webhook.endpoint))
+        }
+    })
 }
 
 fn action_names(config: &Config) -> String {
@@ -287,7 +266,7 @@ fn announce(config: &Config, address: SocketAddr, manner: Manner) {
         println!("configured by {}", config.sources.join(", "));
     }
     let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
-    println!("API on {scheme}://{address}, its documentation on {scheme}://{address}/docs · stop with Ctrl-C");
+    println!("API on {scheme}://{address}, its documentation on {scheme}://{address}{} · stop with Ctrl-C", http::DOCUMENTATION);
 }
 
 /// Waits for SIGINT or SIGTERM.

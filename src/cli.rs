@@ -3,25 +3,28 @@
 //! | module | does |
 //! |---|---|
 //! | [`serve`], [`config`], [`token`] | run the service, look at its configuration, make tokens for it |
-//! | [`adopt`] | takes over the orders that a shop keeps in Redis keys |
-//! | [`points`] | check what a database action keeps |
+//! | `adopt` | takes over the orders that a shop keeps in Redis keys |
+//! | `points` | check what a database action keeps |
 //! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
-//! | [`listen`] | a receiver of webhooks for development |
+//! | `listen` | a receiver of webhooks for development |
 //! | [`actions`] | actions over time: listed, enabled, backfilled, moved, dropped |
 //! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
 //! | [`clock`] | puts the time of a service for tests forward |
 //! | [`client`] | how it is asked |
-//! | [`bench`] | measures |
+//! | `bench` | measures |
 //! | [`output`], [`zone`] | tables, and times as people read them |
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "webhook")]
 use crate::action::webhook::SigningSecret;
 
 mod actions;
+#[cfg(feature = "intake")]
 mod adopt;
+#[cfg(feature = "bench")]
 mod bench;
 mod client;
 mod clock;
@@ -30,9 +33,11 @@ mod dead_letters;
 mod failure;
 mod import;
 mod list;
+#[cfg(feature = "webhook")]
 mod listen;
 mod order;
 mod output;
+#[cfg(feature = "database")]
 mod points;
 mod serve;
 mod stats;
@@ -40,15 +45,19 @@ mod token;
 mod zone;
 
 use actions::ActionsCommand;
+#[cfg(feature = "intake")]
 use adopt::AdoptArgs;
+#[cfg(feature = "bench")]
 use bench::BenchArgs;
 use clock::ClockCommand;
 use config::ConfigCommand;
 use dead_letters::DeadLettersCommand;
 use failure::Failure;
 use import::ImportArgs;
+#[cfg(feature = "webhook")]
 use listen::ListenArgs;
 use order::OrderCommand;
+#[cfg(feature = "database")]
 use points::PointsCommand;
 use serve::ServeArgs;
 use stats::StatsArgs;
@@ -85,10 +94,12 @@ enum Command {
     Order(OrderCommand),
     /// Send many commands, one JSON object a line.
     Import(ImportArgs),
+    #[cfg(feature = "intake")]
     /// Take over the orders that a shop keeps in Redis keys.
     Adopt(AdoptArgs),
     /// What is waiting, overdue, held and pending.
     Stats(StatsArgs),
+    #[cfg(feature = "webhook")]
     /// Receive, verify and print webhooks: a shop to develop against.
     Listen(ListenArgs),
     /// Put the time of a service for tests forward.
@@ -103,19 +114,23 @@ enum Command {
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    #[cfg(feature = "database")]
     /// Check the points that a database action keeps.
     #[command(subcommand)]
     Points(PointsCommand),
+    #[cfg(feature = "webhook")]
     /// Make secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
     /// Make tokens for the API.
     #[command(subcommand)]
     Token(TokenCommand),
+    #[cfg(feature = "bench")]
     /// Measure this machine: throughput, lag, memory.
     Bench(BenchArgs),
 }
 
+#[cfg(feature = "webhook")]
 /// `autoreceive secret …`
 #[derive(Debug, Subcommand)]
 enum SecretCommand {
@@ -140,15 +155,20 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args).await,
         Command::Order(command) => order::run(command).await,
         Command::Import(args) => import::run(args).await,
+        #[cfg(feature = "intake")]
         Command::Adopt(args) => adopt::run(args).await,
         Command::Stats(args) => stats::run(args).await,
+        #[cfg(feature = "webhook")]
         Command::Listen(args) => listen::run(args).await,
         Command::Clock(command) => clock::run(command).await,
         Command::Actions(command) => actions::run(command).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Config(command) => config::run(command),
+        #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(args).await,
+        #[cfg(feature = "database")]
         Command::Points(command) => points::run(command).await,
+        #[cfg(feature = "webhook")]
         Command::Secret(SecretCommand::New) => {
             output::print(&SigningSecret::fresh());
             Ok(())

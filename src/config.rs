@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use autoreceive_domain::{Policy, Span, Terms};
+#[cfg(feature = "redis")]
 use autoreceive_store_redis::RedisSettings;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -82,6 +83,7 @@ pub struct StoreConfig {
     pub shards: u16,
 }
 
+#[cfg(feature = "redis")]
 impl StoreConfig {
     /// The settings of the Redis store at `url`, with a test clock or without.
     #[must_use]
@@ -212,6 +214,11 @@ impl Config {
     pub fn show(&self) -> &str {
         &self.shown
     }
+}
+
+/// Why something configured cannot be used: it was left out when this program was built.
+fn lacking(part: &str, feature: &str) -> String {
+    format!("this build of autoreceive has no {part}; build it with --features {feature}, or use the full build")
 }
 
 fn policy(name: &str, terms: &Terms) -> Result<(String, Policy), String> {

@@ -6,7 +6,7 @@
 //! | [`commands`] | place and the other commands |
 //! | [`orders`] | one order, and pages of many |
 //! | [`bulk`], [`lines`], [`hurry`] | many commands, as lines, streamed in both directions; how long that may take |
-//! | [`operations`], [`document`] | figures and health; what OpenAPI and its page say |
+//! | [`operations`], [`document`], [`page`] | figures and health; what OpenAPI says, and its page |
 //! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
 //! | [`convert`] | engine types as API types, and back |
 //! | [`auth`] | who is let in: tokens and roles |
@@ -51,6 +51,8 @@ mod hurry;
 mod lines;
 mod operations;
 mod orders;
+#[cfg_attr(not(feature = "docs"), path = "http/no_page.rs")]
+mod page;
 mod patience;
 mod problem;
 mod routes;
@@ -58,6 +60,7 @@ mod server;
 mod tls;
 mod upkeep;
 
+pub use page::DOCUMENTATION;
 pub use server::{listen, serve};
 pub use tls::{Tls, TlsError};
 
@@ -105,7 +108,7 @@ impl Api {
 
 /// Every route, with who may use it and what the document says about it.
 fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
-    let (router, document) = Routes::behind(gate)
+    let routes = Routes::behind(gate)
         .needs(Role::Write, routes!(commands::place_new))
         .needs(Role::Write, routes!(commands::place))
         .needs(Role::Write, routes!(commands::pay))
@@ -134,10 +137,8 @@ fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
         .open(routes!(operations::healthz))
         .open(routes!(operations::readyz))
         .open(routes!(document::openapi))
-        .open(routes!(document::docs))
-        .open(routes!(document::docs_file))
-        .needs(Role::Write, routes!(bulk::commands))
-        .finish();
+        .needs(Role::Write, routes!(bulk::commands));
+    let (router, document) = page::with_page(routes).finish();
     (router, document::assemble(document))
 }
 
@@ -192,7 +193,7 @@ async fn unknown_path(uri: Uri) -> Problem {
         return Problem::unknown_command(&wrong);
     }
     let path: String = uri.path().chars().take(200).collect();
-    let title = format!("there is nothing at {path}; /docs shows what there is");
+    let title = format!("there is nothing at {path}; {DOCUMENTATION} shows what there is");
     if path.starts_with("/v1/orders/") { Problem::no_order_path(title) } else { Problem::not_found(title) }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`shapes`], [`words`] | how the shop's keys are built, and what stands in them |
+//! | [`crate::shop_keys`] | how the shop's keys are built, and what stands in them |
 //! | [`shop`] | the connections to the shop's Redis; `lua/` holds the only writes |
 //! | [`scan`] | the truth: a walk over all keys, by one worker at a time |
 //! | [`turn`] | which worker that is |
@@ -57,11 +57,10 @@ mod listen;
 mod look;
 mod open;
 mod scan;
-pub mod shapes;
 pub mod shop;
 mod turn;
-pub mod words;
 
+pub use crate::shop_keys::{CountFrom, Settings, shapes, words};
 pub use look::{Left, Looked, Scope};
 pub use open::open;
 
@@ -70,30 +69,6 @@ use shop::Shop;
 
 /// The wait after the shop's Redis did not answer.
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
-
-/// From which moment an adopted order's silence counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CountFrom {
-    /// From when it was first seen paid.
-    Payment,
-    /// To the end of its trigger, as the shop's own code counted.
-    Trigger,
-}
-
-/// How orders are taken over.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long after the shop wrote it something is seen, where a scan takes no more than a quarter of that.
-    pub scan_every: Duration,
-    /// Whether the server's notifications are listened to.
-    pub notifications: bool,
-    /// Whether the server may be told to send them.
-    pub set_notifications: bool,
-    /// What the deadline counts from.
-    pub count_from: CountFrom,
-    /// The policy of adopted orders.
-    pub policy: Policy,
-}
 
 /// Takes orders over.
 pub struct Intake {

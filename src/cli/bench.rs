@@ -12,9 +12,9 @@ use super::Failure;
 use super::output;
 use crate::app;
 use crate::bench::api::Api;
-use crate::bench::hot::Hot;
 use crate::bench::ground::Ground;
 use crate::bench::herd::Herd;
+use crate::bench::hot::Hot;
 use crate::bench::idle::Idle;
 use crate::bench::limit::Limit;
 use crate::bench::memory::Memory;
@@ -205,7 +205,7 @@ fn batch(text: &str) -> Result<usize, String> {
 }
 
 pub async fn run(args: BenchArgs) -> Result<(), Failure> {
-    let wrong = |why: &str| Failure::Other(anyhow::anyhow!("--store: {why}"));
+    let wrong = |why: String| Failure::Other(anyhow::anyhow!("--store: {why}"));
     let url = args.store.as_deref().map(StoreAddress::parse).transpose().map_err(wrong)?;
     let mut measured = Vec::new();
     for _ in 0..args.runs {

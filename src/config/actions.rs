@@ -10,8 +10,7 @@ use toml::Table;
 use super::errors;
 use super::layers::Layers;
 use super::values;
-use crate::action::Endpoint;
-use crate::action::outgoing::IN_FLIGHT;
+use crate::action::IN_FLIGHT;
 use crate::store::ActionName;
 
 pub use database::DatabaseConfig;
@@ -20,12 +19,33 @@ pub use http::RequestConfig;
 pub use stream::StreamConfig;
 pub use webhook::WebhookConfig;
 
+#[cfg(feature = "database")]
 mod database;
+#[cfg(feature = "email")]
 mod email;
-mod endpoint;
+#[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "stream")]
 mod stream;
+#[cfg(feature = "webhook")]
 mod webhook;
+
+mod absent;
+#[cfg(not(feature = "database"))]
+use absent as database;
+#[cfg(not(feature = "email"))]
+use absent as email;
+#[cfg(not(feature = "http"))]
+use absent as http;
+#[cfg(not(feature = "stream"))]
+use absent as stream;
+#[cfg(not(feature = "webhook"))]
+use absent as webhook;
+
+#[cfg(any(feature = "webhook", feature = "http"))]
+mod endpoint;
+#[cfg(any(feature = "database", feature = "email", feature = "stream", feature = "webhook", feature = "http"))]
+mod limits;
 
 /// An action, checked.
 #[derive(Debug, Clone)]
@@ -46,31 +66,20 @@ pub struct ActionConfig {
 
 /// What an action does.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there are a few, made once")]
 pub enum ActionKind {
     /// Writes a line.
     Log,
     /// Posts a signed message.
     Webhook(WebhookConfig),
     /// Makes a request of templates.
-    Http(Box<RequestConfig>),
+    Http(RequestConfig),
     /// Sends a letter.
-    Email(Box<EmailConfig>),
+    Email(EmailConfig),
     /// Adds to a Redis Stream.
     Stream(StreamConfig),
     /// Keeps a database up to date.
     Database(DatabaseConfig),
-}
-
-impl ActionKind {
-    /// What is done where the receiver only fails, if there is one.
-    #[must_use]
-    pub fn endpoint(&self) -> Option<Endpoint> {
-        match self {
-            ActionKind::Webhook(webhook) => Some(webhook.endpoint),
-            ActionKind::Http(http) => Some(http.endpoint),
-            ActionKind::Log | ActionKind::Email(_) | ActionKind::Stream(_) | ActionKind::Database(_) => None,
-        }
-    }
 }
 
 /// The keys that every type has.
@@ -139,14 +148,12 @@ pub fn log() -> (String, Table) {
     ("log".to_owned(), Table::from_iter([("type".to_owned(), "log".into())]))
 }
 
-pub(super) use stream::redis_url;
-
 /// Reads the action `name` from its merged table: the values in force, secrets masked, and what they mean.
 ///
 /// # Errors
 /// Names the key, or both keys that do not go together.
 pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String, String>) -> Result<(Table, ActionConfig), String> {
-    if !table.contains_key("on") && database::keeps_orders(&table) {
+    if !table.contains_key("on") && keeps_orders(&table) {
         let all = EventKind::ALL.map(|kind| toml::Value::from(kind.as_str()));
         table.insert("on".to_owned(), all.to_vec().into());
     }
@@ -165,11 +172,11 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
         }
         ActionType::Http => {
             let (shown, keys) = scope.keys(own)?;
-            (shown, ActionKind::Http(Box::new(http::check(keys, &scope)?)))
+            (shown, ActionKind::Http(http::check(keys, &scope)?))
         }
         ActionType::Email => {
             let (shown, keys) = scope.keys(own)?;
-            (shown, ActionKind::Email(Box::new(email::check(keys, &scope)?)))
+            (shown, ActionKind::Email(email::check(keys, &scope)?))
         }
         ActionType::Stream => {
             let (shown, keys) = scope.keys(own)?;
@@ -186,6 +193,11 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
     let mut all = as_table(&common)?;
     all.extend(shown);
     Ok((all, config))
+}
+
+/// Whether an action as written keeps a table of orders, and so has to be told everything.
+fn keeps_orders(table: &Table) -> bool {
+    table.get("type").and_then(toml::Value::as_str) == Some("database") && !table.contains_key("statement")
 }
 
 /// What the keys of one type are read and checked with.

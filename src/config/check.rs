@@ -44,7 +44,14 @@ fn store(store: &StoreConfig) -> Vec<String> {
     timeout.into_iter().chain(redis_problems(store)).collect()
 }
 
+/// Without a Redis store its settings have no effect.
+#[cfg(not(feature = "redis"))]
+fn redis_problems(_: &StoreConfig) -> impl Iterator<Item = String> {
+    std::iter::empty()
+}
+
 /// The Redis store itself says which settings it takes.
+#[cfg(feature = "redis")]
 fn redis_problems(store: &StoreConfig) -> impl Iterator<Item = String> {
     let problems = store.redis_settings(String::new(), false).problems();
     problems.into_iter().filter(|problem| !problem.starts_with("timeout:")).map(|problem| format!("store.{problem}"))

@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check::range;
 use super::values::{self, MaskedUrl, StoreAddress};
-use super::{File, actions};
-use crate::intake::shapes::Shape;
-use crate::intake::words::{WORD_BYTES, Words};
-use crate::intake::{CountFrom, Settings};
+use super::{File, lacking};
+use crate::shop_keys::shapes::Shape;
+use crate::shop_keys::words::{WORD_BYTES, Words};
+use crate::shop_keys::{CountFrom, Settings};
 
 /// The intake, checked.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ pub struct IntakeKeys {
 }
 
 fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaskedUrl>, D::Error> {
-    actions::redis_url(deserializer).map(Some)
+    values::redis_url(deserializer).map(Some)
 }
 
 fn count_from<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -76,6 +76,9 @@ pub fn problems(file: &File) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect();
+    if keys.enabled && !cfg!(feature = "intake") {
+        problems.push(format!("intake.enabled: {}", lacking("intake", "intake")));
+    }
     problems.extend(wrong_keys(keys));
     problems.extend(wrong_words(keys));
     problems.extend(wrong_policy(file));

@@ -10,6 +10,8 @@ use reqwest::Url;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::lacking;
+
 /// Which store, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreAddress {
@@ -70,15 +72,22 @@ impl StoreAddress {
     ///
     /// # Errors
     /// Says what was expected; never repeats the text, which may hold a password.
-    pub fn parse(text: &str) -> Result<StoreAddress, &'static str> {
+    pub fn parse(text: &str) -> Result<StoreAddress, String> {
+        for (scheme, store, is_there) in [("sqlite", "SQLite", cfg!(feature = "sqlite")), ("redis", "Redis", cfg!(feature = "redis"))] {
+            if !is_there && text.split_once(':').is_some_and(|(of, _)| of == scheme) {
+                return Err(lacking(&format!("{store} store"), scheme));
+            }
+        }
         if let Some(path) = text.strip_prefix("sqlite:") {
-            return if path.is_empty() { Err("\"sqlite:\" is followed by a path") } else { Ok(StoreAddress::Sqlite(path.into())) };
+            let wrong = || "\"sqlite:\" is followed by a path".to_owned();
+            return if path.is_empty() { Err(wrong()) } else { Ok(StoreAddress::Sqlite(path.into())) };
         }
         if text.starts_with("rediss:") {
-            return Err("TLS to Redis (rediss:) is not supported yet");
+            return Err("TLS to Redis (rediss:) is not supported yet".to_owned());
         }
         let redis = MaskedUrl::parse(text).filter(|url| url.0.scheme() == "redis" && is_database(url.0.path()));
-        redis.map(StoreAddress::Redis).ok_or("expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"")
+        let expected = || "expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"".to_owned();
+        redis.map(StoreAddress::Redis).ok_or_else(expected)
     }
 }
 
@@ -92,6 +101,12 @@ fn is_database(path: &str) -> bool {
 pub fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let value = toml::Value::deserialize(deserializer)?;
     value.as_str().map(str::to_owned).ok_or_else(|| D::Error::custom("expected a text in quotes"))
+}
+
+/// Reads the address of a Redis server.
+pub fn redis_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
+    let url = MaskedUrl::parse(&hidden(deserializer)?).filter(|url| matches!(url.expose().scheme(), "redis" | "rediss"));
+    url.ok_or_else(|| D::Error::custom("expected \"redis://user:password@host:port/db\", or the same with rediss:// for TLS"))
 }
 
 impl<'de> Deserialize<'de> for StoreAddress {

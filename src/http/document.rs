@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, Paths};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder, Schema};
-use utoipa_swagger_ui::Config;
 
 use super::Api;
 use super::problem::Problem;
@@ -142,32 +140,4 @@ fn error_response() -> Described {
 ))]
 pub(super) async fn openapi(State(api): State<Arc<Api>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
-}
-
-/// What may be loaded by the page: nothing that is not served here.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
-
-/// The document as a page.
-#[utoipa::path(get, path = "/docs", tag = "operations", responses((status = 303, description = "The page is at `/docs/index.html`.")))]
-pub(super) async fn docs() -> Redirect {
-    Redirect::to("/docs/index.html")
-}
-
-/// A file of that page.
-#[utoipa::path(get, path = "/docs/{file}", tag = "operations",
-    params(("file" = String, Path, description = "The file's name.", example = "index.html")),
-    responses(
-        (status = 200, description = "The file.", content_type = "*/*"),
-        (status = 404, description = "`not_found`: there is no such file", body = Problem, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn docs_file(file: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
-    // The page would otherwise show what a validator on the internet says about the document.
-    let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
-    let found = file.ok().and_then(|Path(file)| utoipa_swagger_ui::serve(&file, config.into()).ok().flatten());
-    let found = found.ok_or_else(|| Problem::not_found("there is no such file of the documentation"))?;
-    let headers = [(header::CONTENT_TYPE, found.content_type)];
-    Ok((headers, [(header::CONTENT_SECURITY_POLICY, POLICY)], found.bytes.into_owned()).into_response())
 }

@@ -6,10 +6,10 @@ use std::time::Instant;
 use autoreceive_domain::OrderId;
 use autoreceive_redis_connection::redis::{Arg, Cmd, Pipeline, Value};
 
-use autoreceive_redis_connection::Failure;
 use super::reply::{number, text};
 use super::writes::Writes;
 use super::{MAX_CHANGES, RedisStore};
+use autoreceive_redis_connection::Failure;
 use autoreceive_store::{Change, Commit, CommitResult, Epoch, Refusal, Why};
 
 impl RedisStore {

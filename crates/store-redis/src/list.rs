@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use autoreceive_domain::{OrderId, Shard, Time};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use autoreceive_redis_connection::redis::{Pipeline, Value};
 
 use super::reply::{order, text};
 use super::{RedisStore, by_shard};

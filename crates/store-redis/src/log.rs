@@ -1,9 +1,9 @@
 //! Capped lists of lines, each a stream: a row's id stays, whatever is added and cut off.
 
 use async_trait::async_trait;
+use autoreceive_redis_connection::redis::Pipeline;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use autoreceive_redis_connection::redis::Pipeline;
 
 use super::RedisStore;
 use super::outbox::unavailable;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use autoreceive_redis_connection::redis::{Pipeline, Value};
 
-use autoreceive_redis_connection::{Address, Failure, Link, server_text};
 use super::reply::text;
 use super::{RedisSettings, RedisStore};
 use autoreceive_domain::{ActionName, Shard, ShardCount};
+use autoreceive_redis_connection::{Address, Failure, Link, server_text};
 use autoreceive_store::{Format, Identity, Lane, OpenError, Queue, ShardState, Space};
 
 /// What stands in every `meta` of ours.

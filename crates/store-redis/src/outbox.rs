@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use autoreceive_domain::{ActionName, Shard, Span, Time};
 use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
 
-use autoreceive_redis_connection::Failure;
 use super::list::{Line, read_cursor, write_cursor};
 use super::reply::{Replies, text};
-use autoreceive_redis_connection::Script;
 use super::{MAX_MEMBERS, RedisStore, by_shard};
+use autoreceive_redis_connection::Failure;
+use autoreceive_redis_connection::Script;
 use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which};
 
 /// How many entries one script adds.

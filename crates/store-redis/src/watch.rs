@@ -30,11 +30,11 @@ use tokio::time::Instant;
 
 use super::RedisStore;
 use super::commit::failed;
-use autoreceive_redis_connection::server_text;
 use super::pinned::Pinned;
 use super::repair::Missing;
 use super::reply::{Replies, as_text};
 use super::writes::Writes;
+use autoreceive_redis_connection::server_text;
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, Commit, CommitResult, ReadToken, STALE_AFTER, StoreError};
 

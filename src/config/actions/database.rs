@@ -4,9 +4,8 @@ use autoreceive_domain::words::Currency;
 use autoreceive_domain::{EventKind, Span};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use toml::Table;
 
-use super::{Scope, endpoint};
+use super::{Scope, limits};
 use crate::action::database::{Dialect, Earning, Points, Rate, Rule, Statement};
 use crate::config::values::{self, MaskedUrl};
 
@@ -76,13 +75,8 @@ fn usual_prefix() -> String {
     "autoreceive_".to_owned()
 }
 
-/// Whether an action as written keeps a table of orders, and so has to be told everything.
-pub fn keeps_orders(table: &Table) -> bool {
-    table.get("type").and_then(toml::Value::as_str) == Some("database") && !table.contains_key("statement")
-}
-
 pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String> {
-    let timeout = endpoint::timeout(keys.timeout, scope)?;
+    let timeout = limits::timeout(keys.timeout, scope)?;
     let DatabaseKeys { url, prefix, statement, points, .. } = keys;
     check_prefix(&prefix, scope)?;
     let statements = statement.map(|text| statements(&text, &url, scope)).transpose()?.unwrap_or_default();
@@ -92,7 +86,7 @@ pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String
 
 fn statements(text: &str, url: &MaskedUrl, scope: &Scope) -> Result<Vec<Statement>, String> {
     // The scheme was checked when the address was read.
-    let dialect = Dialect::of(url.expose()).unwrap_or(Dialect::Postgres);
+    let dialect = Dialect::of(url.expose().as_str()).unwrap_or(Dialect::Postgres);
     Statement::parse_all(text, dialect).map_err(|wrong| format!("{}: {wrong}", scope.key("statement")))
 }
 
@@ -137,7 +131,7 @@ fn rate(key: &str, text: &str) -> Result<Rate, String> {
 }
 
 fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
-    let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| Dialect::of(url.expose()).is_some());
+    let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| Dialect::of(url.expose().as_str()).is_some());
     let named = url.filter(|url| url.expose().path().len() > 1);
     named.ok_or_else(|| D::Error::custom("expected postgres://user:password@host/database, or the same with mysql://"))
 }

@@ -4,12 +4,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use autoreceive_domain::{EventKind, Span};
-use lettre::message::Mailbox;
-use lettre::transport::smtp::authentication::Credentials;
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, endpoint};
-use crate::action::email::{self, Email, Letters, Security, Server, Writing};
+use super::{Scope, limits};
+use crate::action::email::{self, Email, Letters, Login, Security, Sender, Server, Writing};
 use crate::config::values;
 
 /// Letters, checked.
@@ -76,14 +74,14 @@ const LONGEST_BATCH_MS: i64 = 300_000;
 const TEMPLATE_BYTES: u64 = 64 * 1024;
 
 pub fn check(keys: EmailKeys, scope: &Scope) -> Result<EmailConfig, String> {
-    let timeout = endpoint::timeout(keys.timeout, scope)?;
-    endpoint::rate(keys.rate, scope)?;
+    let timeout = limits::timeout(keys.timeout, scope)?;
+    limits::rate(keys.rate, scope)?;
     if i64::try_from(scope.batch).unwrap_or(i64::MAX).saturating_mul(timeout.ms()) > LONGEST_BATCH_MS {
         let (batch, key) = (scope.key("batch"), scope.key("timeout"));
         return Err(format!("{batch} ({}): times {key} ({timeout}) must be at most 5m; letters are sent one after the other", scope.batch));
     }
     let writing = writing(&keys, scope)?;
-    let server = server(&keys, writing.from.email.domain(), scope)?;
+    let server = server(&keys, writing.from.domain(), scope)?;
     // Made once to see whether its templates can be read.
     Email::new(writing.clone(), server.clone(), timeout.to_std(), None).map_err(|why| format!("{}: {why}", scope.key("templates")))?;
     Ok(EmailConfig { writing, server, timeout, rate: keys.rate })
@@ -100,8 +98,8 @@ fn server(keys: &EmailKeys, hello: &str, scope: &Scope) -> Result<Server, String
     if security == Security::None && !is_loopback(&host) {
         return Err(format!("{}: \"none\" is for a server on this machine, but {} is another one", scope.key("tls"), scope.key("server")));
     }
-    let authorities = keys.ca_file.as_ref().map(|path| endpoint::authorities(path, scope)).transpose()?;
-    Ok(Server { host, port, hello: hello.to_owned(), security, credentials: credentials(keys, scope)?, authorities })
+    let authorities = keys.ca_file.as_ref().map(|path| limits::authorities(path, scope)).transpose()?;
+    Ok(Server { host, port, hello: hello.to_owned(), security, login: login(keys, scope)?, authorities })
 }
 
 fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
@@ -115,19 +113,16 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn credentials(keys: &EmailKeys, scope: &Scope) -> Result<Option<Credentials>, String> {
+fn login(keys: &EmailKeys, scope: &Scope) -> Result<Option<Login>, String> {
     match (&keys.user, &keys.password_env) {
         (None, None) => Ok(None),
-        (Some(user), Some(variable)) => Ok(Some(Credentials::new(user.clone(), scope.variable("password_env", variable)?.to_owned()))),
+        (Some(user), Some(variable)) => Ok(Some(Login::new(user.clone(), scope.variable("password_env", variable)?.to_owned()))),
         _ => Err(format!("{} and {}: one needs the other", scope.key("user"), scope.key("password_env"))),
     }
 }
 
 fn writing(keys: &EmailKeys, scope: &Scope) -> Result<Writing, String> {
-    let from: Mailbox = keys
-        .from
-        .parse()
-        .map_err(|_| format!("{}: expected an address, for example \"Shop <no-reply@shop.example>\"", scope.key("from")))?;
+    let from: Sender = keys.from.parse().map_err(|wrong| format!("{}: {wrong}", scope.key("from")))?;
     for (key, pointer) in [("to_pointer", Some(&keys.to_pointer)), ("language_pointer", keys.language_pointer.as_ref())] {
         if pointer.is_some_and(|pointer| !pointer.starts_with('/')) {
             return Err(format!("{}: expected a JSON pointer into the order's data, for example \"/email\"", scope.key(key)));

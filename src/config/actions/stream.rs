@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use autoreceive_domain::Span;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{Scope, endpoint};
+use super::{Scope, limits};
 use crate::action::stream::{Settings, Stream};
 use crate::config::values::{self, MaskedUrl};
 
@@ -22,7 +21,7 @@ pub struct StreamConfig {
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamKeys {
-    #[serde(deserialize_with = "redis_url")]
+    #[serde(deserialize_with = "values::redis_url")]
     url: MaskedUrl,
     stream: String,
     #[serde(default = "a_million")]
@@ -38,7 +37,7 @@ fn a_million() -> u64 {
 }
 
 pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
-    let timeout = endpoint::timeout(keys.timeout, scope)?;
+    let timeout = limits::timeout(keys.timeout, scope)?;
     let StreamKeys { url, stream, max_len, ca_file, .. } = keys;
     if stream.is_empty() || stream.len() > 256 {
         return Err(format!("{}: expected a key of 1 to 256 bytes, for example \"orders\"", scope.key("stream")));
@@ -46,14 +45,8 @@ pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
     if max_len == 0 {
         return Err(format!("{}: is 0; entries would be gone before anybody could read them", scope.key("max_len")));
     }
-    let authorities = ca_file.map(|path| endpoint::authorities(&path, scope)).transpose()?;
+    let authorities = ca_file.map(|path| limits::authorities(&path, scope)).transpose()?;
     let settings = Settings { key: stream, max_len, timeout: timeout.to_std(), authorities };
     Stream::new(url.expose().as_str(), settings.clone()).map_err(|why| format!("{}: {why}", scope.key("url")))?;
     Ok(StreamConfig { url, settings })
-}
-
-/// Reads the address of a Redis server.
-pub fn redis_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
-    let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| matches!(url.expose().scheme(), "redis" | "rediss"));
-    url.ok_or_else(|| D::Error::custom("expected \"redis://user:password@host:port/db\", or the same with rediss:// for TLS"))
 }

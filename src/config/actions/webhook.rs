@@ -53,7 +53,7 @@ pub fn check(keys: WebhookKeys, scope: &Scope) -> Result<WebhookConfig, String> 
     let secrets = signing_secrets(&keys, scope)?;
     let WebhookKeys { url, timeout, rate, disable_after, allow_private, ca_file, .. } = keys;
     let keys = EndpointKeys { timeout, rate, allow_private, ca_file: ca_file.as_ref() };
-    let limits = endpoint::limits(&keys, url.expose(), scope)?;
+    let limits = endpoint::limits(&keys, url.expose().as_str(), scope)?;
     Ok(WebhookConfig { url, secrets, limits, endpoint: endpoint::endpoint(disable_after, scope)? })
 }
 

@@ -81,7 +81,7 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     tokio::spawn(async move { axum::serve(listener, Router::new().route("/{way}", post(take))).await });
 
     let limits = Limits { allow_private: true, ..Limits::default() };
-    let webhook = Webhook::new(url.parse().unwrap(), &[SECRET.parse().unwrap()], &limits).unwrap();
+    let webhook = Webhook::new(&url, &[SECRET.parse().unwrap()], &limits).unwrap();
     let mut shop = Subscription::new("shop".parse().unwrap(), webhook).on(&[EventKind::Placed]);
     shop.lease = Duration::from_secs(LEASE_SECONDS);
     shop.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });

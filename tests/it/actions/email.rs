@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive::action::email::{Email, Security, Server, Writing, built_in};
+use autoreceive::action::email::{Email, Login, Security, Server, Writing, built_in};
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::words::Data;
 use autoreceive::domain::{Event, EventKind, Order};
-use lettre::transport::smtp::authentication::Credentials;
 use serde_json::{Value, json};
 
 use super::{event, why};
@@ -26,7 +25,7 @@ fn writing() -> Writing {
 }
 
 fn server(port: u16, security: Security) -> Server {
-    Server { host: "127.0.0.1".to_owned(), port, hello: "shop.example".to_owned(), security, credentials: None, authorities: None }
+    Server { host: "127.0.0.1".to_owned(), port, hello: "shop.example".to_owned(), security, login: None, authorities: None }
 }
 
 fn email(port: u16) -> Email {
@@ -202,8 +201,8 @@ async fn a_connection_is_secured_and_the_sender_known() {
     for (word, security) in [("starttls", Security::Starttls), ("tls", Security::Tls)] {
         let mut smtp = SmtpServer::start(word, true);
         let through = |password: &str, authorities| {
-            let credentials = Some(Credentials::new(USER.0.to_owned(), password.to_owned()));
-            let server = Server { credentials, authorities, ..server(smtp.port, security) };
+            let login = Some(Login::new(USER.0.to_owned(), password.to_owned()));
+            let server = Server { login, authorities, ..server(smtp.port, security) };
             Email::new(writing(), server, Duration::from_secs(20), None).unwrap()
         };
         let trusted = Some(smtp.authority.pem().into_bytes());

@@ -136,7 +136,7 @@ async fn place(engine: &Engine, id: &str) {
 async fn nothing_is_lost_whatever_the_receiver_does_and_every_attempt_has_the_same_id() {
     let (url, seen) = receiver().await;
     let limits = Limits { timeout: Duration::from_secs(2), allow_private: true, ..Limits::default() };
-    let webhook = Webhook::new(url.parse().unwrap(), &[SECRET.parse().unwrap()], &limits).unwrap();
+    let webhook = Webhook::new(&url, &[SECRET.parse().unwrap()], &limits).unwrap();
     let engine = engine(webhook);
     for (way, _) in WAYS {
         for number in 0..OF_EACH {

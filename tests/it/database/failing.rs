@@ -38,9 +38,10 @@ pub async fn several_poisonous_events_are_found_by_halves(db: TestDb) {
 }
 
 pub async fn a_database_that_is_away_is_tried_again(db: TestDb) {
-    let mut settings = Settings { timeout: Duration::from_millis(500), ..db.settings() };
-    settings.url.set_port(Some(free_port())).unwrap();
-    settings.url.set_password(Some("canary")).unwrap();
+    let mut url: reqwest::Url = db.settings().url.parse().unwrap();
+    url.set_port(Some(free_port())).unwrap();
+    url.set_password(Some("canary")).unwrap();
+    let settings = Settings { url: url.into(), timeout: Duration::from_millis(500), ..db.settings() };
     let away = Database::new(&settings, Vec::new(), None).unwrap();
     let events: Vec<Event> = (0..20).map(|n| Life::new(&format!("A-{n}"), "u", 1).placed()).collect();
     for outcome in away.attempt(&events).await {

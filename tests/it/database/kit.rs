@@ -44,7 +44,7 @@ impl TestDb {
     }
 
     pub fn settings(&self) -> Settings {
-        Settings { url: self.url.parse().unwrap(), connections: 4, timeout: Duration::from_secs(20), prefix: self.prefix.clone() }
+        Settings { url: self.url.clone(), connections: 4, timeout: Duration::from_secs(20), prefix: self.prefix.clone() }
     }
 
     /// A worker's action without points.

@@ -1,10 +1,9 @@
 //! The `log` action: a line for every event.
 
 use async_trait::async_trait;
-use autoreceive_domain::Event;
+use autoreceive_domain::{ActionName, Event};
 
 use super::{Action, Outcome};
-use crate::store::ActionName;
 
 /// Writes one log line for each event, with the action's name: the timer has a line of its own about most of them. It never fails.
 #[derive(Debug, Clone)]

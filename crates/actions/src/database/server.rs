@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Url;
 
 use super::mysql::MySqlServer;
 use super::postgres::PostgresServer;
@@ -23,8 +22,8 @@ pub enum Dialect {
 impl Dialect {
     /// The dialect of the database at an address, by its scheme.
     #[must_use]
-    pub fn of(url: &Url) -> Option<Dialect> {
-        match url.scheme() {
+    pub fn of(url: &str) -> Option<Dialect> {
+        match url.split_once(':')?.0 {
             "postgres" | "postgresql" => Some(Dialect::Postgres),
             "mysql" | "mariadb" => Some(Dialect::MySql),
             _ => None,
@@ -36,7 +35,7 @@ impl Dialect {
 #[derive(Clone)]
 pub struct Settings {
     /// `postgres://…` or `mysql://…`, with the database's name.
-    pub url: Url,
+    pub url: String,
     /// The most connections.
     pub connections: u32,
     /// The longest wait for a transaction.

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use autoreceive_domain::Event;
+use autoreceive_wire as wire;
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP};
 
-use super::outgoing::{self, Limits, Outgoing, OutgoingError, answer};
+use super::outgoing::{self, Limits, Outgoing, OutgoingError, address, answer};
 use super::{Action, Outcome};
-use crate::wire;
 
 pub use secret::{SigningSecret, WrongSecret};
 
@@ -26,13 +26,14 @@ pub struct Webhook {
 
 /// Why a webhook cannot be used at all.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WebhookError {
     /// The receiver cannot be spoken to.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
     /// A secret that nothing can be signed with.
     #[error("messages cannot be signed: {0}")]
-    Signer(standardwebhooks::WebhookError),
+    Signer(String),
 }
 
 impl Webhook {
@@ -41,9 +42,10 @@ impl Webhook {
     ///
     /// # Errors
     /// See [`WebhookError`].
-    pub fn new(url: Url, secrets: &[SigningSecret], limits: &Limits) -> Result<Webhook, WebhookError> {
+    pub fn new(url: &str, secrets: &[SigningSecret], limits: &Limits) -> Result<Webhook, WebhookError> {
         let signers = secrets.iter().map(|secret| standardwebhooks::Webhook::from_bytes(secret.expose().to_vec()));
-        let signers = signers.collect::<Result<_, _>>().map_err(WebhookError::Signer)?;
+        let signers = signers.collect::<Result<_, _>>().map_err(|why| WebhookError::Signer(why.to_string()))?;
+        let url = address::parse(url).map_err(OutgoingError::from)?;
         Ok(Webhook { outgoing: Outgoing::new(&url, limits)?, url, signers })
     }
 

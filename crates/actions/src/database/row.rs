@@ -1,8 +1,7 @@
 //! An event as the columns that are written for it.
 
 use autoreceive_domain::{Clock, Event, EventKind, Order, Time};
-
-use crate::wire;
+use autoreceive_wire as wire;
 
 /// What is written about one event. Times are RFC 3339 in UTC.
 pub struct Row<'a> {

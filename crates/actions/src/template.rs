@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use autoreceive_domain::Event;
+use autoreceive_wire as wire;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
-
-use crate::wire;
 
 /// The most steps that one rendering takes.
 const FUEL: u64 = 100_000;

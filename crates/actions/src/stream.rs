@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use autoreceive_domain::Event;
 use autoreceive_redis_connection::redis::{Pipeline, Value};
 use autoreceive_redis_connection::{Address, Failure, Link, Options, server_text};
+use autoreceive_wire as wire;
 
 use super::{Action, Outcome, tls};
-use crate::wire;
 
 /// How much of what a server says is kept.
 const WHY_CHARS: usize = 160;

@@ -37,7 +37,7 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Connects when it is first used.
     pub fn new(settings: &Settings) -> Result<PostgresServer, sqlx::Error> {
-        let options: PgConnectOptions = settings.url.as_str().parse()?;
+        let options: PgConnectOptions = settings.url.parse()?;
         let options = options.application_name("autoreceive");
         let pool = PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.timeout).connect_lazy_with(options);
         let named = |sql: &str| -> Arc<str> { sql.replace("{prefix}", &settings.prefix).into() };

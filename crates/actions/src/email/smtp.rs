@@ -1,6 +1,7 @@
 //! One conversation with a mail server. Every wait in it is bounded by the caller, who gives the session up when it ends.
 
 use std::error::Error as _;
+use std::fmt;
 
 use lettre::Message;
 use lettre::transport::smtp::Error;
@@ -8,7 +9,7 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 
-use crate::action::tls;
+use crate::tls;
 
 /// How much of what a server says is kept.
 const WHY_CHARS: usize = 160;
@@ -25,9 +26,30 @@ pub struct Server {
     /// How the connection is secured.
     pub security: Security,
     /// Who sends, where it wants to know.
-    pub credentials: Option<Credentials>,
+    pub login: Option<Login>,
     /// Certificates (PEM) of authorities that are trusted beside the system's.
     pub authorities: Option<Vec<u8>>,
+}
+
+/// A user and a password. The password is never shown.
+#[derive(Clone)]
+pub struct Login {
+    user: String,
+    password: String,
+}
+
+impl Login {
+    /// The password of `user`.
+    #[must_use]
+    pub fn new(user: String, password: String) -> Login {
+        Login { user, password }
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:***", self.user)
+    }
 }
 
 /// How a connection to a mail server is secured.
@@ -79,8 +101,9 @@ async fn connect(server: &Server) -> Result<AsyncSmtpConnection, Error> {
     if server.security == Security::Starttls {
         connection.starttls(parameters(server)?, &hello).await?;
     }
-    if let Some(credentials) = &server.credentials {
-        connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+    if let Some(Login { user, password }) = &server.login {
+        let credentials = Credentials::new(user.clone(), password.clone());
+        connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
     }
     Ok(connection)
 }

@@ -1,6 +1,7 @@
 //! What is written, in which language, and to whom.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use autoreceive_domain::{Event, EventKind};
@@ -8,16 +9,41 @@ use lettre::message::{Mailbox, SinglePart};
 use lettre::{Address, Message};
 use minijinja::value::Value;
 
-use crate::action::template::{Escape, Secrets, Template, Templates, values};
+use crate::template::{Escape, Secrets, Template, Templates, values};
 
 /// Texts by the event they tell of and their language. The first line is `Subject: …`, an empty line follows.
 pub type Letters = BTreeMap<(EventKind, String), String>;
+
+/// Who sends: an address, with a name or without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender(Mailbox);
+
+/// A text that is not the address of a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an address, for example \"Shop <no-reply@shop.example>\"")]
+pub struct WrongSender;
+
+impl Sender {
+    /// What stands behind the `@`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.email.domain()
+    }
+}
+
+impl FromStr for Sender {
+    type Err = WrongSender;
+
+    fn from_str(text: &str) -> Result<Sender, WrongSender> {
+        text.parse().map(Sender).map_err(|_| WrongSender)
+    }
+}
 
 /// How letters are written.
 #[derive(Debug, Clone)]
 pub struct Writing {
     /// The sender.
-    pub from: Mailbox,
+    pub from: Sender,
     /// Where the order's data holds the address: a JSON pointer.
     pub to_pointer: String,
     /// The language where the order names none, or one that there is no text in.
@@ -78,7 +104,7 @@ impl Composer {
         // A line break in a subject could begin a header of the order's own.
         let subject: String = render(subject)?.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let message = Message::builder()
-            .from(self.writing.from.clone())
+            .from(self.writing.from.0.clone())
             .message_id(Some(self.message_id(event, &to)))
             .to(Mailbox::new(None, to))
             .date(SystemTime::UNIX_EPOCH + Duration::from_millis(event.at().ms().unsigned_abs()))
@@ -107,7 +133,7 @@ impl Composer {
     /// something they have seen.
     fn message_id(&self, event: &Event, to: &Address) -> String {
         let (id, receiver) = (event.id().replace(':', "/"), crc32fast::hash(to.to_string().as_bytes()));
-        format!("<{id}/{receiver:08x}@{}>", self.writing.from.email.domain())
+        format!("<{id}/{receiver:08x}@{}>", self.writing.from.domain())
     }
 }
 

@@ -7,11 +7,11 @@ use autoreceive_domain::Event;
 
 use self::letter::Composer;
 use self::smtp::{Session, Trouble};
-use super::outgoing::pace::Pace;
+use super::pace::Pace;
 use super::{Action, Outcome};
 
-pub use letter::{Letters, Writing, built_in, file_stem};
-pub use smtp::{Security, Server};
+pub use letter::{Letters, Sender, Writing, WrongSender, built_in, file_stem};
+pub use smtp::{Login, Security, Server};
 
 mod letter;
 mod smtp;

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 /// A target that is not connected to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refused {
     /// It is reached from inside only.
     #[error("{0} is a private address; set allow_private = true on this action if its events are meant to go there")]
@@ -14,6 +15,9 @@ pub enum Refused {
     /// Nobody's receiver can be there.
     #[error("{0} is an address that nothing is ever sent to (link-local, multicast, reserved or made for translation)")]
     Never(String),
+    /// It is no address at all; it is not repeated, as it may hold a password.
+    #[error("expected https:// or http://, and a host")]
+    NotAnAddress,
 }
 
 #[derive(PartialEq)]
@@ -45,7 +49,18 @@ pub fn check(address: IpAddr, allow_private: bool) -> Result<(), Refused> {
 ///
 /// # Errors
 /// See [`check`].
-pub fn check_url(url: &Url, allow_private: bool) -> Result<(), Refused> {
+pub fn check_url(url: &str, allow_private: bool) -> Result<(), Refused> {
+    check_parsed(&parse(url)?, allow_private)
+}
+
+/// Reads the address of an endpoint.
+pub(crate) fn parse(url: &str) -> Result<Url, Refused> {
+    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or(Refused::NotAnAddress)
+}
+
+/// [`check_url`] of a URL that was parsed.
+pub(crate) fn check_parsed(url: &Url, allow_private: bool) -> Result<(), Refused> {
     let host = url.host_str().unwrap_or_default();
     if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse() {
         return check(address, allow_private);

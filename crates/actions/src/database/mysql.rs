@@ -36,7 +36,7 @@ pub struct MySqlServer {
 impl MySqlServer {
     /// Connects when it is first used.
     pub fn new(settings: &Settings) -> Result<MySqlServer, sqlx::Error> {
-        let options: MySqlConnectOptions = settings.url.as_str().parse()?;
+        let options: MySqlConnectOptions = settings.url.parse()?;
         // The shop's own statements run as they would run anywhere else.
         let options = options.pipes_as_concat(false).statement_cache_capacity(STATEMENTS);
         let pool = MySqlPoolOptions::new()

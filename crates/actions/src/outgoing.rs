@@ -5,7 +5,6 @@
 //! |---|---|
 //! | [`address`] | which addresses are never connected to |
 //! | [`resolver`] | the same for what a name resolves to, at every connection anew |
-//! | [`pace`] | attempts per second |
 //! | [`answer`] | what an answer means |
 
 use std::time::Duration;
@@ -17,17 +16,14 @@ use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use tokio::sync::Semaphore;
 
 use self::address::Refused;
-use self::pace::Pace;
 use self::resolver::{Guard, System};
-use super::Outcome;
+use super::pace::Pace;
+use super::{IN_FLIGHT, Outcome};
 
 pub mod address;
 pub(super) mod answer;
-pub(super) mod pace;
 mod resolver;
 
-/// How many events of one attempt are sent at the same time, where the receiver's limit does not say less.
-pub const IN_FLIGHT: usize = 16;
 /// How much of an answer is read.
 const ANSWER_BYTES: usize = 64 * 1024;
 /// The longest wait for a connection, within the whole wait.
@@ -57,13 +53,14 @@ impl Default for Limits {
 
 /// Why a receiver cannot be spoken to at all.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutgoingError {
     /// The address is one that is never connected to.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// No connection could be secured, for example because the system has no root certificates.
     #[error("connections to the receiver cannot be secured; are the root certificates installed (package ca-certificates)?")]
-    Client(#[from] reqwest::Error),
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Speaks to one receiver.
@@ -80,10 +77,11 @@ impl Outgoing {
     /// or nowhere. An address that stands in the URL itself is never resolved, so it is checked here; names are checked
     /// each time they are.
     pub(super) fn new(url: &Url, limits: &Limits) -> Result<Outgoing, OutgoingError> {
-        address::check_url(url, limits.allow_private)?;
+        address::check_parsed(url, limits.allow_private)?;
         let guard = Guard { inner: System, allow_private: limits.allow_private };
         let (pace, places) = (limits.rate.map(Pace::new), Semaphore::new(limits.concurrency.max(1)));
-        Ok(Outgoing { client: client(url, limits, guard)?, pace, places, timeout: limits.timeout })
+        let client = client(url, limits, guard).map_err(|error| OutgoingError::Client(error.into()))?;
+        Ok(Outgoing { client, pace, places, timeout: limits.timeout })
     }
 
     /// Attempts each event when the pace allows it, several at a time, and returns the outcomes in the same order.

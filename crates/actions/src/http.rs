@@ -60,6 +60,7 @@ struct Form {
 
 /// Why requests cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HttpError {
     /// The receiver cannot be spoken to.
     #[error(transparent)]
@@ -84,7 +85,7 @@ impl Request {
 
 impl Form {
     fn new(request: &Request) -> Result<Form, HttpError> {
-        let origin = origin(&request.url).ok_or(HttpError::Origin)?;
+        let origin = parse_origin(&request.url).ok_or(HttpError::Origin)?;
         let mut templates = Templates::new();
         let mut add =
             |name: &str, source: &str, escape| templates.add(name, source, escape).map_err(|why| HttpError::Template(name.to_owned(), why));
@@ -196,7 +197,11 @@ impl Action for Http {
 
 /// Scheme, host and port, where no template is among them.
 #[must_use]
-pub fn origin(url: &str) -> Option<Url> {
+pub fn origin(url: &str) -> Option<String> {
+    parse_origin(url).map(String::from)
+}
+
+fn parse_origin(url: &str) -> Option<Url> {
     let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
     let authority = rest.split(['/', '?', '#', '\\']).next()?;
     if authority.contains(['{', '}', '@']) {
