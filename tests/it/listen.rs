@@ -76,7 +76,7 @@ async fn what_is_too_long_too_old_or_absurd_is_refused_and_the_next_message_is_t
     let listener = Listener::start(&[]).await;
     let url = listener.url.clone();
     let signer = standardwebhooks::Webhook::new(crate::support::receiver::SECRET).unwrap();
-    for seconds in [now() - 301, now() + 301, i64::MIN, i64::MAX, 0, -1] {
+    for seconds in [now() - 301, now() + 400, i64::MIN, i64::MAX, 0, -1] {
         let signature = signer.sign("A-1:3", seconds, b"{}").unwrap();
         let request = reqwest::Client::new().post(&url).header("webhook-id", "A-1:3").header("webhook-timestamp", seconds);
         assert_eq!(status(request.header("webhook-signature", signature).body("{}")).await, 401, "{seconds}");
