@@ -43,7 +43,7 @@ const OPEN_FILES: u64 = 12_000;
 
 /// How the service is run.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Manner {
+pub struct ServeMode {
     /// On a store in a temporary directory and with sample orders.
     pub demo: bool,
     /// On a store whose time can be put forward.
@@ -54,10 +54,10 @@ pub struct Manner {
 ///
 /// # Errors
 /// Where the store cannot be used as it is, or the address not be listened on. A store that is away is waited for.
-pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
-    let Manner { demo, test_clock } = manner;
+pub async fn serve(mut config: Config, mode: ServeMode) -> anyhow::Result<()> {
+    let ServeMode { demo, test_clock } = mode;
     // The demo's store is nobody else's, so its time may as well be put forward.
-    let manner = Manner { demo, test_clock: demo || test_clock };
+    let mode = ServeMode { demo, test_clock: demo || test_clock };
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -71,7 +71,7 @@ pub async fn serve(mut config: Config, manner: Manner) -> anyhow::Result<()> {
     let (engine, stop, taking_over) = (Arc::new(OnceLock::new()), CancellationToken::new(), TaskTracker::new());
     let mut serving = tokio::spawn(http::serve(listener, engine.clone(), telemetry.clone(), access, stop.clone()));
     let working = async {
-        let store = wait_for_store(&config, manner, address).await?;
+        let store = wait_for_store(&config, mode, address).await?;
         let takeover = Takeover::open(&config).await?;
         let guard = takeover.guard(&config, &telemetry);
         let engine = engine.get_or_init(|| start_engine(&config, store, actions, guard, &telemetry));
@@ -151,10 +151,10 @@ pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dy
 /// Opens the store and says that the service is there. One that is away is waited for, with a line in the log at once, when
 /// the reason changes, and every half minute: databases and workers are often started together, and nobody should have to
 /// sort that out. What a person must change first ends the program.
-async fn wait_for_store(config: &Config, manner: Manner, address: SocketAddr) -> anyhow::Result<Arc<dyn Store>> {
-    let mut opened = open_store(&config.store, manner.test_clock).await;
+async fn wait_for_store(config: &Config, mode: ServeMode, address: SocketAddr) -> anyhow::Result<Arc<dyn Store>> {
+    let mut opened = open_store(&config.store, mode.test_clock).await;
     if !matches!(opened, Err(OpenError::Unfit(_))) {
-        announce(config, address, manner);
+        announce(config, address, mode);
     }
     let (mut asked, mut last) = (0, None);
     while let Err(OpenError::Away(why)) = opened {
@@ -163,7 +163,7 @@ async fn wait_for_store(config: &Config, manner: Manner, address: SocketAddr) ->
         }
         (asked, last) = (asked + 1, Some(why));
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
-        opened = open_store(&config.store, manner.test_clock).await;
+        opened = open_store(&config.store, mode.test_clock).await;
     }
     let store = opened?;
     if last.is_some() {
@@ -251,10 +251,10 @@ fn action_names(config: &Config) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn announce(config: &Config, address: SocketAddr, manner: Manner) {
-    let what = if manner.demo { "autoreceive demo" } else { "autoreceive" };
+fn announce(config: &Config, address: SocketAddr, mode: ServeMode) {
+    let what = if mode.demo { "autoreceive demo" } else { "autoreceive" };
     println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
-    if manner.test_clock {
+    if mode.test_clock {
         println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
     }
     if config.intake.enabled

@@ -14,7 +14,7 @@
 //! | [`takeover`] | what goes wrong with the copied pattern, and with us |
 //! | [`pattern`], [`shop`] | the algorithm with a key that expires, as shops copy it; a shop that writes its keys |
 //! | [`sweep`] | the speed of that algorithm |
-//! | [`ground`], [`worker`], [`nothing`] | the store, the workers and the action they are measured with |
+//! | [`bench_store`], [`worker`], [`nothing`] | the store, the workers and the action they are measured with |
 //! | [`cpu`], [`ping`] | what was used, and what others felt of it |
 //! | [`runs`], [`plot`] | many runs in one table; the figures as pictures |
 
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub mod api;
 pub mod cpu;
-pub mod ground;
+pub mod bench_store;
 pub mod herd;
 pub mod hot;
 pub mod idle;

@@ -5,7 +5,7 @@
 //! | [`routes`] | the table of routes: who may use each, and what is said about it in the document |
 //! | [`commands`] | place and the other commands |
 //! | [`orders`] | one order, and pages of many |
-//! | [`bulk`], [`lines`], [`hurry`] | many commands, as lines, streamed in both directions; how long that may take |
+//! | [`bulk`], [`lines`], [`idle_timeout`] | many commands, as lines, streamed in both directions; how long that may take |
 //! | [`operations`], [`document`], [`page`] | figures and health; what OpenAPI says, and its page |
 //! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
 //! | [`convert`] | engine types as API types, and back |
@@ -47,18 +47,18 @@ mod commands;
 mod convert;
 mod document;
 mod guard;
-mod hurry;
+mod idle_timeout;
 mod lines;
 mod operations;
 mod orders;
 #[cfg_attr(not(feature = "docs"), path = "http/no_page.rs")]
 mod page;
-mod patience;
+mod write_timeout;
 mod problem;
 mod routes;
 mod server;
 mod tls;
-mod upkeep;
+mod action_admin;
 
 pub use page::DOCUMENTATION;
 pub use server::{listen, serve};
@@ -126,10 +126,10 @@ fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
         .needs(Role::Read, routes!(operations::metrics))
         .needs(Role::Operate, routes!(operations::advance_clock))
         .needs(Role::Read, routes!(actions::list))
-        .needs(Role::Operate, routes!(upkeep::enable))
-        .needs(Role::Operate, routes!(upkeep::backfill))
-        .needs(Role::Operate, routes!(upkeep::relocate))
-        .needs(Role::Operate, routes!(upkeep::drop_all))
+        .needs(Role::Operate, routes!(action_admin::enable))
+        .needs(Role::Operate, routes!(action_admin::backfill))
+        .needs(Role::Operate, routes!(action_admin::relocate))
+        .needs(Role::Operate, routes!(action_admin::drop_all))
         .needs(Role::Read, routes!(actions::dead_letters))
         .needs(Role::Read, routes!(actions::dead_letter))
         .needs(Role::Operate, routes!(actions::replay))

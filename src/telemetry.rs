@@ -63,8 +63,8 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
     }
     registry.register("events_ever", "Events of the store's whole life, by type and cause", totals);
     let oldest = stats.oldest_overdue.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
-    registry.register("waiting", "Orders with a wake to come or passed", gauge(stats.waiting));
-    registry.register("overdue", "Orders whose wake has passed", gauge(stats.overdue));
+    registry.register("waiting", "Orders with a due time to come or passed", gauge(stats.waiting));
+    registry.register("overdue", "Orders whose due time has passed", gauge(stats.overdue));
     registry.register_with_unit("oldest_overdue", "For how long the oldest overdue order is overdue", Unit::Seconds, float_gauge(oldest));
     registry.register("held", "Orders that are held", gauge(stats.held));
     let (pending, dead) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
@@ -89,8 +89,8 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
         Unit::Seconds,
         oldest_dead,
     );
-    registry.register_with_unit("receiver_failing", "For how long the receiver only fails, by action", Unit::Seconds, failing);
-    registry.register("receiver_disabled", "Whether the receiver is disabled, by action", disabled);
+    registry.register_with_unit("endpoint_failing", "For how long the receiver only fails, by action", Unit::Seconds, failing);
+    registry.register("endpoint_disabled", "Whether the receiver is disabled, by action", disabled);
 }
 
 fn signed(count: u64) -> i64 {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
+use super::bench_store::BenchStore;
 use super::{histogram, percentiles_ms};
 use crate::engine::Engine;
 use crate::http;
@@ -31,7 +31,7 @@ impl Api {
     ///
     /// # Errors
     /// Where the store or the API does not answer as it should.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let policy = autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
         let engine = Engine::builder(ground.store.clone()).policy(policy).start();
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::ground::connect;
+use super::bench_store::connect;
 
 /// What all threads of this process have used so far.
 #[must_use]

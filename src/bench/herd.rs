@@ -5,7 +5,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::ground::{Filling, Ground};
+use super::bench_store::{Filling, BenchStore};
 use super::ping::Pings;
 use super::worker::{Cpu, Workers};
 
@@ -24,7 +24,7 @@ impl Herd {
     ///
     /// # Errors
     /// Where the store does not answer, or does not take the orders before they are due.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let deadline = ground.instant_after_filling(self.orders).await?;
         ground.fill(Filling { deadline: &|_| deadline, ..Filling::of(self.orders) }, progress).await?;
         let workers = Workers::start(ground, self.workers, self.batch).await?;

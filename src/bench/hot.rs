@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::ground::Ground;
+use super::bench_store::BenchStore;
 use super::{histogram, percentiles_ms};
 use crate::engine::Engine;
 use crate::store::Store;
@@ -38,7 +38,7 @@ impl Hot {
     ///
     /// # Errors
     /// Where the store does not answer as it should.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let mut engines = Vec::new();
         for worker in 0..self.workers {
             let store = if worker == 0 { ground.store.clone() } else { ground.another_store().await? };

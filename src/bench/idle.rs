@@ -6,7 +6,7 @@ use autoreceive_domain::Span;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::ground::{Filling, Ground};
+use super::bench_store::{Filling, BenchStore};
 use super::worker::{Cpu, Workers};
 
 /// What is measured.
@@ -27,7 +27,7 @@ impl Idle {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let later = ground.store.now().await?.after(Span::from_hours(24));
         ground.fill(Filling { deadline: &|_| later, ..Filling::of(self.orders) }, progress).await?;
         let workers = Workers::start(ground, self.workers, 200).await?;

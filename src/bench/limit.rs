@@ -10,7 +10,7 @@ use redis::Script;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 
-use super::ground::{Ground, connect};
+use super::bench_store::{BenchStore, connect};
 use super::ping::Pings;
 use super::worker::Cpu;
 
@@ -33,7 +33,7 @@ impl Limit {
     ///
     /// # Errors
     /// Where it is no Redis, or does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let url = ground.redis_url.clone().context("the limit is measured on Redis: --store redis://host:port/db")?;
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {

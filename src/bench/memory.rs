@@ -5,7 +5,7 @@ use autoreceive_domain::Span;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::ground::{Filling, Ground};
+use super::bench_store::{Filling, BenchStore};
 
 /// What is measured.
 pub struct Memory {
@@ -21,7 +21,7 @@ impl Memory {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let mut kinds = Vec::new();
         for (id, data) in Memory::KINDS {
             let beside = ground.beside().await?;
@@ -32,7 +32,7 @@ impl Memory {
         let plain = kinds.first().map(|kind| kind["bytes_per_order"].clone());
         Ok(json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}))
     }
-    async fn bytes_per_order(&self, ground: &Ground, id: usize, data: usize, progress: &ProgressBar) -> anyhow::Result<f64> {
+    async fn bytes_per_order(&self, ground: &BenchStore, id: usize, data: usize, progress: &ProgressBar) -> anyhow::Result<f64> {
         let later = ground.store.now().await?.after(Span::from_hours(24));
         let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
         let before = ground.bytes().await?;

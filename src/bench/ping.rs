@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::connect;
+use super::bench_store::connect;
 use super::{histogram, percentiles_ms};
 
 /// Asks every two milliseconds until it is stopped.

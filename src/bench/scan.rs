@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 
-use super::ground::Ground;
+use super::bench_store::BenchStore;
 use super::histogram;
 use super::takeover::shop;
 use crate::engine::Engine;
@@ -37,7 +37,7 @@ impl Scan {
     ///
     /// # Errors
     /// Where it is none, or does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let url = ground.redis_url.as_deref().context("a scan is measured on a Redis: --store redis://127.0.0.1:6379/0")?;
         let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
         let prefix = format!("foreign-{:08x}:", rand::random::<u32>());
@@ -69,7 +69,7 @@ impl Scan {
         Ok(())
     }
 
-    async fn measure(&self, ground: &Ground, url: &str, redis: &mut MultiplexedConnection, prefix: &str) -> anyhow::Result<Value> {
+    async fn measure(&self, ground: &BenchStore, url: &str, redis: &mut MultiplexedConnection, prefix: &str) -> anyhow::Result<Value> {
         let before = self.digest(redis, prefix).await?;
         let (telemetry, policy) = (Telemetry::default(), Policy::new("default", Terms::default())?);
         let engine = Engine::builder(ground.store.clone()).policy(policy.clone()).metrics(telemetry.engine.clone()).start();

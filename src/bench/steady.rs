@@ -6,7 +6,7 @@ use autoreceive_domain::Time;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::ground::{Filling, Ground};
+use super::bench_store::{Filling, BenchStore};
 use super::worker::{Cpu, Workers};
 
 /// What is measured.
@@ -24,7 +24,7 @@ impl Steady {
     ///
     /// # Errors
     /// Where the store does not answer, or does not take the orders before the first is due.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let orders = self.rate * self.seconds;
         let first = ground.instant_after_filling(orders).await?;
         let deadline = |i: usize| Time::from_ms(first.ms() + (i * 1_000 / self.rate.max(1)) as i64);

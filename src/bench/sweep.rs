@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{cmd, pipe};
 use serde_json::{Value, json};
 
-use super::ground::{Ground, connect};
+use super::bench_store::{BenchStore, connect};
 use super::pattern::{STATUS, TRIGGER, sweep};
 use super::ping::Pings;
 use super::worker::Cpu;
@@ -30,7 +30,7 @@ impl Sweep {
     ///
     /// # Errors
     /// Where it is no Redis, or does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let url = ground.redis_url.clone().context("the pattern is measured on Redis: --store redis://host:port/db")?;
         let mut connection = connect(&url).await?;
         let before = ground.bytes().await?;
@@ -55,7 +55,7 @@ impl Sweep {
     }
 }
 
-/// The job, on a thread of its own: a round trip that wakes no other thread is the best that this pattern can have.
+/// The job, on a thread of its own: a round trip that due times no other thread is the best that this pattern can have.
 fn on_one_thread(url: &str, tuned: bool, progress: &ProgressBar) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
+use super::bench_store::BenchStore;
 use super::pattern::{STATUS, TRIGGER};
 use super::shop::Play;
 
@@ -49,7 +49,7 @@ impl Takeover {
     ///
     /// # Errors
     /// Where it is none, has such keys already, or does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let url = ground.redis_url.as_deref().context("two shops are compared on a Redis: --store redis://127.0.0.1:6379/0")?;
         ensure!(keys(url).await?.is_empty(), "{} has keys of a shop ({STATUS}*, {TRIGGER}*); use a database without", ground.name);
         let flags = set_flags(url, if self.notifications { "K$" } else { "" }).await?;
@@ -64,7 +64,7 @@ impl Takeover {
         }))
     }
 
-    async fn both(&self, ground: &Ground, url: &str, progress: &ProgressBar) -> anyhow::Result<(Tally, Tally)> {
+    async fn both(&self, ground: &BenchStore, url: &str, progress: &ProgressBar) -> anyhow::Result<(Tally, Tally)> {
         let play = Play { orders: self.orders, over: self.over(), window: self.window, seed: rand::random() };
         progress.set_length(2);
         let pattern = self.one(&play, url, |actions| Pattern::new(url, self.every, actions)).await?;

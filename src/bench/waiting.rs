@@ -6,7 +6,7 @@ use autoreceive_domain::Span;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::ground::{Filling, Ground};
+use super::bench_store::{Filling, BenchStore};
 use super::runs;
 use super::worker::{Cpu, Workers};
 
@@ -37,7 +37,7 @@ impl Waiting {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn run(&self, ground: &Ground, progress: &ProgressBar) -> anyhow::Result<Value> {
+    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let (mut filled, mut due, mut steps) = (0, FIRST_DUE, Vec::new());
         for &waiting in &self.steps {
             let later = ground.store.now().await?.after(Span::from_hours(24 * 30));
@@ -61,7 +61,7 @@ impl Waiting {
 }
 
 /// Drains a thousand due orders. Returns the seconds and what they cost.
-async fn round(ground: &Ground, from: usize, progress: &ProgressBar) -> anyhow::Result<Value> {
+async fn round(ground: &BenchStore, from: usize, progress: &ProgressBar) -> anyhow::Result<Value> {
     let deadline = ground.store.now().await?.after(Span::from_secs(1));
     ground.fill(Filling { from, deadline: &|_| deadline, ..Filling::of(DUE) }, progress).await?;
     let workers = Workers::start(ground, 1, 200).await?;

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::cpu;
-use super::ground::Ground;
+use super::bench_store::BenchStore;
 use super::nothing::Nothing;
 use crate::action::Subscription;
 use crate::engine::{Engine, Metrics};
@@ -26,7 +26,7 @@ impl Workers {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn start(ground: &Ground, count: usize, batch: usize) -> anyhow::Result<Workers> {
+    pub async fn start(ground: &BenchStore, count: usize, batch: usize) -> anyhow::Result<Workers> {
         let nothing = Nothing::new(ground.store.now().await?)?;
         let policy = Policy::new("default", Terms::default())?;
         let mut workers = Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
@@ -52,7 +52,7 @@ impl Workers {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn drain(&self, ground: &Ground, orders: u64, progress: &ProgressBar) -> anyhow::Result<()> {
+    pub async fn drain(&self, ground: &BenchStore, orders: u64, progress: &ProgressBar) -> anyhow::Result<()> {
         while self.nothing.attempted() < orders {
             progress.set_position(self.nothing.attempted());
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -82,7 +82,7 @@ impl Cpu {
     ///
     /// # Errors
     /// Where Redis does not answer.
-    pub async fn read(ground: &Ground) -> anyhow::Result<Cpu> {
+    pub async fn read(ground: &BenchStore) -> anyhow::Result<Cpu> {
         let redis = match &ground.redis_url {
             Some(url) => Some(cpu::redis_seconds(url).await?),
             None => None,
@@ -94,7 +94,7 @@ impl Cpu {
     ///
     /// # Errors
     /// Where Redis does not answer.
-    pub async fn since(&self, ground: &Ground, factor: f64) -> anyhow::Result<Value> {
+    pub async fn since(&self, ground: &BenchStore, factor: f64) -> anyhow::Result<Value> {
         let now = Cpu::read(ground).await?;
         let redis = now.redis.zip(self.redis).map(|(now, then)| (now - then) * factor);
         let own = (now.own - self.own) * factor;

@@ -12,7 +12,7 @@ use super::Failure;
 use super::output;
 use crate::app;
 use crate::bench::api::Api;
-use crate::bench::ground::Ground;
+use crate::bench::bench_store::BenchStore;
 use crate::bench::herd::Herd;
 use crate::bench::hot::Hot;
 use crate::bench::idle::Idle;
@@ -224,7 +224,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
 
 /// Measures once. The keys are removed also where it fails or is interrupted.
 async fn measure_on_empty_store(what: &What, url: Option<StoreAddress>) -> anyhow::Result<Value> {
-    let ground = Ground::open(url).await?;
+    let ground = BenchStore::open(url).await?;
     let measured = tokio::select! {
         measured = measure(what, &ground) => measured,
         asked = app::asked_to_stop() => asked.and_then(|()| anyhow::bail!("interrupted")),
@@ -233,7 +233,7 @@ async fn measure_on_empty_store(what: &What, url: Option<StoreAddress>) -> anyho
     measured
 }
 
-async fn measure(what: &What, ground: &Ground) -> anyhow::Result<Value> {
+async fn measure(what: &What, ground: &BenchStore) -> anyhow::Result<Value> {
     let bar = |orders: usize| Bar::new(orders);
     match *what {
         What::Herd { orders, workers, batch } => Herd { orders, workers, batch }.run(ground, &bar(orders).0).await,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::ClientArgs;
 use super::{Failure, output, zone};
 use crate::wire::action::ActionItem;
-use crate::wire::letter::{MAX_IDS, ResolvedView, WhichFields};
+use crate::wire::dead_letter::{MAX_IDS, ResolvedView, WhichFields};
 
 /// What can be done about events that an action failed at for good. They are kept until they are replayed or discarded.
 #[derive(Debug, Subcommand)]

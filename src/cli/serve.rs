@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use crate::app::Manner;
+use crate::app::ServeMode;
 use crate::config::{Config, Sources};
 
 const EXAMPLES: &str = "\
@@ -56,5 +56,5 @@ impl ServeArgs {
 }
 
 pub async fn run(args: ServeArgs) -> Result<(), Failure> {
-    crate::app::serve(args.load()?, Manner { demo: args.demo, test_clock: args.test_clock }).await.map_err(Failure::Other)
+    crate::app::serve(args.load()?, ServeMode { demo: args.demo, test_clock: args.test_clock }).await.map_err(Failure::Other)
 }

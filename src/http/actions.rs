@@ -15,7 +15,7 @@ use super::{Api, convert};
 use crate::engine::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
 use crate::wire::action::{ActionItem, Actions};
-use crate::wire::letter::{DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which};
+use crate::wire::dead_letter::{DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which};
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
 
 /// The outboxes of all actions.

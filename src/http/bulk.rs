@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Api;
 use super::guard::has_type;
-use super::hurry::dawdled;
+use super::idle_timeout::dawdled;
 use super::lines::{Line, Lines, MOST};
 use super::problem::Problem;
 use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};

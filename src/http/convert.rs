@@ -5,7 +5,7 @@ use autoreceive_domain::Status;
 use crate::engine::{ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats, TestClock, View};
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
-use crate::wire::letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};
+use crate::wire::dead_letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};
 use crate::wire::report::{ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView};
 use crate::wire::time::TestClockView;
 use crate::wire::{EventView, OrderView};

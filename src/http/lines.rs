@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::hurry::dawdled;
+use super::idle_timeout::dawdled;
 
 /// The most bytes of a line.
 pub const MOST: usize = 64 * 1024;

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Peer;
-use super::patience::Patient;
+use super::write_timeout::Patient;
 use super::tls::Tls;
 use super::{Access, Api, Front};
 use crate::engine::Engine;

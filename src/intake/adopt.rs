@@ -94,7 +94,7 @@ impl Survey {
         let mut paid = Vec::new();
         for (id, status) in ids.into_iter().zip(statuses) {
             match &status {
-                Status::Word(word) => {
+                Status::ShopDecision(word) => {
                     self.orders += 1;
                     self.count(word);
                     self.count_nearly(word, &shop.words);

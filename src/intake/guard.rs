@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Policy};
 
 use super::shop::{Answer, Shop};
-use crate::engine::{Guard, Word};
+use crate::engine::{Guard, ShopDecision};
 use crate::telemetry::IntakeFigures;
 
 /// Asks the shop's Redis.
@@ -26,9 +26,9 @@ impl fmt::Debug for ShopGuard {
 
 #[async_trait]
 impl Guard for ShopGuard {
-    async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
+    async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision> {
         let answers = self.shop.guard(orders).await;
-        let words: Vec<Word> = answers.into_iter().map(|answer| self.word(answer)).collect();
+        let words: Vec<ShopDecision> = answers.into_iter().map(|answer| self.word(answer)).collect();
         words.iter().for_each(|word| self.figures.asked(word));
         words
     }
@@ -42,14 +42,14 @@ impl Guard for ShopGuard {
 }
 
 impl ShopGuard {
-    fn word(&self, answer: Result<Answer, String>) -> Word {
+    fn word(&self, answer: Result<Answer, String>) -> ShopDecision {
         match answer {
-            Ok(Answer::Ours) => Word::Ours,
+            Ok(Answer::Ours) => ShopDecision::Ours,
             Ok(Answer::Status(status)) => match self.shop.words.observation(&status, &self.policy, None) {
-                Ok(observation) => Word::Shop(observation),
-                Err(wrong) => Word::None(wrong.to_string()),
+                Ok(observation) => ShopDecision::Shop(observation),
+                Err(wrong) => ShopDecision::None(wrong.to_string()),
             },
-            Err(why) => Word::None(why),
+            Err(why) => ShopDecision::None(why),
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Words {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// A word.
-    Word(String),
+    ShopDecision(String),
     /// There is no such key, or nothing in it.
     Nothing,
     /// It is no string, but this.
@@ -50,7 +50,7 @@ impl Words {
     /// What a status means.
     #[must_use]
     pub fn class(&self, status: &Status) -> Class {
-        let Status::Word(word) = status else { return Class::Other };
+        let Status::ShopDecision(word) = status else { return Class::Other };
         match word {
             _ if *word == self.paid => Class::Paid,
             _ if *word == self.received => Class::Received,
@@ -80,14 +80,14 @@ impl Status {
     /// A status from its first bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Status {
-        if bytes.is_empty() { Status::Nothing } else { Status::Word(String::from_utf8_lossy(bytes).into_owned()) }
+        if bytes.is_empty() { Status::Nothing } else { Status::ShopDecision(String::from_utf8_lossy(bytes).into_owned()) }
     }
 }
 
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Status::Word(word) => {
+            Status::ShopDecision(word) => {
                 let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
                 write!(f, "the shop's status is {shown}")
             }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use autoreceive_engine::Word;
+use autoreceive_engine::ShopDecision;
 use prometheus_client::metrics::histogram::exponential_buckets;
 
 /// The figures of the intake. All stay 0 on a worker without one.
@@ -122,11 +122,11 @@ impl IntakeFigures {
     }
 
     /// The shop's Redis was asked about an order that is due.
-    pub fn asked(&self, word: &Word) {
+    pub fn asked(&self, word: &ShopDecision) {
         let what = match word {
-            Word::Ours => "ours",
-            Word::Shop(_) => "shop",
-            Word::None(_) => "unanswered",
+            ShopDecision::Ours => "ours",
+            ShopDecision::Shop(_) => "shop",
+            ShopDecision::None(_) => "unanswered",
         };
         self.asked.get_or_create(&ByWhat { what }).inc();
     }

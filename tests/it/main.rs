@@ -22,5 +22,5 @@ mod shutdown;
 mod starting;
 mod support;
 mod test_clock;
-mod upkeep;
+mod action_admin;
 mod workers;

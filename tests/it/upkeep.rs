@@ -107,7 +107,7 @@ async fn a_year(store: &str, directory: &Path) {
     eventually("it is disabled", 60, async || !action(&service, "shop").await.unwrap()["disabled_at"].is_null()).await;
     assert!(said(&service, &["actions", "list"]).await.contains("DISABLED"));
     let metrics = reqwest::get(format!("{}/metrics", service.url)).await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("autoreceive_receiver_disabled{action=\"shop\"} 1"), "{metrics}");
+    assert!(metrics.contains("autoreceive_endpoint_disabled{action=\"shop\"} 1"), "{metrics}");
     let waiting = pending(&service, "shop").await;
     let dead = action(&service, "shop").await.unwrap()["dead"].as_u64().unwrap();
     assert_eq!(waiting + dead, received as u64);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive::bench::ground::{Filling, Ground};
+use autoreceive::bench::bench_store::{Filling, BenchStore};
 use autoreceive::bench::worker::Workers;
 use autoreceive::domain::Span;
 use autoreceive::store::Store;
@@ -14,7 +14,7 @@ use crate::support::process::eventually;
 /// Half a second, and as much again for a busy machine.
 const BOUND_MS: u64 = 1_000;
 
-async fn lag_beside_a_ghost(ground: Ground) -> u64 {
+async fn lag_beside_a_ghost(ground: BenchStore) -> u64 {
     let store: Arc<dyn Store> = ground.store.clone();
     for ghost in ["ghost-1", "ghost-2", "ghost-3"] {
         store.heartbeat(ghost, Span::FIVE_SECONDS).await.unwrap();
@@ -33,7 +33,7 @@ async fn lag_beside_a_ghost(ground: Ground) -> u64 {
 
 #[tokio::test]
 async fn a_worker_that_stops_leaves_the_list_of_the_living_at_once() {
-    let ground = Ground::open(None).await.unwrap();
+    let ground = BenchStore::open(None).await.unwrap();
     let living = async || ground.store.heartbeat("observer", Span::FIVE_SECONDS).await.unwrap();
     let workers = Workers::start(&ground, 2, 200).await.unwrap();
     eventually("both are known", 10, async || living().await.len() == 3).await;
@@ -43,6 +43,6 @@ async fn a_worker_that_stops_leaves_the_list_of_the_living_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_worker_looked_after_is_received_half_a_second_late_at_most() {
-    let lag_ms = lag_beside_a_ghost(Ground::open(None).await.unwrap()).await;
+    let lag_ms = lag_beside_a_ghost(BenchStore::open(None).await.unwrap()).await;
     assert!(lag_ms < BOUND_MS, "{lag_ms} ms");
 }

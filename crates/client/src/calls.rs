@@ -7,7 +7,7 @@ use autoreceive_wire::action::{Actions, BackfillFields, BackfilledView, Enabled,
 use autoreceive_wire::command::{
     AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
 };
-use autoreceive_wire::letter::{DeadLetters, LetterView, ResolvedView, WhichFields};
+use autoreceive_wire::dead_letter::{DeadLetters, LetterView, ResolvedView, WhichFields};
 use autoreceive_wire::report::{ListName, PageView, StatsView};
 use autoreceive_wire::time::{AdvanceFields, TestClockView};
 use serde::Serialize;

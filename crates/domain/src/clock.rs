@@ -86,7 +86,7 @@ impl Clock {
 
     /// When the order must be looked at next: the deadline or an earlier reminder; never, where the clock stands.
     #[must_use]
-    pub fn wake(&self) -> Option<Time> {
+    pub fn next_due_at(&self) -> Option<Time> {
         match *self {
             Clock::Running { deadline, remind_at, .. } => Some(remind_at.unwrap_or(deadline)),
             Clock::None | Clock::Paused { .. } => None,

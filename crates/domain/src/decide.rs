@@ -354,7 +354,7 @@ fn end(order: &mut Order, status: Status, now: Time) {
 /// it one is, however many fell due meanwhile.
 fn run_out(order: &mut Order, now: Time, terms: &Terms) -> Option<EventKind> {
     let Clock::Running { kind, deadline, .. } = order.clock else { return None };
-    if order.wake()? > now {
+    if order.next_due_at()? > now {
         return None;
     }
     if now < deadline {

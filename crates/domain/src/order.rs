@@ -250,8 +250,8 @@ impl Order {
 
     /// When the timer must look at it next.
     #[must_use]
-    pub fn wake(&self) -> Option<Time> {
-        self.clock.wake()
+    pub fn next_due_at(&self) -> Option<Time> {
+        self.clock.next_due_at()
     }
 
     /// Whether nothing more will happen by itself: no clock, and RECEIVED, COMPLETED, CANCELLED or REFUNDED. A resting

@@ -108,7 +108,7 @@ impl Engine {
     /// # Errors
     /// Where the store does not answer or the cursor is not one of these steps'; repeating it is safe.
     pub async fn backfill(&self, action: &ActionName, cursor: Option<&str>) -> Result<Option<Backfilled>, StoreError> {
-        let Some(outlet) = self.core.outbox.find(action) else { return Ok(None) };
+        let Some(queue) = self.core.outbox.find(action) else { return Ok(None) };
         let pending = self.pending_of(action).await?;
         let mut done = Backfilled { cursor: cursor.map(str::to_owned), ..Backfilled::default() };
         if pending >= ENOUGH_PENDING {
@@ -120,7 +120,7 @@ impl Engine {
             let mut page = self.core.store.list(View::All, done.cursor.as_deref(), SCANNED).await?;
             done.total = done.total.or(page.total);
             done.cursor = page.cursor.take();
-            let entries = done.take(page, &outlet.subscription);
+            let entries = done.take(page, &queue.subscription);
             let wanted = entries.len() as u64;
             let added = if entries.is_empty() { 0 } else { self.core.store.put(&queue, entries).await? };
             self.core.backfills.added(action, added);
@@ -130,7 +130,7 @@ impl Engine {
                 break;
             }
         }
-        self.core.outbox.wake(action);
+        self.core.outbox.notify(action);
         Ok(Some(done))
     }
 
@@ -168,7 +168,7 @@ impl Engine {
         match to {
             Some(to) => {
                 tracing::info!(%from, %to, entries, letters, "entries and dead letters were moved");
-                self.core.outbox.wake(to);
+                self.core.outbox.notify(to);
             }
             None => tracing::warn!(%from, entries, letters, "entries and dead letters were dropped"),
         }

@@ -15,7 +15,7 @@ use autoreceive_store::{Change, Commit, CommitResult, ReadToken, RetentionNote, 
 use crate::core::Core;
 use crate::metrics::{ByCause, BySource};
 use crate::outbox::Prepared;
-use crate::planned::{Fate, Planned, ShardPlan};
+use crate::planned::{ChangeResult, Planned, ShardPlan};
 use crate::settings::MAX_BATCH;
 
 /// The most bytes of records in one commit: one that writes more would block the server for others.
@@ -60,32 +60,32 @@ struct Companion {
 }
 
 impl Core {
-    /// Commits what was planned and hands it to the relays. One fate for each change of each plan.
-    pub(crate) async fn commit(&self, source: &'static str, plans: Vec<ShardPlan>) -> Vec<Vec<Fate>> {
-        let mut fates: Vec<Vec<Fate>> = Vec::with_capacity(plans.len());
+    /// Commits what was planned and hands it to the relays. One result for each change of each plan.
+    pub(crate) async fn commit(&self, source: &'static str, plans: Vec<ShardPlan>) -> Vec<Vec<ChangeResult>> {
+        let mut results: Vec<Vec<ChangeResult>> = Vec::with_capacity(plans.len());
         let mut parts = Vec::with_capacity(plans.len());
         for (index, plan) in plans.into_iter().enumerate() {
-            fates.push(vec![Fate::Conflict; plan.planned.len()]);
+            results.push(vec![ChangeResult::Conflict; plan.planned.len()]);
             parts.extend(in_bounds(index, plan));
         }
         while !parts.is_empty() {
-            parts = self.send(source, parts, &mut fates).await;
+            parts = self.send(source, parts, &mut results).await;
         }
-        fates
+        results
     }
 
     /// Sends every part once. Returns what is to be sent again.
-    async fn send(&self, source: &'static str, parts: Vec<Part>, fates: &mut [Vec<Fate>]) -> Vec<Part> {
+    async fn send(&self, source: &'static str, parts: Vec<Part>, results: &mut [Vec<ChangeResult>]) -> Vec<Part> {
         let (batches, commits): (Vec<Batch>, Vec<Commit>) = parts.into_iter().map(|part| self.batch(part)).unzip();
         let results = self.store.commit(commits).await;
         let mut again = Vec::new();
         for (batch, result) in batches.into_iter().zip(results) {
-            let fate = match result {
+            let result = match result {
                 CommitResult::Committed => {
                     self.note_done(&batch);
                     let Batch { shard, round, prepared, origin, .. } = batch;
                     self.outbox.hand_over(shard, &round, prepared);
-                    set_fates(fates, &origin, &Fate::Done);
+                    set_fates(results, &origin, &ChangeResult::Done);
                     continue;
                 }
                 CommitResult::Conflict { losers, why: Why::Version } if !losers.is_empty() => {
@@ -97,11 +97,11 @@ impl Core {
                     self.note_conflicts(source, batch.origin.len());
                     continue;
                 }
-                CommitResult::Refused(why) => Fate::Refused(why.to_string()),
-                CommitResult::Unknown(why) => Fate::Unknown(why),
-                other => Fate::Unknown(format!("the store answered {other:?}")),
+                CommitResult::Refused(why) => ChangeResult::Refused(why.to_string()),
+                CommitResult::Unknown(why) => ChangeResult::Unknown(why),
+                other => ChangeResult::Unknown(format!("the store answered {other:?}")),
             };
-            set_fates(fates, &batch.origin, &fate);
+            set_fates(results, &batch.origin, &result);
         }
         again
     }
@@ -135,8 +135,8 @@ impl Core {
         let mut nearest: Option<Time> = None;
         let mut received: BTreeMap<Cause, u64> = BTreeMap::new();
         for (change, companion) in batch.round.changes.iter().zip(&batch.companions) {
-            let wake = change.order.as_ref().and_then(|order| order.wake());
-            nearest = [nearest, wake].into_iter().flatten().min();
+            let next_due = change.order.as_ref().and_then(|order| order.next_due_at());
+            nearest = [nearest, next_due].into_iter().flatten().min();
             self.note_events(change, companion.deadline, batch.now);
             for event in change.events.iter().filter(|event| event.kind() == EventKind::Received) {
                 *received.entry(event.cause()).or_default() += 1;
@@ -145,8 +145,8 @@ impl Core {
         for (cause, count) in received {
             self.metrics.received.get_or_create(&ByCause::of(cause)).inc_by(count);
         }
-        if let Some(wake) = nearest {
-            self.wakes.hint(batch.shard, wake);
+        if let Some(next_due) = nearest {
+            self.due_index.hint(batch.shard, next_due);
         }
     }
 
@@ -213,10 +213,10 @@ fn log_event(event: &Event, deadline: Option<Time>, lag_ms: Option<i64>) {
     }
 }
 
-fn set_fates(fates: &mut [Vec<Fate>], origin: &[Place], fate: &Fate) {
+fn set_fates(results: &mut [Vec<ChangeResult>], origin: &[Place], result: &ChangeResult) {
     for &(plan, change) in origin {
-        if let Some(place) = fates.get_mut(plan).and_then(|of_plan| of_plan.get_mut(change)) {
-            *place = fate.clone();
+        if let Some(place) = results.get_mut(plan).and_then(|of_plan| of_plan.get_mut(change)) {
+            *place = result.clone();
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::outbox::Outbox;
 use crate::planned::{Decided, Planned};
 use crate::reply::ReplyOutcome;
 use crate::settings::Settings;
-use crate::team::Team;
+use crate::shard_assignment::ShardAssignment;
 use crate::terms::TermsBook;
-use crate::wakes::Wakes;
+use crate::due_index::DueIndex;
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
@@ -25,9 +25,9 @@ pub(crate) struct Core {
     pub(crate) book: TermsBook,
     pub(crate) policies: Policies,
     pub(crate) outbox: Outbox,
-    pub(crate) wakes: Wakes,
+    pub(crate) due_index: DueIndex,
     pub(crate) time: StoreTime,
-    pub(crate) team: Team,
+    pub(crate) assignment: ShardAssignment,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
     /// Whether the names of all actions are known to stand in the store.

@@ -198,7 +198,7 @@ impl Engine {
         let what = if how == Resolution::Replay { "replayed" } else { "discarded" };
         tracing::info!(%action, count = done, "dead letters {what}");
         if how == Resolution::Replay {
-            self.core.outbox.wake(action);
+            self.core.outbox.notify(action);
         }
         Ok(())
     }

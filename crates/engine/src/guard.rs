@@ -9,9 +9,9 @@ use autoreceive_domain::{Observation, OrderId};
 #[async_trait]
 pub trait Guard: Debug + Send + Sync + 'static {
     /// Asks, and where the shop still wants the order to be received, writes that there: one word
-    /// for each order. Asked again after [`Word::Ours`] it is the same word, whatever the shop has
+    /// for each order. Asked again after [`ShopDecision::Ours`] it is the same word, whatever the shop has
     /// written since.
-    async fn ask(&self, orders: &[OrderId]) -> Vec<Word>;
+    async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision>;
 
     /// The receipts of these orders are committed.
     async fn done(&self, orders: &[OrderId]);
@@ -20,7 +20,7 @@ pub trait Guard: Debug + Send + Sync + 'static {
 /// What is known about an adopted order whose time has come. Exhaustive on purpose, like every
 /// answer that decides about a receipt.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Word {
+pub enum ShopDecision {
     /// The shop waited for the receipt, and was told of it: it has to be committed.
     Ours,
     /// The shop's own word, which is to be followed.

@@ -3,15 +3,15 @@
 //! | part | does |
 //! |---|---|
 //! | [`core`] | what all share: decide, commit, hand over |
-//! | [`gather`] | commands of many callers, gathered into batches |
+//! | [`command_batcher`] | commands of many callers, gathered into batches |
 //! | [`sweeper`] | the timer: finds what is due and submits `Due` |
-//! | [`guarded`] | adopted orders: asks for the shop's word before it commits a receipt |
+//! | [`guarded_receipts`] | adopted orders: asks for the shop's word before it commits a receipt |
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
 //! | [`breaker`] | slows a relay down while its receiver only fails, and stops it while it is disabled |
 //! | [`retention`] | removes orders that rested long enough |
 //! | [`actions`] | actions over time: enabled, backfilled, moved, dropped |
 //! | [`dead_letters`] | what failed for good: found, replayed, discarded |
-//! | [`team`], [`wakes`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
+//! | [`shard_assignment`], [`due_index`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
 
 pub mod action;
 mod actions;
@@ -23,9 +23,9 @@ mod commit;
 mod core;
 mod dead_letters;
 mod failures;
-mod gather;
+mod command_batcher;
 mod guard;
-mod guarded;
+mod guarded_receipts;
 mod leases;
 pub mod metrics;
 mod outbox;
@@ -35,9 +35,9 @@ mod reply;
 mod retention;
 mod settings;
 mod sweeper;
-mod team;
+mod shard_assignment;
 mod terms;
-mod wakes;
+mod due_index;
 mod worker;
 
 // What the engine answers with is part of its API: who calls it needs no store.
@@ -48,8 +48,8 @@ pub use action::{Action, Outcome, Subscription};
 pub use actions::{Backfilled, Relocated};
 pub use builder::EngineBuilder;
 pub use dead_letters::{DeadLetter, LetterFilter, Resolution, Resolved};
-pub use gather::Pending;
-pub use guard::{Guard, Word};
+pub use command_batcher::Pending;
+pub use guard::{Guard, ShopDecision};
 pub use metrics::Metrics;
 pub use reply::{Reply, ReplyOutcome, SubmitError};
 pub use worker::Engine;

@@ -31,7 +31,7 @@ pub struct Metrics {
     pub(crate) batch_orders: Family<BySource, Histogram>,
     /// Changes that lost against another commit, by who asked.
     pub(crate) conflicts: Family<BySource, Counter>,
-    /// Wakes that did not agree with their order and were corrected.
+    /// DueIndex that did not agree with their order and were corrected.
     pub(crate) corrected: Counter,
     /// Records and entries that could not be read.
     pub(crate) unreadable: Counter,
@@ -135,7 +135,7 @@ impl Metrics {
         r.register("store_errors", "Store calls that failed", self.store_errors.clone());
         r.register("batch_orders", "Orders in one decision round", self.batch_orders.clone());
         r.register("conflicts", "Changes that lost against another commit", self.conflicts.clone());
-        r.register("wakes_corrected", "Wakes that did not agree with their order", self.corrected.clone());
+        r.register("due_corrected", "DueIndex that did not agree with their order", self.corrected.clone());
         r.register("unreadable", "Records and entries that could not be read", self.unreadable.clone());
         r.register("removed", "Resting orders removed", self.removed.clone());
         r.register("intake_unguarded", "Adopted orders that were due on a worker without an intake", self.unguarded.clone());

@@ -57,7 +57,7 @@ impl ShardPlans {
 
 /// What became of a planned change.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum ChangeResult {
     Done,
     Conflict,
     Refused(String),

@@ -1,7 +1,7 @@
 //! The timer. It finds what is due and submits `Due`, through the same door as everybody else; it claims nothing, for where
 //! two workers meet, the version decides and the other commit is dropped.
 //!
-//! It sleeps until the nearest wake it knows of, is woken by nearer ones that are committed here, and asks the store at
+//! It sleeps until the nearest next_due it knows of, is woken by nearer ones that are committed here, and asks the store at
 //! least every [`check_every`](crate::EngineBuilder::check_every): a neighbour may have committed one and died, a laptop may have slept.
 
 use std::collections::{HashMap, HashSet};
@@ -14,11 +14,11 @@ use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::guarded::Guarded;
+use crate::guarded_receipts::GuardedReceipts;
 use crate::metrics::BySource;
-use crate::planned::{Fate, Planned, ShardPlan};
+use crate::planned::{ChangeResult, Planned, ShardPlan};
 use crate::settings::MAX_BATCH;
-use crate::team::{ALIVE_WITHIN, PATIENCE};
+use crate::shard_assignment::{ALIVE_WITHIN, PATIENCE};
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, DueOrder, DueShard, Look, Shard, StoreError};
 
@@ -41,7 +41,7 @@ const SOURCE: &str = "timer";
 pub(crate) struct Sweeper {
     core: Arc<Core>,
     /// Receives adopted orders; nobody, on a worker without an intake.
-    guarded: Option<Arc<Guarded>>,
+    guarded: Option<Arc<GuardedReceipts>>,
     left_alone: Mutex<LeftAlone>,
     /// Shards in which more was due than one batch holds.
     backlog: Mutex<HashSet<Shard>>,
@@ -63,7 +63,7 @@ struct Visit {
 }
 
 impl Sweeper {
-    pub(crate) fn new(core: Arc<Core>, guarded: Option<Arc<Guarded>>) -> Sweeper {
+    pub(crate) fn new(core: Arc<Core>, guarded: Option<Arc<GuardedReceipts>>) -> Sweeper {
         let left_alone = Mutex::new(LeftAlone { since: Instant::now(), orders: HashMap::new() });
         Sweeper { core, guarded, left_alone, backlog: Mutex::default(), suggested: AtomicUsize::new(MAX_BATCH) }
     }
@@ -73,7 +73,7 @@ impl Sweeper {
         let mut looked: Option<Instant> = None;
         let mut away = false;
         while !stop.is_cancelled() {
-            let looking = self.core.wakes.has_time_moved() || looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
+            let looking = self.core.due_index.has_time_moved() || looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
             let result = if looking { self.look_around().await } else { Ok(()) };
             if looking && result.is_ok() {
                 looked = Some(Instant::now());
@@ -87,21 +87,21 @@ impl Sweeper {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
-                () = self.core.wakes.nearer(), if result.is_ok() => {}
+                () = self.core.due_index.nearer(), if result.is_ok() => {}
             }
         }
     }
 
-    /// Asks the store for the next wake of every shard, and who else is alive. A shard that is away keeps no other from being
+    /// Asks the store for the next due time of every shard, and who else is alive. A shard that is away keeps no other from being
     /// looked at, and without the list of the living the last one stands.
     async fn look_around(&self) -> Result<(), StoreError> {
         let core = &self.core;
         core.note_actions().await;
         // Whoever looks around seldom is not dead in between.
         let within = ALIVE_WITHIN.max(span(3 * core.settings.check_every));
-        let living = core.store.heartbeat(core.team.me(), within).await;
+        let living = core.store.heartbeat(core.assignment.me(), within).await;
         if let Ok(living) = &living {
-            core.team.update(living);
+            core.assignment.update(living);
         }
         let looks: Vec<Look> = core.shards.all().map(|shard| Look { shard, extra: 0 }).collect();
         let mut outcome = living.map(drop);
@@ -110,7 +110,7 @@ impl Sweeper {
                 Ok(At { now, value, .. }) => {
                     core.time.heard(now);
                     if let Some(at) = value.next_at {
-                        core.wakes.hint(value.shard, at);
+                        core.due_index.hint(value.shard, at);
                     }
                 }
                 Err(error) => outcome = Err(error),
@@ -122,28 +122,28 @@ impl Sweeper {
     /// Decides what is due by now in the shards that are this worker's, or late in another's: of each shard a few batches.
     pub(crate) async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.core.time.estimate();
-        let is_ready = |shard, wake| self.ready_at(shard, wake) <= now;
-        let mut ready = self.core.wakes.take_ready(|shard, wake| self.core.team.is_mine(shard) && is_ready(shard, wake));
+        let is_ready = |shard, next_due| self.ready_at(shard, next_due) <= now;
+        let mut ready = self.core.due_index.take_ready(|shard, next_due| self.core.assignment.is_mine(shard) && is_ready(shard, next_due));
         // Who is behind with their own shards does not run after those of others, who are behind as well: they would only meet.
         let is_behind = ready.iter().any(|shard| self.backlog().contains(shard));
         if !is_behind {
-            ready.extend(self.core.wakes.take_ready(is_ready));
+            ready.extend(self.core.due_index.take_ready(is_ready));
         }
         let visits = self.plan(ready);
         // Signs of life, and what fell due meanwhile, are not to wait for many slow batches.
         let until = Instant::now() + self.core.settings.check_every;
         let results: Vec<Result<(), StoreError>> =
-            stream::iter(visits).map(|visit| self.visit(visit, until)).buffer_unordered(self.core.team.share_of(IN_FLIGHT)).collect().await;
+            stream::iter(visits).map(|visit| self.visit(visit, until)).buffer_unordered(self.core.assignment.share_of(IN_FLIGHT)).collect().await;
         results.into_iter().collect()
     }
 
-    fn ready_at(&self, shard: Shard, wake: Time) -> Time {
-        if self.core.team.is_mine(shard) { wake } else { wake.after(PATIENCE) }
+    fn ready_at(&self, shard: Shard, next_due: Time) -> Time {
+        if self.core.assignment.is_mine(shard) { next_due } else { next_due.after(PATIENCE) }
     }
 
     fn pause(&self, looked: Option<Instant>) -> Duration {
         let now = self.core.time.estimate();
-        let nearest = self.core.wakes.nearest(|shard, wake| self.ready_at(shard, wake));
+        let nearest = self.core.due_index.nearest(|shard, next_due| self.ready_at(shard, next_due));
         if nearest.is_some_and(|at| at <= now) && !self.backlog().is_empty() {
             return Duration::ZERO;
         }
@@ -159,16 +159,16 @@ impl Sweeper {
     /// worker begins where its name says, so that two do not walk side by side.
     fn plan(&self, mut ready: Vec<Shard>) -> Vec<Visit> {
         if !ready.is_empty() {
-            let start = crc32fast::hash(self.core.team.me().as_bytes()) as usize % ready.len();
+            let start = crc32fast::hash(self.core.assignment.me().as_bytes()) as usize % ready.len();
             ready.rotate_left(start);
         }
         let backlog = self.backlog();
         let batch = self.most_at_once();
         let (full, light): (Vec<Shard>, Vec<Shard>) =
-            ready.into_iter().partition(|&shard| backlog.contains(&shard) || !self.core.team.is_mine(shard));
+            ready.into_iter().partition(|&shard| backlog.contains(&shard) || !self.core.assignment.is_mine(shard));
         let share = (batch / light.len().max(1)).max(16).min(batch);
         let together = light.chunks((batch / share).max(1)).map(|shards| Visit { shards: shards.to_vec(), limit: share, batches: 1 });
-        let limit = |shard| if self.core.team.is_mine(shard) { usize::MAX } else { HELPING };
+        let limit = |shard| if self.core.assignment.is_mine(shard) { usize::MAX } else { HELPING };
         let alone = full.into_iter().map(|shard| Visit { shards: vec![shard], limit: limit(shard), batches: BATCHES_A_TURN });
         together.chain(alone).collect()
     }
@@ -204,7 +204,7 @@ impl Sweeper {
     fn put_back(&self, shards: &[Shard]) {
         let overdue = self.core.time.estimate().before(PATIENCE);
         for &shard in shards {
-            self.core.wakes.hint(shard, overdue);
+            self.core.due_index.hint(shard, overdue);
         }
     }
 
@@ -251,10 +251,10 @@ impl Sweeper {
 
     /// Commits what was decided. Returns why a part of it was not; those orders are still due, and the next look finds them.
     async fn commit(&self, plans: Vec<ShardPlan>) -> Option<StoreError> {
-        let fates = self.core.commit(SOURCE, plans).await;
-        fates.into_iter().flatten().find_map(|fate| match fate {
-            Fate::Done | Fate::Conflict => None,
-            Fate::Refused(why) | Fate::Unknown(why) => Some(StoreError::Unavailable(why)),
+        let results = self.core.commit(SOURCE, plans).await;
+        results.into_iter().flatten().find_map(|result| match result {
+            ChangeResult::Done | ChangeResult::Conflict => None,
+            ChangeResult::Refused(why) | ChangeResult::Unknown(why) => Some(StoreError::Unavailable(why)),
         })
     }
 
@@ -267,7 +267,7 @@ impl Sweeper {
         shards.iter().map(|&shard| Look { shard, extra: left.orders.get(&shard).map_or(0, HashSet::len) + guarded(shard) }).collect()
     }
 
-    /// Notes the shard's next wake. Returns whether more is due in it.
+    /// Notes the shard's next due time. Returns whether more is due in it.
     fn note_next(&self, shard: &DueShard, now: Time) -> bool {
         let more = shard.next_at.is_some_and(|at| at <= now);
         if more {
@@ -275,7 +275,7 @@ impl Sweeper {
         } else {
             self.backlog().remove(&shard.shard);
             if let Some(at) = shard.next_at {
-                self.core.wakes.hint(shard.shard, at);
+                self.core.due_index.hint(shard.shard, at);
             }
         }
         more
@@ -291,7 +291,7 @@ impl Sweeper {
             Ok(None) => return Some(self.correct(Change { id: due.id.clone(), expected: 0, was: None, order: None, events: Vec::new() })),
             Err(error) => return self.leave_alone(shard, &due.id, &error.to_string()),
         };
-        if order.wake().is_none_or(|wake| wake > now) {
+        if order.next_due_at().is_none_or(|next_due| next_due > now) {
             let was = Some(order.status).filter(|_| !order.is_resting());
             let (id, order) = (due.id.clone(), Arc::new(order.clone()));
             let change = Change { id, expected: order.version, was, order: Some(order), events: Vec::new() };
@@ -318,10 +318,10 @@ impl Sweeper {
         None
     }
 
-    /// A wake that does not agree with its order is set right, under the same version check.
+    /// A due time that does not agree with its order is set right, under the same version check.
     fn correct(&self, change: Change) -> Planned {
         self.core.metrics.corrected.inc();
-        tracing::warn!(order = %change.id, "a noted wake did not agree with its order and is corrected");
+        tracing::warn!(order = %change.id, "a noted due time did not agree with its order and is corrected");
         Planned::correction(change)
     }
 

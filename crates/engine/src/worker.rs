@@ -14,14 +14,14 @@ use crate::action::Subscription;
 use crate::breaker::Breaker;
 use crate::builder::EngineBuilder;
 use crate::core::Core;
-use crate::gather::{Gather, Pending};
-use crate::guarded::Guarded;
-use crate::outbox::{Outbox, Outlet};
+use crate::command_batcher::{CommandBatcher, Pending};
+use crate::guarded_receipts::GuardedReceipts;
+use crate::outbox::{Outbox, ActionQueue};
 use crate::relay::{self, Relay};
 use crate::reply::{Reply, SubmitError};
 use crate::settings::MAX_BATCH;
 use crate::sweeper::Sweeper;
-use crate::team::{self, Team};
+use crate::shard_assignment::{self, ShardAssignment};
 use crate::{retention, terms, wakes};
 
 /// The most names that one call asks about or keeps.
@@ -31,7 +31,7 @@ const NAMES: usize = 1_000;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) core: Arc<Core>,
-    gather: Gather,
+    commands: CommandBatcher,
     /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
     stop_deciding: CancellationToken,
     stop_attempting: CancellationToken,
@@ -52,20 +52,20 @@ impl Engine {
         let EngineBuilder { store, policies, actions, mut settings, metrics } = builder;
         let policies: Policies = policies.into_iter().collect();
         if settings.guard.is_some() {
-            settings.worker.push_str(team::WITH_INTAKE);
+            settings.worker.push_str(shard_assignment::WITH_INTAKE);
         }
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, metrics.clone()));
-        let (outlets, queues): (Vec<Outlet>, Vec<_>) = actions.into_iter().map(outlet).unzip();
+        let (queues, queues): (Vec<ActionQueue>, Vec<_>) = actions.into_iter().map(queue).unzip();
         let relayed: Vec<_> =
-            outlets.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
+            queues.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
         let shards = store.about().shards;
         let core = Arc::new(Core {
             book: terms::TermsBook::new(policies.iter()),
             policies,
-            outbox: Outbox::new(&settings.worker, outlets),
-            wakes: wakes::Wakes::new(shards.get()),
+            outbox: Outbox::new(&settings.worker, queues),
+            due_index: due_index::DueIndex::new(shards.get()),
             time: StoreTime::default(),
-            team: Team::alone(&settings.worker, shards.get()),
+            assignment: ShardAssignment::alone(&settings.worker, shards.get()),
             store,
             shards,
             metrics,
@@ -73,10 +73,10 @@ impl Engine {
             noted: AtomicBool::new(false),
             backfills: Default::default(),
         });
-        let gather = Gather::start(&core);
+        let commands = CommandBatcher::start(&core);
         let engine = Engine {
             core,
-            gather,
+            commands,
             stop_deciding: CancellationToken::new(),
             stop_attempting: CancellationToken::new(),
             deciding: TaskTracker::new(),
@@ -89,7 +89,7 @@ impl Engine {
 
     fn start_loops(&self, relays: impl Iterator<Item = (Relay, relay::Queue)>) {
         let guard = self.core.settings.guard.clone();
-        let guarded = guard.map(|guard| Arc::new(Guarded::new(self.core.clone(), guard)));
+        let guarded = guard.map(|guard| Arc::new(GuardedReceipts::new(self.core.clone(), guard)));
         if let Some(guarded) = &guarded {
             self.deciding.spawn(guarded.clone().run(self.stop_deciding.clone()));
         }
@@ -117,7 +117,7 @@ impl Engine {
         if self.stop_deciding.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
-        self.gather.enqueue(&self.core, id, command).await
+        self.commands.enqueue(&self.core, id, command).await
     }
 
     /// One order with the terms it was placed under.
@@ -193,7 +193,7 @@ impl Engine {
     /// Whether this worker looks after the order first.
     #[must_use]
     pub fn is_mine(&self, id: &OrderId) -> bool {
-        self.core.team.is_mine(self.core.shard_of(id))
+        self.core.assignment.is_mine(self.core.shard_of(id))
     }
 
     /// Gives a sign of life, and tells whether it is this worker that scans: the first of those with an intake that gave one
@@ -202,7 +202,7 @@ impl Engine {
     /// # Errors
     /// Where the store does not answer.
     pub async fn leads_intake(&self, within: Span) -> Result<bool, StoreError> {
-        let team = &self.core.team;
+        let team = &self.core.assignment;
         Ok(team.leads_intake(&self.core.store.heartbeat(team.me(), within).await?))
     }
 
@@ -220,8 +220,8 @@ impl Engine {
     pub async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
         let clock = self.core.store.advance(by).await?;
         tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was put forward");
-        self.core.wakes.time_moved();
-        self.core.outbox.wake_all();
+        self.core.due_index.time_moved();
+        self.core.outbox.notify_all();
         Ok(clock)
     }
 
@@ -239,9 +239,9 @@ impl Engine {
         let until = tokio::time::Instant::now() + bound;
         self.stop_deciding.cancel();
         self.deciding.close();
-        let decided = tokio::time::timeout_at(until, async { tokio::join!(self.gather.drained(), self.deciding.wait()) }).await;
+        let decided = tokio::time::timeout_at(until, async { tokio::join!(self.commands.drained(), self.deciding.wait()) }).await;
         // Late is better than never, but not worth waiting for: a worker that says nothing is missed soon, too.
-        let _ = tokio::time::timeout_at(until, self.core.store.leave(self.core.team.me())).await;
+        let _ = tokio::time::timeout_at(until, self.core.store.leave(self.core.assignment.me())).await;
         self.stop_attempting.cancel();
         self.attempting.close();
         let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;
@@ -254,10 +254,10 @@ impl Engine {
 /// How many entries a relay may hold that it has not begun to work on, for each attempt that it makes at a time.
 const QUEUED_PER_ATTEMPT: usize = 8;
 
-fn outlet(subscription: Subscription) -> (Outlet, relay::Queue) {
+fn queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
     let (hand_off, queue) = tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
     let breaker = Arc::new(Breaker::new(subscription.endpoint));
-    (Outlet { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
+    (ActionQueue { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
 }
 
 impl EngineBuilder {

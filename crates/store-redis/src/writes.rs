@@ -115,7 +115,7 @@ impl Writes {
     }
 
     fn due(&mut self, key: String, changes: &[&Change]) {
-        let due = |change: &Change| change.order.as_ref().and_then(|order| order.wake());
+        let due = |change: &Change| change.order.as_ref().and_then(|order| order.next_due_at());
         let mut timed = changes.iter().filter_map(|change| Some((due(change)?, change))).peekable();
         if timed.peek().is_some() {
             let add = self.add(Part::Due, "ZADD", key.clone());

@@ -166,7 +166,7 @@ impl<'c> Statements<'c> {
 
     fn put(&mut self, shard: Shard, order: &Order, record: &str, expected: i64) -> rusqlite::Result<bool> {
         let (id, version) = (order.id.as_str(), i64::try_from(order.version).unwrap_or(i64::MAX));
-        let (due_at, held_since) = (order.wake().map(Time::ms), order.held_since().map(Time::ms));
+        let (due_at, held_since) = (order.next_due_at().map(Time::ms), order.held_since().map(Time::ms));
         let written = match expected {
             0 => self.insert.execute(params![version, due_at, held_since, record, id, shard])?,
             _ => self.update.execute(params![version, due_at, held_since, record, id, expected])?,

@@ -17,7 +17,7 @@
 pub mod action;
 pub mod command;
 pub mod event;
-pub mod letter;
+pub mod dead_letter;
 pub mod line;
 pub mod order;
 pub mod problem;

@@ -102,13 +102,13 @@ pub struct StatsView {
     pub orders: BTreeMap<String, u64>,
     /// How many events of each type and cause there ever were.
     pub events: Vec<EventCount>,
-    /// How many orders have a wake to come or passed.
+    /// How many orders have a due time to come or passed.
     #[cfg_attr(feature = "openapi", schema(example = 120))]
     pub waiting: u64,
     /// How many of them have passed it.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub overdue: u64,
-    /// The wake that passed longest ago.
+    /// The due time that passed longest ago.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<InstantText>, required = true))]
     pub oldest_overdue: Option<Time>,

@@ -2,7 +2,7 @@
 
 use autoreceive_wire::action::{Actions, BackfilledView, Enabled, RelocatedView};
 use autoreceive_wire::command::NewOrder;
-use autoreceive_wire::letter::{DeadLetters, ResolvedView};
+use autoreceive_wire::dead_letter::{DeadLetters, ResolvedView};
 use autoreceive_wire::line::LineAnswer;
 use autoreceive_wire::report::{PageView, StatsView};
 use autoreceive_wire::time::TestClockView;

@@ -13,19 +13,19 @@ use super::client::{Answer, Client, parse};
 use crate::support::service::Service;
 
 /// A service with one token for each role.
-struct Guarded {
+struct GuardedReceipts {
     client: Client,
     tokens: [String; 3],
     /// Requests come from addresses of their own, so that one test's failures do not run into the bound.
     addresses: AtomicU8,
 }
 
-impl Guarded {
-    async fn start() -> Guarded {
+impl GuardedReceipts {
+    async fn start() -> GuardedReceipts {
         let tokens = Role::ALL.map(|_| fresh_token());
         let accepted = tokens.iter().zip(Role::ALL).map(|(token, role)| (TokenHash::of(token), role)).collect();
         let service = Service::start_for(Access { tokens: accepted, tls: None }).await;
-        Guarded { client: Client::of(service), tokens, addresses: AtomicU8::new(1) }
+        GuardedReceipts { client: Client::of(service), tokens, addresses: AtomicU8::new(1) }
     }
 
     fn token(&self, role: Role) -> &str {
@@ -78,7 +78,7 @@ fn body(path: &str) -> String {
 
 #[tokio::test]
 async fn every_route_lets_in_the_roles_that_it_names_and_nobody_else() {
-    let guarded = Guarded::start().await;
+    let guarded = GuardedReceipts::start().await;
     let operate = format!("Bearer {}", guarded.token(Role::Operate));
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
     assert_eq!(guarded.ask("POST", "/v1/orders", &operate, &order).await.status, 201);
@@ -100,7 +100,7 @@ async fn every_route_lets_in_the_roles_that_it_names_and_nobody_else() {
     assert!(routes >= 27, "only {routes} routes");
 }
 
-async fn every_token(guarded: &Guarded, method: &str, path: &str, body: &str, role: Option<Role>) {
+async fn every_token(guarded: &GuardedReceipts, method: &str, path: &str, body: &str, role: Option<Role>) {
     let events =
         async || guarded.ask("GET", "/v1/stats", &format!("Bearer {}", guarded.token(Role::Read)), "").await.json()["events"].clone();
     let before = events().await;
@@ -142,7 +142,7 @@ async fn every_token(guarded: &Guarded, method: &str, path: &str, body: &str, ro
 
 #[tokio::test]
 async fn a_stranger_cannot_tell_an_order_that_exists_from_one_that_does_not() {
-    let guarded = Guarded::start().await;
+    let guarded = GuardedReceipts::start().await;
     let write = format!("Bearer {}", guarded.token(Role::Write));
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
     assert_eq!(guarded.ask("POST", "/v1/orders", &write, &order).await.status, 201);
@@ -169,7 +169,7 @@ async fn a_stranger_cannot_tell_an_order_that_exists_from_one_that_does_not() {
 
 #[tokio::test]
 async fn who_guesses_tokens_is_told_to_wait_and_who_has_one_is_not() {
-    let guarded = Guarded::start().await;
+    let guarded = GuardedReceipts::start().await;
     let guess = async |host| guarded.ask_from(host, "GET", "/v1/stats", "Bearer ar_guessed", "").await;
     let mut refused = None;
     for _ in 0..200 {

@@ -12,7 +12,7 @@ use autoreceive::action::{Action, Outcome, Subscription};
 use autoreceive::domain::decide::decide_absent;
 use autoreceive::domain::{Cause, Command, Decision, Event, EventKind, Observation, Order, OrderId, Policy, Span, Status, Terms};
 use autoreceive::engine::Metrics;
-use autoreceive::engine::{Engine, Guard, Word};
+use autoreceive::engine::{Engine, Guard, ShopDecision};
 use autoreceive::intake::shapes::Shape;
 use autoreceive::intake::shop::Shop;
 use autoreceive::intake::words::Words;
@@ -82,7 +82,7 @@ struct Gated {
 
 #[async_trait]
 impl Guard for Gated {
-    async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
+    async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision> {
         self.ask.acquire().await.unwrap().forget();
         let words = self.inner.ask(orders).await;
         self.asked.fetch_add(1, Ordering::SeqCst);
@@ -125,17 +125,17 @@ impl Buggy {
 
 #[async_trait]
 impl Guard for Buggy {
-    async fn ask(&self, orders: &[OrderId]) -> Vec<Word> {
+    async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision> {
         let mut said = Vec::new();
         for order in orders {
             said.push(match self.bug {
-                Bug::WriteBackAfterCommit => Word::Ours,
+                Bug::WriteBackAfterCommit => ShopDecision::Ours,
                 _ => match self.status_after_write(order).await.as_deref() {
-                    Some("ours") => Word::Ours,
-                    Some("RECEIVED") => Word::Shop(Observation::Received),
-                    Some("CANCELLED") => Word::Shop(Observation::Cancelled("cancelled".parse().unwrap())),
-                    Some("REFUNDED") => Word::Shop(Observation::Refunded("refunded".parse().unwrap())),
-                    _ => Word::Shop(Observation::Other("other".parse().unwrap())),
+                    Some("ours") => ShopDecision::Ours,
+                    Some("RECEIVED") => ShopDecision::Shop(Observation::Received),
+                    Some("CANCELLED") => ShopDecision::Shop(Observation::Cancelled("cancelled".parse().unwrap())),
+                    Some("REFUNDED") => ShopDecision::Shop(Observation::Refunded("refunded".parse().unwrap())),
+                    _ => ShopDecision::Shop(Observation::Other("other".parse().unwrap())),
                 },
             });
         }
@@ -301,7 +301,7 @@ impl Case {
         let is_settled = async || {
             let (order, now) = (self.order().await, self.store.now().await.unwrap());
             let stats = self.store.stats().await.unwrap();
-            order.wake().is_none_or(|wake| wake > now) && stats.actions.iter().all(|action| action.pending == 0)
+            order.next_due_at().is_none_or(|at| at > now) && stats.actions.iter().all(|action| action.pending == 0)
         };
         // The due order first, as after a restart, and what the shop wrote meanwhile then; and the other way round below.
         eventually("nothing is due", 30, is_settled).await;

@@ -25,7 +25,7 @@ fn reminders_that_fell_due_meanwhile_are_sent_as_one() {
     let mut shop = Shop::new(reminding()).placed_and_paid_at(0);
     shop.changed(h(150), Command::Due);
     shop.told(2, EventKind::ReceiveReminder, Cause::Timer);
-    assert_eq!(shop.order().wake(), Some(shop.at(h(167))));
+    assert_eq!(shop.order().next_due_at(), Some(shop.at(h(167))));
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn past_the_deadline_no_reminder_is_sent() {
 fn a_reminder_that_fell_due_before_the_payment_was_heard_of_is_sent_at_once() {
     let mut shop = Shop::new(reminding()).placed();
     shop.changed(h(130), Command::Pay { at: Some(shop.at(0)) });
-    assert_eq!(shop.order().wake(), Some(shop.at(h(120))));
+    assert_eq!(shop.order().next_due_at(), Some(shop.at(h(120))));
     shop.changed(h(130), Command::Due);
     shop.told(3, EventKind::ReceiveReminder, Cause::Timer);
-    assert_eq!(shop.order().wake(), Some(shop.at(h(144))));
+    assert_eq!(shop.order().next_due_at(), Some(shop.at(h(144))));
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn an_extended_or_released_order_is_reminded_before_its_new_deadline() {
     let mut shop = Shop::new(Terms { max_extensions: 1, extend_by: span("72h"), ..reminding() }).placed_and_paid_at(0);
     shop.changed(h(150), Command::Due);
     shop.changed(h(151), extend(1));
-    assert_eq!(shop.order().wake(), Some(shop.at(h(240 - 48))));
+    assert_eq!(shop.order().next_due_at(), Some(shop.at(h(240 - 48))));
     shop.changed(h(200), hold("dispute"));
     shop.changed(h(300), release("dispute"));
-    assert_eq!(shop.order().wake(), Some(shop.at(h(340 - 24))));
+    assert_eq!(shop.order().next_due_at(), Some(shop.at(h(340 - 24))));
 }

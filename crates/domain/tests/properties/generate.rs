@@ -22,7 +22,7 @@ pub enum Scale {
 #[derive(Clone, Debug)]
 pub enum Pause {
     For(i64),
-    /// Until the order's wake, and so many milliseconds more.
+    /// Until the order's due time, and so many milliseconds more.
     ToWake(i64),
     /// Until the order's deadline, and so many milliseconds more.
     ToDeadline(i64),
@@ -106,7 +106,7 @@ impl Pause {
     fn end(&self, order: &Order, now: Time) -> Time {
         match *self {
             Pause::For(ms) => shifted(now, ms),
-            Pause::ToWake(ms) => order.wake().map_or(now, |wake| shifted(wake, ms).max(now)),
+            Pause::ToWake(ms) => order.next_due_at().map_or(now, |next_due| shifted(next_due, ms).max(now)),
             Pause::ToDeadline(ms) => order.clock.deadline().map_or(now, |deadline| shifted(deadline, ms).max(now)),
         }
     }

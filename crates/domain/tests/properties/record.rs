@@ -45,7 +45,7 @@ fn commands_do_not_panic(order: &Order, commands: &[Command], now: Time, life: &
     for command in commands {
         if let Decision::Changed(after) = decide(order, command, now, life.terms()) {
             assert_eq!(after.version, order.version + 1);
-            let _ = (after.wake(), record::encode(&after));
+            let _ = (after.next_due_at(), record::encode(&after));
         }
     }
 }
@@ -57,7 +57,7 @@ proptest! {
             let text = record::encode(order);
             let read = parsed(&life.id, &text)?;
             prop_assert_eq!(&read, order, "{}", text);
-            prop_assert_eq!(read.wake(), order.wake());
+            prop_assert_eq!(read.next_due_at(), order.next_due_at());
             prop_assert_eq!(record::encode(&read), text);
         }
     }
@@ -112,8 +112,8 @@ proptest! {
         let text = damaged(&record::encode(&life.live().last), &wounds);
         if let Ok(order) = record::decode(&life.id, &text) {
             prop_assert_eq!(&parsed(&life.id, &record::encode(&order))?, &order, "{}", text);
-            prop_assert!(order.wake() <= order.clock.deadline());
-            prop_assert!(!(order.is_held() && order.wake().is_some()), "a held order would fire: {}", text);
+            prop_assert!(order.next_due_at() <= order.clock.deadline());
+            prop_assert!(!(order.is_held() && order.next_due_at().is_some()), "a held order would fire: {}", text);
             commands_do_not_panic(&order, &commands, now, &life);
         }
     }

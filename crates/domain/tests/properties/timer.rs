@@ -31,10 +31,10 @@ proptest! {
     #[test]
     fn at_its_wake_something_happens_and_not_a_millisecond_before(life in a_wild_life()) {
         for order in life.live().versions() {
-            let Some(wake) = order.wake() else { continue };
-            prop_assert!(due(order, wake, &life).is_some());
-            if wake.ms() > 0 {
-                prop_assert_eq!(due(order, shifted(wake, -1), &life), None);
+            let Some(next_due) = order.next_due_at() else { continue };
+            prop_assert!(due(order, next_due, &life).is_some());
+            if next_due.ms() > 0 {
+                prop_assert_eq!(due(order, shifted(next_due, -1), &life), None);
             }
         }
     }
@@ -53,7 +53,7 @@ proptest! {
     fn an_order_without_a_running_clock_never_fires(life in a_wild_life(), late in any::<i64>()) {
         let story = life.live();
         for order in story.versions().filter(|order| order.is_held() || order.clock == Clock::None) {
-            prop_assert_eq!(order.wake(), None);
+            prop_assert_eq!(order.next_due_at(), None);
             prop_assert_eq!(due(order, shifted(story.end, late), &life), None);
         }
     }
@@ -61,8 +61,8 @@ proptest! {
     #[test]
     fn the_wake_is_there_while_the_clock_runs_and_never_after_the_deadline(life in a_wild_life()) {
         for order in life.live().versions() {
-            prop_assert_eq!(order.wake().is_some(), matches!(order.clock, Clock::Running { .. }));
-            prop_assert!(order.wake() <= order.clock.deadline());
+            prop_assert_eq!(order.next_due_at().is_some(), matches!(order.clock, Clock::Running { .. }));
+            prop_assert!(order.next_due_at() <= order.clock.deadline());
         }
     }
 
@@ -71,12 +71,12 @@ proptest! {
         let mut order = life.live().last;
         let mut last = None;
         for _ in 0..=life.terms().remind_before.len() + 2 {
-            let Some(wake) = order.wake() else { break };
-            prop_assert!(last < Some(wake) || order.clock.deadline() == Some(wake), "woken again at {wake:?}");
-            last = Some(wake);
-            order = due(&order, wake, &life).unwrap();
+            let Some(next_due) = order.next_due_at() else { break };
+            prop_assert!(last < Some(next_due) || order.clock.deadline() == Some(next_due), "woken again at {due time:?}");
+            last = Some(next_due);
+            order = due(&order, next_due, &life).unwrap();
         }
-        prop_assert_eq!(order.wake(), None);
+        prop_assert_eq!(order.next_due_at(), None);
     }
 
     #[test]
@@ -84,7 +84,7 @@ proptest! {
         for taken in life.live().taken {
             let Some(after) = taken.changed() else { continue };
             if after.kind == EventKind::ReceiveReminder {
-                prop_assert!(after.wake() > Some(taken.now));
+                prop_assert!(after.next_due_at() > Some(taken.now));
             }
         }
     }

@@ -77,11 +77,11 @@ async fn statuses(engine: &Engine, ids: &[OrderId]) -> Vec<String> {
 async fn one_hot_order_costs_the_others_one_more_commit_and_no_new_decision() {
     let (engine, rival, ids, plan) = scene(200).await;
     rival.engine.submit(ids[7].clone(), hold()).await.unwrap();
-    let fates = engine.core.commit("commands", vec![plan]).await.remove(0);
+    let results = engine.core.commit("commands", vec![plan]).await.remove(0);
     assert_eq!(rival.commits.load(Ordering::SeqCst), 2);
-    for (i, fate) in fates.iter().enumerate() {
-        let expected = if i == 7 { Fate::Conflict } else { Fate::Done };
-        assert_eq!(*fate, expected, "order {i}");
+    for (i, result) in results.iter().enumerate() {
+        let expected = if i == 7 { ChangeResult::Conflict } else { ChangeResult::Done };
+        assert_eq!(*result, expected, "order {i}");
     }
     let statuses = statuses(&engine, &ids).await;
     assert!(statuses.iter().enumerate().all(|(i, s)| (s == "CANCELLED") == (i != 7)));
@@ -93,14 +93,14 @@ async fn rivals_that_come_again_and_again_leave_the_other_orders_done() {
     // One order is changed before the first commit, and one behind each of the next.
     *rival.targets.lock() = ids[1..5].to_vec();
     rival.engine.submit(ids[0].clone(), hold()).await.unwrap();
-    let fates = engine.core.commit("commands", vec![plan]).await.remove(0);
+    let results = engine.core.commit("commands", vec![plan]).await.remove(0);
     let statuses = statuses(&engine, &ids).await;
-    for (i, (fate, status)) in fates.iter().zip(&statuses).enumerate() {
-        let is_done = *fate == Fate::Done;
-        assert_eq!(status == "CANCELLED", is_done, "order {i}: {fate:?}, {status}");
-        assert!(is_done || i < 5, "order {i} paid for another: {fate:?}");
+    for (i, (result, status)) in results.iter().zip(&statuses).enumerate() {
+        let is_done = *result == ChangeResult::Done;
+        assert_eq!(status == "CANCELLED", is_done, "order {i}: {result:?}, {status}");
+        assert!(is_done || i < 5, "order {i} paid for another: {result:?}");
     }
-    assert_eq!(fates[0], Fate::Conflict);
+    assert_eq!(results[0], ChangeResult::Conflict);
 }
 
 #[tokio::test]

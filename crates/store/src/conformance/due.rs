@@ -26,7 +26,7 @@ pub async fn the_earliest_due_time_comes_first(store: Kept) {
     let hours_late = [3, 9, 1, 8, 2, 7, 4, 6, 5];
     keep(&store, ids.iter().zip(hours_late).map(|(id, late)| overdue(id, hours(late), now)).collect()).await;
     let found = look(&store, &ids[0], 0, 100).await.value;
-    let times: Vec<Time> = found.orders.iter().map(|order| record(order).wake().unwrap()).collect();
+    let times: Vec<Time> = found.orders.iter().map(|order| record(order).next_due_at().unwrap()).collect();
     assert_eq!(times, (1..=9).rev().map(|late| now.before(hours(late))).collect::<Vec<_>>());
     for order in &found.orders {
         assert_eq!(record(order).id, order.id);

@@ -58,14 +58,14 @@ async fn fill(store: &Kept, now: Time) -> [Vec<Change>; 3] {
 pub async fn the_pages_of_upcoming_hold_each_waiting_order_once(store: Kept) {
     let [upcoming, ..] = fill(&store, now(&store).await).await;
     for limit in [1, 7, 15, 30, 100] {
-        assert_holds(&store, &all(&store, View::Upcoming, limit).await, &upcoming, Order::wake);
+        assert_holds(&store, &all(&store, View::Upcoming, limit).await, &upcoming, Order::next_due_at);
     }
 }
 
 pub async fn the_pages_of_overdue_hold_each_late_order_once(store: Kept) {
     let [_, late, _] = fill(&store, now(&store).await).await;
     for limit in [1, 7, 15, 30, 100] {
-        assert_holds(&store, &all(&store, View::Overdue, limit).await, &late, Order::wake);
+        assert_holds(&store, &all(&store, View::Overdue, limit).await, &late, Order::next_due_at);
     }
 }
 
@@ -89,8 +89,8 @@ pub async fn orders_of_one_millisecond_are_paged_without_a_gap(store: Kept) {
     let late = make("o", &|id| overdue(&id, hours(1), now));
     let held = make("h", &|id| and_then(paid(&id, now, now), &hold("dispute"), now));
     keep(&store, [&upcoming[..], &late, &held].concat()).await;
-    assert_holds(&store, &all(&store, View::Upcoming, 8).await, &upcoming, Order::wake);
-    assert_holds(&store, &all(&store, View::Overdue, 8).await, &late, Order::wake);
+    assert_holds(&store, &all(&store, View::Upcoming, 8).await, &upcoming, Order::next_due_at);
+    assert_holds(&store, &all(&store, View::Overdue, 8).await, &late, Order::next_due_at);
     assert_holds(&store, &all(&store, View::Held, 8).await, &held, Order::held_since);
 }
 
@@ -143,7 +143,7 @@ pub async fn all_orders_are_listed_with_what_stands_under_their_ids(store: Kept)
         let order = after(&change);
         assert_eq!(row.order.as_ref().unwrap().as_ref(), Some(&*order));
         assert_eq!(row.shard, shard_of(&store, &change.id));
-        assert_eq!(row.at, order.wake().unwrap_or(Time::from_ms(0)), "{}", change.id);
+        assert_eq!(row.at, order.next_due_at().unwrap_or(Time::from_ms(0)), "{}", change.id);
     }
 }
 

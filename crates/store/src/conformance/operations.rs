@@ -146,7 +146,7 @@ pub async fn figures_are_the_truth_after_any_commits(store: Kept) {
         commit_and_follow(&store, &mut model, changes, now).await;
     }
     model.check(&store.stats().await.unwrap());
-    let waiting = model.orders.values().filter(|order| order.wake().is_some()).count();
+    let waiting = model.orders.values().filter(|order| order.next_due_at().is_some()).count();
     assert!(waiting > 0 && model.totals.len() > 5, "too little happened: {:?}", model.totals);
 }
 
@@ -226,11 +226,11 @@ impl Model {
         }
         let totals = stats.totals.iter().map(|(kind, cause, count)| ((*kind, *cause), *count));
         assert_eq!(totals.collect::<BTreeMap<_, _>>(), self.totals);
-        let passed = |order: &Order| order.wake().is_some_and(|at| at <= stats.now);
+        let passed = |order: &Order| order.next_due_at().is_some_and(|at| at <= stats.now);
         let late = self.orders.values().filter(|order| passed(order));
-        assert_eq!(stats.waiting, self.count(|order| order.wake().is_some()));
+        assert_eq!(stats.waiting, self.count(|order| order.next_due_at().is_some()));
         assert_eq!(stats.overdue, self.count(passed));
-        assert_eq!(stats.oldest_overdue, late.filter_map(|order| order.wake()).min());
+        assert_eq!(stats.oldest_overdue, late.filter_map(|order| order.next_due_at()).min());
         assert_eq!(stats.held, self.count(Order::is_held));
     }
 }

@@ -19,15 +19,15 @@ pub(crate) const ALIVE_WITHIN: Span = Span::FIVE_SECONDS;
 pub(crate) const WITH_INTAKE: &str = "-intake";
 
 /// The shards of this worker.
-pub(crate) struct Team {
+pub(crate) struct ShardAssignment {
     me: String,
     mine: RwLock<Vec<bool>>,
 }
 
-impl Team {
+impl ShardAssignment {
     /// Alone: every shard is this worker's.
-    pub(crate) fn alone(me: &str, shards: Shard) -> Team {
-        Team { me: me.to_owned(), mine: RwLock::new(vec![true; shards.into()]) }
+    pub(crate) fn alone(me: &str, shards: Shard) -> ShardAssignment {
+        ShardAssignment { me: me.to_owned(), mine: RwLock::new(vec![true; shards.into()]) }
     }
 
     /// This worker's name.
@@ -83,7 +83,7 @@ mod tests {
     fn one_living_worker_with_an_intake_scans() {
         let names: Vec<String> = (0..6).map(|i| format!("w{i}{}", if i < 3 { WITH_INTAKE } else { "" })).collect();
         let leaders = |living: &[String]| -> Vec<usize> {
-            let teams: Vec<Team> = living.iter().map(|me| Team::alone(me, 1)).collect();
+            let teams: Vec<ShardAssignment> = living.iter().map(|me| ShardAssignment::alone(me, 1)).collect();
             (0..living.len()).filter(|&i| teams[i].leads_intake(living)).collect()
         };
         let all = leaders(&names);
@@ -95,7 +95,7 @@ mod tests {
     fn every_shard_belongs_to_exactly_one_living_worker_all_have_even_shares_and_little_more_than_that_of_the_dead_moves() {
         let names: Vec<String> = (0..4).map(|i| format!("worker-{i}")).collect();
         let owners = |living: &[String]| -> Vec<Vec<usize>> {
-            let teams: Vec<Team> = living.iter().map(|me| Team::alone(me, 64)).collect();
+            let teams: Vec<ShardAssignment> = living.iter().map(|me| ShardAssignment::alone(me, 64)).collect();
             teams.iter().for_each(|team| team.update(living));
             (0..64).map(|shard| (0..living.len()).filter(|&i| teams[i].is_mine(shard)).collect()).collect()
         };

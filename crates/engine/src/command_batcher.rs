@@ -18,7 +18,7 @@ use autoreceive_store::{At, Slot, StoreError};
 
 use crate::core::Core;
 use crate::metrics::BySource;
-use crate::planned::{Decided, Fate, ShardPlans};
+use crate::planned::{Decided, ChangeResult, ShardPlans};
 use crate::reply::{Reply, ReplyOutcome, SubmitError};
 use crate::settings::MAX_BATCH;
 
@@ -51,13 +51,13 @@ impl Future for Pending {
 
 /// The queues of the lanes.
 #[derive(Clone)]
-pub(crate) struct Gather {
+pub(crate) struct CommandBatcher {
     lanes: Arc<std::sync::RwLock<Vec<mpsc::Sender<Request>>>>,
     running: TaskTracker,
 }
 
-impl Gather {
-    pub(crate) fn start(core: &Arc<Core>) -> Gather {
+impl CommandBatcher {
+    pub(crate) fn start(core: &Arc<Core>) -> CommandBatcher {
         let running = TaskTracker::new();
         let start_lane = |_| {
             let (sender, queue) = mpsc::channel(QUEUE);
@@ -66,7 +66,7 @@ impl Gather {
         };
         let lanes = (0..LANES).map(start_lane).collect();
         running.close();
-        Gather { lanes: Arc::new(std::sync::RwLock::new(lanes)), running }
+        CommandBatcher { lanes: Arc::new(std::sync::RwLock::new(lanes)), running }
     }
 
     fn lane(&self, number: usize) -> Option<mpsc::Sender<Request>> {
@@ -262,11 +262,11 @@ async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String, unfit
 async fn commit(core: &Core, waiting: Vec<Waiting>, plans: ShardPlans, last: &mut String) -> Vec<Group> {
     let mut waiting: HashMap<OrderId, Waiting> = waiting.into_iter().map(|one| (one.0.id.clone(), one)).collect();
     let (plans, ids) = plans.into_parts();
-    let fates = core.commit(SOURCE, plans).await;
+    let results = core.commit(SOURCE, plans).await;
     let mut again = Vec::new();
-    for (id, fate) in ids.into_iter().flatten().zip(fates.into_iter().flatten()) {
+    for (id, result) in ids.into_iter().flatten().zip(results.into_iter().flatten()) {
         if let Some((group, replies, order)) = waiting.remove(&id) {
-            again.extend(settle(group, replies, order, fate, last));
+            again.extend(settle(group, replies, order, result, last));
         }
     }
     again
@@ -284,13 +284,13 @@ async fn load(core: &Core, ids: Vec<OrderId>) -> Vec<Result<At<Slot>, StoreError
 
 type Waiting = (Group, Vec<Reply>, Option<Arc<Order>>);
 
-/// Answers a group by its fate. Returns it where it has to be decided again.
-fn settle(mut group: Group, replies: Vec<Reply>, order: Option<Arc<Order>>, fate: Fate, last: &mut String) -> Option<Group> {
-    match fate {
-        Fate::Done => group.answer(replies),
-        Fate::Refused(why) => group.fail(&SubmitError::Store(why)),
-        Fate::Conflict => return Some(group),
-        Fate::Unknown(why) => {
+/// Answers a group by its result. Returns it where it has to be decided again.
+fn settle(mut group: Group, replies: Vec<Reply>, order: Option<Arc<Order>>, result: ChangeResult, last: &mut String) -> Option<Group> {
+    match result {
+        ChangeResult::Done => group.answer(replies),
+        ChangeResult::Refused(why) => group.fail(&SubmitError::Store(why)),
+        ChangeResult::Conflict => return Some(group),
+        ChangeResult::Unknown(why) => {
             *last = why;
             group.sent = order.map(|order| Sent { order, replies });
             return Some(group);

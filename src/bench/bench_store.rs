@@ -18,7 +18,7 @@ use crate::config::{StoreAddress, StoreConfig};
 use crate::store::{At, Change, Commit, CommitResult, Look, Round, Shard, Store};
 
 /// A store to measure on.
-pub struct Ground {
+pub struct BenchStore {
     /// The store.
     pub store: Arc<dyn Store>,
     /// What is shown of it.
@@ -56,29 +56,29 @@ impl Filling<'_> {
     }
 }
 
-impl Ground {
+impl BenchStore {
     /// Opens a store for measuring: an SQLite file in a temporary directory, or keys of its own on a Redis server.
     ///
     /// # Errors
     /// Where it cannot be opened, or holds anything already.
-    pub async fn open(url: Option<StoreAddress>) -> anyhow::Result<Ground> {
+    pub async fn open(url: Option<StoreAddress>) -> anyhow::Result<BenchStore> {
         if let Some(StoreAddress::Redis(url)) = &url {
             let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connect(url.expose().as_str()).await?).await?;
             ensure!(keys == 0, "{url} holds {keys} keys; a measurement needs a database of its own (another number after the last /)");
         }
-        Ground::with_keys_of_its_own(url).await
+        BenchStore::with_keys_of_its_own(url).await
     }
 
     /// Another store in the same place.
     ///
     /// # Errors
     /// Where it cannot be opened, or the place is a file that was named.
-    pub async fn beside(&self) -> anyhow::Result<Ground> {
+    pub async fn beside(&self) -> anyhow::Result<BenchStore> {
         ensure!(self.redis_url.is_some() || self.directory.is_some(), "{} is one file; leave out --store for a temporary one", self.name);
-        Ground::with_keys_of_its_own(Some(self.config.url.clone()).filter(|_| self.redis_url.is_some())).await
+        BenchStore::with_keys_of_its_own(Some(self.config.url.clone()).filter(|_| self.redis_url.is_some())).await
     }
 
-    async fn with_keys_of_its_own(url: Option<StoreAddress>) -> anyhow::Result<Ground> {
+    async fn with_keys_of_its_own(url: Option<StoreAddress>) -> anyhow::Result<BenchStore> {
         let prefix = format!("ar-bench-{:08x}", rand::random::<u32>());
         let directory = if url.is_none() { Some(tempfile::tempdir()?) } else { None };
         let url = match (url, &directory) {
@@ -92,7 +92,7 @@ impl Ground {
         let store = app::open_store(&config, false).await?;
         let stats = store.stats().await?;
         ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
-        Ok(Ground { store, name, redis_url, config, directory })
+        Ok(BenchStore { store, name, redis_url, config, directory })
     }
 
     /// A key of this measurement's own on the Redis server.

@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::guard::{Guard, Word};
+use crate::guard::{Guard, ShopDecision};
 use crate::metrics::BySource;
-use crate::planned::{Fate, Planned, ShardPlans};
+use crate::planned::{ChangeResult, Planned, ShardPlans};
 use autoreceive_store::{At, Shard};
 
 /// How many orders are asked about in one round trip.
@@ -29,7 +29,7 @@ const ROOM_WITHIN: Duration = Duration::from_millis(50);
 const SOURCE: &str = "guarded";
 
 /// The adopted orders that the sweeper found due.
-pub(crate) struct Guarded {
+pub(crate) struct GuardedReceipts {
     core: Arc<Core>,
     guard: Arc<dyn Guard>,
     state: Mutex<State>,
@@ -45,9 +45,9 @@ struct State {
     away: bool,
 }
 
-impl Guarded {
-    pub(crate) fn new(core: Arc<Core>, guard: Arc<dyn Guard>) -> Guarded {
-        Guarded { core, guard, state: Mutex::default(), woken: Notify::new(), room: Notify::new() }
+impl GuardedReceipts {
+    pub(crate) fn new(core: Arc<Core>, guard: Arc<dyn Guard>) -> GuardedReceipts {
+        GuardedReceipts { core, guard, state: Mutex::default(), woken: Notify::new(), room: Notify::new() }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -82,7 +82,7 @@ impl Guarded {
     }
 
     /// Works until told to stop; what is asked about then is finished.
-    pub(crate) async fn run(self: Arc<Guarded>, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<GuardedReceipts>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let batch: Vec<(Shard, OrderId)> = self.with(|state| state.queue.drain(..state.queue.len().min(BATCH)).collect());
             self.room.notify_one();
@@ -116,7 +116,7 @@ impl Guarded {
         });
         let now = self.core.time.estimate();
         for (shard, _) in batch.iter().filter(|_| at_once) {
-            self.core.wakes.hint(*shard, now);
+            self.core.due_index.hint(*shard, now);
         }
     }
 
@@ -163,14 +163,14 @@ impl Guarded {
         let mut why = None;
         for ((at, plan), word) in ask.into_iter().zip(words) {
             match word {
-                Word::Ours => chosen.push(Chosen { at: at.map(drop), plan, ours: true }),
-                Word::Shop(observation) => {
+                ShopDecision::Ours => chosen.push(Chosen { at: at.map(drop), plan, ours: true }),
+                ShopDecision::Shop(observation) => {
                     let command = Command::Observe(Box::new(observation));
                     if let Some(plan) = self.planned(&at.value, &command, at.now) {
                         chosen.push(Chosen { at: at.map(drop), plan, ours: false });
                     }
                 }
-                Word::None(text) => why = Some(text),
+                ShopDecision::None(text) => why = Some(text),
             }
         }
         self.commit(chosen).await?;
@@ -194,11 +194,11 @@ impl Guarded {
         let (plans, ids) = plans.into_parts();
         let mut done = Vec::new();
         let mut failed = None;
-        for (id, fate) in ids.into_iter().flatten().zip(core.commit(SOURCE, plans).await.into_iter().flatten()) {
-            match fate {
-                Fate::Done if ours.contains(&id) => done.push(id),
-                Fate::Done | Fate::Conflict => {}
-                Fate::Refused(why) | Fate::Unknown(why) => failed = Some(why),
+        for (id, result) in ids.into_iter().flatten().zip(core.commit(SOURCE, plans).await.into_iter().flatten()) {
+            match result {
+                ChangeResult::Done if ours.contains(&id) => done.push(id),
+                ChangeResult::Done | ChangeResult::Conflict => {}
+                ChangeResult::Refused(why) | ChangeResult::Unknown(why) => failed = Some(why),
             }
         }
         if !done.is_empty() {
