@@ -67,7 +67,7 @@ fn an_order_that_was_placed_and_paid_is_received_a_day_later() {
     while service.ask(&place).status.code() == Some(4) {
         assert!(begun.elapsed() < Duration::from_secs(30), "the store is not open after 30 s");
     }
-    assert!(service.answer(&["order", "show", "A-1"]).contains("PLACED"));
+    assert!(service.answer(&["order", "show", "A-1"]).contains("PENDING_PAYMENT"));
     service.answer(&["order", "pay", "A-1"]);
     assert!(service.answer(&["order", "show", "A-1"]).contains("PAID"));
     service.answer(&["clock", "advance", "25h"]);
