@@ -2,8 +2,9 @@
 //!
 //!     cargo run --example own_action
 //!
-//! Places and pays an order with half a second of silence, and credits points when it is received. The action is attempted
-//! at least once, so it remembers the event ids it has done: that is what makes a repeat harmless.
+//! Places and pays an order with half a second of silence, and credits points when it is received.
+//! The action is attempted at least once, so it remembers the event ids it has done: that is what
+//! makes a repeat harmless.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,9 @@ impl Action for Points {
 impl Points {
     fn credit(&self, event: &Event) -> Outcome {
         let order = &event.0;
-        let Some(amount) = order.amount else { return Outcome::Dead { why: "the order has no amount".into() } };
+        let Some(amount) = order.amount else {
+            return Outcome::Dead { why: "the order has no amount".into() };
+        };
         let is_new = self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(event.id());
         if is_new && self.credited.send((order.id.to_string(), amount / 100)).is_err() {
             return Outcome::retry("nobody takes the points");
@@ -45,7 +48,8 @@ impl Points {
 async fn main() -> anyhow::Result<()> {
     let (credited, mut points) = mpsc::unbounded_channel();
     let directory = tempfile::tempdir()?;
-    let store = Arc::new(SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(5))?);
+    let store =
+        Arc::new(SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(5))?);
     let policy = Policy::new("default", Terms::default())?;
     let action = Subscription::new("points".parse()?, Points { done: Mutex::default(), credited });
     let engine = Engine::builder(store).policy(policy).action(action).start();
@@ -56,7 +60,8 @@ async fn main() -> anyhow::Result<()> {
     engine.submit(id.clone(), place.into()).await?;
     engine.submit(id, Command::Pay { at: None }).await?;
 
-    let (order, credit) = tokio::time::timeout(Duration::from_secs(10), points.recv()).await?.unwrap_or_default();
+    let (order, credit) =
+        tokio::time::timeout(Duration::from_secs(10), points.recv()).await?.unwrap_or_default();
     println!("{order} was received by itself: {credit} points");
     engine.stop(Duration::from_secs(5)).await;
     Ok(())

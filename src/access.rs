@@ -52,7 +52,10 @@ pub struct TokenHash([u8; 32]);
 
 /// A text that is not a hash. It is not repeated: it may be the token itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not the SHA-256 of a token: expected 64 hexadecimal digits; `autoreceive token new` makes a token and its hash")]
+#[error(
+    "is not the SHA-256 of a token: expected 64 hexadecimal digits; `autoreceive token new` makes \
+        a token and its hash"
+)]
 pub struct NotAHash;
 
 impl TokenHash {
@@ -67,9 +70,17 @@ impl FromStr for TokenHash {
     type Err = NotAHash;
 
     fn from_str(text: &str) -> Result<TokenHash, NotAHash> {
-        let digits: Vec<u32> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>().ok_or(NotAHash)?;
-        let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | (*digit as u8))).collect();
-        if digits.len() == 64 { bytes.try_into().map(TokenHash).map_err(|_| NotAHash) } else { Err(NotAHash) }
+        let digits: Vec<u32> =
+            text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>().ok_or(NotAHash)?;
+        let bytes: Vec<u8> = digits
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | (*digit as u8)))
+            .collect();
+        if digits.len() == 64 {
+            bytes.try_into().map(TokenHash).map_err(|_| NotAHash)
+        } else {
+            Err(NotAHash)
+        }
     }
 }
 
@@ -91,8 +102,8 @@ impl Serialize for TokenHash {
     }
 }
 
-/// The tokens that are accepted. Without any, whoever reaches the service may do everything; the configuration sees to
-/// it that only this machine can.
+/// The tokens that are accepted. Without any, whoever reaches the service may do everything; the
+/// configuration sees to it that only this machine can.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens(Vec<(TokenHash, Role)>);
 
@@ -103,8 +114,8 @@ impl Tokens {
         self.0.is_empty()
     }
 
-    /// The role of `token`, if it is one of these. It takes as long for a token that is none: every hash is compared in
-    /// full, whatever was found before.
+    /// The role of `token`, if it is one of these. It takes as long for a token that is none: every
+    /// hash is compared in full, whatever was found before.
     #[must_use]
     pub fn role_of(&self, token: &str) -> Option<Role> {
         let hash = TokenHash::of(token);
@@ -129,11 +140,21 @@ mod tests {
     #[test]
     fn a_hash_is_read_as_it_is_written_and_nothing_else_is_one() {
         let hash = TokenHash::of("abc");
-        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hash.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(hash.to_string().to_uppercase().parse(), Ok(hash.clone()));
         let digits = hash.to_string();
-        for wrong in ["", "ar_x", &digits[1..], &format!("{digits}0"), &format!("{digits}00"), &digits.replace('b', "g"), &"é".repeat(32)]
-        {
+        for wrong in [
+            "",
+            "ar_x",
+            &digits[1..],
+            &format!("{digits}0"),
+            &format!("{digits}00"),
+            &digits.replace('b', "g"),
+            &"é".repeat(32),
+        ] {
             assert_eq!(wrong.parse::<TokenHash>(), Err(NotAHash), "{wrong}");
         }
     }
@@ -141,10 +162,17 @@ mod tests {
     #[test]
     fn each_token_has_its_own_role_and_no_other_text_has_one() {
         let made: Vec<(String, Role)> = Role::ALL.map(|role| (fresh_token(), role)).into();
-        let tokens: Tokens = made.iter().map(|(token, role)| (TokenHash::of(token), *role)).collect();
+        let tokens: Tokens =
+            made.iter().map(|(token, role)| (TokenHash::of(token), *role)).collect();
         for (token, role) in &made {
             assert_eq!(tokens.role_of(token), Some(*role));
-            for other in [&token[1..], &token.to_uppercase(), &format!("{token} "), &TokenHash::of(token).to_string(), ""] {
+            for other in [
+                &token[1..],
+                &token.to_uppercase(),
+                &format!("{token} "),
+                &TokenHash::of(token).to_string(),
+                "",
+            ] {
                 assert_eq!(tokens.role_of(other), None);
             }
         }

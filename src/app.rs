@@ -1,7 +1,9 @@
-//! The composition root: the only place that names concrete stores and actions, and the order of start and stop.
+//! The composition root: the only place that names concrete stores and actions, and the order of
+//! start and stop.
 //!
-//! Start: API, store, engine (sweeper and relays with it). The API comes first, so that whoever looks sees a service that
-//! waits for its store, and no connection is refused meanwhile. Stop: API, commands in hand, due orders in hand, attempts in hand.
+//! Start: API, store, engine (sweeper and relays with it). The API comes first, so that whoever
+//! looks sees a service that waits for its store, and no connection is refused meanwhile. Stop:
+//! API, commands in hand, due orders in hand, attempts in hand.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -31,8 +33,8 @@ pub use points::reconcile;
 #[cfg(feature = "intake")]
 pub use takeover::{open_shop, taking_over};
 
-/// How long what is in hand may take to finish once the API has ended, which takes two seconds at most: orchestrators kill
-/// after ten.
+/// How long what is in hand may take to finish once the API has ended, which takes two seconds at
+/// most: orchestrators kill after ten.
 const STOP_WITHIN: Duration = Duration::from_secs(7);
 
 /// How often a store that is away at the start is asked for.
@@ -53,7 +55,8 @@ pub struct ServeMode {
 /// Runs the service until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Where the store cannot be used as it is, or the address not be listened on. A store that is away is waited for.
+/// Where the store cannot be used as it is, or the address not be listened on. A store that is away
+/// is waited for.
 pub async fn serve(mut config: Config, mode: ServeMode) -> anyhow::Result<()> {
     let ServeMode { demo, test_clock } = mode;
     // The demo's store is nobody else's, so its time may as well be put forward.
@@ -64,24 +67,37 @@ pub async fn serve(mut config: Config, mode: ServeMode) -> anyhow::Result<()> {
     let access = access(&config)?;
     allow_many_connections();
     let actions = subscriptions(&config)?;
-    let listener = http::listen(config.http.listen)
-        .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", config.http.listen))?;
+    let listener = http::listen(config.http.listen).with_context(|| {
+        format!(
+            "cannot listen on {} (another program does?); choose another with --listen",
+            config.http.listen
+        )
+    })?;
     let address = listener.local_addr()?;
     let telemetry = Telemetry::default();
-    let (engine, stop, taking_over) = (Arc::new(OnceLock::new()), CancellationToken::new(), TaskTracker::new());
-    let mut serving = tokio::spawn(http::serve(listener, engine.clone(), telemetry.clone(), access, stop.clone()));
+    let (engine, stop, taking_over) =
+        (Arc::new(OnceLock::new()), CancellationToken::new(), TaskTracker::new());
+    let mut serving = tokio::spawn(http::serve(
+        listener,
+        engine.clone(),
+        telemetry.clone(),
+        access,
+        stop.clone(),
+    ));
     let working = async {
         let store = wait_for_store(&config, mode, address).await?;
         let takeover = Takeover::open(&config).await?;
         let guard = takeover.guard(&config, &telemetry);
-        let engine = engine.get_or_init(|| start_engine(&config, store, actions, guard, &telemetry));
+        let engine =
+            engine.get_or_init(|| start_engine(&config, store, actions, guard, &telemetry));
         takeover.start(&config, engine, &telemetry, &taking_over, &stop);
         if demo {
             tokio::spawn(demo::run(engine.clone()));
         }
         std::future::pending().await
     };
-    // A service whose API broke would look alive and hear nothing: it ends, in good order, and says so.
+    // A service whose API broke would look alive and hear nothing: it ends, in good order, and says
+    // so.
     let broken = tokio::select! {
         asked = asked_to_stop() => asked.map(|()| None)?,
         ended = &mut serving => Some(ended),
@@ -105,8 +121,8 @@ pub async fn serve(mut config: Config, mode: ServeMode) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Raises this process's soft limit of open files to what its connections need. Many systems begin with 1,024, and then a
-/// thousand idle clients would keep all others out.
+/// Raises this process's soft limit of open files to what its connections need. Many systems begin
+/// with 1,024, and then a thousand idle clients would keep all others out.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -114,7 +130,8 @@ fn allow_many_connections() {
     if limit.current.is_some_and(|soft| soft < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
     {
-        tracing::warn!(%error, "the limit of open files could not be raised; fewer connections are possible");
+        tracing::warn!(%error, "the limit of open files could not be raised; fewer connections \
+            are possible");
     }
 }
 
@@ -127,13 +144,18 @@ fn access(config: &Config) -> Result<http::Access, http::TlsError> {
 /// Opens the configured store, with a test clock or without.
 ///
 /// # Errors
-/// Where it is away, locked, not ours, newer than this program, or made for another number of shards or kind of clock.
-pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dyn Store>, OpenError> {
+/// Where it is away, locked, not ours, newer than this program, or made for another number of
+/// shards or kind of clock.
+pub async fn open_store(
+    config: &StoreConfig,
+    test_clock: bool,
+) -> Result<Arc<dyn Store>, OpenError> {
     match &config.url {
         #[cfg(feature = "sqlite")]
         StoreAddress::Sqlite(path) => {
             use autoreceive_store_sqlite::SqliteStore;
-            let open = if test_clock { SqliteStore::open_with_test_clock } else { SqliteStore::open };
+            let open =
+                if test_clock { SqliteStore::open_with_test_clock } else { SqliteStore::open };
             Ok(Arc::new(open(path, config.timeout.to_std())?))
         }
         #[cfg(feature = "redis")]
@@ -144,14 +166,21 @@ pub async fn open_store(config: &StoreConfig, test_clock: bool) -> Result<Arc<dy
         }
         // The configuration refuses such an address before it comes here.
         #[cfg(not(all(feature = "sqlite", feature = "redis")))]
-        absent => Err(OpenError::Unfit(format!("{absent} (test clock: {test_clock}): this build has no such store"))),
+        absent => Err(OpenError::Unfit(format!(
+            "{absent} (test clock: {test_clock}): this build has no such store"
+        ))),
     }
 }
 
-/// Opens the store and says that the service is there. One that is away is waited for, with a line in the log at once, when
-/// the reason changes, and every half minute: databases and workers are often started together, and nobody should have to
-/// sort that out. What a person must change first ends the program.
-async fn wait_for_store(config: &Config, mode: ServeMode, address: SocketAddr) -> anyhow::Result<Arc<dyn Store>> {
+/// Opens the store and says that the service is there. One that is away is waited for, with a line
+/// in the log at once, when the reason changes, and every half minute: databases and workers are
+/// often started together, and nobody should have to sort that out. What a person must change first
+/// ends the program.
+async fn wait_for_store(
+    config: &Config,
+    mode: ServeMode,
+    address: SocketAddr,
+) -> anyhow::Result<Arc<dyn Store>> {
     let mut opened = open_store(&config.store, mode.test_clock).await;
     if !matches!(opened, Err(OpenError::Unfit(_))) {
         announce(config, address, mode);
@@ -159,7 +188,8 @@ async fn wait_for_store(config: &Config, mode: ServeMode, address: SocketAddr) -
     let (mut asked, mut last) = (0, None);
     while let Err(OpenError::Away(why)) = opened {
         if asked % 30 == 0 || last.as_ref() != Some(&why) {
-            tracing::warn!(%why, "the store is away; it is waited for, and the API answers 503 until it is there");
+            tracing::warn!(%why, "the store is away; it is waited for, and the API answers 503 \
+                until it is there");
         }
         (asked, last) = (asked + 1, Some(why));
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
@@ -220,7 +250,9 @@ fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endp
     Ok(match config.kind.clone() {
         ActionKind::Log => (Arc::new(Log(config.name.clone())), None),
         #[cfg(feature = "database")]
-        ActionKind::Database(database) => (Arc::new(points::open(&database, config.attempts)?), None),
+        ActionKind::Database(database) => {
+            (Arc::new(points::open(&database, config.attempts)?), None)
+        }
         #[cfg(feature = "http")]
         ActionKind::Http(http) => {
             let action = crate::action::http::Http::new(http.request, &http.limits)?;
@@ -234,13 +266,15 @@ fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endp
         }
         #[cfg(feature = "stream")]
         ActionKind::Stream(stream) => {
-            let action = crate::action::stream::Stream::new(stream.url.expose().as_str(), stream.settings);
+            let action =
+                crate::action::stream::Stream::new(stream.url.expose().as_str(), stream.settings);
             (Arc::new(action.map_err(anyhow::Error::msg)?), None)
         }
         #[cfg(feature = "webhook")]
         ActionKind::Webhook(webhook) => {
             let url = webhook.url.expose().as_str();
-            let action = crate::action::webhook::Webhook::new(url, &webhook.secrets, &webhook.limits)?;
+            let action =
+                crate::action::webhook::Webhook::new(url, &webhook.secrets, &webhook.limits)?;
             (Arc::new(action), Some(webhook.endpoint))
         }
     })
@@ -253,9 +287,17 @@ fn action_names(config: &Config) -> String {
 
 fn announce(config: &Config, address: SocketAddr, mode: ServeMode) {
     let what = if mode.demo { "autoreceive demo" } else { "autoreceive" };
-    println!("{what} {} · store {} · actions {}", env!("CARGO_PKG_VERSION"), config.store.url, action_names(config));
+    println!(
+        "{what} {} · store {} · actions {}",
+        env!("CARGO_PKG_VERSION"),
+        config.store.url,
+        action_names(config)
+    );
     if mode.test_clock {
-        println!("TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it must not serve a shop");
+        println!(
+            "TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it \
+                must not serve a shop"
+        );
     }
     if config.intake.enabled
         && let Some(url) = &config.intake.url
@@ -266,7 +308,11 @@ fn announce(config: &Config, address: SocketAddr, mode: ServeMode) {
         println!("configured by {}", config.sources.join(", "));
     }
     let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
-    println!("API on {scheme}://{address}, its documentation on {scheme}://{address}{} · stop with Ctrl-C", http::DOCUMENTATION);
+    println!(
+        "API on {scheme}://{address}, its documentation on {scheme}://{address}{} · stop with \
+            Ctrl-C",
+        http::DOCUMENTATION
+    );
 }
 
 /// Waits for SIGINT or SIGTERM.

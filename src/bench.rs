@@ -22,8 +22,8 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 pub mod api;
-pub mod cpu;
 pub mod bench_store;
+pub mod cpu;
 pub mod herd;
 pub mod hot;
 pub mod idle;
@@ -47,7 +47,8 @@ fn histogram() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 3_600_000_000, 3)?)
 }
 
-/// Percentiles of microseconds, in milliseconds: of a hundred values one is above p99, of a thousand one above p999.
+/// Percentiles of microseconds, in milliseconds: of a hundred values one is above p99, of a
+/// thousand one above p999.
 fn percentiles_ms(micros: &Histogram<u64>) -> Value {
     let at = |q: f64| micros.value_at_quantile(q) as f64 / 1_000.0;
     json!({"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "max": micros.max() as f64 / 1_000.0, "count": micros.len()})

@@ -1,4 +1,5 @@
-//! The command line. `serve`, `adopt`, `listen`, `config`, `secret` and `token` work on this machine; the others talk HTTP to a running service.
+//! The command line. `serve`, `adopt`, `listen`, `config`, `secret` and `token` work on this
+//! machine; the others talk HTTP to a running service.
 //!
 //! | module | does |
 //! |---|---|
@@ -77,7 +78,8 @@ Exit codes:
   3  rejected: the order does not exist, does not permit it, or a value is wrong; or the points are not right
   4  the service is not available; repeating is always safe";
 
-/// Closes e-commerce orders on time: paid, silent for the agreed time, RECEIVED once, and the shop told.
+/// Closes e-commerce orders on time: paid, silent for the agreed time, RECEIVED once, and the shop
+/// told.
 #[derive(Debug, Parser)]
 #[command(name = "autoreceive", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -105,7 +107,8 @@ enum Command {
     /// Put the time of a service for tests forward.
     #[command(subcommand)]
     Clock(ClockCommand),
-    /// List actions, enable a receiver, feed an action that was added later, clear out one that is gone.
+    /// List actions, enable a receiver, feed an action that was added later, clear out one that is
+    /// gone.
     #[command(subcommand)]
     Actions(ActionsCommand),
     /// What an action failed at for good: list, show, replay or discard it.

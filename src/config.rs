@@ -1,5 +1,5 @@
-//! What is configured. The default file explains every key; layers over it are merged, read into typed values, and
-//! checked for combinations that would do harm.
+//! What is configured. The default file explains every key; layers over it are merged, read into
+//! typed values, and checked for combinations that would do harm.
 //!
 //! | module | does |
 //! |---|---|
@@ -22,7 +22,10 @@ use toml::Table;
 
 use crate::access::Tokens;
 
-pub use actions::{ActionConfig, ActionKind, DatabaseConfig, EmailConfig, RequestConfig, StreamConfig, WebhookConfig};
+pub use actions::{
+    ActionConfig, ActionKind, DatabaseConfig, EmailConfig, RequestConfig, StreamConfig,
+    WebhookConfig,
+};
 pub use intake::IntakeConfig;
 pub use layers::Sources;
 pub use tokens::is_token_name;
@@ -89,7 +92,14 @@ impl StoreConfig {
     #[must_use]
     pub fn redis_settings(&self, url: String, test_clock: bool) -> RedisSettings {
         let StoreConfig { url: _, timeout, connections, prefix, shards } = self;
-        RedisSettings { url, prefix: prefix.clone(), shards: *shards, timeout: *timeout, connections: *connections, test_clock }
+        RedisSettings {
+            url,
+            prefix: prefix.clone(),
+            shards: *shards,
+            timeout: *timeout,
+            connections: *connections,
+            test_clock,
+        }
     }
 }
 
@@ -183,14 +193,19 @@ impl Config {
     /// Names the key, where it was set, and what was expected; never a secret.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let layers = layers::read(sources)?;
-        let mut file: File = errors::typed(layers.merged(), "", &layers, "", &[]).map_err(|problem| ConfigError(vec![problem]))?;
+        let mut file: File = errors::typed(layers.merged(), "", &layers, "", &[])
+            .map_err(|problem| ConfigError(vec![problem]))?;
         if file.actions.is_empty() {
             file.actions.extend([actions::log()]);
         }
         let mut problems = check::problems(&file);
-        let policies = collect(file.policies.iter().map(|(name, terms)| policy(name, &terms.0)), &mut problems);
+        let policies = collect(
+            file.policies.iter().map(|(name, terms)| policy(name, &terms.0)),
+            &mut problems,
+        );
         let action = |(name, table): (&String, &mut Table)| {
-            let (shown, config) = actions::read(name, std::mem::take(table), &layers, &sources.env)?;
+            let (shown, config) =
+                actions::read(name, std::mem::take(table), &layers, &sources.env)?;
             *table = shown;
             Ok(config)
         };
@@ -202,11 +217,28 @@ impl Config {
         let sources = layers.names();
         let warnings = [layers.warnings, check::warnings(&file)].concat();
         let policies: BTreeMap<String, Policy> = policies.into_iter().collect();
-        let missing = || ConfigError(vec![format!("intake.policy: there is no [policies.{}]", file.intake.policy)]);
+        let missing = || {
+            ConfigError(vec![format!(
+                "intake.policy: there is no [policies.{}]",
+                file.intake.policy
+            )])
+        };
         let intake = intake::checked(&file, policies.get(&file.intake.policy).ok_or_else(missing)?);
         let File { store, http, sweeper, tokens, log, .. } = file;
         let tokens = tokens::accepted(&tokens);
-        Ok(Config { store, http, sweeper, policies, actions, tokens, intake, log, sources, warnings, shown })
+        Ok(Config {
+            store,
+            http,
+            sweeper,
+            policies,
+            actions,
+            tokens,
+            intake,
+            log,
+            sources,
+            warnings,
+            shown,
+        })
     }
 
     /// The values in force as TOML, secrets and passwords masked.
@@ -218,14 +250,21 @@ impl Config {
 
 /// Why something configured cannot be used: it was left out when this program was built.
 fn lacking(part: &str, feature: &str) -> String {
-    format!("this build of autoreceive has no {part}; build it with --features {feature}, or use the full build")
+    format!(
+        "this build of autoreceive has no {part}; build it with --features {feature}, or use the \
+            full build"
+    )
 }
 
 fn policy(name: &str, terms: &Terms) -> Result<(String, Policy), String> {
-    let policy = Policy::new(name, terms.clone()).map_err(|wrong| format!("policies.{name}: {wrong}"))?;
+    let policy =
+        Policy::new(name, terms.clone()).map_err(|wrong| format!("policies.{name}: {wrong}"))?;
     Ok((name.to_owned(), policy))
 }
 
-fn collect<T>(results: impl Iterator<Item = Result<T, String>>, problems: &mut Vec<String>) -> Vec<T> {
+fn collect<T>(
+    results: impl Iterator<Item = Result<T, String>>,
+    problems: &mut Vec<String>,
+) -> Vec<T> {
     results.filter_map(|result| result.map_err(|problem| problems.push(problem)).ok()).collect()
 }

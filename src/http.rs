@@ -39,6 +39,7 @@ use auth::Gate;
 use problem::{NoStoreYet, Problem};
 use routes::Routes;
 
+mod action_admin;
 mod actions;
 mod auth;
 mod body;
@@ -53,22 +54,23 @@ mod operations;
 mod orders;
 #[cfg_attr(not(feature = "docs"), path = "http/no_page.rs")]
 mod page;
-mod write_timeout;
 mod problem;
 mod routes;
 mod server;
 mod tls;
-mod action_admin;
+mod write_timeout;
 
 pub use page::DOCUMENTATION;
 pub use server::{listen, serve};
 pub use tls::{Tls, TlsError};
 
-/// The most requests that are worked on at a time, streams of lines aside. A service that carries 10,000 commands a second has
-/// this many done in a tenth of a second; the next is told at once to come again, and does not wait longer than that.
+/// The most requests that are worked on at a time, streams of lines aside. A service that carries
+/// 10,000 commands a second has this many done in a tenth of a second; the next is told at once to
+/// come again, and does not wait longer than that.
 const REQUESTS: usize = 1_024;
-/// The most streams of lines at a time. One that dawdles costs its buffers only, some 200 KiB at worst: what is carried out
-/// at a time is bounded by the engine's queue. A few dozen slow clients must not keep all others out.
+/// The most streams of lines at a time. One that dawdles costs its buffers only, some 200 KiB at
+/// worst: what is carried out at a time is bounded by the engine's queue. A few dozen slow clients
+/// must not keep all others out.
 const STREAMS: usize = 1_000;
 /// How long a request may take until its answer begins.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -142,8 +144,8 @@ fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
     (router, document::assemble(document))
 }
 
-/// The routes, and what holds for all of them. It is done here and not by layers of the router: each of those would take
-/// a handful of allocations for every request.
+/// The routes, and what holds for all of them. It is done here and not by layers of the router:
+/// each of those would take a handful of allocations for every request.
 #[derive(Clone)]
 struct Front {
     routes: Router,
@@ -154,7 +156,10 @@ impl Front {
         let (routes, document) = routes(&Gate::new(tokens));
         // A document is texts and numbers, which cannot fail to become JSON.
         api.document = document.to_json().unwrap_or_default().into();
-        let routes = routes.method_not_allowed_fallback(wrong_method).fallback(unknown_path).with_state(Arc::new(api));
+        let routes = routes
+            .method_not_allowed_fallback(wrong_method)
+            .fallback(unknown_path)
+            .with_state(Arc::new(api));
         Front { routes }
     }
 
@@ -171,13 +176,18 @@ impl Front {
 }
 
 /// Gives up a request that is not answered in time. What was asked may still be carried out.
-async fn in_time(answering: impl Future<Output = Result<Response, Infallible>>, is_question: bool) -> Response {
+async fn in_time(
+    answering: impl Future<Output = Result<Response, Infallible>>,
+    is_question: bool,
+) -> Response {
     let answering = AssertUnwindSafe(answering).catch_unwind();
     match tokio::time::timeout(ANSWER_WITHIN, answering).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(_)) => {
-            tracing::error!("a request met a mistake in this program; the panic message above says where");
+            tracing::error!(
+                "a request met a mistake in this program; the panic message above says where"
+            );
             Problem::internal().into_response()
         }
         Err(_) if is_question => Problem::timed_out().of_question().into_response(),
@@ -194,11 +204,16 @@ async fn unknown_path(uri: Uri) -> Problem {
     }
     let path: String = uri.path().chars().take(200).collect();
     let title = format!("there is nothing at {path}; {DOCUMENTATION} shows what there is");
-    if path.starts_with("/v1/orders/") { Problem::no_order_path(title) } else { Problem::not_found(title) }
+    if path.starts_with("/v1/orders/") {
+        Problem::no_order_path(title)
+    } else {
+        Problem::not_found(title)
+    }
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let (path, method): (String, String) = (uri.path().chars().take(200).collect(), method.as_str().chars().take(20).collect());
+    let (path, method): (String, String) =
+        (uri.path().chars().take(200).collect(), method.as_str().chars().take(20).collect());
     Problem::method_not_allowed(format!("{path} does not answer {method}"))
 }
 

@@ -1,5 +1,5 @@
-//! Takes over the orders of a shop that writes a status key and a trigger key for each, and reads `RECEIVED` in the status key
-//! (docs/from-ttl-keys.md). The shop's code stays as it is.
+//! Takes over the orders of a shop that writes a status key and a trigger key for each, and reads
+//! `RECEIVED` in the status key (docs/from-ttl-keys.md). The shop's code stays as it is.
 //!
 //! | module | does |
 //! |---|---|
@@ -15,12 +15,14 @@
 //!
 //! # How it works
 //!
-//! An order is *adopted* when its status is first seen `PAID`: from then on it is an order like every other, with a clock by the
-//! store's time, but it takes no commands. It follows its status key (`Command::Observe`): what the shop writes there is what
-//! it does. Scan and notifications lead to the same look, any number of times, in any order, from any worker: a look reads the
-//! key as it is now, and the same word twice changes nothing.
+//! An order is *adopted* when its status is first seen `PAID`: from then on it is an order like
+//! every other, with a clock by the store's time, but it takes no commands. It follows its status
+//! key (`Command::Observe`): what the shop writes there is what it does. Scan and notifications
+//! lead to the same look, any number of times, in any order, from any worker: a look reads the key
+//! as it is now, and the same word twice changes nothing.
 //!
-//! At the deadline two stores have to agree: ours, and the shop's. The shop's word wins, and it is asked for at one point:
+//! At the deadline two stores have to agree: ours, and the shop's. The shop's word wins, and it is
+//! asked for at one point:
 //!
 //! ```text
 //! sweeper: Due ─► RECEIVED? ─► guard, one script on the shop's Redis ─┬─ marked, or PAID: status := RECEIVED + mark ─► "ours"
@@ -29,14 +31,18 @@
 //!    else   ─► Observe(that status): cancel, refund, receive by the shop, or hold
 //! ```
 //!
-//! - A cancel that comes before the script wins, and no action runs; one that comes after it finds RECEIVED, and is a refund.
-//! - A worker that dies after the script has left the mark: whoever looks next is told "ours" again, and commits. Without the
-//!   mark "we wrote RECEIVED" and "the shop received it by hand" would look alike, and the one would be lost or the other doubled.
+//! - A cancel that comes before the script wins, and no action runs; one that comes after it finds
+//!   RECEIVED, and is a refund.
+//! - A worker that dies after the script has left the mark: whoever looks next is told "ours"
+//!   again, and commits. Without the mark "we wrote RECEIVED" and "the shop received it by hand"
+//!   would look alike, and the one would be lost or the other doubled.
 //! - Two workers that ask at once are both told "ours"; the version decides which commit counts.
-//! - A status that means nothing here (`SHIPPED`), or none, stops the clock (a hold, for people to see) until it is `PAID` again.
+//! - A status that means nothing here (`SHIPPED`), or none, stops the clock (a hold, for people to
+//!   see) until it is `PAID` again.
 //!
-//! A paid order without a trigger is either one whose trigger ended meanwhile, or years old. Only the very first scan can tell: it
-//! notes those that it finds as history, in the store, and they are left to `autoreceive adopt`.
+//! A paid order without a trigger is either one whose trigger ended meanwhile, or years old. Only
+//! the very first scan can tell: it notes those that it finds as history, in the store, and they
+//! are left to `autoreceive adopt`.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,13 +94,22 @@ pub struct Intake {
 /// The shop's word about adopted orders, for the engine's timer.
 #[must_use]
 pub fn guard(shop: &Arc<Shop>, policy: &Policy, figures: &Arc<IntakeFigures>) -> Arc<dyn Guard> {
-    Arc::new(guard::ShopGuard { shop: shop.clone(), policy: policy.clone(), figures: figures.clone() })
+    Arc::new(guard::ShopGuard {
+        shop: shop.clone(),
+        policy: policy.clone(),
+        figures: figures.clone(),
+    })
 }
 
 impl Intake {
     /// Nothing is looked at yet.
     #[must_use]
-    pub fn new(shop: Arc<Shop>, settings: Settings, engine: Engine, figures: Arc<IntakeFigures>) -> Intake {
+    pub fn new(
+        shop: Arc<Shop>,
+        settings: Settings,
+        engine: Engine,
+        figures: Arc<IntakeFigures>,
+    ) -> Intake {
         figures.with(|state| state.enabled = true);
         Intake {
             shop,
@@ -115,13 +130,17 @@ impl Intake {
             if self.settings.notifications {
                 self.listen_on(&stop).await;
             } else {
-                self.figures.with(|state| state.notifications = "not listened to (intake.notifications = false)".to_owned());
+                self.figures.with(|state| {
+                    state.notifications =
+                        "not listened to (intake.notifications = false)".to_owned()
+                });
             }
         };
         tokio::join!(self.take_turns(&stop), self.scan_on(&stop), listening);
     }
 
-    /// Under which name the store remembers that the first scan was done. Other keys make another first scan.
+    /// Under which name the store remembers that the first scan was done. Other keys make another
+    /// first scan.
     fn first_scan_name(&self) -> String {
         format!("intake: {} was scanned", self.shop.statuses.pattern())
     }

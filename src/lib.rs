@@ -1,4 +1,5 @@
-//! Closes e-commerce orders on time: placed, paid, silent for the agreed time, RECEIVED once, and the shop told.
+//! Closes e-commerce orders on time: placed, paid, silent for the agreed time, RECEIVED once, and
+//! the shop told.
 //!
 //! | module | does |
 //! |---|---|
@@ -13,16 +14,19 @@
 //! | [`config`], [`telemetry`] | what is configured, what is measured |
 //! | [`app`] | puts all of it together; the only one that names concrete stores and actions |
 //!
-//! `store` and `action` know the domain, never each other. `engine` knows the domain and the two seams. `http` and `cli`
-//! know the engine, never a concrete store. Only a store reads the time.
+//! `store` and `action` know the domain, never each other. `engine` knows the domain and the two
+//! seams. `http` and `cli` know the engine, never a concrete store. Only a store reads the time.
 //!
-//! Stores, actions, the intake, the page at `/docs` and the measurements are Cargo features, all on by default.
+//! Stores, actions, the intake, the page at `/docs` and the measurements are Cargo features, all on
+//! by default.
 
 // With fewer features some of what several parts share has no user. The full build is checked.
 #![cfg_attr(not(feature = "default"), allow(dead_code))]
 
 #[cfg(not(any(feature = "sqlite", feature = "redis")))]
-compile_error!("autoreceive needs a store: build it with --features sqlite, --features redis, or both");
+compile_error!(
+    "autoreceive needs a store: build it with --features sqlite, --features redis, or both"
+);
 
 pub use autoreceive_actions as action;
 pub use autoreceive_domain as domain;

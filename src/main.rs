@@ -9,8 +9,8 @@ use autoreceive::cli::{self, Cli};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
-/// How long threads may take to finish behind the program's end: one that asks a name server that does not answer can hang
-/// for half a minute.
+/// How long threads may take to finish behind the program's end: one that asks a name server that
+/// does not answer can hang for half a minute.
 const THREADS_END_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> io::Result<ExitCode> {
@@ -20,8 +20,9 @@ fn main() -> io::Result<ExitCode> {
     Ok(code)
 }
 
-/// One core is left to the store: a Redis on the same machine is a thread that always has work while the service has, and where
-/// the two take turns on a core both lose (docs/benchmarks.md). `TOKIO_WORKER_THREADS` says otherwise.
+/// One core is left to the store: a Redis on the same machine is a thread that always has work
+/// while the service has, and where the two take turns on a core both lose (docs/benchmarks.md).
+/// `TOKIO_WORKER_THREADS` says otherwise.
 fn runtime() -> io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     if env::var_os("TOKIO_WORKER_THREADS").is_none() {

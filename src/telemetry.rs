@@ -1,4 +1,5 @@
-//! What the service shows of itself: the engine's figures, the intake's, and the store's, and how the log is written.
+//! What the service shows of itself: the engine's figures, the intake's, and the store's, and how
+//! the log is written.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -59,29 +60,48 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
     registry.register("orders", "Orders that are not resting, by status", orders);
     let totals = Family::<Labels, Gauge>::default();
     for (kind, cause, count) in &stats.totals {
-        totals.get_or_create(&vec![("type", kind.to_string()), ("cause", cause.to_string())]).set(signed(*count));
+        totals
+            .get_or_create(&vec![("type", kind.to_string()), ("cause", cause.to_string())])
+            .set(signed(*count));
     }
     registry.register("events_ever", "Events of the store's whole life, by type and cause", totals);
     let oldest = stats.oldest_overdue.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
     registry.register("waiting", "Orders with a due time to come or passed", gauge(stats.waiting));
     registry.register("overdue", "Orders whose due time has passed", gauge(stats.overdue));
-    registry.register_with_unit("oldest_overdue", "For how long the oldest overdue order is overdue", Unit::Seconds, float_gauge(oldest));
+    registry.register_with_unit(
+        "oldest_overdue",
+        "For how long the oldest overdue order is overdue",
+        Unit::Seconds,
+        float_gauge(oldest),
+    );
     registry.register("held", "Orders that are held", gauge(stats.held));
     let (pending, dead) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
-    let (age, oldest_dead) = (Family::<Labels, FloatGauge>::default(), Family::<Labels, FloatGauge>::default());
-    let (failing, disabled) = (Family::<Labels, FloatGauge>::default(), Family::<Labels, Gauge>::default());
+    let (age, oldest_dead) =
+        (Family::<Labels, FloatGauge>::default(), Family::<Labels, FloatGauge>::default());
+    let (failing, disabled) =
+        (Family::<Labels, FloatGauge>::default(), Family::<Labels, Gauge>::default());
     for action in &stats.actions {
         let label = vec![("action", action.name.to_string())];
         pending.get_or_create(&label).set(signed(action.pending));
         dead.get_or_create(&label).set(signed(action.dead));
-        let since = |at: Option<Time>| at.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
+        let since =
+            |at: Option<Time>| at.map_or(0.0, |at| stats.now.since(at).ms() as f64 / 1_000.0);
         age.get_or_create(&label).set(since(action.next_at));
         oldest_dead.get_or_create(&label).set(since(action.oldest_dead));
         failing.get_or_create(&label).set(since(action.circuit.failing_since));
         disabled.get_or_create(&label).set(i64::from(action.circuit.disabled_at.is_some()));
     }
-    registry.register("outbox_entries", "Outbox entries that wait or are worked on, by action", pending);
-    registry.register_with_unit("outbox_overdue", "For how long the oldest claimable entry waits, by action", Unit::Seconds, age);
+    registry.register(
+        "outbox_entries",
+        "Outbox entries that wait or are worked on, by action",
+        pending,
+    );
+    registry.register_with_unit(
+        "outbox_overdue",
+        "For how long the oldest claimable entry waits, by action",
+        Unit::Seconds,
+        age,
+    );
     registry.register("dead_letters", "Dead letters, by action", dead);
     registry.register_with_unit(
         "dead_letters_age",
@@ -89,7 +109,12 @@ fn register_stats(registry: &mut Registry, stats: &Stats) {
         Unit::Seconds,
         oldest_dead,
     );
-    registry.register_with_unit("endpoint_failing", "For how long the receiver only fails, by action", Unit::Seconds, failing);
+    registry.register_with_unit(
+        "endpoint_failing",
+        "For how long the receiver only fails, by action",
+        Unit::Seconds,
+        failing,
+    );
     registry.register("endpoint_disabled", "Whether the receiver is disabled, by action", disabled);
 }
 

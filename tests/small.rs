@@ -24,7 +24,8 @@ impl Service {
             .spawn()
             .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let url = said.find_map(|line| Some(line.strip_prefix("API on ")?.split_once(',')?.0.to_owned()));
+        let url =
+            said.find_map(|line| Some(line.strip_prefix("API on ")?.split_once(',')?.0.to_owned()));
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         Service { child, url: url.expect("it says where its API is"), log }
     }
@@ -61,7 +62,8 @@ fn autoreceive(directory: &Path) -> Command {
 fn an_order_that_was_placed_and_paid_is_received_a_day_later() {
     let directory = tempfile::tempdir().unwrap();
     let mut service = Service::start(directory.path());
-    let place = ["order", "place", "A-1", "--buyer-id", "u-7", "--amount", "59000", "--currency", "KRW"];
+    let place =
+        ["order", "place", "A-1", "--buyer-id", "u-7", "--amount", "59000", "--currency", "KRW"];
     let begun = Instant::now();
     // Exit code 4: its store is not open yet, and a repeat is safe.
     while service.ask(&place).status.code() == Some(4) {
@@ -90,7 +92,8 @@ fn refusal(config: &str) -> String {
 #[cfg(not(any(feature = "redis", feature = "webhook", feature = "database", feature = "intake")))]
 fn what_the_build_lacks_is_refused_at_the_start_with_the_feature_that_brings_it() {
     let webhook = "[actions.shop]\ntype = \"webhook\"\nurl = \"https://shop.example/\"\n";
-    let database = "[actions.books]\ntype = \"database\"\nurl = \"postgres://user:secret@db/shop\"\n";
+    let database =
+        "[actions.books]\ntype = \"database\"\nurl = \"postgres://user:secret@db/shop\"\n";
     let redis = "[store]\nurl = \"redis://user:secret@db:6379/0\"\n";
     let intake = "[intake]\nenabled = true\nurl = \"redis://user:secret@db:6379/0\"\n";
     for (config, key, part, feature) in [
@@ -100,7 +103,10 @@ fn what_the_build_lacks_is_refused_at_the_start_with_the_feature_that_brings_it(
         (intake, "intake.enabled", "intake", "intake"),
     ] {
         let said = refusal(config);
-        let lacks = format!("this build of autoreceive has no {part}; build it with --features {feature}, or use the full build");
+        let lacks = format!(
+            "this build of autoreceive has no {part}; build it with --features {feature}, or use \
+                the full build"
+        );
         assert!(said.contains(key) && said.contains(&lacks), "{said}");
         assert!(!said.contains("secret"), "{said}");
     }

@@ -7,8 +7,8 @@ use autoreceive_domain::{Command, Place, Policy, Rejection, Span, Terms};
 use crate::config::{ActionKind, Config, LogLevel, StoreAddress};
 use crate::engine::{Engine, ReplyOutcome};
 
-/// Points the configuration at a temporary directory, which is removed when the returned value is dropped, and gives it
-/// terms whose effect can be watched.
+/// Points the configuration at a temporary directory, which is removed when the returned value is
+/// dropped, and gives it terms whose effect can be watched.
 pub(super) fn prepare(config: &mut Config) -> anyhow::Result<tempfile::TempDir> {
     let directory = tempfile::tempdir()?;
     config.store.url = StoreAddress::Sqlite(directory.path().join("demo.db"));
@@ -31,13 +31,22 @@ pub(super) fn prepare(config: &mut Config) -> anyhow::Result<tempfile::TempDir> 
 
 /// Plays a few orders' lives, then some more every ten seconds.
 pub(super) async fn run(engine: Engine) {
-    println!("sample orders: paid and silent for 6 s → RECEIVED; unpaid for 4 s → CANCELLED; one is held, one extended\n");
+    println!(
+        "sample orders: paid and silent for 6 s → RECEIVED; unpaid for 4 s → CANCELLED; one is \
+            held, one extended\n"
+    );
     for round in 1.. {
         let of = |name: &str| format!("demo-{round}-{name}");
         let play = async {
             ask(&engine, &of("silent"), true, &[]).await?;
             ask(&engine, &of("unpaid"), false, &[]).await?;
-            ask(&engine, &of("held"), true, &[Command::Hold { id: "dispute".parse()?, reason: "dispute".parse()? }]).await?;
+            ask(
+                &engine,
+                &of("held"),
+                true,
+                &[Command::Hold { id: "dispute".parse()?, reason: "dispute".parse()? }],
+            )
+            .await?;
             ask(&engine, &of("extended"), true, &[Command::Extend { number: 1 }]).await?;
             tokio::time::sleep(Duration::from_secs(3)).await;
             submit(&engine, &of("held"), Command::Release { id: "dispute".parse()? }).await

@@ -21,5 +21,13 @@ impl Takeover {
         None
     }
 
-    pub(super) fn start(self, _: &Config, _: &Engine, _: &Telemetry, _: &TaskTracker, _: &CancellationToken) {}
+    pub(super) fn start(
+        self,
+        _: &Config,
+        _: &Engine,
+        _: &Telemetry,
+        _: &TaskTracker,
+        _: &CancellationToken,
+    ) {
+    }
 }

@@ -22,9 +22,13 @@ pub(super) fn open(config: &DatabaseConfig, connections: usize) -> anyhow::Resul
 /// Where there is no such action, or its database is away.
 pub async fn reconcile(config: &Config, name: &str) -> anyhow::Result<Report> {
     let action = config.actions.iter().find(|action| action.name.as_str() == name);
-    let action = action.with_context(|| format!("there is no action {name:?}; configured are {}", super::action_names(config)))?;
+    let action = action.with_context(|| {
+        format!("there is no action {name:?}; configured are {}", super::action_names(config))
+    })?;
     match &action.kind {
-        ActionKind::Database(database) if database.points.is_some() => Ok(open(database, 1)?.reconcile().await?),
+        ActionKind::Database(database) if database.points.is_some() => {
+            Ok(open(database, 1)?.reconcile().await?)
+        }
         _ => anyhow::bail!("the action {name:?} keeps no points; it has no actions.{name}.points"),
     }
 }

@@ -26,7 +26,14 @@ impl Takeover {
         self.0.as_ref().map(|shop| guard(shop, config, telemetry))
     }
 
-    pub(super) fn start(self, config: &Config, engine: &Engine, telemetry: &Telemetry, tasks: &TaskTracker, stop: &CancellationToken) {
+    pub(super) fn start(
+        self,
+        config: &Config,
+        engine: &Engine,
+        telemetry: &Telemetry,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
         if let Some(shop) = self.0 {
             let settings = config.intake.settings.clone();
             let intake = Intake::new(shop, settings, engine.clone(), telemetry.intake.clone());
@@ -45,8 +52,16 @@ fn guard(shop: &Arc<Shop>, config: &Config, telemetry: &Telemetry) -> Arc<dyn Gu
 /// Where it is away, or cannot be worked with.
 pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
     let IntakeConfig { url, timeout, statuses, triggers, words, .. } = &config.intake;
-    let url = url.as_ref().context("intake.url: is missing, and the store is no Redis: give the address of the shop's")?;
-    let shop = Shop::new(url.expose().as_str(), timeout.to_std(), statuses.clone(), triggers.clone(), words.clone());
+    let url = url.as_ref().context(
+        "intake.url: is missing, and the store is no Redis: give the address of the shop's",
+    )?;
+    let shop = Shop::new(
+        url.expose().as_str(),
+        timeout.to_std(),
+        statuses.clone(),
+        triggers.clone(),
+        words.clone(),
+    );
     let shop = shop.map_err(|why| anyhow::anyhow!("intake.url: {why}"))?;
     intake::open(&shop).await.map_err(anyhow::Error::msg)?;
     Ok(Arc::new(shop))
@@ -58,7 +73,14 @@ pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
 /// Where the store cannot be opened, or an action not be made.
 pub async fn taking_over(config: &Config, shop: Arc<Shop>) -> anyhow::Result<(Engine, Intake)> {
     let (store, telemetry) = (open_store(&config.store, false).await?, Telemetry::default());
-    let engine = start_engine(config, store, subscriptions(config)?, Some(guard(&shop, config, &telemetry)), &telemetry);
-    let intake = Intake::new(shop, config.intake.settings.clone(), engine.clone(), telemetry.intake);
+    let engine = start_engine(
+        config,
+        store,
+        subscriptions(config)?,
+        Some(guard(&shop, config, &telemetry)),
+        &telemetry,
+    );
+    let intake =
+        Intake::new(shop, config.intake.settings.clone(), engine.clone(), telemetry.intake);
     Ok((engine, intake))
 }

@@ -1,4 +1,5 @@
-//! Commands over HTTP: clients on kept-alive connections that send one command at a time, and one that sends lines.
+//! Commands over HTTP: clients on kept-alive connections that send one command at a time, and one
+//! that sends lines.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,7 +33,8 @@ impl Api {
     /// # Errors
     /// Where the store or the API does not answer as it should.
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let policy = autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
+        let policy =
+            autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
         let engine = Engine::builder(ground.store.clone()).policy(policy).start();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, stop) = (listener.local_addr()?.to_string(), CancellationToken::new());
@@ -48,7 +50,9 @@ impl Api {
         stop.cancel();
         serving.await??;
         engine.stop(std::time::Duration::from_secs(5)).await;
-        Ok(json!({"bench": "api", "store": ground.name, "orders": self.orders, "clients": self.clients, "single": single, "bulk": bulk}))
+        Ok(
+            json!({"bench": "api", "store": ground.name, "orders": self.orders, "clients": self.clients, "single": single, "bulk": bulk}),
+        )
     }
 
     async fn single(&self, address: &str, progress: &ProgressBar) -> anyhow::Result<Value> {
@@ -69,8 +73,8 @@ impl Api {
     async fn bulk(&self, address: &str, progress: &ProgressBar) -> anyhow::Result<Value> {
         let start = Instant::now();
         let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
-        let head =
-            "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+            application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
         writer.write_all(head.as_bytes()).await?;
         let orders = self.orders;
         let sending = tokio::spawn(async move {
@@ -81,10 +85,14 @@ impl Api {
             writer.write_all(b"0\r\n\r\n").await?;
             anyhow::Ok(writer)
         });
-        let (mut answers, mut line, mut reader) = (0, String::new(), BufReader::with_capacity(1 << 16, reader));
+        let (mut answers, mut line, mut reader) =
+            (0, String::new(), BufReader::with_capacity(1 << 16, reader));
         while answers < 2 * orders {
             line.clear();
-            ensure!(reader.read_line(&mut line).await? > 0, "the stream of answers ended after {answers}");
+            ensure!(
+                reader.read_line(&mut line).await? > 0,
+                "the stream of answers ended after {answers}"
+            );
             if line.starts_with("{\"line\"") {
                 ensure!(line.contains("\"changed\""), "a line was not carried out: {line}");
                 answers += 1;
@@ -104,28 +112,41 @@ fn two_lines(i: usize) -> String {
 }
 
 /// Places and pays orders one after another. Returns how long each command took, in microseconds.
-async fn one_client(address: String, orders: Vec<usize>, progress: ProgressBar) -> anyhow::Result<Histogram<u64>> {
+async fn one_client(
+    address: String,
+    orders: Vec<usize>,
+    progress: ProgressBar,
+) -> anyhow::Result<Histogram<u64>> {
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     stream.get_ref().set_nodelay(true)?;
     let mut micros = histogram()?;
     for i in orders {
-        let place = format!("{{\"order_id\":\"one{i:015}\",\"buyer_id\":\"buyer{i:07}\",\"amount\":59000,\"currency\":\"KRW\"}}");
-        for (path, body, expected) in [("/v1/orders".to_owned(), place, 201), (format!("/v1/orders/one{i:015}/pay"), String::new(), 200)] {
+        let place = format!(
+            "{{\"order_id\":\"one{i:015}\",\"buyer_id\":\"buyer{i:07}\",\"amount\":59000,\"currency\":\"KRW\"}}"
+        );
+        for (path, body, expected) in [
+            ("/v1/orders".to_owned(), place, 201),
+            (format!("/v1/orders/one{i:015}/pay"), String::new(), 200),
+        ] {
             let start = Instant::now();
             let status = ask(&mut stream, &path, &body).await?;
             ensure!(status == expected, "{path} answered {status}");
-            micros.saturating_record(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+            micros
+                .saturating_record(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
             progress.inc(1);
         }
     }
     Ok(micros)
 }
 
-/// One request on a kept-alive connection. Returns the status of the answer, which was read to its end.
+/// One request on a kept-alive connection. Returns the status of the answer, which was read to its
+/// end.
 async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyhow::Result<u16> {
     let length = body.len();
-    let request =
-        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+            application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     stream.get_mut().write_all(request.as_bytes()).await?;
     let (mut status, mut length, mut line) = (None, 0, String::new());
     loop {
@@ -133,7 +154,9 @@ async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyho
         ensure!(stream.read_line(&mut line).await? > 0, "the connection was closed");
         match line.trim_end().split_once(": ") {
             _ if line == "\r\n" => break,
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse()?,
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse()?
+            }
             Some(_) => {}
             None => status = line.split(' ').nth(1).and_then(|status| status.parse().ok()),
         }

@@ -57,14 +57,21 @@ impl Filling<'_> {
 }
 
 impl BenchStore {
-    /// Opens a store for measuring: an SQLite file in a temporary directory, or keys of its own on a Redis server.
+    /// Opens a store for measuring: an SQLite file in a temporary directory, or keys of its own on
+    /// a Redis server.
     ///
     /// # Errors
     /// Where it cannot be opened, or holds anything already.
     pub async fn open(url: Option<StoreAddress>) -> anyhow::Result<BenchStore> {
         if let Some(StoreAddress::Redis(url)) = &url {
-            let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connect(url.expose().as_str()).await?).await?;
-            ensure!(keys == 0, "{url} holds {keys} keys; a measurement needs a database of its own (another number after the last /)");
+            let keys: u64 = redis::cmd("DBSIZE")
+                .query_async(&mut connect(url.expose().as_str()).await?)
+                .await?;
+            ensure!(
+                keys == 0,
+                "{url} holds {keys} keys; a measurement needs a database of its own (another \
+                    number after the last /)"
+            );
         }
         BenchStore::with_keys_of_its_own(url).await
     }
@@ -74,8 +81,15 @@ impl BenchStore {
     /// # Errors
     /// Where it cannot be opened, or the place is a file that was named.
     pub async fn beside(&self) -> anyhow::Result<BenchStore> {
-        ensure!(self.redis_url.is_some() || self.directory.is_some(), "{} is one file; leave out --store for a temporary one", self.name);
-        BenchStore::with_keys_of_its_own(Some(self.config.url.clone()).filter(|_| self.redis_url.is_some())).await
+        ensure!(
+            self.redis_url.is_some() || self.directory.is_some(),
+            "{} is one file; leave out --store for a temporary one",
+            self.name
+        );
+        BenchStore::with_keys_of_its_own(
+            Some(self.config.url.clone()).filter(|_| self.redis_url.is_some()),
+        )
+        .await
     }
 
     async fn with_keys_of_its_own(url: Option<StoreAddress>) -> anyhow::Result<BenchStore> {
@@ -86,12 +100,17 @@ impl BenchStore {
             (None, Some(directory)) => StoreAddress::Sqlite(directory.path().join("bench.db")),
             (None, None) => bail!("no store"),
         };
-        let redis_url = if let StoreAddress::Redis(url) = &url { Some(url.expose().to_string()) } else { None };
+        let redis_url =
+            if let StoreAddress::Redis(url) = &url { Some(url.expose().to_string()) } else { None };
         let name = url.to_string();
-        let config = StoreConfig { url, timeout: Span::from_secs(10), connections: 8, prefix, shards: 64 };
+        let config =
+            StoreConfig { url, timeout: Span::from_secs(10), connections: 8, prefix, shards: 64 };
         let store = app::open_store(&config, false).await?;
         let stats = store.stats().await?;
-        ensure!(stats.waiting == 0 && stats.totals.is_empty(), "{name} holds orders; a measurement needs a store of its own");
+        ensure!(
+            stats.waiting == 0 && stats.totals.is_empty(),
+            "{name} holds orders; a measurement needs a store of its own"
+        );
         Ok(BenchStore { store, name, redis_url, config, directory })
     }
 
@@ -101,22 +120,31 @@ impl BenchStore {
         format!("{}:{name}", self.config.prefix)
     }
 
-    /// The store for one more worker: on Redis with connections of its own, as another process would have them. A file has
-    /// one process.
+    /// The store for one more worker: on Redis with connections of its own, as another process
+    /// would have them. A file has one process.
     ///
     /// # Errors
     /// Where it cannot be opened.
     pub async fn another_store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        Ok(if self.redis_url.is_some() { app::open_store(&self.config, false).await? } else { self.store.clone() })
+        Ok(if self.redis_url.is_some() {
+            app::open_store(&self.config, false).await?
+        } else {
+            self.store.clone()
+        })
     }
 
-    /// An instant by which the store will have taken `orders`. A few that wait for a month, and stay, show how fast it takes them.
+    /// An instant by which the store will have taken `orders`. A few that wait for a month, and
+    /// stay, show how fast it takes them.
     ///
     /// # Errors
     /// Where the store does not take them.
     pub async fn instant_after_filling(&self, orders: usize) -> anyhow::Result<Time> {
         let later = self.store.now().await?.after(Span::from_hours(24 * 30));
-        let trial = Filling { from: FIRST_ON_TRIAL, deadline: &|_| later, ..Filling::of((orders / 10).clamp(100, ON_TRIAL)) };
+        let trial = Filling {
+            from: FIRST_ON_TRIAL,
+            deadline: &|_| later,
+            ..Filling::of((orders / 10).clamp(100, ON_TRIAL))
+        };
         let (count, start) = (trial.count, Instant::now());
         self.fill(trial, &ProgressBar::hidden()).await?;
         let expected = start.elapsed().as_secs_f64() / count as f64 * orders as f64;
@@ -129,7 +157,10 @@ impl BenchStore {
     /// Where that has passed: orders that should fall due together did so before all were there.
     pub async fn wait_until(&self, instant: Time) -> anyhow::Result<()> {
         let wait = instant.since(self.store.now().await?).to_std();
-        ensure!(!wait.is_zero(), "the store took the orders too slowly; some were due before the measurement began. Try fewer");
+        ensure!(
+            !wait.is_zero(),
+            "the store took the orders too slowly; some were due before the measurement began. Try fewer"
+        );
         tokio::time::sleep(wait).await;
         Ok(())
     }
@@ -141,19 +172,29 @@ impl BenchStore {
     pub async fn fill(&self, filling: Filling<'_>, progress: &ProgressBar) -> anyhow::Result<()> {
         let policy = Policy::new("default", Terms::default())?;
         let now = self.store.now().await?;
-        let data = if filling.data == 0 { None } else { Some(Data::new(&format!("\"{}\"", "x".repeat(filling.data.saturating_sub(2))))?) };
+        let data = if filling.data == 0 {
+            None
+        } else {
+            Some(Data::new(&format!("\"{}\"", "x".repeat(filling.data.saturating_sub(2))))?)
+        };
         // In steps, so that a million orders never lie in memory at once.
         for first in (filling.from..filling.from + filling.count).step_by(50_000) {
-            let mut by_shard: Vec<Vec<Change>> = vec![Vec::new(); self.store.about().shards.get().into()];
+            let mut by_shard: Vec<Vec<Change>> =
+                vec![Vec::new(); self.store.about().shards.get().into()];
             for i in first..(first + 50_000).min(filling.from + filling.count) {
-                let id = format!("20261123{i:0width$}", width = filling.id.saturating_sub(8)).parse()?;
+                let id =
+                    format!("20261123{i:0width$}", width = filling.id.saturating_sub(8)).parse()?;
                 let change = paid(id, i, (filling.deadline)(i), now, &policy, data.clone())?;
                 let shard = usize::from(self.store.about().shards.of(&change.id));
                 by_shard.get_mut(shard).context("a shard beyond the last one")?.push(change);
             }
-            let commits = (0..).zip(&by_shard).flat_map(|(shard, changes)| changes.chunks(500).map(move |part| (shard, part.to_vec())));
+            let commits = (0..).zip(&by_shard).flat_map(|(shard, changes)| {
+                changes.chunks(500).map(move |part| (shard, part.to_vec()))
+            });
             stream::iter(commits.map(Ok))
-                .try_for_each_concurrent(8, |(shard, part)| self.commit(shard, part, policy.clone(), progress))
+                .try_for_each_concurrent(8, |(shard, part)| {
+                    self.commit(shard, part, policy.clone(), progress)
+                })
                 .await?;
         }
         Ok(())
@@ -165,30 +206,49 @@ impl BenchStore {
     /// Where the server does not answer.
     pub async fn bytes(&self) -> anyhow::Result<u64> {
         let Some(url) = &self.redis_url else {
-            let directory = self.directory.as_ref().context("only a store in a temporary directory is measured")?;
-            let sizes = std::fs::read_dir(directory.path())?.map(|file| Ok(file?.metadata()?.len()));
+            let directory = self
+                .directory
+                .as_ref()
+                .context("only a store in a temporary directory is measured")?;
+            let sizes =
+                std::fs::read_dir(directory.path())?.map(|file| Ok(file?.metadata()?.len()));
             return sizes.sum::<anyhow::Result<u64>>();
         };
         let mut connection = connect(url).await?;
         let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
-        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+        let used =
+            info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
         used.context("Redis does not say how much memory it uses")
     }
 
-    async fn commit(&self, shard: Shard, changes: Vec<Change>, policy: Policy, progress: &ProgressBar) -> anyhow::Result<()> {
+    async fn commit(
+        &self,
+        shard: Shard,
+        changes: Vec<Change>,
+        policy: Policy,
+        progress: &ProgressBar,
+    ) -> anyhow::Result<()> {
         let count = changes.len() as u64;
-        let found = self.store.due(&[Look { shard, extra: 0 }], 0).await.pop().context("no answer of the shard")?;
+        let found = self
+            .store
+            .due(&[Look { shard, extra: 0 }], 0)
+            .await
+            .pop()
+            .context("no answer of the shard")?;
         let At { now, shard: state, .. } = found?;
         let round = Arc::new(Round { changes, policies: vec![policy], ..Round::default() });
         let commit = Commit { shard, now, state, epoch: None, read: None, round };
         let result = self.store.commit(vec![commit]).await.pop();
-        ensure!(result == Some(CommitResult::Committed), "the store did not take the orders: {result:?}");
+        ensure!(
+            result == Some(CommitResult::Committed),
+            "the store did not take the orders: {result:?}"
+        );
         progress.inc(count);
         Ok(())
     }
 
-    /// Removes what was measured with, the pattern's keys too: there were none before. Its memory is free when this returns,
-    /// so that the next measurement begins as this one did.
+    /// Removes what was measured with, the pattern's keys too: there were none before. Its memory
+    /// is free when this returns, so that the next measurement begins as this one did.
     ///
     /// # Errors
     /// Where the server does not answer.
@@ -200,7 +260,8 @@ impl BenchStore {
             let scan = redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(1_000).to_owned();
             let (next, mut keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
             keys.retain(|key| [&own, STATUS, TRIGGER].iter().any(|prefix| key.starts_with(prefix)));
-            // A command for each: a key may hold a hundred thousand orders, and others want to be served in between.
+            // A command for each: a key may hold a hundred thousand orders, and others want to be
+            // served in between.
             let mut removing = redis::pipe();
             for key in keys {
                 removing.del(key).ignore();
@@ -223,13 +284,23 @@ pub(super) async fn connect(url: &str) -> anyhow::Result<MultiplexedConnection> 
 }
 
 /// The order number `i` as it looks after it was placed and paid.
-fn paid(id: OrderId, i: usize, deadline: Time, now: Time, policy: &Policy, data: Option<Data>) -> anyhow::Result<Change> {
+fn paid(
+    id: OrderId,
+    i: usize,
+    deadline: Time,
+    now: Time,
+    policy: &Policy,
+    data: Option<Data>,
+) -> anyhow::Result<Change> {
     let paid_at = deadline.before(policy.terms.receive_after);
     let place = Place::new().buyer_id(format!("buyer{i:07}").parse()?).amount(59_000);
     let place = place.currency("KRW".parse()?).at(paid_at.before(Span::from_secs(7)));
     let place = Place { data, ..place.paid_at(paid_at) };
-    // An order that waits for longer than the terms say was paid in the future, as far as the measurement is concerned.
-    let Decision::Changed(order) = decide_place(&id, &place, now.max(paid_at), policy) else { bail!("an order was not placed") };
+    // An order that waits for longer than the terms say was paid in the future, as far as the
+    // measurement is concerned.
+    let Decision::Changed(order) = decide_place(&id, &place, now.max(paid_at), policy) else {
+        bail!("an order was not placed")
+    };
     let mut order = Arc::unwrap_or_clone(order);
     order.kind = EventKind::Paid;
     order.changed_at = order.times.latest();

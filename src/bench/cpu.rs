@@ -19,6 +19,10 @@ pub fn own_seconds() -> f64 {
 pub async fn redis_seconds(url: &str) -> anyhow::Result<f64> {
     let mut connection = connect(url).await.context("asking Redis for its CPU time")?;
     let info: String = redis::cmd("INFO").arg("cpu").query_async(&mut connection).await?;
-    let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or(0.0);
+    let value = |name: &str| {
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     Ok(value("used_cpu_sys:") + value("used_cpu_user:"))
 }

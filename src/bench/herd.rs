@@ -1,11 +1,12 @@
-//! Many orders due at one instant: how fast they are received and attempted, how late, and what others feel of it.
+//! Many orders due at one instant: how fast they are received and attempted, how late, and what
+//! others feel of it.
 
 use std::time::Instant;
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::bench_store::{Filling, BenchStore};
+use super::bench_store::{BenchStore, Filling};
 use super::ping::Pings;
 use super::worker::{Cpu, Workers};
 
@@ -26,7 +27,9 @@ impl Herd {
     /// Where the store does not answer, or does not take the orders before they are due.
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let deadline = ground.instant_after_filling(self.orders).await?;
-        ground.fill(Filling { deadline: &|_| deadline, ..Filling::of(self.orders) }, progress).await?;
+        ground
+            .fill(Filling { deadline: &|_| deadline, ..Filling::of(self.orders) }, progress)
+            .await?;
         let workers = Workers::start(ground, self.workers, self.batch).await?;
         ground.wait_until(deadline).await?;
         // Not before: answers of an idle server would hide those of a busy one.

@@ -41,7 +41,8 @@ impl Hot {
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let mut engines = Vec::new();
         for worker in 0..self.workers {
-            let store = if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
+            let store =
+                if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
             engines.push(start(store)?);
         }
         let first = engines.first().context("no worker")?;
@@ -92,13 +93,21 @@ impl Hot {
 }
 
 fn start(store: Arc<dyn Store>) -> anyhow::Result<Engine> {
-    let terms =
-        Terms { max_extensions: u32::MAX, extend_by: Span::from_ms(1), receive_after: Span::from_hours(24 * 365), ..Terms::default() };
+    let terms = Terms {
+        max_extensions: u32::MAX,
+        extend_by: Span::from_ms(1),
+        receive_after: Span::from_hours(24 * 365),
+        ..Terms::default()
+    };
     Ok(Engine::builder(store).policy(Policy::new("default", terms)?).start())
 }
 
 /// Places and pays so many orders of one shard.
-async fn place(engine: &Engine, store: &Arc<dyn Store>, count: usize) -> anyhow::Result<Vec<OrderId>> {
+async fn place(
+    engine: &Engine,
+    store: &Arc<dyn Store>,
+    count: usize,
+) -> anyhow::Result<Vec<OrderId>> {
     let mut ids = Vec::with_capacity(count);
     for i in 0.. {
         let id: OrderId = format!("hot{i:015}").parse()?;
@@ -128,7 +137,12 @@ async fn heat(engine: Engine, id: OrderId, done: Arc<AtomicBool>) -> anyhow::Res
 }
 
 /// Extends an order of its own, and returns how long each command took, in microseconds.
-async fn extend(engine: Engine, id: OrderId, until: Instant, progress: ProgressBar) -> anyhow::Result<Histogram<u64>> {
+async fn extend(
+    engine: Engine,
+    id: OrderId,
+    until: Instant,
+    progress: ProgressBar,
+) -> anyhow::Result<Histogram<u64>> {
     let mut micros = histogram()?;
     let mut number = 1;
     while Instant::now() < until {

@@ -1,5 +1,6 @@
-//! The least conceivable work on the same Redis, as the line of 100 %: one script marks due orders and appends an event, in
-//! batches, several in flight. No decision, no version, no record, no delivery.
+//! The least conceivable work on the same Redis, as the line of 100 %: one script marks due orders
+//! and appends an event, in batches, several in flight. No decision, no version, no record, no
+//! delivery.
 
 use std::time::Instant;
 
@@ -22,7 +23,8 @@ pub struct Limit {
     pub batch: usize,
 }
 
-/// Over as many parts as a store has shards, with as many calls in flight and connections as suit this machine's cores.
+/// Over as many parts as a store has shards, with as many calls in flight and connections as suit
+/// this machine's cores.
 const SHARDS: usize = 64;
 const IN_FLIGHT: usize = 4;
 const CONNECTIONS: usize = 2;
@@ -34,13 +36,20 @@ impl Limit {
     /// # Errors
     /// Where it is no Redis, or does not answer.
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground.redis_url.clone().context("the limit is measured on Redis: --store redis://host:port/db")?;
+        let url = ground
+            .redis_url
+            .clone()
+            .context("the limit is measured on Redis: --store redis://host:port/db")?;
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
             connections.push(connect(&url).await?);
         }
-        let shards: Vec<[String; 3]> =
-            (0..SHARDS).map(|shard| ["due", "orders", "events"].map(|key| ground.key(&format!("limit:{{{shard}}}:{key}")))).collect();
+        let shards: Vec<[String; 3]> = (0..SHARDS)
+            .map(|shard| {
+                ["due", "orders", "events"]
+                    .map(|key| ground.key(&format!("limit:{{{shard}}}:{key}")))
+            })
+            .collect();
         for (keys, i) in shards.iter().zip(0..) {
             self.load(i, keys, connections.first_mut().context("no connection")?).await?;
         }
@@ -51,7 +60,10 @@ impl Limit {
             let (script, connection) = (&script, connection.clone());
             async move { drain(script, keys, self.batch, connection, progress).await }
         });
-        let marked: usize = stream::iter(drained).buffer_unordered(IN_FLIGHT).try_fold(0, async |sum, n| Ok(sum + n)).await?;
+        let marked: usize = stream::iter(drained)
+            .buffer_unordered(IN_FLIGHT)
+            .try_fold(0, async |sum, n| Ok(sum + n))
+            .await?;
         let seconds = start.elapsed().as_secs_f64();
         ensure!(marked == self.orders, "{marked} orders were marked");
         let cpu = cpu.since(ground, 100_000.0 / self.orders as f64).await?;
@@ -62,11 +74,18 @@ impl Limit {
     }
 
     /// Every 64th order, paid and due.
-    async fn load(&self, shard: usize, [due, orders, _]: &[String; 3], connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
-        let ids: Vec<String> = (shard..self.orders).step_by(SHARDS).map(|i| format!("20261123{i:010}")).collect();
+    async fn load(
+        &self,
+        shard: usize,
+        [due, orders, _]: &[String; 3],
+        connection: &mut MultiplexedConnection,
+    ) -> anyhow::Result<()> {
+        let ids: Vec<String> =
+            (shard..self.orders).step_by(SHARDS).map(|i| format!("20261123{i:010}")).collect();
         for part in ids.chunks(1_000) {
             let mut pipeline = redis::pipe();
-            let (deadlines, paid) = (part.iter().map(|id| (DUE_AT_MS, id)), part.iter().map(|id| (id, "PAID")));
+            let (deadlines, paid) =
+                (part.iter().map(|id| (DUE_AT_MS, id)), part.iter().map(|id| (id, "PAID")));
             pipeline.cmd("ZADD").arg(due).arg(deadlines.collect::<Vec<_>>()).ignore();
             pipeline.cmd("HSET").arg(orders).arg(paid.collect::<Vec<_>>()).ignore();
             let () = pipeline.query_async(connection).await?;
@@ -85,7 +104,8 @@ async fn drain(
 ) -> anyhow::Result<usize> {
     let mut sum = 0;
     loop {
-        let marked: usize = script.key(keys).arg(DUE_AT_MS).arg(batch).invoke_async(&mut connection).await?;
+        let marked: usize =
+            script.key(keys).arg(DUE_AT_MS).arg(batch).invoke_async(&mut connection).await?;
         if marked == 0 {
             return Ok(sum);
         }

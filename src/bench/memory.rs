@@ -1,11 +1,11 @@
-//! What a waiting order takes: memory on Redis, file on SQLite. With a buyer of 12 characters, amount and currency, ids of
-//! several lengths, and `data` of several lengths.
+//! What a waiting order takes: memory on Redis, file on SQLite. With a buyer of 12 characters,
+//! amount and currency, ids of several lengths, and `data` of several lengths.
 
 use autoreceive_domain::Span;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::bench_store::{Filling, BenchStore};
+use super::bench_store::{BenchStore, Filling};
 
 /// What is measured.
 pub struct Memory {
@@ -14,8 +14,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The kinds: characters of the id, bytes of `data`. The first one is the one to compare with others.
-    pub const KINDS: [(usize, usize); 6] = [(18, 0), (36, 0), (64, 0), (18, 64), (18, 256), (18, 1_024)];
+    /// The kinds: characters of the id, bytes of `data`. The first one is the one to compare with
+    /// others.
+    pub const KINDS: [(usize, usize); 6] =
+        [(18, 0), (36, 0), (64, 0), (18, 64), (18, 256), (18, 1_024)];
 
     /// Measures on `ground` and returns the figures.
     ///
@@ -27,16 +29,28 @@ impl Memory {
             let beside = ground.beside().await?;
             let bytes = self.bytes_per_order(&beside, id, data, progress).await;
             beside.clear().await?;
-            kinds.push(json!({"id_characters": id, "data_bytes": data, "bytes_per_order": bytes?.round()}));
+            kinds.push(
+                json!({"id_characters": id, "data_bytes": data, "bytes_per_order": bytes?.round()}),
+            );
         }
         let plain = kinds.first().map(|kind| kind["bytes_per_order"].clone());
-        Ok(json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}))
+        Ok(
+            json!({"bench": "memory", "store": ground.name, "orders": self.orders, "bytes_per_order": plain, "kinds": kinds}),
+        )
     }
-    async fn bytes_per_order(&self, ground: &BenchStore, id: usize, data: usize, progress: &ProgressBar) -> anyhow::Result<f64> {
+    async fn bytes_per_order(
+        &self,
+        ground: &BenchStore,
+        id: usize,
+        data: usize,
+        progress: &ProgressBar,
+    ) -> anyhow::Result<f64> {
         let later = ground.store.now().await?.after(Span::from_hours(24));
         let deadline = |i: usize| later.after(Span::from_ms((i % 86_400_000) as i64));
         let before = ground.bytes().await?;
-        ground.fill(Filling { deadline: &deadline, id, data, ..Filling::of(self.orders) }, progress).await?;
+        ground
+            .fill(Filling { deadline: &deadline, id, data, ..Filling::of(self.orders) }, progress)
+            .await?;
         Ok(ground.bytes().await?.saturating_sub(before) as f64 / self.orders as f64)
     }
 }

@@ -48,7 +48,8 @@ impl Nothing {
         self.0.attempted.load(Ordering::Relaxed)
     }
 
-    /// How late receipts were attempted, and how many were received before their deadline, which must be none.
+    /// How late receipts were attempted, and how many were received before their deadline, which
+    /// must be none.
     #[must_use]
     pub fn lag_ms(&self) -> Value {
         let lags = self.0.lags_ms.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! Another client of the same Redis, which does nothing but ask whether the server is there: what others feel of the work.
+//! Another client of the same Redis, which does nothing but ask whether the server is there: what
+//! others feel of the work.
 
 use std::time::{Duration, Instant};
 

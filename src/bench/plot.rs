@@ -29,15 +29,18 @@ enum Scale {
     Plain,
 }
 
-const COLOURS: [RGBColor; 3] = [RGBColor(31, 119, 180), RGBColor(214, 90, 30), RGBColor(44, 140, 60)];
+const COLOURS: [RGBColor; 3] =
+    [RGBColor(31, 119, 180), RGBColor(214, 90, 30), RGBColor(44, 140, 60)];
 
-/// Draws what there is to draw of `figures` into `directory`, and returns the file; nothing where a table says it all.
+/// Draws what there is to draw of `figures` into `directory`, and returns the file; nothing where a
+/// table says it all.
 ///
 /// # Errors
 /// Where the file cannot be written.
 pub fn draw(figures: &Value, directory: &Path) -> anyhow::Result<Option<PathBuf>> {
     let Some(plot) = plot(figures) else { return Ok(None) };
-    std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("making {}", directory.display()))?;
     let path = directory.join(format!("{}.svg", figures["bench"].as_str().unwrap_or("bench")));
     plot.draw(&path).with_context(|| format!("writing {}", path.display()))?;
     Ok(Some(path))
@@ -48,37 +51,74 @@ fn plot(figures: &Value) -> Option<Plot> {
     let lag = Line { name: "lag", points: percentiles(&figures["lag_ms"]) };
     Some(match figures["bench"].as_str()? {
         "herd" => {
-            let ping = Line { name: "PING of another client", points: percentiles(&figures["ping_ms"]) };
+            let ping =
+                Line { name: "PING of another client", points: percentiles(&figures["ping_ms"]) };
             Plot { title: "Lag after one instant", x: nines, y: "ms", lines: vec![lag, ping] }
         }
         "steady" => Plot { title: "Lag of a steady stream", x: nines, y: "ms", lines: vec![lag] },
         "api" => {
-            let latency = Line { name: "single command", points: percentiles(&figures["single"]["latency_ms"]) };
-            Plot { title: "Latency over HTTP", x: ("of all commands", Scale::Nines), y: "ms", lines: vec![latency] }
+            let latency = Line {
+                name: "single command",
+                points: percentiles(&figures["single"]["latency_ms"]),
+            };
+            Plot {
+                title: "Latency over HTTP",
+                x: ("of all commands", Scale::Nines),
+                y: "ms",
+                lines: vec![latency],
+            }
         }
         "waiting" => {
             let step = |ms: fn(&Value) -> Option<f64>| points(&figures["steps"], "waiting", ms);
             let lines = vec![
-                Line { name: "until all were received", points: step(|step| Some(step["seconds"].as_f64()? * 1_000.0)) },
-                Line { name: "processor time", points: step(|step| Some(step["cpu_seconds"]["total"].as_f64()? * 1_000.0)) },
+                Line {
+                    name: "until all were received",
+                    points: step(|step| Some(step["seconds"].as_f64()? * 1_000.0)),
+                },
+                Line {
+                    name: "processor time",
+                    points: step(|step| Some(step["cpu_seconds"]["total"].as_f64()? * 1_000.0)),
+                },
             ];
-            Plot { title: "A thousand due among ever more that wait", x: ("orders waiting", Scale::Powers), y: "ms", lines }
+            Plot {
+                title: "A thousand due among ever more that wait",
+                x: ("orders waiting", Scale::Powers),
+                y: "ms",
+                lines,
+            }
         }
         "memory" => {
-            let plain = |kind: &Value| kind["bytes_per_order"].as_f64().filter(|_| kind["id_characters"] == 18);
-            let lines = vec![Line { name: "id of 18 characters", points: points(&figures["kinds"], "data_bytes", plain) }];
-            Plot { title: "What a waiting order takes", x: ("bytes of data", Scale::Plain), y: "bytes", lines }
+            let plain = |kind: &Value| {
+                kind["bytes_per_order"].as_f64().filter(|_| kind["id_characters"] == 18)
+            };
+            let lines = vec![Line {
+                name: "id of 18 characters",
+                points: points(&figures["kinds"], "data_bytes", plain),
+            }];
+            Plot {
+                title: "What a waiting order takes",
+                x: ("bytes of data", Scale::Plain),
+                y: "bytes",
+                lines,
+            }
         }
         _ => return None,
     })
 }
 
 fn points(list: &Value, x: &str, y: impl Fn(&Value) -> Option<f64>) -> Vec<(f64, f64)> {
-    list.as_array().into_iter().flatten().filter_map(|item| Some((item[x].as_f64()?, y(item)?))).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| Some((item[x].as_f64()?, y(item)?)))
+        .collect()
 }
 
 fn percentiles(ms: &Value) -> Vec<(f64, f64)> {
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)].into_iter().filter_map(|(name, q)| Some((q, ms[name].as_f64()?))).collect()
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)]
+        .into_iter()
+        .filter_map(|(name, q)| Some((q, ms[name].as_f64()?)))
+        .collect()
 }
 
 impl Scale {
@@ -93,7 +133,9 @@ impl Scale {
     fn label(self, place: f64) -> String {
         match self {
             Scale::Nines if place < 0.01 => "the fastest".to_owned(),
-            Scale::Nines => format!("{} %", ((1.0 - 10_f64.powf(-place)) * 100_000.0).round() / 1_000.0),
+            Scale::Nines => {
+                format!("{} %", ((1.0 - 10_f64.powf(-place)) * 100_000.0).round() / 1_000.0)
+            }
             Scale::Powers => format!("{:.0}", 10_f64.powf(place)),
             Scale::Plain => format!("{place:.0}"),
         }
@@ -105,8 +147,12 @@ impl Plot {
         let root = SVGBackend::new(path, (720, 400)).into_drawing_area();
         root.fill(&WHITE)?;
         let (title, scale) = (self.title, self.x.1);
-        let most = |of: fn(&(f64, f64)) -> f64| self.lines.iter().flat_map(|line| &line.points).map(of).fold(0.0, f64::max);
-        let least = |of: fn(&(f64, f64)) -> f64| self.lines.iter().flat_map(|line| &line.points).map(of).fold(f64::MAX, f64::min);
+        let most = |of: fn(&(f64, f64)) -> f64| {
+            self.lines.iter().flat_map(|line| &line.points).map(of).fold(0.0, f64::max)
+        };
+        let least = |of: fn(&(f64, f64)) -> f64| {
+            self.lines.iter().flat_map(|line| &line.points).map(of).fold(f64::MAX, f64::min)
+        };
         let first = if matches!(scale, Scale::Powers) { scale.place(least(|p| p.0)) } else { 0.0 };
         let x = first..scale.place(most(|point| point.0)).max(first + 1.0) * 1.001;
         let mut chart = ChartBuilder::on(&root)
@@ -124,14 +170,29 @@ impl Plot {
             .y_label_formatter(&|y| format!("{y:.0}"))
             .light_line_style(WHITE)
             .draw()?;
-        for (line, colour) in self.lines.iter().filter(|line| !line.points.is_empty()).zip(COLOURS.into_iter().cycle()) {
-            let points: Vec<(f64, f64)> = line.points.iter().map(|&(x, y)| (scale.place(x), y)).collect();
+        for (line, colour) in self
+            .lines
+            .iter()
+            .filter(|line| !line.points.is_empty())
+            .zip(COLOURS.into_iter().cycle())
+        {
+            let points: Vec<(f64, f64)> =
+                line.points.iter().map(|&(x, y)| (scale.place(x), y)).collect();
             chart
-                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
+                .draw_series(
+                    LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3),
+                )?
                 .label(line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+                .legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2))
+                });
         }
-        chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE).border_style(BLACK).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .draw()?;
         root.present()?;
         Ok(())
     }

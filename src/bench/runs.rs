@@ -24,23 +24,36 @@ pub fn max(runs: &[Value]) -> Value {
     merged(&runs.iter().collect::<Vec<_>>(), &|sorted| sorted.last().copied().unwrap_or(0.0))
 }
 
-/// One value of the shape of the first, each number in it `pick`ed from the same place in all of `runs`, sorted.
+/// One value of the shape of the first, each number in it `pick`ed from the same place in all of
+/// `runs`, sorted.
 fn merged(runs: &[&Value], pick: &dyn Fn(&[f64]) -> f64) -> Value {
     match runs.first() {
         Some(Value::Object(fields)) => {
-            let field = |key: &String| (key.clone(), merged(&runs.iter().filter_map(|run| run.get(key)).collect::<Vec<_>>(), pick));
+            let field = |key: &String| {
+                (
+                    key.clone(),
+                    merged(&runs.iter().filter_map(|run| run.get(key)).collect::<Vec<_>>(), pick),
+                )
+            };
             Value::Object(fields.keys().map(field).collect::<Map<_, _>>())
         }
         Some(Value::Array(values)) => {
-            let at = |i: usize| merged(&runs.iter().filter_map(|run| run.get(i)).collect::<Vec<_>>(), pick);
+            let at = |i: usize| {
+                merged(&runs.iter().filter_map(|run| run.get(i)).collect::<Vec<_>>(), pick)
+            };
             Value::Array((0..values.len()).map(at).collect())
         }
         Some(Value::Number(first)) => {
             let mut numbers: Vec<f64> = runs.iter().filter_map(|run| run.as_f64()).collect();
             numbers.sort_by(f64::total_cmp);
             let picked = pick(&numbers);
-            // Whole numbers that are the same in every run (how many orders, which batch) stay whole.
-            if first.is_u64() && first.as_f64() == Some(picked) { Value::Number(first.clone()) } else { picked.into() }
+            // Whole numbers that are the same in every run (how many orders, which batch) stay
+            // whole.
+            if first.is_u64() && first.as_f64() == Some(picked) {
+                Value::Number(first.clone())
+            } else {
+                picked.into()
+            }
         }
         Some(&other) => other.clone(),
         None => Value::Null,
@@ -55,10 +68,12 @@ mod tests {
 
     #[test]
     fn each_figure_is_taken_on_its_own_and_words_from_the_first_run() {
-        let run =
-            |rate: f64, p99: f64| json!({"bench": "herd", "orders": 10, "rate": rate, "lag_ms": {"p99": p99}, "steps": [{"s": rate}]});
+        let run = |rate: f64, p99: f64| json!({"bench": "herd", "orders": 10, "rate": rate, "lag_ms": {"p99": p99}, "steps": [{"s": rate}]});
         let runs = [run(3.0, 7.0), run(1.0, 9.0), run(2.0, 8.0)];
-        assert_eq!(median(&runs), json!({"bench": "herd", "orders": 10, "rate": 2.0, "lag_ms": {"p99": 8.0}, "steps": [{"s": 2.0}]}));
+        assert_eq!(
+            median(&runs),
+            json!({"bench": "herd", "orders": 10, "rate": 2.0, "lag_ms": {"p99": 8.0}, "steps": [{"s": 2.0}]})
+        );
         assert_eq!(min(&runs)["rate"], 1.0);
         assert_eq!(max(&runs)["lag_ms"]["p99"], 9.0);
     }

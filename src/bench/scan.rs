@@ -1,5 +1,5 @@
-//! What the intake's scan costs the others: the time that a GET takes while a million foreign keys are walked over, and while
-//! they are not; and that nothing foreign is changed by it.
+//! What the intake's scan costs the others: the time that a GET takes while a million foreign keys
+//! are walked over, and while they are not; and that nothing foreign is changed by it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use crate::telemetry::Telemetry;
 pub struct Scan {
     /// How many foreign keys there are.
     pub keys: usize,
-    /// How long each half of a round lasts: one without a scan, one with scans that follow each other without a pause.
+    /// How long each half of a round lasts: one without a scan, one with scans that follow each
+    /// other without a pause.
     pub seconds: u64,
     /// How many rounds there are.
     pub rounds: u32,
@@ -38,19 +39,28 @@ impl Scan {
     /// # Errors
     /// Where it is none, or does not answer.
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground.redis_url.as_deref().context("a scan is measured on a Redis: --store redis://127.0.0.1:6379/0")?;
+        let url = ground
+            .redis_url
+            .as_deref()
+            .context("a scan is measured on a Redis: --store redis://127.0.0.1:6379/0")?;
         let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
         let prefix = format!("foreign-{:08x}:", rand::random::<u32>());
         self.fill(&mut redis, &prefix, progress).await?;
         let measured = self.measure(ground, url, &mut redis, &prefix).await;
         for first in (0..self.keys).step_by(STEP) {
-            let keys: Vec<String> = (first..(first + STEP).min(self.keys)).map(|i| format!("{prefix}{i}")).collect();
+            let keys: Vec<String> =
+                (first..(first + STEP).min(self.keys)).map(|i| format!("{prefix}{i}")).collect();
             let () = redis::cmd("UNLINK").arg(keys).query_async(&mut redis).await?;
         }
         measured
     }
 
-    async fn fill(&self, redis: &mut MultiplexedConnection, prefix: &str, progress: &ProgressBar) -> anyhow::Result<()> {
+    async fn fill(
+        &self,
+        redis: &mut MultiplexedConnection,
+        prefix: &str,
+        progress: &ProgressBar,
+    ) -> anyhow::Result<()> {
         progress.set_length(self.keys as u64);
         for first in (0..self.keys).step_by(STEP) {
             let mut pipe = redis::Pipeline::new();
@@ -69,10 +79,19 @@ impl Scan {
         Ok(())
     }
 
-    async fn measure(&self, ground: &BenchStore, url: &str, redis: &mut MultiplexedConnection, prefix: &str) -> anyhow::Result<Value> {
+    async fn measure(
+        &self,
+        ground: &BenchStore,
+        url: &str,
+        redis: &mut MultiplexedConnection,
+        prefix: &str,
+    ) -> anyhow::Result<Value> {
         let before = self.digest(redis, prefix).await?;
         let (telemetry, policy) = (Telemetry::default(), Policy::new("default", Terms::default())?);
-        let engine = Engine::builder(ground.store.clone()).policy(policy.clone()).metrics(telemetry.engine.clone()).start();
+        let engine = Engine::builder(ground.store.clone())
+            .policy(policy.clone())
+            .metrics(telemetry.engine.clone())
+            .start();
         let settings = intake::Settings {
             scan_every: Duration::from_secs(30),
             notifications: false,
@@ -104,18 +123,22 @@ impl Scan {
         }))
     }
 
-    /// Another client that asks for one key after another, in a thread of its own: timers of one runtime fire together, and so
-    /// each GET would be sent in the same moment as a step of the scan.
+    /// Another client that asks for one key after another, in a thread of its own: timers of one
+    /// runtime fire together, and so each GET would be sent in the same moment as a step of the
+    /// scan.
     async fn gets(&self, url: &str, prefix: &str) -> anyhow::Result<Histogram<u64>> {
         let mut redis = redis::Client::open(url)?.get_connection()?;
-        let (keys, seconds, prefix, mut micros) = (self.keys.max(1), self.seconds, prefix.to_owned(), histogram()?);
+        let (keys, seconds, prefix, mut micros) =
+            (self.keys.max(1), self.seconds, prefix.to_owned(), histogram()?);
         let asked = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(seconds) {
                 let key = format!("{prefix}{}", rand::random::<u64>() as usize % keys / 50 * 50);
                 let start = Instant::now();
                 let _: Option<String> = redis::cmd("GET").arg(key).query(&mut redis)?;
-                micros.saturating_record(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+                micros.saturating_record(
+                    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+                );
                 std::thread::sleep(Duration::from_millis(1));
             }
             redis::RedisResult::Ok(micros)

@@ -1,5 +1,5 @@
-//! A shop that keeps its orders in keys, as the copied pattern has it: its commands on a raw connection, at random moments,
-//! and what it sees of its own orders meanwhile.
+//! A shop that keeps its orders in keys, as the copied pattern has it: its commands on a raw
+//! connection, at random moments, and what it sees of its own orders meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,8 @@ enum What {
 }
 
 impl Play {
-    /// One in twenty is never paid; one in ten is cancelled, at any moment from its payment to shortly after its deadline.
+    /// One in twenty is never paid; one in ten is cancelled, at any moment from its payment to
+    /// shortly after its deadline.
     fn script(&self) -> Vec<(Duration, usize, What)> {
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut script = Vec::with_capacity(self.orders * 2);
@@ -64,7 +65,11 @@ impl Play {
             if order % 20 != 7 {
                 script.push((paid, order, What::Pay));
                 if order % 10 == 3 {
-                    script.push((paid + self.window.mul_f64(1.2 * random.random::<f64>()), order, What::Cancel));
+                    script.push((
+                        paid + self.window.mul_f64(1.2 * random.random::<f64>()),
+                        order,
+                        What::Cancel,
+                    ));
                 }
             }
         }
@@ -83,12 +88,25 @@ impl Play {
     /// Where the server does not answer as it should.
     pub async fn run(&self, address: &str, stop: &CancellationToken) -> anyhow::Result<Vec<Life>> {
         let ids: Vec<String> = (0..self.orders).map(|order| self.id(order)).collect();
-        let (played, watched) = tokio::try_join!(self.play(address, &ids), watch(address, &ids, stop))?;
+        let (played, watched) =
+            tokio::try_join!(self.play(address, &ids), watch(address, &ids, stop))?;
         let lives = ids.into_iter().zip(played).zip(watched);
-        Ok(lives.map(|((id, (paid, cancelled_from)), (received, last))| Life { id, paid, cancelled_from, received, last }).collect())
+        Ok(lives
+            .map(|((id, (paid, cancelled_from)), (received, last))| Life {
+                id,
+                paid,
+                cancelled_from,
+                received,
+                last,
+            })
+            .collect())
     }
 
-    async fn play(&self, address: &str, ids: &[String]) -> anyhow::Result<Vec<(Option<Instant>, Option<String>)>> {
+    async fn play(
+        &self,
+        address: &str,
+        ids: &[String],
+    ) -> anyhow::Result<Vec<(Option<Instant>, Option<String>)>> {
         let mut redis = Raw::connect(address).await?;
         let mut lives = vec![(None, None); self.orders];
         let begun = Instant::now();
@@ -96,12 +114,19 @@ impl Play {
         while let Some((at, ..)) = script.peek() {
             tokio::time::sleep(at.saturating_sub(begun.elapsed())).await;
             let mut sent = Vec::new();
-            while let Some((_, order, what)) = script.next_if(|(at, ..)| sent.len() < LOOK && *at <= begun.elapsed()) {
+            while let Some((_, order, what)) =
+                script.next_if(|(at, ..)| sent.len() < LOOK && *at <= begun.elapsed())
+            {
                 let status = format!("{STATUS}{}", ids[order]);
                 match what {
                     What::Initiate => {
                         redis.add(&["SET", &status, "PENDING_PAYMENT"]);
-                        redis.add(&["SETEX", &format!("{TRIGGER}{}", ids[order]), "86400", "trigger"]);
+                        redis.add(&[
+                            "SETEX",
+                            &format!("{TRIGGER}{}", ids[order]),
+                            "86400",
+                            "trigger",
+                        ]);
                         sent.push((order, None));
                     }
                     What::Pay => {
@@ -127,14 +152,20 @@ impl Play {
 
 type Watched = (Option<Instant>, Option<String>);
 
-async fn watch(address: &str, ids: &[String], stop: &CancellationToken) -> anyhow::Result<Vec<Watched>> {
+async fn watch(
+    address: &str,
+    ids: &[String],
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<Watched>> {
     let mut redis = Raw::connect(address).await?;
     let mut seen: Vec<Watched> = vec![(None, None); ids.len()];
     loop {
         let is_last = stop.is_cancelled();
         for (first, part) in (0..).step_by(LOOK).zip(ids.chunks(LOOK)) {
             let keys: Vec<String> = part.iter().map(|id| format!("{STATUS}{id}")).collect();
-            redis.add(&std::iter::once("MGET").chain(keys.iter().map(String::as_str)).collect::<Vec<_>>());
+            redis.add(
+                &std::iter::once("MGET").chain(keys.iter().map(String::as_str)).collect::<Vec<_>>(),
+            );
             redis.send().await?;
             let statuses = redis.answers().await?;
             for (seen, status) in seen.iter_mut().skip(first).zip(statuses) {
@@ -162,7 +193,9 @@ struct Raw {
 
 impl Raw {
     async fn connect(address: &str) -> anyhow::Result<Raw> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        let stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         Ok(Raw { stream: BufReader::new(stream), out: Vec::new() })
     }

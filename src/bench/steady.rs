@@ -6,7 +6,7 @@ use autoreceive_domain::Time;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::bench_store::{Filling, BenchStore};
+use super::bench_store::{BenchStore, Filling};
 use super::worker::{Cpu, Workers};
 
 /// What is measured.

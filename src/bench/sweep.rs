@@ -1,4 +1,5 @@
-//! The copied pattern, measured: its sweep as it is written, and one tuned as far as it goes without another idea.
+//! The copied pattern, measured: its sweep as it is written, and one tuned as far as it goes
+//! without another idea.
 
 use std::time::Instant;
 
@@ -31,7 +32,10 @@ impl Sweep {
     /// # Errors
     /// Where it is no Redis, or does not answer.
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground.redis_url.clone().context("the pattern is measured on Redis: --store redis://host:port/db")?;
+        let url = ground
+            .redis_url
+            .clone()
+            .context("the pattern is measured on Redis: --store redis://host:port/db")?;
         let mut connection = connect(&url).await?;
         let before = ground.bytes().await?;
         load(&mut connection, self.orders).await?;
@@ -55,7 +59,8 @@ impl Sweep {
     }
 }
 
-/// The job, on a thread of its own: a round trip that due times no other thread is the best that this pattern can have.
+/// The job, on a thread of its own: a round trip that due times no other thread is the best that
+/// this pattern can have.
 fn on_one_thread(url: &str, tuned: bool, progress: &ProgressBar) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -76,25 +81,52 @@ async fn load(connection: &mut MultiplexedConnection, orders: usize) -> anyhow::
         let mut pipeline = pipe();
         for id in (first..(first + PAGE).min(orders)).map(id) {
             pipeline.cmd("SET").arg(format!("{STATUS}{id}")).arg("PAID").ignore();
-            pipeline.cmd("PSETEX").arg(format!("{TRIGGER}{id}")).arg(DAY_MS).arg("trigger").ignore();
+            pipeline
+                .cmd("PSETEX")
+                .arg(format!("{TRIGGER}{id}"))
+                .arg(DAY_MS)
+                .arg("trigger")
+                .ignore();
         }
         let () = pipeline.query_async(connection).await?;
     }
     Ok(())
 }
 
-/// The same job with what Redis offers: pages instead of the whole keyspace, all statuses of a page at once, then all its
-/// writes together with the next page, in one round trip. Between MGET and MSET a cancel is overwritten as before.
-async fn tuned_sweep(connection: &mut MultiplexedConnection, mut on_received: impl FnMut(usize)) -> anyhow::Result<usize> {
-    let scan = |cursor: u64| cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{TRIGGER}*")).arg("COUNT").arg(PAGE).to_owned();
+/// The same job with what Redis offers: pages instead of the whole keyspace, all statuses of a page
+/// at once, then all its writes together with the next page, in one round trip. Between MGET and
+/// MSET a cancel is overwritten as before.
+async fn tuned_sweep(
+    connection: &mut MultiplexedConnection,
+    mut on_received: impl FnMut(usize),
+) -> anyhow::Result<usize> {
+    let scan = |cursor: u64| {
+        cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(format!("{TRIGGER}*"))
+            .arg("COUNT")
+            .arg(PAGE)
+            .to_owned()
+    };
     let (mut cursor, mut triggers): (u64, Vec<String>) = scan(0).query_async(connection).await?;
     let mut received = 0;
     loop {
-        let statuses: Vec<String> = triggers.iter().filter_map(|key| Some(format!("{STATUS}{}", key.strip_prefix(TRIGGER)?))).collect();
-        let found: Vec<Option<String>> =
-            if statuses.is_empty() { Vec::new() } else { cmd("MGET").arg(&statuses).query_async(connection).await? };
-        let paid: Vec<(&String, &str)> =
-            statuses.iter().zip(found).filter(|(_, status)| status.as_deref() == Some("PAID")).map(|(key, _)| (key, "RECEIVED")).collect();
+        let statuses: Vec<String> = triggers
+            .iter()
+            .filter_map(|key| Some(format!("{STATUS}{}", key.strip_prefix(TRIGGER)?)))
+            .collect();
+        let found: Vec<Option<String>> = if statuses.is_empty() {
+            Vec::new()
+        } else {
+            cmd("MGET").arg(&statuses).query_async(connection).await?
+        };
+        let paid: Vec<(&String, &str)> = statuses
+            .iter()
+            .zip(found)
+            .filter(|(_, status)| status.as_deref() == Some("PAID"))
+            .map(|(key, _)| (key, "RECEIVED"))
+            .collect();
         let mut pipeline = pipe();
         if !paid.is_empty() {
             pipeline.cmd("MSET").arg(&paid).ignore();

@@ -1,5 +1,6 @@
-//! The copied pattern and this program beside each other: the same shop, the same orders at the same moments, two instances of
-//! each, of which one is killed now and then. What went wrong is counted.
+//! The copied pattern and this program beside each other: the same shop, the same orders at the
+//! same moments, two instances of each, of which one is killed now and then. What went wrong is
+//! counted.
 //!
 //! | module | is |
 //! |---|---|
@@ -25,7 +26,8 @@ pub(super) use sides::shop;
 use sides::{Actions, Ours, Pattern, Side};
 use tally::{Done, Tally};
 
-/// How long after the last kill both sides have to catch up: a worker of ours is missed by the others after five seconds.
+/// How long after the last kill both sides have to catch up: a worker of ours is missed by the
+/// others after five seconds.
 const SETTLE: Duration = Duration::from_secs(7);
 
 /// What is compared.
@@ -50,8 +52,15 @@ impl Takeover {
     /// # Errors
     /// Where it is none, has such keys already, or does not answer.
     pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground.redis_url.as_deref().context("two shops are compared on a Redis: --store redis://127.0.0.1:6379/0")?;
-        ensure!(keys(url).await?.is_empty(), "{} has keys of a shop ({STATUS}*, {TRIGGER}*); use a database without", ground.name);
+        let url = ground
+            .redis_url
+            .as_deref()
+            .context("two shops are compared on a Redis: --store redis://127.0.0.1:6379/0")?;
+        ensure!(
+            keys(url).await?.is_empty(),
+            "{} has keys of a shop ({STATUS}*, {TRIGGER}*); use a database without",
+            ground.name
+        );
         let flags = set_flags(url, if self.notifications { "K$" } else { "" }).await?;
         let compared = self.both(ground, url, progress).await;
         set_flags(url, &flags).await?;
@@ -64,13 +73,26 @@ impl Takeover {
         }))
     }
 
-    async fn both(&self, ground: &BenchStore, url: &str, progress: &ProgressBar) -> anyhow::Result<(Tally, Tally)> {
-        let play = Play { orders: self.orders, over: self.over(), window: self.window, seed: rand::random() };
+    async fn both(
+        &self,
+        ground: &BenchStore,
+        url: &str,
+        progress: &ProgressBar,
+    ) -> anyhow::Result<(Tally, Tally)> {
+        let play = Play {
+            orders: self.orders,
+            over: self.over(),
+            window: self.window,
+            seed: rand::random(),
+        };
         progress.set_length(2);
-        let pattern = self.one(&play, url, |actions| Pattern::new(url, self.every, actions)).await?;
+        let pattern =
+            self.one(&play, url, |actions| Pattern::new(url, self.every, actions)).await?;
         progress.inc(1);
         remove_keys(url).await?;
-        let ours = self.one(&play, url, |actions| Ours::new(url, ground.config.clone(), self, actions)).await?;
+        let ours = self
+            .one(&play, url, |actions| Ours::new(url, ground.config.clone(), self, actions))
+            .await?;
         progress.inc(1);
         Ok((pattern, ours))
     }
@@ -80,12 +102,19 @@ impl Takeover {
         Duration::from_secs_f64(self.orders as f64 / 2_000.0).max(self.window / 2)
     }
 
-    /// One side: two instances, one of which is killed and started again, until everything should be done.
-    async fn one<S: Side>(&self, play: &Play, url: &str, side: impl FnOnce(Actions) -> anyhow::Result<S>) -> anyhow::Result<Tally> {
+    /// One side: two instances, one of which is killed and started again, until everything should
+    /// be done.
+    async fn one<S: Side>(
+        &self,
+        play: &Play,
+        url: &str,
+        side: impl FnOnce(Actions) -> anyhow::Result<S>,
+    ) -> anyhow::Result<Tally> {
         let done = Done::default();
         let side = Arc::new(side(Actions { take: self.action, done: done.clone() })?);
         let stop = CancellationToken::new();
-        // The last payment comes half a window after the last order; a whole sweep and a moment more is time enough.
+        // The last payment comes half a window after the last order; a whole sweep and a moment
+        // more is time enough.
         let all = play.over + play.window.mul_f64(1.8) + 2 * self.every + Duration::from_secs(2);
         let killing = tokio::spawn(kill_now_and_then(side.clone(), self.kills, all, stop.clone()));
         let address = address(url)?;
@@ -96,8 +125,14 @@ impl Takeover {
     }
 }
 
-/// Keeps two instances running until `all` is over, one of which is killed `kills` times at even distances.
-async fn kill_now_and_then<S: Side>(side: Arc<S>, kills: u32, all: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+/// Keeps two instances running until `all` is over, one of which is killed `kills` times at even
+/// distances.
+async fn kill_now_and_then<S: Side>(
+    side: Arc<S>,
+    kills: u32,
+    all: Duration,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (mut first, second) = (side.start()?, side.start()?);
     for _ in 0..kills {
         tokio::time::sleep(all / (kills + 1)).await;
@@ -127,11 +162,19 @@ async fn connect(url: &str) -> anyhow::Result<redis::aio::MultiplexedConnection>
 /// The keys of shops: those of the pattern, and the marks beside them.
 async fn keys(url: &str) -> anyhow::Result<Vec<Vec<u8>>> {
     let (mut redis, mut keys) = (connect(url).await?, Vec::new());
-    for pattern in [format!("{STATUS}*"), format!("{TRIGGER}*"), format!("autoreceive:mark:{{{STATUS}*")] {
+    for pattern in
+        [format!("{STATUS}*"), format!("{TRIGGER}*"), format!("autoreceive:mark:{{{STATUS}*")]
+    {
         let mut cursor = 0_u64;
         loop {
-            let page: (u64, Vec<Vec<u8>>) =
-                redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000).query_async(&mut redis).await?;
+            let page: (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(1_000)
+                .query_async(&mut redis)
+                .await?;
             keys.extend(page.1);
             cursor = page.0;
             if cursor == 0 {
@@ -153,7 +196,16 @@ async fn remove_keys(url: &str) -> anyhow::Result<()> {
 /// Sets the flags, and returns those that were set.
 async fn set_flags(url: &str, flags: &str) -> anyhow::Result<String> {
     let mut redis = connect(url).await?;
-    let before: Vec<String> = redis::cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query_async(&mut redis).await?;
-    let () = redis::cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(flags).query_async(&mut redis).await?;
+    let before: Vec<String> = redis::cmd("CONFIG")
+        .arg("GET")
+        .arg("notify-keyspace-events")
+        .query_async(&mut redis)
+        .await?;
+    let () = redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("notify-keyspace-events")
+        .arg(flags)
+        .query_async(&mut redis)
+        .await?;
     Ok(before.into_iter().nth(1).unwrap_or_default())
 }

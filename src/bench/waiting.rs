@@ -1,4 +1,5 @@
-//! The same thousand orders due among ever more that wait: the cost should follow what is due, not what waits.
+//! The same thousand orders due among ever more that wait: the cost should follow what is due, not
+//! what waits.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use autoreceive_domain::Span;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::bench_store::{Filling, BenchStore};
+use super::bench_store::{BenchStore, Filling};
 use super::runs;
 use super::worker::{Cpu, Workers};
 
@@ -30,7 +31,10 @@ impl Waiting {
     #[must_use]
     pub fn steps_that_fit() -> Vec<usize> {
         let room = free_bytes() / 2 / BYTES_PER_ORDER;
-        [10_000, 100_000, 1_000_000, 5_000_000].into_iter().filter(|&step| step <= 100_000 || step as u64 <= room).collect()
+        [10_000, 100_000, 1_000_000, 5_000_000]
+            .into_iter()
+            .filter(|&step| step <= 100_000 || step as u64 <= room)
+            .collect()
     }
 
     /// Measures on `ground` and returns the figures.
@@ -43,7 +47,9 @@ impl Waiting {
             let later = ground.store.now().await?.after(Span::from_hours(24 * 30));
             let deadline = |i: usize| later.after(Span::from_secs((i % 100_000) as i64));
             let more = waiting.saturating_sub(filled);
-            ground.fill(Filling { from: filled, deadline: &deadline, ..Filling::of(more) }, progress).await?;
+            ground
+                .fill(Filling { from: filled, deadline: &deadline, ..Filling::of(more) }, progress)
+                .await?;
             filled = filled.max(waiting);
             let mut rounds = Vec::new();
             for _ in 0..ROUNDS {
@@ -54,9 +60,12 @@ impl Waiting {
             step["waiting"] = waiting.into();
             steps.push(step);
         }
-        let cost = |step: Option<&Value>| step.and_then(|step| step["cpu_seconds"]["total"].as_f64());
+        let cost =
+            |step: Option<&Value>| step.and_then(|step| step["cpu_seconds"]["total"].as_f64());
         let ratio = cost(steps.last()).zip(cost(steps.first())).map(|(last, first)| last / first);
-        Ok(json!({"bench": "waiting", "store": ground.name, "due": DUE, "rounds": ROUNDS, "last_costs_times_first": ratio, "steps": steps}))
+        Ok(
+            json!({"bench": "waiting", "store": ground.name, "due": DUE, "rounds": ROUNDS, "last_costs_times_first": ratio, "steps": steps}),
+        )
     }
 }
 
@@ -76,9 +85,12 @@ async fn round(ground: &BenchStore, from: usize, progress: &ProgressBar) -> anyh
     Ok(json!({"seconds": seconds, "cpu_seconds": cpu_seconds}))
 }
 
-/// The memory that can be had without pushing others out, from `/proc`; four gigabytes where there is none.
+/// The memory that can be had without pushing others out, from `/proc`; four gigabytes where there
+/// is none.
 fn free_bytes() -> u64 {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = info.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kib = info.lines().find_map(|line| {
+        line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
     kib.map_or(4 << 30, |kib| kib * 1_024)
 }

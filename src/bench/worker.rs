@@ -7,8 +7,8 @@ use autoreceive_domain::{Policy, Terms};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::cpu;
 use super::bench_store::BenchStore;
+use super::cpu;
 use super::nothing::Nothing;
 use crate::action::Subscription;
 use crate::engine::{Engine, Metrics};
@@ -29,19 +29,27 @@ impl Workers {
     pub async fn start(ground: &BenchStore, count: usize, batch: usize) -> anyhow::Result<Workers> {
         let nothing = Nothing::new(ground.store.now().await?)?;
         let policy = Policy::new("default", Terms::default())?;
-        let mut workers = Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
+        let mut workers =
+            Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
         for worker in 0..count {
-            let store = if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
-            let action = Subscription { batch, ..Subscription::new("nothing".parse()?, nothing.clone()) };
+            let store =
+                if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
+            let action =
+                Subscription { batch, ..Subscription::new("nothing".parse()?, nothing.clone()) };
             let metrics = Arc::new(Metrics::default());
-            let engine = Engine::builder(store).policy(policy.clone()).action(action).batch(batch).metrics(metrics.clone());
+            let engine = Engine::builder(store)
+                .policy(policy.clone())
+                .action(action)
+                .batch(batch)
+                .metrics(metrics.clone());
             workers.engines.push(engine.start());
             workers.metrics.push(metrics);
         }
         Ok(workers)
     }
 
-    /// How much work was done twice: receipts that lost against another worker's, in per cent of `orders`.
+    /// How much work was done twice: receipts that lost against another worker's, in per cent of
+    /// `orders`.
     #[must_use]
     pub fn duplicates_percent(&self, orders: usize) -> f64 {
         let lost = |metrics: &Arc<Metrics>| metrics.conflicts_of("timer");
@@ -52,7 +60,12 @@ impl Workers {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn drain(&self, ground: &BenchStore, orders: u64, progress: &ProgressBar) -> anyhow::Result<()> {
+    pub async fn drain(
+        &self,
+        ground: &BenchStore,
+        orders: u64,
+        progress: &ProgressBar,
+    ) -> anyhow::Result<()> {
         while self.nothing.attempted() < orders {
             progress.set_position(self.nothing.attempted());
             tokio::time::sleep(Duration::from_millis(2)).await;

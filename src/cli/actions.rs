@@ -80,7 +80,9 @@ pub async fn run(command: ActionsCommand) -> Result<(), Failure> {
             let to = Some(MoveFields { to: new.clone() });
             clear_out(&client, &old, to, &format!("moved from {old} to {new}")).await
         }
-        ActionsCommand::Drop(NameArgs { action, client }) => clear_out(&client, &action, None, &format!("of {action} dropped")).await,
+        ActionsCommand::Drop(NameArgs { action, client }) => {
+            clear_out(&client, &action, None, &format!("of {action} dropped")).await
+        }
     }
 }
 
@@ -89,7 +91,12 @@ async fn list(client: &ClientArgs) -> Result<(), Failure> {
     if client.json {
         return Ok(());
     }
-    let rows: Vec<_> = figures["actions"].as_array().into_iter().flatten().map(|action| row(action, &figures["now"])).collect();
+    let rows: Vec<_> = figures["actions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|action| row(action, &figures["now"]))
+        .collect();
     match rows.is_empty() {
         true => output::print("there are no actions"),
         false => output::table(&["ACTION", "PENDING", "DEAD", "NEXT", "RECEIVER"], rows),
@@ -99,7 +106,11 @@ async fn list(client: &ClientArgs) -> Result<(), Failure> {
 
 fn row(action: &Value, now: &Value) -> Vec<String> {
     let count = |key: &str| action[key].as_u64().unwrap_or(0).to_string();
-    let next = if action["next_at"].is_null() { "–".to_owned() } else { zone::distance(&action["next_at"], now) };
+    let next = if action["next_at"].is_null() {
+        "–".to_owned()
+    } else {
+        zone::distance(&action["next_at"], now)
+    };
     let name = action["name"].as_str().unwrap_or_default().to_owned();
     vec![name, count("pending"), count("dead"), next, receiver(action, now)]
 }
@@ -121,7 +132,11 @@ async fn enable(args: &NameArgs) -> Result<(), Failure> {
     let answer = args.client.post(&["v1", "actions", &args.action, "enable"], &json!({})).await?;
     if !args.client.json {
         let was = answer["was_disabled"] == true;
-        output::print(&if was { format!("{} is enabled", args.action) } else { format!("{} was not disabled", args.action) });
+        output::print(&if was {
+            format!("{} is enabled", args.action)
+        } else {
+            format!("{} was not disabled", args.action)
+        });
     }
     Ok(())
 }
@@ -153,11 +168,18 @@ impl Sum {
     }
 
     fn show(&self) {
-        let mut pairs = vec![("orders", self.scanned.to_string()), ("added", self.added.to_string())];
+        let mut pairs =
+            vec![("orders", self.scanned.to_string()), ("added", self.added.to_string())];
         let others = [("already there", self.there), ("unreadable", self.unreadable)];
-        pairs.extend(others.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count.to_string())));
+        pairs.extend(
+            others
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(name, count)| (name, count.to_string())),
+        );
         if !self.passed_over.is_empty() {
-            let each: Vec<String> = self.passed_over.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            let each: Vec<String> =
+                self.passed_over.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             pairs.push(("passed over", each.join(", ")));
         }
         output::pairs(&pairs);
@@ -183,7 +205,12 @@ async fn backfill(args: &BackfillArgs) -> Result<(), Failure> {
 }
 
 /// The service answers in short steps; each is sent when the one before is answered.
-async fn take_steps(args: &BackfillArgs, cursor: &mut Option<String>, sum: &mut Sum, bar: &ProgressBar) -> Result<(), Failure> {
+async fn take_steps(
+    args: &BackfillArgs,
+    cursor: &mut Option<String>,
+    sum: &mut Sum,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     loop {
         let step = BackfillFields { cursor: cursor.clone() };
         let asked = args.client.client_for(&[&args.action])?.backfill(&args.action, &step).await;
@@ -217,7 +244,12 @@ fn progress() -> ProgressBar {
 }
 
 /// Moves what an action left behind, or drops it where nobody gets it.
-async fn clear_out(client: &ClientArgs, action: &str, to: Option<MoveFields>, what: &str) -> Result<(), Failure> {
+async fn clear_out(
+    client: &ClientArgs,
+    action: &str,
+    to: Option<MoveFields>,
+    what: &str,
+) -> Result<(), Failure> {
     let (mut entries, mut letters) = (0, 0);
     loop {
         let asked = match &to {

@@ -47,11 +47,17 @@ pub struct AdoptArgs {
 pub async fn run(args: AdoptArgs) -> Result<(), Failure> {
     let config = args.file.load()?;
     let shop = app::open_shop(&config).await?;
-    let found = survey(&shop, |key, why| skipped(args.json, key, why)).await.map_err(Failure::Unavailable)?;
+    let found = survey(&shop, |key, why| skipped(args.json, key, why))
+        .await
+        .map_err(Failure::Unavailable)?;
     if !args.json {
         show(&found, &config);
     }
-    let adopted = if args.dry_run { None } else { Some(adopt(&config, shop, found.orders, args.json).await?) };
+    let adopted = if args.dry_run {
+        None
+    } else {
+        Some(adopt(&config, shop, found.orders, args.json).await?)
+    };
     if args.json {
         output::print(&figures(&found, adopted.as_ref()).to_string());
     } else {
@@ -60,10 +66,20 @@ pub async fn run(args: AdoptArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn adopt(config: &Config, shop: Arc<Shop>, orders: u64, json: bool) -> Result<Adopted, Failure> {
+async fn adopt(
+    config: &Config,
+    shop: Arc<Shop>,
+    orders: u64,
+    json: bool,
+) -> Result<Adopted, Failure> {
     let (engine, intake) = app::taking_over(config, shop).await?;
     let bar = bar(orders);
-    let adopted = intake.adopt_all(|keys| bar.set_position(keys), |key, why| bar.suspend(|| skipped(json, key, why))).await;
+    let adopted = intake
+        .adopt_all(
+            |keys| bar.set_position(keys),
+            |key, why| bar.suspend(|| skipped(json, key, why)),
+        )
+        .await;
     bar.finish_and_clear();
     engine.stop(STOP_WITHIN).await;
     adopted.map_err(Failure::Unavailable)
@@ -73,7 +89,8 @@ fn bar(orders: u64) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len} {eta}");
+    let style =
+        ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len} {eta}");
     ProgressBar::new(orders).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
@@ -86,7 +103,8 @@ fn skipped(json: bool, key: &str, why: &str) {
 }
 
 fn show(found: &Survey, config: &Config) {
-    let statuses = found.statuses.iter().map(|(word, count)| vec![word.clone(), count.to_string()]).collect();
+    let statuses =
+        found.statuses.iter().map(|(word, count)| vec![word.clone(), count.to_string()]).collect();
     output::table(&["STATUS", "ORDERS"], statuses);
     output::print("");
     let settings = &config.intake.settings;
@@ -94,7 +112,11 @@ fn show(found: &Survey, config: &Config) {
     let in_words = |ms: i64| zone::length(&Span::from_ms(ms).to_string());
     let due = match (settings.count_from, found.ends_ms) {
         (CountFrom::Trigger, Some((first, last))) => {
-            format!("in {} to {}, with their triggers; those without one in {from_now}", in_words(first), in_words(last))
+            format!(
+                "in {} to {}, with their triggers; those without one in {from_now}",
+                in_words(first),
+                in_words(last)
+            )
         }
         _ => format!("in {from_now}, counted from when each is taken over"),
     };
@@ -106,8 +128,11 @@ fn show(found: &Survey, config: &Config) {
         ("odd", found.odd.to_string()),
     ]);
     for ((word, ours), orders) in &found.nearly {
-        let counted = if *orders == 1 { "1 order says".to_owned() } else { format!("{orders} orders say") };
-        output::print(&format!("{counted} `{word}`, which is none of the words in [intake] ({ours}?): left alone"));
+        let counted =
+            if *orders == 1 { "1 order says".to_owned() } else { format!("{orders} orders say") };
+        output::print(&format!(
+            "{counted} `{word}`, which is none of the words in [intake] ({ours}?): left alone"
+        ));
     }
 }
 
@@ -126,7 +151,10 @@ fn conclude(adopted: Option<&Adopted>) {
 
 fn figures(found: &Survey, adopted: Option<&Adopted>) -> serde_json::Value {
     let ends = found.ends_ms.map(|(first, last)| json!({"first_ms": first, "last_ms": last}));
-    let nearly = found.nearly.iter().map(|((word, ours), orders)| json!({"status": word, "orders": orders, "nearly": ours}));
+    let nearly = found
+        .nearly
+        .iter()
+        .map(|((word, ours), orders)| json!({"status": word, "orders": orders, "nearly": ours}));
     let adopted = adopted.map(|a| {
         json!({
             "adopted": a.adopted, "followed": a.followed, "placed_by_command": a.placed_by_command, "unchanged": a.unchanged,

@@ -101,7 +101,8 @@ enum What {
     /// A thousand orders due among ever more that wait.
     #[command(after_help = "Example:\n  autoreceive bench waiting --steps 10000,1000000")]
     Waiting {
-        /// How many wait, step by step: 10000,100000,1000000,5000000 as far as half of the free memory holds them.
+        /// How many wait, step by step: 10000,100000,1000000,5000000 as far as half of the free
+        /// memory holds them.
         #[arg(long, value_delimiter = ',', value_parser = count)]
         steps: Vec<usize>,
     },
@@ -112,8 +113,12 @@ enum What {
         #[arg(long, default_value_t = 100_000, value_parser = count)]
         orders: usize,
     },
-    /// The copied pattern (a key that expires) beside this program: what goes wrong with either. Needs a Redis without such keys.
-    #[command(after_help = "Example:\n  autoreceive bench takeover --store redis://127.0.0.1:6379/0 --orders 20000")]
+    /// The copied pattern (a key that expires) beside this program: what goes wrong with either.
+    /// Needs a Redis without such keys.
+    #[command(
+        after_help = "Example:\n  autoreceive bench takeover --store redis://127.0.0.1:6379/0 \
+            --orders 20000"
+    )]
     Takeover {
         /// How many orders the shop has.
         #[arg(long, default_value_t = 20_000)]
@@ -121,7 +126,8 @@ enum What {
         /// How long after its payment an order is to be received, in ms: 24 hours in a shop.
         #[arg(long, default_value_t = 4_000)]
         window_ms: u64,
-        /// The pause between two sweeps of the pattern (30 minutes in a shop), and between two scans of ours, in ms.
+        /// The pause between two sweeps of the pattern (30 minutes in a shop), and between two
+        /// scans of ours, in ms.
         #[arg(long, default_value_t = 1_000)]
         every_ms: u64,
         /// How often one of the two instances is killed.
@@ -134,8 +140,12 @@ enum What {
         #[arg(long)]
         notifications: bool,
     },
-    /// What the intake's scan costs other clients of the shop's Redis: a GET with it and without. Needs a Redis.
-    #[command(after_help = "Example:\n  autoreceive bench scan --store redis://127.0.0.1:6379/0 --keys 1000000")]
+    /// What the intake's scan costs other clients of the shop's Redis: a GET with it and without.
+    /// Needs a Redis.
+    #[command(
+        after_help = "Example:\n  autoreceive bench scan --store redis://127.0.0.1:6379/0 --keys \
+            1000000"
+    )]
     Scan {
         /// How many keys of others there are.
         #[arg(long, default_value_t = 1_000_000)]
@@ -143,7 +153,8 @@ enum What {
         /// For how many seconds each half of a round is measured.
         #[arg(long, default_value_t = 10)]
         seconds: u64,
-        /// How many rounds, each without a scan and with scans that follow each other without a pause.
+        /// How many rounds, each without a scan and with scans that follow each other without a
+        /// pause.
         #[arg(long, default_value_t = 3)]
         rounds: u32,
     },
@@ -158,7 +169,8 @@ enum What {
         clients: usize,
     },
     /// What one hot order costs the others of its shard: commands on them with it and without.
-    #[command(after_help = "Example:\n  autoreceive bench hot --workers 4 --store redis://127.0.0.1:6379/0")]
+    #[command(after_help = "Example:\n  autoreceive bench hot --workers 4 --store \
+            redis://127.0.0.1:6379/0")]
     Hot {
         /// How many orders there are besides the hot one.
         #[arg(long, default_value_t = 200, value_parser = count)]
@@ -181,7 +193,8 @@ enum What {
         batch: usize,
     },
     /// To compare with: the sweep over keys that expire, as shops copy it.
-    #[command(after_help = "Example:\n  autoreceive bench pattern --tuned --store redis://127.0.0.1:6379/0")]
+    #[command(after_help = "Example:\n  autoreceive bench pattern --tuned --store \
+            redis://127.0.0.1:6379/0")]
     Pattern {
         /// How many paid orders it finds.
         #[arg(long, default_value_t = 20_000, value_parser = count)]
@@ -196,12 +209,18 @@ enum What {
 const MOST: usize = 100_000_000;
 
 fn count(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| (1..=MOST).contains(count)).ok_or_else(|| format!("expected a number from 1 to {MOST}"))
+    text.parse()
+        .ok()
+        .filter(|count| (1..=MOST).contains(count))
+        .ok_or_else(|| format!("expected a number from 1 to {MOST}"))
 }
 
 fn batch(text: &str) -> Result<usize, String> {
     let most = Engine::MAX_BATCH;
-    text.parse().ok().filter(|count| (1..=most).contains(count)).ok_or_else(|| format!("expected a number from 1 to {most}"))
+    text.parse()
+        .ok()
+        .filter(|count| (1..=most).contains(count))
+        .ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
 pub async fn run(args: BenchArgs) -> Result<(), Failure> {
@@ -236,24 +255,43 @@ async fn measure_on_empty_store(what: &What, url: Option<StoreAddress>) -> anyho
 async fn measure(what: &What, ground: &BenchStore) -> anyhow::Result<Value> {
     let bar = |orders: usize| Bar::new(orders);
     match *what {
-        What::Herd { orders, workers, batch } => Herd { orders, workers, batch }.run(ground, &bar(orders).0).await,
-        What::Steady { rate, seconds, workers } => Steady { rate, seconds, workers }.run(ground, &bar(rate * seconds).0).await,
-        What::Idle { orders, seconds, workers } => Idle { orders, seconds, workers }.run(ground, &bar(orders).0).await,
+        What::Herd { orders, workers, batch } => {
+            Herd { orders, workers, batch }.run(ground, &bar(orders).0).await
+        }
+        What::Steady { rate, seconds, workers } => {
+            Steady { rate, seconds, workers }.run(ground, &bar(rate * seconds).0).await
+        }
+        What::Idle { orders, seconds, workers } => {
+            Idle { orders, seconds, workers }.run(ground, &bar(orders).0).await
+        }
         What::Waiting { ref steps } => {
             let steps = if steps.is_empty() { Waiting::steps_that_fit() } else { steps.clone() };
             let bar = bar(steps.iter().max().copied().unwrap_or(0));
             Waiting { steps }.run(ground, &bar.0).await
         }
-        What::Memory { orders } => Memory { orders }.run(ground, &bar(Memory::KINDS.len() * orders).0).await,
-        What::Takeover { orders, window_ms, every_ms, kills, action_ms, notifications } => {
-            let [window, every, action] = [window_ms, every_ms, action_ms].map(Duration::from_millis);
-            Takeover { orders, window, every, kills, action, notifications }.run(ground, &bar(2).0).await
+        What::Memory { orders } => {
+            Memory { orders }.run(ground, &bar(Memory::KINDS.len() * orders).0).await
         }
-        What::Scan { keys, seconds, rounds } => Scan { keys, seconds, rounds }.run(ground, &bar(keys).0).await,
-        What::Api { orders, clients } => Api { orders, clients }.run(ground, &bar(4 * orders).0).await,
-        What::Hot { orders, workers, seconds } => Hot { orders, workers, seconds }.run(ground, &bar(0).0).await,
+        What::Takeover { orders, window_ms, every_ms, kills, action_ms, notifications } => {
+            let [window, every, action] =
+                [window_ms, every_ms, action_ms].map(Duration::from_millis);
+            Takeover { orders, window, every, kills, action, notifications }
+                .run(ground, &bar(2).0)
+                .await
+        }
+        What::Scan { keys, seconds, rounds } => {
+            Scan { keys, seconds, rounds }.run(ground, &bar(keys).0).await
+        }
+        What::Api { orders, clients } => {
+            Api { orders, clients }.run(ground, &bar(4 * orders).0).await
+        }
+        What::Hot { orders, workers, seconds } => {
+            Hot { orders, workers, seconds }.run(ground, &bar(0).0).await
+        }
         What::Limit { orders, batch } => Limit { orders, batch }.run(ground, &bar(orders).0).await,
-        What::Pattern { orders, tuned } => Sweep { orders, tuned }.run(ground, &bar(orders).0).await,
+        What::Pattern { orders, tuned } => {
+            Sweep { orders, tuned }.run(ground, &bar(orders).0).await
+        }
     }
 }
 
@@ -265,8 +303,10 @@ impl Bar {
         if !stderr().is_terminal() {
             return Bar(ProgressBar::hidden());
         }
-        let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len}");
-        Bar(ProgressBar::new(orders as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        let style =
+            ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len}");
+        Bar(ProgressBar::new(orders as u64)
+            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 }
 
@@ -299,28 +339,43 @@ fn show(args: &BenchArgs, measured: &[Value], median: &Value) {
     output::table(header, rows);
 }
 
-/// The figures as rows, `lag_ms.p99` for a figure within a figure, one cell for each of `columns`, which are of one shape.
+/// The figures as rows, `lag_ms.p99` for a figure within a figure, one cell for each of `columns`,
+/// which are of one shape.
 fn flatten(rows: &mut Vec<Vec<String>>, name: &str, columns: &[&Value]) {
     let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
     match columns.first() {
         Some(Value::Object(fields)) => {
             for key in fields.keys() {
-                flatten(rows, &inner(key), &columns.iter().filter_map(|value| value.get(key)).collect::<Vec<_>>());
+                flatten(
+                    rows,
+                    &inner(key),
+                    &columns.iter().filter_map(|value| value.get(key)).collect::<Vec<_>>(),
+                );
             }
         }
         Some(Value::Array(values)) => {
             for i in 0..values.len() {
-                flatten(rows, &inner(&i.to_string()), &columns.iter().filter_map(|value| value.get(i)).collect::<Vec<_>>());
+                flatten(
+                    rows,
+                    &inner(&i.to_string()),
+                    &columns.iter().filter_map(|value| value.get(i)).collect::<Vec<_>>(),
+                );
             }
         }
         Some(Value::Null) | None => {}
-        Some(_) => rows.push(std::iter::once(name.to_owned()).chain(columns.iter().map(|value| cell(value))).collect()),
+        Some(_) => rows.push(
+            std::iter::once(name.to_owned())
+                .chain(columns.iter().map(|value| cell(value)))
+                .collect(),
+        ),
     }
 }
 
 fn cell(value: &Value) -> String {
     match value {
-        Value::Number(number) if number.is_f64() => format!("{:.3}", number.as_f64().unwrap_or(0.0)),
+        Value::Number(number) if number.is_f64() => {
+            format!("{:.3}", number.as_f64().unwrap_or(0.0))
+        }
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }

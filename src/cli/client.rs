@@ -20,7 +20,8 @@ pub struct ClientArgs {
     /// Where the service is.
     #[arg(long, env = "AUTORECEIVE_URL", default_value = "http://127.0.0.1:8780", value_name = "URL", value_parser = service_url)]
     pub url: Url,
-    /// A file with the token for the service; without it, the environment variable AUTORECEIVE_TOKEN is used.
+    /// A file with the token for the service; without it, the environment variable
+    /// AUTORECEIVE_TOKEN is used.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Print the service's JSON.
@@ -47,7 +48,11 @@ impl ClientArgs {
     }
 
     /// Sends `body` to the path made of `segments`, and prints the answer where JSON is wanted.
-    pub async fn post(&self, segments: &[&str], body: &(impl Serialize + Sync)) -> Result<Value, Failure> {
+    pub async fn post(
+        &self,
+        segments: &[&str],
+        body: &(impl Serialize + Sync),
+    ) -> Result<Value, Failure> {
         let client = self.client_for(segments)?;
         self.shown(client.post(segments, body).await)
     }
@@ -70,7 +75,9 @@ impl ClientArgs {
     pub fn client_for(&self, segments: &[&str]) -> Result<&Client, Failure> {
         if segments.iter().any(|segment| [".", ".."].contains(segment)) {
             let instead = "use `autoreceive import`";
-            return Err(anyhow!("an order called . or .. cannot be named in a URL; {instead}").into());
+            return Err(
+                anyhow!("an order called . or .. cannot be named in a URL; {instead}").into()
+            );
         }
         self.client()
     }
@@ -84,9 +91,10 @@ impl ClientArgs {
         match error.kind() {
             Kind::Rejected => Failure::Rejected(error.to_string()),
             Kind::Unavailable => Failure::Unavailable(error.to_string()),
-            Kind::NotRunning => {
-                Failure::Unavailable(format!("{error}; start one with `autoreceive serve`, or name another with --url or AUTORECEIVE_URL"))
-            }
+            Kind::NotRunning => Failure::Unavailable(format!(
+                "{error}; start one with `autoreceive serve`, or name another with --url or \
+                    AUTORECEIVE_URL"
+            )),
             _ => Failure::Other(error.into()),
         }
     }
@@ -105,7 +113,10 @@ impl ClientArgs {
         let (text, source) = match &self.token_file {
             Some(path) => {
                 let text = std::fs::read_to_string(path);
-                (text.with_context(|| format!("{} cannot be read", path.display()))?, "--token-file")
+                (
+                    text.with_context(|| format!("{} cannot be read", path.display()))?,
+                    "--token-file",
+                )
             }
             None => (std::env::var(TOKEN).unwrap_or_default(), TOKEN),
         };
@@ -117,7 +128,8 @@ impl ClientArgs {
 /// Reads the address of a service.
 fn service_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-    let url = url.ok_or("it must begin with http:// or https://, for example http://127.0.0.1:8780")?;
+    let url =
+        url.ok_or("it must begin with http:// or https://, for example http://127.0.0.1:8780")?;
     if url.path().trim_end_matches('/').ends_with("/v1") {
         return Err("leave out the /v1: the commands add it themselves".to_owned());
     }

@@ -9,9 +9,12 @@ use crate::wire::time::AdvanceFields;
 /// What can be done to the time of a service that was started with --test-clock.
 #[derive(Debug, Subcommand)]
 pub enum ClockCommand {
-    /// Put it forward: deadlines that are passed by then are met at once; a reminder whose order is received by the same step is
-    /// not sent, so advance to it first. There is no way back.
-    #[command(after_help = "Examples:\n  autoreceive clock advance 25h\n  autoreceive clock advance 0s      # only show it")]
+    /// Put it forward: deadlines that are passed by then are met at once; a reminder whose order is
+    /// received by the same step is not sent, so advance to it first. There is no way back.
+    #[command(
+        after_help = "Examples:\n  autoreceive clock advance 25h\n  autoreceive clock advance 0s  \
+                # only show it"
+    )]
     Advance(AdvanceArgs),
 }
 
@@ -24,10 +27,14 @@ pub struct AdvanceArgs {
 }
 
 pub async fn run(ClockCommand::Advance(args): ClockCommand) -> Result<(), Failure> {
-    let clock = args.client.post(&["v1", "test", "clock"], &AdvanceFields { advance: args.by }).await?;
+    let clock =
+        args.client.post(&["v1", "test", "clock"], &AdvanceFields { advance: args.by }).await?;
     if !args.client.json {
         let ahead = zone::length(clock["ahead"].as_str().unwrap_or_default());
-        output::print(&format!("it is {}, {ahead} ahead", zone::local(&clock["now"], &args.client.zone())));
+        output::print(&format!(
+            "it is {}, {ahead} ahead",
+            zone::local(&clock["now"], &args.client.zone())
+        ));
     }
     Ok(())
 }

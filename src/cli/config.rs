@@ -12,7 +12,8 @@ use crate::config::{Config, DEFAULT_FILE, Sources};
 pub enum ConfigCommand {
     /// Print the values in force, secrets masked.
     #[command(
-        after_help = "Examples:\n  autoreceive config show\n  autoreceive config show --default > autoreceive.toml   # every key, explained"
+        after_help = "Examples:\n  autoreceive config show\n  autoreceive config show --default > \
+            autoreceive.toml   # every key, explained"
     )]
     Show {
         #[command(flatten)]
@@ -32,7 +33,8 @@ pub enum ConfigCommand {
 /// Which file.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The configuration file; autoreceive.toml in the current directory without it, if there is one.
+    /// The configuration file; autoreceive.toml in the current directory without it, if there is
+    /// one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -62,5 +64,9 @@ impl ConfigFile {
 }
 
 fn origin(config: &Config) -> String {
-    if config.sources.is_empty() { "the defaults".to_owned() } else { format!("the defaults, and over them {}", config.sources.join(", ")) }
+    if config.sources.is_empty() {
+        "the defaults".to_owned()
+    } else {
+        format!("the defaults, and over them {}", config.sources.join(", "))
+    }
 }

@@ -11,7 +11,8 @@ use super::{Failure, output, zone};
 use crate::wire::action::ActionItem;
 use crate::wire::dead_letter::{MAX_IDS, ResolvedView, WhichFields};
 
-/// What can be done about events that an action failed at for good. They are kept until they are replayed or discarded.
+/// What can be done about events that an action failed at for good. They are kept until they are
+/// replayed or discarded.
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
     /// A page of them, the oldest first.
@@ -23,7 +24,8 @@ pub enum DeadLettersCommand {
     Show(ShowArgs),
     /// Attempt them again, under the same event ids.
     #[command(after_help = "Examples:\n  autoreceive dead-letters replay shop A-1:3 A-2:3\n  \
-        autoreceive dead-letters replay shop --error 503 --dry-run\n  autoreceive dead-letters replay shop --all")]
+        autoreceive dead-letters replay shop --error 503 --dry-run\n  autoreceive dead-letters \
+        replay shop --all")]
     Replay(ResolveArgs),
     /// Remove them for good.
     #[command(after_help = "Examples:\n  autoreceive dead-letters discard shop A-1:3\n  \
@@ -96,20 +98,32 @@ pub async fn run(command: DeadLettersCommand) -> Result<(), Failure> {
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
-    let conditions = [("older_than", &args.older_than), ("error", &args.error), ("cursor", &args.cursor)];
+    let conditions =
+        [("older_than", &args.older_than), ("error", &args.error), ("cursor", &args.cursor)];
     query.extend(conditions.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
     let page = args.client.get(&["v1", "actions", &args.action, "dead-letters"], &query).await?;
     if args.client.json {
         return Ok(());
     }
     let row = |item: &Value| {
-        let error = item["errors"].as_array().and_then(|errors| errors.last()).map_or(&item["unreadable"], |last| &last["error"]);
-        vec![text(&item["event_id"]), text(&item["type"]), text(&item["attempts"]), ago(item, &page), text(error)]
+        let error = item["errors"]
+            .as_array()
+            .and_then(|errors| errors.last())
+            .map_or(&item["unreadable"], |last| &last["error"]);
+        vec![
+            text(&item["event_id"]),
+            text(&item["type"]),
+            text(&item["attempts"]),
+            ago(item, &page),
+            text(error),
+        ]
     };
     let rows: Vec<_> = page["items"].as_array().into_iter().flatten().map(row).collect();
     let more = page["cursor"].as_str();
     match rows.is_empty() {
-        true if more.is_none() => output::print(&format!("{} has no such dead letters", args.action)),
+        true if more.is_none() => {
+            output::print(&format!("{} has no such dead letters", args.action))
+        }
         true => {}
         false => output::table(&["EVENT", "TYPE", "ATTEMPTS", "GIVEN UP", "LAST ERROR"], rows),
     }
@@ -124,7 +138,10 @@ fn ago(item: &Value, page: &Value) -> String {
 }
 
 async fn show(args: ShowArgs) -> Result<(), Failure> {
-    let letter = args.client.get(&["v1", "actions", &args.action, "dead-letters", &args.event_id], &[]).await?;
+    let letter = args
+        .client
+        .get(&["v1", "actions", &args.action, "dead-letters", &args.event_id], &[])
+        .await?;
     if args.client.json {
         return Ok(());
     }
@@ -173,21 +190,31 @@ async fn resolve(args: ResolveArgs, word: &str) -> Result<(), Failure> {
     bar.finish_and_clear();
     let Sum { matched, done, unreadable } = sum?;
     if args.client.json {
-        output::print(&json!({"matched": matched, "done": done, "unreadable": unreadable}).to_string());
+        output::print(
+            &json!({"matched": matched, "done": done, "unreadable": unreadable}).to_string(),
+        );
     } else if args.dry_run {
         output::print(&format!("{} would be {word}ed", counted(matched)));
     } else {
         output::print(&format!("{} {word}ed", counted(done)));
         if word == "replay" && done > 0 && is_disabled(&args).await {
-            eprintln!("{0} is disabled, so nothing goes out until `autoreceive actions enable {0}`", args.action);
+            eprintln!(
+                "{0} is disabled, so nothing goes out until `autoreceive actions enable {0}`",
+                args.action
+            );
         }
     }
     let missing = (args.ids.len() as u64).saturating_sub(matched);
     if missing > 0 {
-        return Err(Failure::Rejected(format!("{} has no dead letter of {missing} of these events", args.action)));
+        return Err(Failure::Rejected(format!(
+            "{} has no dead letter of {missing} of these events",
+            args.action
+        )));
     }
     if unreadable > 0 && word == "replay" {
-        return Err(Failure::Rejected(format!("{unreadable} dead letters cannot be read and stay where they are")));
+        return Err(Failure::Rejected(format!(
+            "{unreadable} dead letters cannot be read and stay where they are"
+        )));
     }
     Ok(())
 }
@@ -205,7 +232,13 @@ async fn take_steps(args: &ResolveArgs, word: &str, bar: &ProgressBar) -> Result
         return Ok(sum);
     }
     let (older_than, error) = (args.older_than.clone(), args.error.clone());
-    let mut step = WhichFields { all: args.all.then_some(true), older_than, error, dry_run, ..WhichFields::default() };
+    let mut step = WhichFields {
+        all: args.all.then_some(true),
+        older_than,
+        error,
+        dry_run,
+        ..WhichFields::default()
+    };
     loop {
         let answer = take_step(args, word, &step).await.inspect_err(|_| {
             if sum.done > 0 {
@@ -221,7 +254,11 @@ async fn take_steps(args: &ResolveArgs, word: &str, bar: &ProgressBar) -> Result
     }
 }
 
-async fn take_step(args: &ResolveArgs, word: &str, step: &WhichFields) -> Result<ResolvedView, Failure> {
+async fn take_step(
+    args: &ResolveArgs,
+    word: &str,
+    step: &WhichFields,
+) -> Result<ResolvedView, Failure> {
     let client = args.client.client_for(&[&args.action])?;
     let asked = match word {
         "replay" => client.replay(&args.action, step).await,
@@ -230,12 +267,17 @@ async fn take_step(args: &ResolveArgs, word: &str, step: &WhichFields) -> Result
     asked.map_err(|error| args.client.failure(error))
 }
 
-/// How far it is: of those named, or of all that there are; how many fit a filter is not known before.
+/// How far it is: of those named, or of all that there are; how many fit a filter is not known
+/// before.
 async fn progress(args: &ResolveArgs) -> Result<ProgressBar, Failure> {
     if !stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
-    let length = if args.all { action(args).await?.map_or(0, |action| action.figures.dead) } else { args.ids.len() as u64 };
+    let length = if args.all {
+        action(args).await?.map_or(0, |action| action.figures.dead)
+    } else {
+        args.ids.len() as u64
+    };
     let bar = ProgressBar::new(length);
     let template = if length > 0 { "{bar:40} {pos}/{len} {eta}" } else { "{spinner} {pos} found" };
     // The templates are constants; a wrong one would leave the plain bar.

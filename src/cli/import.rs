@@ -73,7 +73,8 @@ fn open(path: &Path) -> Result<(Source, Option<u64>), Failure> {
         return Ok((Box::new(stdin()), None));
     }
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let size = file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
+    let size =
+        file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
     Ok((Box::new(file), size))
 }
 
@@ -83,7 +84,11 @@ fn progress(size: Option<u64>) -> ProgressBar {
         Some(size) => ProgressBar::new(size),
         None => ProgressBar::new_spinner(),
     };
-    let template = if size.is_some() { "{bar:40} {bytes}/{total_bytes} {msg} {eta}" } else { "{spinner} {bytes} {msg}" };
+    let template = if size.is_some() {
+        "{bar:40} {bytes}/{total_bytes} {msg} {eta}"
+    } else {
+        "{spinner} {bytes} {msg}"
+    };
     // The templates are constants; a wrong one would leave the plain bar.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -91,8 +96,13 @@ fn progress(size: Option<u64>) -> ProgressBar {
     bar
 }
 
-/// Reads in a thread of its own, because files and standard input block, never far ahead of what the service takes.
-fn chunks(mut source: Source, lines: Arc<AtomicU64>, bar: ProgressBar) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
+/// Reads in a thread of its own, because files and standard input block, never far ahead of what
+/// the service takes.
+fn chunks(
+    mut source: Source,
+    lines: Arc<AtomicU64>,
+    bar: ProgressBar,
+) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
         let mut blank = true;
@@ -112,7 +122,9 @@ fn chunks(mut source: Source, lines: Arc<AtomicU64>, bar: ProgressBar) -> impl f
             }
         }
     });
-    stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|chunk| (chunk, receiver)) })
+    stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    })
 }
 
 fn read_chunk(source: &mut Source) -> std::io::Result<Bytes> {
@@ -151,7 +163,9 @@ async fn answers(
             Ok(None) => return Ok(summary),
             Err(error) => {
                 return Err(match args.failure(error) {
-                    Failure::Unavailable(why) => Failure::Unavailable(format!("{why}; so far {summary}")),
+                    Failure::Unavailable(why) => {
+                        Failure::Unavailable(format!("{why}; so far {summary}"))
+                    }
                     other => other,
                 });
             }
@@ -182,12 +196,14 @@ impl Summary {
 
     /// Says how it went in the end, `sent` lines having been sent.
     fn verdict(&self, sent: u64) -> Result<(), Failure> {
-        let answered = self.changed + self.unchanged + self.rejected + self.invalid + self.unavailable;
+        let answered =
+            self.changed + self.unchanged + self.rejected + self.invalid + self.unavailable;
         eprintln!("{answered} lines: {self}");
         if answered < sent || self.unavailable > 0 {
             let missing = self.unavailable + sent.saturating_sub(answered);
             return Err(Failure::Unavailable(format!(
-                "{missing} of {sent} lines were not carried out or not answered; import the file again"
+                "{missing} of {sent} lines were not carried out or not answered; import the file \
+                    again"
             )));
         }
         match self.rejected + self.invalid {
@@ -200,7 +216,10 @@ impl Summary {
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Summary { changed, unchanged, rejected, invalid, unavailable } = self;
-        write!(f, "{changed} changed, {unchanged} unchanged, {rejected} rejected, {invalid} invalid")?;
+        write!(
+            f,
+            "{changed} changed, {unchanged} unchanged, {rejected} rejected, {invalid} invalid"
+        )?;
         if *unavailable > 0 { write!(f, ", {unavailable} unavailable") } else { Ok(()) }
     }
 }

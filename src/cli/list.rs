@@ -9,7 +9,8 @@ use super::{Failure, output, zone};
 /// Which page of which list.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  autoreceive order list\n  autoreceive order list overdue --limit 20\n  autoreceive order list held --tz Asia/Seoul"
+    after_help = "Examples:\n  autoreceive order list\n  autoreceive order list overdue --limit \
+        20\n  autoreceive order list held --tz Asia/Seoul"
 )]
 pub struct ListArgs {
     /// Which orders.
@@ -54,7 +55,8 @@ impl View {
 }
 
 pub async fn run(args: ListArgs) -> Result<(), Failure> {
-    let mut query = vec![("view", args.view.as_str().to_owned()), ("limit", args.limit.to_string())];
+    let mut query =
+        vec![("view", args.view.as_str().to_owned()), ("limit", args.limit.to_string())];
     query.extend(args.cursor.clone().map(|cursor| ("cursor", cursor)));
     let page = args.client.get(&["v1", "orders"], &query).await?;
     if !args.client.json {
@@ -80,7 +82,8 @@ fn show(page: &Value, args: &ListArgs) {
     let rows: Vec<_> = page["items"].as_array().into_iter().flatten().map(row).collect();
     if rows.is_empty() {
         return output::print(&format!(
-            "no orders are {}; one that is finished is looked up by its id: autoreceive order show ID",
+            "no orders are {}; one that is finished is looked up by its id: autoreceive order \
+                show ID",
             args.view.as_str()
         ));
     }

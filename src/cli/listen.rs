@@ -1,5 +1,5 @@
-//! `autoreceive listen`: a receiver of webhooks for development. It verifies and prints what comes, and can fail or dawdle
-//! like a shop on a bad day.
+//! `autoreceive listen`: a receiver of webhooks for development. It verifies and prints what comes,
+//! and can fail or dawdle like a shop on a bad day.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,7 +44,8 @@ pub struct ListenArgs {
     /// Where to listen: an address of this machine only.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// What messages are signed with; better put into the environment. Without one, a fresh secret is made and printed.
+    /// What messages are signed with; better put into the environment. Without one, a fresh secret
+    /// is made and printed.
     #[arg(long, env = "AUTORECEIVE_WEBHOOK_SECRET", hide_env_values = true, value_name = "WHSEC", value_parser = read_secret)]
     secret: Option<ReadSecret>,
     /// The share of messages that are answered with status 500, from 0 to 1.
@@ -72,7 +73,11 @@ fn read_share(text: &str) -> Result<f64, String> {
 
 fn read_slowness(text: &str) -> Result<Span, String> {
     let slow: Span = text.parse().map_err(|wrong| format!("{wrong}"))?;
-    if slow.ms() > SLOWEST_MS { Err(format!("expected at most {}", Span::from_ms(SLOWEST_MS))) } else { Ok(slow) }
+    if slow.ms() > SLOWEST_MS {
+        Err(format!("expected at most {}", Span::from_ms(SLOWEST_MS)))
+    } else {
+        Ok(slow)
+    }
 }
 
 /// What the requests share.
@@ -86,20 +91,38 @@ struct Receiver {
 
 pub async fn run(args: ListenArgs) -> Result<(), Failure> {
     if !args.listen.ip().is_loopback() {
-        return Err(anyhow!("--listen {}: is not a loopback address; this receiver is for development on one machine", args.listen).into());
+        return Err(anyhow!(
+            "--listen {}: is not a loopback address; this receiver is for \
+            development on one machine",
+            args.listen
+        )
+        .into());
     }
-    let given = args.secret.transpose().map_err(|wrong| anyhow!("--secret or AUTORECEIVE_WEBHOOK_SECRET: {wrong}"))?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (another program does?); choose another with --listen", args.listen))?;
+    let given = args
+        .secret
+        .transpose()
+        .map_err(|wrong| anyhow!("--secret or AUTORECEIVE_WEBHOOK_SECRET: {wrong}"))?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {} (another program does?); choose another with --listen",
+            args.listen
+        )
+    })?;
     let address = listener.local_addr().unwrap_or(args.listen);
     let secret = match given {
         Some(secret) => secret,
         None => fresh_secret(address)?,
     };
-    let verifier = standardwebhooks::Webhook::from_bytes(secret.expose().to_vec()).context("the secret cannot be used")?;
+    let verifier = standardwebhooks::Webhook::from_bytes(secret.expose().to_vec())
+        .context("the secret cannot be used")?;
     let places = Semaphore::new(AT_A_TIME);
-    let receiver = Arc::new(Receiver { verifier, ledger: Ledger::new(args.json), fail: args.fail, slow: args.slow, places });
+    let receiver = Arc::new(Receiver {
+        verifier,
+        ledger: Ledger::new(args.json),
+        fail: args.fail,
+        slow: args.slow,
+        places,
+    });
     let router = Router::new().fallback(take).with_state(receiver.clone());
     eprintln!("waiting for webhooks on http://{address} · stop with Ctrl-C");
     tokio::select! {
@@ -113,8 +136,14 @@ pub async fn run(args: ListenArgs) -> Result<(), Failure> {
 /// Makes a secret and shows it with what to configure: nothing works until the sender has it, too.
 fn fresh_secret(address: SocketAddr) -> anyhow::Result<SigningSecret> {
     let text = SigningSecret::fresh();
-    eprintln!("no secret was given, so here is a fresh one. Put this into the service's autoreceive.toml:\n");
-    eprintln!("[actions.shop]\ntype = \"webhook\"\nurl = \"http://{address}/\"\nallow_private = true\nsecret = \"{text}\"\n");
+    eprintln!(
+        "no secret was given, so here is a fresh one. Put this into the service's \
+            autoreceive.toml:\n"
+    );
+    eprintln!(
+        "[actions.shop]\ntype = \"webhook\"\nurl = \"http://{address}/\"\nallow_private = \
+            true\nsecret = \"{text}\"\n"
+    );
     Ok(text.parse()?)
 }
 
@@ -126,8 +155,14 @@ async fn take(State(receiver): State<Arc<Receiver>>, request: Request) -> Status
     let (head, body) = request.into_parts();
     let read = tokio::time::timeout(ARRIVES_WITHIN, axum::body::to_bytes(body, BODY_BYTES)).await;
     let status = match read {
-        Err(_) => receiver.refuse(&head.headers, "it did not come in time", StatusCode::REQUEST_TIMEOUT),
-        Ok(Err(_)) => receiver.refuse(&head.headers, "it broke off or is too long", StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => {
+            receiver.refuse(&head.headers, "it did not come in time", StatusCode::REQUEST_TIMEOUT)
+        }
+        Ok(Err(_)) => receiver.refuse(
+            &head.headers,
+            "it broke off or is too long",
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
         Ok(Ok(body)) => receiver.judge(&head.headers, &body),
     };
     if let Some(slow) = receiver.slow {
@@ -148,7 +183,9 @@ impl Receiver {
     }
 
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
-        let seconds = headers.get(standardwebhooks::HEADER_WEBHOOK_TIMESTAMP).map_or(0, |seconds| seconds.len());
+        let seconds = headers
+            .get(standardwebhooks::HEADER_WEBHOOK_TIMESTAMP)
+            .map_or(0, |seconds| seconds.len());
         // The crate subtracts before it looks, and a number of 19 digits would overflow.
         if seconds > 12 {
             return Err("the timestamp is none".to_owned());

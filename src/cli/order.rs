@@ -10,33 +10,48 @@ use super::client::ClientArgs;
 use super::list::{self, ListArgs};
 use super::{Failure, output, zone};
 use crate::wire::command::{
-    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
+    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields,
+    RefundFields, ReleaseFields, ShipFields,
 };
 
-/// What can be asked of orders: the ten commands, and two questions. Every command is safe to repeat.
+/// What can be asked of orders: the ten commands, and two questions. Every command is safe to
+/// repeat.
 #[derive(Debug, Subcommand)]
 pub enum OrderCommand {
     /// A new order.
-    #[command(after_help = "Examples:\n  autoreceive order place A-1 --buyer-id u-7 --amount 59000 --currency KRW\n  \
-        autoreceive order place A-2 --buyer-id u-7 --policy gold --paid-at 2026-11-23T10:00:00+09:00")]
+    #[command(
+        after_help = "Examples:\n  autoreceive order place A-1 --buyer-id u-7 --amount 59000 --currency KRW\n  \
+        autoreceive order place A-2 --buyer-id u-7 --policy gold --paid-at \
+        2026-11-23T10:00:00+09:00"
+    )]
     Place(PlaceArgs),
     /// The payment was confirmed.
     #[command(after_help = "Example:\n  autoreceive order pay A-1")]
     Pay(AtArgs),
     /// The parcel was handed over.
-    #[command(after_help = "Example:\n  autoreceive order ship A-1 --carrier CJ --tracking 6123-4567")]
+    #[command(
+        after_help = "Example:\n  autoreceive order ship A-1 --carrier CJ --tracking 6123-4567"
+    )]
     Ship(ShipArgs),
     /// The parcel arrived.
-    #[command(after_help = "Example:\n  autoreceive order deliver A-1 --at 2026-11-23T14:30:00+09:00")]
+    #[command(
+        after_help = "Example:\n  autoreceive order deliver A-1 --at 2026-11-23T14:30:00+09:00"
+    )]
     Deliver(AtArgs),
     /// Confirm the receipt at once.
     #[command(after_help = "Example:\n  autoreceive order receive A-1 --by buyer")]
     Receive(ReceiveArgs),
     /// Give the buyer more time.
-    #[command(after_help = "Example:\n  autoreceive order extend A-1 --number 2      # the second extension")]
+    #[command(
+        after_help = "Example:\n  autoreceive order extend A-1 --number 2      # the second \
+            extension"
+    )]
     Extend(ExtendArgs),
     /// Stop the clock, for a dispute for example.
-    #[command(after_help = "Example:\n  autoreceive order hold A-1 --id dispute-9 --reason \"arrived broken\"")]
+    #[command(
+        after_help = "Example:\n  autoreceive order hold A-1 --id dispute-9 --reason \"arrived \
+            broken\""
+    )]
     Hold(HoldArgs),
     /// Take a hold off.
     #[command(after_help = "Example:\n  autoreceive order release A-1 --id dispute-9")]
@@ -48,7 +63,10 @@ pub enum OrderCommand {
     #[command(after_help = "Example:\n  autoreceive order refund A-1 --reason \"returned\"")]
     Refund(RefundArgs),
     /// One order: its times, clock, holds and terms.
-    #[command(after_help = "Examples:\n  autoreceive order show A-1\n  autoreceive order show A-1 --json | jq .clock")]
+    #[command(
+        after_help = "Examples:\n  autoreceive order show A-1\n  autoreceive order show A-1 \
+            --json | jq .clock"
+    )]
     Show(ShowArgs),
     /// Orders by what comes up next, what is overdue, what is held.
     List(ListArgs),
@@ -142,7 +160,8 @@ enum By {
 pub struct ExtendArgs {
     #[command(flatten)]
     order: ShowArgs,
-    /// Which extension it is: 1 is the first. The same number again changes nothing; the next number extends once more.
+    /// Which extension it is: 1 is the first. The same number again changes nothing; the next
+    /// number extends once more.
     #[arg(long, default_value_t = 1)]
     number: u32,
 }
@@ -193,40 +212,86 @@ pub async fn run(command: OrderCommand) -> Result<(), Failure> {
         OrderCommand::Ship(ShipArgs { order, carrier, tracking, at }) => {
             submit(order, Verb::Ship, &ShipFields { at, carrier, tracking }).await
         }
-        OrderCommand::Deliver(args) => submit(args.order, Verb::Deliver, &AtFields { at: args.at }).await,
+        OrderCommand::Deliver(args) => {
+            submit(args.order, Verb::Deliver, &AtFields { at: args.at }).await
+        }
         OrderCommand::Receive(args) => {
             let by = if matches!(args.by, By::Buyer) { "buyer" } else { "operator" };
             submit(args.order, Verb::Receive, &ReceiveFields { by: Some(by.to_owned()) }).await
         }
         OrderCommand::Extend(args) => extend(args).await,
-        OrderCommand::Hold(args) => submit(args.order, Verb::Hold, &HoldFields { reason: args.reason, id: args.hold }).await,
-        OrderCommand::Release(args) => submit(args.order, Verb::Release, &ReleaseFields { id: args.hold }).await,
-        OrderCommand::Cancel(args) => submit(args.order, Verb::Cancel, &CancelFields { reason: args.reason }).await,
-        OrderCommand::Refund(args) => submit(args.order, Verb::Refund, &RefundFields { reason: args.reason }).await,
-        OrderCommand::Show(args) => show(&args.client, &args.client.get(&["v1", "orders", &args.id], &[]).await?),
+        OrderCommand::Hold(args) => {
+            submit(args.order, Verb::Hold, &HoldFields { reason: args.reason, id: args.hold }).await
+        }
+        OrderCommand::Release(args) => {
+            submit(args.order, Verb::Release, &ReleaseFields { id: args.hold }).await
+        }
+        OrderCommand::Cancel(args) => {
+            submit(args.order, Verb::Cancel, &CancelFields { reason: args.reason }).await
+        }
+        OrderCommand::Refund(args) => {
+            submit(args.order, Verb::Refund, &RefundFields { reason: args.reason }).await
+        }
+        OrderCommand::Show(args) => {
+            show(&args.client, &args.client.get(&["v1", "orders", &args.id], &[]).await?)
+        }
         OrderCommand::List(args) => list::run(args).await,
     }
 }
 
 async fn place(args: PlaceArgs) -> Result<(), Failure> {
-    let PlaceArgs { order, buyer_id, policy, amount, currency, data, receive_after, at, paid_at, shipped_at, delivered_at } = args;
+    let PlaceArgs {
+        order,
+        buyer_id,
+        policy,
+        amount,
+        currency,
+        data,
+        receive_after,
+        at,
+        paid_at,
+        shipped_at,
+        delivered_at,
+    } = args;
     let amount = amount.map(Into::into);
-    let fields = PlaceFields { buyer_id, policy, amount, currency, data, receive_after, at, paid_at, shipped_at, delivered_at };
-    let answer = order.client.post(&["v1", "orders"], &NewOrder { order_id: order.id, fields }).await?;
+    let fields = PlaceFields {
+        buyer_id,
+        policy,
+        amount,
+        currency,
+        data,
+        receive_after,
+        at,
+        paid_at,
+        shipped_at,
+        delivered_at,
+    };
+    let answer =
+        order.client.post(&["v1", "orders"], &NewOrder { order_id: order.id, fields }).await?;
     show(&order.client, &answer)
 }
 
-async fn submit(order: ShowArgs, verb: Verb, fields: &(impl Serialize + Sync)) -> Result<(), Failure> {
+async fn submit(
+    order: ShowArgs,
+    verb: Verb,
+    fields: &(impl Serialize + Sync),
+) -> Result<(), Failure> {
     let answer = order.client.post(&["v1", "orders", &order.id, verb.as_str()], fields).await?;
     show(&order.client, &answer)
 }
 
-/// Extends, and says so where nothing changed: without a number the second time is a repeat of the first.
+/// Extends, and says so where nothing changed: without a number the second time is a repeat of the
+/// first.
 async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), Failure> {
     let client = &order.client;
     let asked = client.client_for(&[&order.id])?.order(&order.id).await;
     let before = asked.map_err(|error| client.failure(error))?;
-    let after = client.post(&["v1", "orders", &order.id, Verb::Extend.as_str()], &ExtendFields { number: Some(number.into()) }).await?;
+    let after = client
+        .post(
+            &["v1", "orders", &order.id, Verb::Extend.as_str()],
+            &ExtendFields { number: Some(number.into()) },
+        )
+        .await?;
     show(client, &after)?;
     if after["version"] == before.version {
         let next = after["extensions"].as_u64().unwrap_or(0) + 1;
@@ -236,7 +301,9 @@ async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), Failure>
 }
 
 fn minor_units(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "a whole number of minor units is expected: 59000 KRW is ₩59,000, 1999 EUR is €19.99")
+    text.parse().map_err(
+        |_| "a whole number of minor units is expected: 59000 KRW is ₩59,000, 1999 EUR is €19.99",
+    )
 }
 
 fn raw_json(text: &str) -> Result<Box<RawValue>, String> {
@@ -261,44 +328,83 @@ const TIMES: [(&str, &str); 9] = [
     ("refunded", "refunded_at"),
     ("late payment", "late_payment_at"),
 ];
-const TEXTS: [(&str, &str); 5] =
-    [("buyer", "buyer_id"), ("policy", "policy_revision"), ("carrier", "carrier"), ("tracking", "tracking"), ("reason", "reason")];
+const TEXTS: [(&str, &str); 5] = [
+    ("buyer", "buyer_id"),
+    ("policy", "policy_revision"),
+    ("carrier", "carrier"),
+    ("tracking", "tracking"),
+    ("reason", "reason"),
+];
 
 fn lines(order: &Value, client: &ClientArgs) -> Vec<(&'static str, String)> {
     let zone = client.zone();
-    let mut lines =
-        vec![("order", text(&order["order_id"])), ("status", format!("{} (version {})", text(&order["status"]), order["version"]))];
-    lines.extend(TEXTS.iter().filter(|(_, key)| order[*key].is_string()).map(|(name, key)| (*name, text(&order[*key]))));
+    let mut lines = vec![
+        ("order", text(&order["order_id"])),
+        ("status", format!("{} (version {})", text(&order["status"]), order["version"])),
+    ];
+    lines.extend(
+        TEXTS
+            .iter()
+            .filter(|(_, key)| order[*key].is_string())
+            .map(|(name, key)| (*name, text(&order[*key]))),
+    );
     if order["amount"].is_number() {
-        let amount = format!("{} {} (minor units)", order["amount"], order["currency"].as_str().unwrap_or(""));
+        let amount = format!(
+            "{} {} (minor units)",
+            order["amount"],
+            order["currency"].as_str().unwrap_or("")
+        );
         lines.push(("amount", amount.replace("  ", " ")));
     }
     if let Some(own) = order["receive_after"].as_str() {
         lines.push(("silence", format!("{own} (its own receive_after, in place of the policy's)")));
     }
-    lines.extend(TIMES.iter().filter(|(_, key)| order[*key].is_string()).map(|(name, key)| (*name, zone::local(&order[*key], &zone))));
+    lines.extend(
+        TIMES
+            .iter()
+            .filter(|(_, key)| order[*key].is_string())
+            .map(|(name, key)| (*name, zone::local(&order[*key], &zone))),
+    );
     lines.extend(clock(&order["clock"], &zone));
     for hold in order["holds"].as_array().into_iter().flatten() {
-        let until =
-            if hold["released_at"].is_string() { format!(" to {}", zone::local(&hold["released_at"], &zone)) } else { String::new() };
+        let until = if hold["released_at"].is_string() {
+            format!(" to {}", zone::local(&hold["released_at"], &zone))
+        } else {
+            String::new()
+        };
         lines.push((
             "hold",
-            format!("{} since {}{until}: {}", text(&hold["id"]), zone::local(&hold["since"], &zone), text(&hold["reason"])),
+            format!(
+                "{} since {}{until}: {}",
+                text(&hold["id"]),
+                zone::local(&hold["since"], &zone),
+                text(&hold["reason"])
+            ),
         ));
     }
     if !order["data"].is_null() {
         lines.push(("data", order["data"].to_string()));
     }
-    lines.extend(order["terms"].as_object().into_iter().flatten().map(|(name, value)| ("terms", format!("{name} = {value}"))));
+    lines.extend(
+        order["terms"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| ("terms", format!("{name} = {value}"))),
+    );
     lines
 }
 
 fn clock(clock: &Value, zone: &jiff::tz::TimeZone) -> Vec<(&'static str, String)> {
     let Some(kind) = clock["kind"].as_str() else { return Vec::new() };
     if clock["state"] == "paused" {
-        return vec![("clock", format!("{kind}: paused with {} left", zone::length(&text(&clock["remaining"]))))];
+        return vec![(
+            "clock",
+            format!("{kind}: paused with {} left", zone::length(&text(&clock["remaining"]))),
+        )];
     }
-    let mut lines = vec![("clock", format!("{kind}: due {}", zone::local(&clock["deadline"], zone)))];
+    let mut lines =
+        vec![("clock", format!("{kind}: due {}", zone::local(&clock["deadline"], zone)))];
     if clock["next_reminder_at"].is_string() {
         lines.push(("reminder", zone::local(&clock["next_reminder_at"], zone)));
     }

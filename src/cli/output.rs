@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write, stdout};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-/// Prints a text and a line break. Where nobody reads any more (`| head`), it is lost, which is what they wanted.
+/// Prints a text and a line break. Where nobody reads any more (`| head`), it is lost, which is
+/// what they wanted.
 pub fn print(text: &str) {
     let _ = writeln!(stdout(), "{}", text.trim_end_matches('\n'));
 }
@@ -26,7 +27,9 @@ fn rendered(header: &[&str], rows: Vec<Vec<String>>, terminal: bool) -> String {
     let mut table = Table::new();
     table.set_header(header.to_vec()).add_rows(rows);
     if terminal {
-        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         return table.to_string();
     }
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -42,7 +45,13 @@ mod tests {
 
     #[test]
     fn a_piped_table_is_plain_aligned_text() {
-        let rows = vec![vec!["A-1".to_owned(), "PAID".to_owned()], vec!["주문-12".to_owned(), "HELD".to_owned()]];
-        assert_eq!(rendered(&["ORDER", "STATUS"], rows, false), "ORDER    STATUS\nA-1      PAID\n주문-12  HELD");
+        let rows = vec![
+            vec!["A-1".to_owned(), "PAID".to_owned()],
+            vec!["주문-12".to_owned(), "HELD".to_owned()],
+        ];
+        assert_eq!(
+            rendered(&["ORDER", "STATUS"], rows, false),
+            "ORDER    STATUS\nA-1      PAID\n주문-12  HELD"
+        );
     }
 }

@@ -12,7 +12,8 @@ use crate::app;
 pub enum PointsCommand {
     /// Prove that events, ledger and balances agree; exit code 3 if they do not.
     #[command(
-        after_help = "Examples:\n  autoreceive points reconcile --action shop_db\n  autoreceive points reconcile --action shop_db --json | jq .differences"
+        after_help = "Examples:\n  autoreceive points reconcile --action shop_db\n  autoreceive \
+            points reconcile --action shop_db --json | jq .differences"
     )]
     Reconcile(ReconcileArgs),
 }
@@ -54,12 +55,16 @@ fn show(report: &Report) {
     if report.earlier > 0 {
         let earlier = report.earlier;
         output::print(&format!(
-            "{earlier} receipts are from before points were kept, and have no credit; `autoreceive actions backfill` feeds them again"
+            "{earlier} receipts are from before points were kept, and have no credit; \
+                `autoreceive actions backfill` feeds them again"
         ));
     }
     if !report.differences.is_empty() {
         output::print("");
-        output::table(&["PROBLEM", "WITH", "EXPECTED", "FOUND"], report.differences.iter().map(row).collect());
+        output::table(
+            &["PROBLEM", "WITH", "EXPECTED", "FOUND"],
+            report.differences.iter().map(row).collect(),
+        );
     }
 }
 

@@ -23,24 +23,27 @@ Every key can also be set in the environment, for example AUTORECEIVE_STORE__URL
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Where orders are kept: sqlite:PATH or redis://user:password@host:port/db. A password is better put into the
-    /// environment: AUTORECEIVE_STORE__URL.
+    /// Where orders are kept: sqlite:PATH or redis://user:password@host:port/db. A password is
+    /// better put into the environment: AUTORECEIVE_STORE__URL.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// Where the API listens.
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<String>,
-    /// The configuration file; autoreceive.toml in the current directory without it, if there is one.
+    /// The configuration file; autoreceive.toml in the current directory without it, if there is
+    /// one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Show what it does: a temporary store, sample orders, windows of a few seconds.
     #[arg(long)]
     pub demo: bool,
-    /// Take over the orders that a shop keeps in Redis keys, as [intake] says; see docs/from-ttl-keys.md.
+    /// Take over the orders that a shop keeps in Redis keys, as [intake] says; see
+    /// docs/from-ttl-keys.md.
     #[arg(long)]
     pub intake: bool,
-    /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or one that was created so. On a
-    /// Redis that is in use, AUTORECEIVE_STORE__PREFIX=test names a new one.
+    /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or
+    /// one that was created so. On a Redis that is in use, AUTORECEIVE_STORE__PREFIX=test names a
+    /// new one.
     #[arg(long)]
     pub test_clock: bool,
 }
@@ -56,5 +59,7 @@ impl ServeArgs {
 }
 
 pub async fn run(args: ServeArgs) -> Result<(), Failure> {
-    crate::app::serve(args.load()?, ServeMode { demo: args.demo, test_clock: args.test_clock }).await.map_err(Failure::Other)
+    crate::app::serve(args.load()?, ServeMode { demo: args.demo, test_clock: args.test_clock })
+        .await
+        .map_err(Failure::Other)
 }

@@ -27,7 +27,11 @@ const FINISHED: [&str; 4] = ["RECEIVED", "COMPLETED", "CANCELLED", "REFUNDED"];
 
 fn show(stats: &Value, client: &ClientArgs) {
     let oldest = &stats["oldest_overdue"];
-    let since = if oldest.is_null() { String::new() } else { format!(", the oldest {}", zone::distance(oldest, &stats["now"])) };
+    let since = if oldest.is_null() {
+        String::new()
+    } else {
+        format!(", the oldest {}", zone::distance(oldest, &stats["now"]))
+    };
     output::pairs(&[
         ("service time", zone::local(&stats["now"], &client.zone())),
         ("waiting", text(&stats["waiting"])),
@@ -35,7 +39,11 @@ fn show(stats: &Value, client: &ClientArgs) {
         ("held", text(&stats["held"])),
     ]);
     show_intake(&stats["intake"]);
-    let orders = stats["orders"].as_object().into_iter().flatten().filter(|(status, n)| **n != 0 || !FINISHED.contains(&status.as_str()));
+    let orders = stats["orders"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(status, n)| **n != 0 || !FINISHED.contains(&status.as_str()));
     let orders: Vec<_> = orders.map(|(status, n)| vec![status.clone(), text(n)]).collect();
     section(&["STATUS", "ORDERS"], orders);
     section(&["EVENT", "CAUSE", "EVER"], rows(&stats["events"], &["type", "cause", "count"]));
@@ -55,7 +63,10 @@ fn show_intake(intake: &Value) {
     let trouble = text(&intake["trouble"]);
     output::print("");
     output::pairs(&[
-        ("intake", if trouble.is_empty() { "works".to_owned() } else { format!("in trouble: {trouble}") }),
+        (
+            "intake",
+            if trouble.is_empty() { "works".to_owned() } else { format!("in trouble: {trouble}") },
+        ),
         ("notifications", text(&intake["notifications"])),
         ("scans here", text(&intake["scans_here"])),
         ("orders", scanned("orders")),
@@ -73,7 +84,11 @@ fn section(header: &[&str], rows: Vec<Vec<String>>) {
 }
 
 fn rows(list: &Value, keys: &[&str]) -> Vec<Vec<String>> {
-    list.as_array().into_iter().flatten().map(|item| keys.iter().map(|key| text(&item[*key])).collect()).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .map(|item| keys.iter().map(|key| text(&item[*key])).collect())
+        .collect()
 }
 
 fn text(value: &Value) -> String {

@@ -32,13 +32,21 @@ pub struct NewArgs {
 }
 
 fn name(text: &str) -> Result<String, &'static str> {
-    if is_token_name(text) { Ok(text.to_owned()) } else { Err("1 to 32 of a-z, 0-9, _ and - are expected") }
+    if is_token_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 32 of a-z, 0-9, _ and - are expected")
+    }
 }
 
 pub fn run(command: TokenCommand) -> Result<(), Failure> {
     let TokenCommand::New(NewArgs { role, name }) = command;
     let token = fresh_token();
     output::print(&token);
-    eprintln!("\n[tokens.{name}]\nrole = \"{}\"\nsha256 = \"{}\"", role.as_str(), TokenHash::of(&token));
+    eprintln!(
+        "\n[tokens.{name}]\nrole = \"{}\"\nsha256 = \"{}\"",
+        role.as_str(),
+        TokenHash::of(&token)
+    );
     Ok(())
 }

@@ -7,7 +7,11 @@ use serde_json::Value;
 
 /// Reads the name of a time zone.
 pub fn parse(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("{name:?} is not a time zone; expected a name such as Asia/Seoul, Europe/Berlin or UTC"))
+    TimeZone::get(name).map_err(|_| {
+        format!(
+            "{name:?} is not a time zone; expected a name such as Asia/Seoul, Europe/Berlin or UTC"
+        )
+    })
 }
 
 /// The service's time as local time; anything else as it came.

@@ -1,4 +1,5 @@
-//! One `[actions.NAME]`: the keys that every type has are here, those of one type in its own module.
+//! One `[actions.NAME]`: the keys that every type has are here, those of one type in its own
+//! module.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +45,13 @@ use absent as webhook;
 
 #[cfg(any(feature = "webhook", feature = "http"))]
 mod endpoint;
-#[cfg(any(feature = "database", feature = "email", feature = "stream", feature = "webhook", feature = "http"))]
+#[cfg(any(
+    feature = "database",
+    feature = "email",
+    feature = "stream",
+    feature = "webhook",
+    feature = "http"
+))]
 mod limits;
 
 /// An action, checked.
@@ -148,11 +155,17 @@ pub fn log() -> (String, Table) {
     ("log".to_owned(), Table::from_iter([("type".to_owned(), "log".into())]))
 }
 
-/// Reads the action `name` from its merged table: the values in force, secrets masked, and what they mean.
+/// Reads the action `name` from its merged table: the values in force, secrets masked, and what
+/// they mean.
 ///
 /// # Errors
 /// Names the key, or both keys that do not go together.
-pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String, String>) -> Result<(Table, ActionConfig), String> {
+pub fn read(
+    name: &str,
+    mut table: Table,
+    layers: &Layers,
+    env: &BTreeMap<String, String>,
+) -> Result<(Table, ActionConfig), String> {
     if !table.contains_key("on") && keeps_orders(&table) {
         let all = EventKind::ALL.map(|kind| toml::Value::from(kind.as_str()));
         table.insert("on".to_owned(), all.to_vec().into());
@@ -188,7 +201,14 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
         }
     };
     let attempts = scope.attempts();
-    let config = ActionConfig { name: action_name(name)?, on: common.on.clone(), batch, attempts, lease: common.lease, kind };
+    let config = ActionConfig {
+        name: action_name(name)?,
+        on: common.on.clone(),
+        batch,
+        attempts,
+        lease: common.lease,
+        kind,
+    };
     config.check()?;
     let mut all = as_table(&common)?;
     all.extend(shown);
@@ -197,7 +217,8 @@ pub fn read(name: &str, mut table: Table, layers: &Layers, env: &BTreeMap<String
 
 /// Whether an action as written keeps a table of orders, and so has to be told everything.
 fn keeps_orders(table: &Table) -> bool {
-    table.get("type").and_then(toml::Value::as_str) == Some("database") && !table.contains_key("statement")
+    table.get("type").and_then(toml::Value::as_str) == Some("database")
+        && !table.contains_key("statement")
 }
 
 /// What the keys of one type are read and checked with.
@@ -214,14 +235,21 @@ impl Scope<'_> {
     /// The keys of one type, and how they are shown.
     fn keys<K: DeserializeOwned + Serialize>(&self, own: Table) -> Result<(Table, K), String> {
         let section = format!("actions.{}", self.name);
-        let of_type = format!(" of {section}.type = {}", as_table(self.common)?.get("type").unwrap_or(&"".into()));
+        let of_type = format!(
+            " of {section}.type = {}",
+            as_table(self.common)?.get("type").unwrap_or(&"".into())
+        );
         let keys = errors::typed(own, &section, self.layers, &of_type, &COMMON)?;
         Ok((as_table(&keys)?, keys))
     }
 
     /// How many attempts, of a whole batch each, are made at the same time.
     fn attempts(&self) -> usize {
-        if self.common.r#type.speaks_http() { self.concurrency.div_ceil(IN_FLIGHT) } else { self.concurrency }
+        if self.common.r#type.speaks_http() {
+            self.concurrency.div_ceil(IN_FLIGHT)
+        } else {
+            self.concurrency
+        }
     }
 
     /// The full name of a key.
@@ -255,7 +283,8 @@ impl ActionConfig {
 
 fn check_sizes(name: &str, batch: usize, concurrency: usize, of: ActionType) -> Result<(), String> {
     let most_at_once = if of.speaks_http() { 256 } else { 64 };
-    for (key, value, most) in [("batch", batch, 1_000), ("concurrency", concurrency, most_at_once)] {
+    for (key, value, most) in [("batch", batch, 1_000), ("concurrency", concurrency, most_at_once)]
+    {
         if !(1..=most).contains(&value) {
             return Err(format!("actions.{name}.{key}: is {value}; expected 1 to {most}"));
         }
@@ -264,13 +293,17 @@ fn check_sizes(name: &str, batch: usize, concurrency: usize, of: ActionType) -> 
 }
 
 fn action_name(name: &str) -> Result<ActionName, String> {
-    name.parse().map_err(|_| format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected"))
+    name.parse().map_err(|_| {
+        format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected")
+    })
 }
 
 mod kinds {
     use super::*;
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventKind>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<EventKind>, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
         names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
     }

@@ -16,7 +16,8 @@ use crate::shop_keys::{CountFrom, Settings};
 pub struct IntakeConfig {
     /// Whether the service takes orders over; `autoreceive adopt` does where it does not, too.
     pub enabled: bool,
-    /// The shop's Redis; none where none is set and the store is no Redis, which is an error once it is needed.
+    /// The shop's Redis; none where none is set and the store is no Redis, which is an error once
+    /// it is needed.
     pub url: Option<MaskedUrl>,
     /// The longest wait for its answer.
     pub timeout: Span,
@@ -63,7 +64,9 @@ fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaskedU
 fn count_from<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let word = String::deserialize(deserializer)?;
     let known = ["payment", "trigger"].contains(&word.as_str());
-    known.then_some(word.clone()).ok_or_else(|| D::Error::custom(format!("{word:?} is none of \"payment\", \"trigger\"")))
+    known
+        .then_some(word.clone())
+        .ok_or_else(|| D::Error::custom(format!("{word:?} is none of \"payment\", \"trigger\"")))
 }
 
 /// Everything that is wrong with it, one line each.
@@ -84,12 +87,16 @@ pub fn problems(file: &File) -> Vec<String> {
     problems.extend(wrong_policy(file));
     if keys.enabled && url(file).is_none() {
         problems.push(
-            "intake.url: is missing, and the store is no Redis: give the address of the shop's, redis://user:password@host:port/db"
+            "intake.url: is missing, and the store is no Redis: give the address of the shop's, \
+                redis://user:password@host:port/db"
                 .to_owned(),
         );
     }
     if keys.set_notifications && !keys.notifications {
-        problems.push("intake.set_notifications: has no effect while intake.notifications is false".to_owned());
+        problems.push(
+            "intake.set_notifications: has no effect while intake.notifications is false"
+                .to_owned(),
+        );
     }
     problems
 }
@@ -104,7 +111,9 @@ fn wrong_keys(keys: &IntakeKeys) -> Vec<String> {
         ("trigger_suffix", &keys.trigger_suffix, 0),
     ] {
         if !(least..=64).contains(&text.len()) || text.chars().any(char::is_control) {
-            problems.push(format!("intake.{key}: expected {least} to 64 bytes without control characters"));
+            problems.push(format!(
+                "intake.{key}: expected {least} to 64 bytes without control characters"
+            ));
         }
     }
     if statuses.overlaps(&triggers) {
@@ -113,17 +122,26 @@ fn wrong_keys(keys: &IntakeKeys) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for (key, prefix) in [("status_prefix", &keys.status_prefix), ("trigger_prefix", &keys.trigger_prefix)] {
+    for (key, prefix) in
+        [("status_prefix", &keys.status_prefix), ("trigger_prefix", &keys.trigger_prefix)]
+    {
         if prefix.starts_with("autoreceive:") || "autoreceive:".starts_with(prefix.as_str()) {
-            problems.push(format!("intake.{key}: {prefix:?} is where the marks of the intake are kept"));
+            problems.push(format!(
+                "intake.{key}: {prefix:?} is where the marks of the intake are kept"
+            ));
         }
     }
     problems
 }
 
 fn wrong_words(keys: &IntakeKeys) -> Vec<String> {
-    let named = [("paid", std::slice::from_ref(&keys.paid)), ("received", std::slice::from_ref(&keys.received))];
-    let all = named.into_iter().chain([("cancelled", &keys.cancelled[..]), ("refunded", &keys.refunded[..])]);
+    let named = [
+        ("paid", std::slice::from_ref(&keys.paid)),
+        ("received", std::slice::from_ref(&keys.received)),
+    ];
+    let all = named
+        .into_iter()
+        .chain([("cancelled", &keys.cancelled[..]), ("refunded", &keys.refunded[..])]);
     let mut problems = Vec::new();
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for (key, words) in all {
@@ -149,7 +167,8 @@ fn wrong_policy(file: &File) -> Option<String> {
     let start = terms.0.starts_at;
     (file.intake.enabled && start != StartsAt::Paid).then(|| {
         format!(
-            "intake.policy and policies.{name}.starts_at: the shop's keys know no shipment, so it must be \"paid\", but it is {:?}",
+            "intake.policy and policies.{name}.starts_at: the shop's keys know no shipment, so it \
+                must be \"paid\", but it is {:?}",
             start.as_str()
         )
     })
@@ -172,9 +191,27 @@ fn url(file: &File) -> Option<MaskedUrl> {
 pub fn checked(file: &File, policy: &Policy) -> IntakeConfig {
     let keys = file.intake.clone();
     let (statuses, triggers) = shapes(&keys);
-    let count_from = if keys.count_from == "trigger" { CountFrom::Trigger } else { CountFrom::Payment };
-    let IntakeKeys { enabled, timeout, scan_every, notifications, set_notifications, paid, received, cancelled, refunded, .. } = keys;
-    let settings = Settings { scan_every: scan_every.to_std(), notifications, set_notifications, count_from, policy: policy.clone() };
+    let count_from =
+        if keys.count_from == "trigger" { CountFrom::Trigger } else { CountFrom::Payment };
+    let IntakeKeys {
+        enabled,
+        timeout,
+        scan_every,
+        notifications,
+        set_notifications,
+        paid,
+        received,
+        cancelled,
+        refunded,
+        ..
+    } = keys;
+    let settings = Settings {
+        scan_every: scan_every.to_std(),
+        notifications,
+        set_notifications,
+        count_from,
+        policy: policy.clone(),
+    };
     let words = Words { paid, received, cancelled, refunded };
     IntakeConfig { enabled, url: url(file), timeout, statuses, triggers, words, settings }
 }

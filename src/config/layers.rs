@@ -24,11 +24,17 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The process's own directory and environment, with the file and the flags of its command line.
+    /// The process's own directory and environment, with the file and the flags of its command
+    /// line.
     #[must_use]
-    pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, &'static str, String)>) -> Sources {
+    pub fn of_process(
+        file: Option<PathBuf>,
+        flags: Vec<(&'static str, &'static str, String)>,
+    ) -> Sources {
         // A variable that is not Unicode cannot be one of ours.
-        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         Sources { file, directory: PathBuf::new(), env, flags }
     }
 }
@@ -60,16 +66,26 @@ impl Layers {
 
     /// The layer that has the last word about a key.
     pub fn source_of(&self, key: &str) -> Option<&str> {
-        self.layers.iter().rev().find(|layer| has(&layer.table, key)).map(|layer| layer.name.as_str())
+        self.layers
+            .iter()
+            .rev()
+            .find(|layer| has(&layer.table, key))
+            .map(|layer| layer.name.as_str())
     }
 }
 
 /// Reads every layer.
 pub fn read(sources: &Sources) -> Result<Layers, ConfigError> {
-    let mut layers = vec![Layer { name: "the defaults".to_owned(), table: parse("the defaults", DEFAULT_FILE)? }];
+    let mut layers = vec![Layer {
+        name: "the defaults".to_owned(),
+        table: parse("the defaults", DEFAULT_FILE)?,
+    }];
     layers.extend(file(sources)?);
     for (name, value) in &sources.env {
-        layers.extend(variables::key(name).map(|key| Layer { name: name.clone(), table: nested(&key, "__", typed(value)) }));
+        layers.extend(
+            variables::key(name)
+                .map(|key| Layer { name: name.clone(), table: nested(&key, "__", typed(value)) }),
+        );
     }
     for (flag, key, value) in &sources.flags {
         layers.push(Layer { name: (*flag).to_owned(), table: nested(key, ".", typed(value)) });
@@ -83,7 +99,9 @@ fn file(sources: &Sources) -> Result<Option<Layer>, ConfigError> {
     let local = sources.directory.join(LOCAL_FILE);
     let (path, name) = match &sources.file {
         Some(path) => (path.as_path(), path.display().to_string()),
-        None if local.exists() => (local.as_path(), format!("{LOCAL_FILE} in the current directory")),
+        None if local.exists() => {
+            (local.as_path(), format!("{LOCAL_FILE} in the current directory"))
+        }
         None => return Ok(None),
     };
     let table = parse(&name, &text_of(path)?)?;
@@ -91,8 +109,9 @@ fn file(sources: &Sources) -> Result<Option<Layer>, ConfigError> {
 }
 
 fn text_of(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| ConfigError(vec![format!("the configuration {} cannot be read: {error}", path.display())]))
+    std::fs::read_to_string(path).map_err(|error| {
+        ConfigError(vec![format!("the configuration {} cannot be read: {error}", path.display())])
+    })
 }
 
 /// The error names the line, but does not quote it: it could be the one with the secret.
@@ -101,28 +120,48 @@ fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
         let line = before.matches('\n').count() + 1;
         let message = error.message().lines().next().unwrap_or("not TOML");
-        let twice = (message == "duplicate key").then(|| section_twice(text.lines().nth(line - 1)?)).flatten();
-        ConfigError(vec![format!("{name}, line {line}: {}", twice.unwrap_or_else(|| message.to_owned()))])
+        let twice = (message == "duplicate key")
+            .then(|| section_twice(text.lines().nth(line - 1)?))
+            .flatten();
+        ConfigError(vec![format!(
+            "{name}, line {line}: {}",
+            twice.unwrap_or_else(|| message.to_owned())
+        )])
     })
 }
 
-/// What to say where `line` begins a section that there is already. The names of sections are no secrets.
+/// What to say where `line` begins a section that there is already. The names of sections are no
+/// secrets.
 fn section_twice(line: &str) -> Option<String> {
     let section = line.trim().strip_prefix('[')?.split(']').next()?;
-    let other = if section.starts_with("tokens.") { ", for example with `autoreceive token new --name`" } else { "" };
-    Some(format!("[{section}] is there twice; give one of them another name{other}, or take it out"))
+    let other = if section.starts_with("tokens.") {
+        ", for example with `autoreceive token new --name`"
+    } else {
+        ""
+    };
+    Some(format!(
+        "[{section}] is there twice; give one of them another name{other}, or take it out"
+    ))
 }
 
 /// A number, a truth value or a list in TOML's words; everything else is a text.
 fn typed(text: &str) -> Value {
     match text.trim().parse::<Value>() {
-        Ok(value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Array(_) | Value::String(_))) => value,
+        Ok(
+            value @ (Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Array(_)
+            | Value::String(_)),
+        ) => value,
         _ => Value::String(text.to_owned()),
     }
 }
 
 fn nested(path: &str, separator: &str, value: Value) -> Table {
-    let value = path.rsplit(separator).fold(value, |value, key| Value::Table(Table::from_iter([(key.to_owned(), value)])));
+    let value = path
+        .rsplit(separator)
+        .fold(value, |value, key| Value::Table(Table::from_iter([(key.to_owned(), value)])));
     match value {
         Value::Table(table) => table,
         // A path has one part at least.

@@ -35,10 +35,18 @@ pub(super) fn problems(values: &BTreeMap<String, TokenValue>) -> Vec<String> {
     let names: Vec<&String> = values.keys().collect();
     for (i, (name, value)) in values.iter().enumerate() {
         if !is_token_name(name) {
-            problems.push(format!("tokens.{name}: is not a token name: 1 to 32 of a-z, 0-9, _ and - are expected"));
+            problems.push(format!(
+                "tokens.{name}: is not a token name: 1 to 32 of a-z, 0-9, _ and - are expected"
+            ));
         }
-        let twin = values.values().take(i).position(|earlier| earlier.sha256 == value.sha256).and_then(|at| names.get(at));
-        problems.extend(twin.map(|twin| format!("tokens.{twin}.sha256 and tokens.{name}.sha256 are the same token; keep one")));
+        let twin = values
+            .values()
+            .take(i)
+            .position(|earlier| earlier.sha256 == value.sha256)
+            .and_then(|at| names.get(at));
+        problems.extend(twin.map(|twin| {
+            format!("tokens.{twin}.sha256 and tokens.{name}.sha256 are the same token; keep one")
+        }));
     }
     problems
 }

@@ -1,5 +1,5 @@
-//! Texts of the file as types. What may hold a secret has a type of its own whose every output is masked, and whose errors
-//! never repeat what was read.
+//! Texts of the file as types. What may hold a secret has a type of its own whose every output is
+//! masked, and whose errors never repeat what was read.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -73,20 +73,29 @@ impl StoreAddress {
     /// # Errors
     /// Says what was expected; never repeats the text, which may hold a password.
     pub fn parse(text: &str) -> Result<StoreAddress, String> {
-        for (scheme, store, is_there) in [("sqlite", "SQLite", cfg!(feature = "sqlite")), ("redis", "Redis", cfg!(feature = "redis"))] {
+        for (scheme, store, is_there) in [
+            ("sqlite", "SQLite", cfg!(feature = "sqlite")),
+            ("redis", "Redis", cfg!(feature = "redis")),
+        ] {
             if !is_there && text.split_once(':').is_some_and(|(of, _)| of == scheme) {
                 return Err(lacking(&format!("{store} store"), scheme));
             }
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             let wrong = || "\"sqlite:\" is followed by a path".to_owned();
-            return if path.is_empty() { Err(wrong()) } else { Ok(StoreAddress::Sqlite(path.into())) };
+            return if path.is_empty() {
+                Err(wrong())
+            } else {
+                Ok(StoreAddress::Sqlite(path.into()))
+            };
         }
         if text.starts_with("rediss:") {
             return Err("TLS to Redis (rediss:) is not supported yet".to_owned());
         }
-        let redis = MaskedUrl::parse(text).filter(|url| url.0.scheme() == "redis" && is_database(url.0.path()));
-        let expected = || "expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"".to_owned();
+        let redis = MaskedUrl::parse(text)
+            .filter(|url| url.0.scheme() == "redis" && is_database(url.0.path()));
+        let expected =
+            || "expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"".to_owned();
         redis.map(StoreAddress::Redis).ok_or_else(expected)
     }
 }
@@ -105,8 +114,13 @@ pub fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
 
 /// Reads the address of a Redis server.
 pub fn redis_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
-    let url = MaskedUrl::parse(&hidden(deserializer)?).filter(|url| matches!(url.expose().scheme(), "redis" | "rediss"));
-    url.ok_or_else(|| D::Error::custom("expected \"redis://user:password@host:port/db\", or the same with rediss:// for TLS"))
+    let url = MaskedUrl::parse(&hidden(deserializer)?)
+        .filter(|url| matches!(url.expose().scheme(), "redis" | "rediss"));
+    url.ok_or_else(|| {
+        D::Error::custom(
+            "expected \"redis://user:password@host:port/db\", or the same with rediss:// for TLS",
+        )
+    })
 }
 
 impl<'de> Deserialize<'de> for StoreAddress {
@@ -123,7 +137,8 @@ impl Serialize for StoreAddress {
 
 impl<'de> Deserialize<'de> for MaskedUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
-        let url = MaskedUrl::parse(&hidden(deserializer)?).filter(|url| matches!(url.0.scheme(), "http" | "https"));
+        let url = MaskedUrl::parse(&hidden(deserializer)?)
+            .filter(|url| matches!(url.0.scheme(), "http" | "https"));
         url.ok_or_else(|| D::Error::custom("expected a URL that begins with https:// or http://"))
     }
 }
@@ -141,7 +156,11 @@ pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, 
         toml::Value::String(text) => text,
         other => other.to_string(),
     };
-    text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not an IP address and a port, for example \"127.0.0.1:8780\"")))
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} is not an IP address and a port, for example \"127.0.0.1:8780\""
+        ))
+    })
 }
 
 /// The terms of a policy, as written.
@@ -180,7 +199,9 @@ mod starts_at {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StartsAt, D::Error> {
         let word = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("{word:?} is none of \"paid\", \"shipped\", \"delivered\""));
+        let wrong = || {
+            D::Error::custom(format!("{word:?} is none of \"paid\", \"shipped\", \"delivered\""))
+        };
         StartsAt::parse(&word).ok_or_else(wrong)
     }
 
@@ -209,12 +230,17 @@ pub mod span_or_none {
     use super::*;
 
     /// Reads one that is set.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Span>, D::Error> {
         span::deserialize(deserializer).map(Some)
     }
 
     /// Writes one.
-    pub fn serialize<S: Serializer>(value: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        value: &Option<Span>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         value.map(|span| span.to_string()).serialize(serializer)
     }
 }
@@ -224,14 +250,19 @@ pub mod span_or_never {
     use super::*;
 
     /// Reads one.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Span>, D::Error> {
         let text = String::deserialize(deserializer)?;
         let wrong = |wrong| D::Error::custom(format_args!("{wrong}; or \"never\""));
         if text == "never" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
     }
 
     /// Writes one.
-    pub fn serialize<S: Serializer>(value: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        value: &Option<Span>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&value.map_or_else(|| "never".to_owned(), |span| span.to_string()))
     }
 }

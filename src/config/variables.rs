@@ -1,4 +1,5 @@
-//! Variables of the environment: which are keys, and what is said about those that only look like one.
+//! Variables of the environment: which are keys, and what is said about those that only look like
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ const PREFIX: &str = "AUTORECEIVE_";
 
 /// What the program reads beside the configuration.
 const KNOWN: [&str; 3] = ["TOKEN", "URL", "WEBHOOK_SECRET"];
-/// What tests and measurements read, and what Kubernetes sets for a service of this name (`AUTORECEIVE_PORT_8780_TCP`).
+/// What tests and measurements read, and what Kubernetes sets for a service of this name
+/// (`AUTORECEIVE_PORT_8780_TCP`).
 const OTHERS: [&str; 5] = ["TEST_", "BENCH_", "PORT_", "SERVICE_HOST", "SERVICE_PORT"];
 
 /// The sections, each with a key that may be meant where a variable has the section's name alone.
@@ -38,15 +40,18 @@ pub fn key(variable: &str) -> Option<String> {
 pub fn strays(env: &BTreeMap<String, String>, layers: &Layers) -> Result<Vec<String>, ConfigError> {
     let table = layers.merged();
     let names = env.keys().filter(|name| key(name).is_none() && !is_named(&table, name));
-    let strays = names.filter_map(|name| Some((name, name.strip_prefix(PREFIX).filter(|rest| !is_known(rest))?)));
+    let strays = names
+        .filter_map(|name| Some((name, name.strip_prefix(PREFIX).filter(|rest| !is_known(rest))?)));
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for (name, rest) in strays {
         match meant(rest, &table) {
             Some(meant) => problems.push(format!(
-                "the environment variable {name} is not used: levels are set apart by two underscores; did you mean {PREFIX}{meant}?"
+                "the environment variable {name} is not used: levels are set apart by two \
+                    underscores; did you mean {PREFIX}{meant}?"
             )),
             None => warnings.push(format!(
-                "the environment variable {name} is not used: no key is called so; {PREFIX}STORE__URL for example sets store.url"
+                "the environment variable {name} is not used: no key is called so; \
+                    {PREFIX}STORE__URL for example sets store.url"
             )),
         }
     }
@@ -70,7 +75,8 @@ fn is_named(table: &Table, variable: &str) -> bool {
     table.values().any(|value| holds(value, variable))
 }
 
-/// The key that is nearly named: by its section alone, with one underscore too few, or without its section.
+/// The key that is nearly named: by its section alone, with one underscore too few, or without its
+/// section.
 fn meant(rest: &str, table: &Table) -> Option<String> {
     for (section, first) in SECTIONS {
         match rest.strip_prefix(section) {
@@ -80,8 +86,13 @@ fn meant(rest: &str, table: &Table) -> Option<String> {
         }
     }
     let key = rest.to_ascii_lowercase();
-    let has =
-        |path: &str| path.split("__").try_fold(table, |table, part| table.get(part)?.as_table()).is_some_and(|t| t.contains_key(&key));
-    let section = ["store", "http", "sweeper", "policies__default", "intake", "log"].into_iter().find(|path| has(path))?;
+    let has = |path: &str| {
+        path.split("__")
+            .try_fold(table, |table, part| table.get(part)?.as_table())
+            .is_some_and(|t| t.contains_key(&key))
+    };
+    let section = ["store", "http", "sweeper", "policies__default", "intake", "log"]
+        .into_iter()
+        .find(|path| has(path))?;
     Some(format!("{}__{rest}", section.to_ascii_uppercase()))
 }

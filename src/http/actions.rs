@@ -15,20 +15,29 @@ use super::{Api, convert};
 use crate::engine::{ActionName, ActionStats, Resolution};
 use crate::wire::Wrong;
 use crate::wire::action::{ActionItem, Actions};
-use crate::wire::dead_letter::{DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which};
+use crate::wire::dead_letter::{
+    DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which,
+};
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
 
 /// The outboxes of all actions.
 ///
-/// Those that the answering worker is configured with, and those that others are or were, while something of them is left.
+/// Those that the answering worker is configured with, and those that others are or were, while
+/// something of them is left.
 #[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = Actions)))]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
     let stats = engine.actions().await?;
     let configured = |action: &ActionStats| engine.has_action(&action.name);
-    let actions =
-        stats.actions.iter().map(|action| ActionItem { configured: configured(action), figures: convert::action(action) }).collect();
+    let actions = stats
+        .actions
+        .iter()
+        .map(|action| ActionItem {
+            configured: configured(action),
+            figures: convert::action(action),
+        })
+        .collect();
     Ok(axum::Json(Actions { now: stats.now, actions }).into_response())
 }
 
@@ -60,13 +69,16 @@ pub(super) struct LettersQuery {
 
 /// A page of dead letters.
 ///
-/// Events that an action gave up, those that were given up first first. None is ever dropped but by `discard`.
+/// Events that an action gave up, those that were given up first first. None is ever dropped but by
+/// `discard`.
 #[utoipa::path(get, path = "/v1/actions/{name}/dead-letters", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured."), LettersQuery),
     responses(
         (status = 200, description = "The page.", body = DeadLetters),
-        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8, or a parameter is unknown or doubled", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8, or a \
+            parameter is unknown or doubled", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action of this name is configured or \
+            ever was", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn dead_letters(
@@ -76,10 +88,16 @@ pub(super) async fn dead_letters(
 ) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
     let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
-    let (filter, limit) = (read_filter(query.older_than.as_deref(), query.error.as_deref())?, read_limit(query.limit.as_deref())?);
+    let (filter, limit) = (
+        read_filter(query.older_than.as_deref(), query.error.as_deref())?,
+        read_limit(query.limit.as_deref())?,
+    );
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
-    let page = api.engine()?.dead_letters(&action, &convert::filter(filter), query.cursor.as_deref(), limit).await?;
+    let page = api
+        .engine()?
+        .dead_letters(&action, &convert::filter(filter), query.cursor.as_deref(), limit)
+        .await?;
     Ok(axum::Json(convert::dead_letters(page)).into_response())
 }
 
@@ -110,11 +128,18 @@ pub(super) async fn dead_letter(
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     request_body(content = WhichFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "What became of them. With a cursor there are more: send the request again with it.", body = ResolvedView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "What became of them. With a cursor there are more: send the \
+            request again with it.", body = ResolvedView),
+        (status = 404, description = "`action_not_found`: no action of this name is configured or \
+            ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has \
+            a value that cannot be", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn replay(api: State<Arc<Api>>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
+pub(super) async fn replay(
+    api: State<Arc<Api>>,
+    path: Result<Path<String>, PathRejection>,
+    json: Json,
+) -> Result<Response, Problem> {
     resolve(api, path, json, Resolution::Replay).await
 }
 
@@ -125,11 +150,18 @@ pub(super) async fn replay(api: State<Arc<Api>>, path: Result<Path<String>, Path
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     request_body(content = WhichFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "What became of them. With a cursor there are more: send the request again with it.", body = ResolvedView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "What became of them. With a cursor there are more: send the \
+            request again with it.", body = ResolvedView),
+        (status = 404, description = "`action_not_found`: no action of this name is configured or \
+            ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has \
+            a value that cannot be", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn discard(api: State<Arc<Api>>, path: Result<Path<String>, PathRejection>, json: Json) -> Result<Response, Problem> {
+pub(super) async fn discard(
+    api: State<Arc<Api>>,
+    path: Result<Path<String>, PathRejection>,
+    json: Json,
+) -> Result<Response, Problem> {
     resolve(api, path, json, Resolution::Discard).await
 }
 
@@ -145,7 +177,9 @@ async fn resolve(
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     let resolved = match which {
-        WhichDeadLetters::Ids(events) => api.engine()?.resolve_events(&action, &events, how).await?,
+        WhichDeadLetters::Ids(events) => {
+            api.engine()?.resolve_events(&action, &events, how).await?
+        }
         WhichDeadLetters::Matching(filter, cursor) => {
             let filter = convert::filter(filter);
             api.engine()?.resolve_matching(&action, &filter, cursor.as_deref(), how).await?

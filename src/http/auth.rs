@@ -1,6 +1,7 @@
 //! Who is let in: tokens, what their roles permit, and a bound on guessing.
 //!
-//! A token is looked at before anything else of a request, so that whoever has none learns nothing about any order.
+//! A token is looked at before anything else of a request, so that whoever has none learns nothing
+//! about any order.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,8 +16,9 @@ use super::guard::asks_this_machine;
 use super::problem::Problem;
 use crate::access::{Role, Tokens};
 
-/// How many requests of one address may come without a valid token in each window; those that follow are told to wait.
-/// A valid token is accepted all the same: behind a proxy everybody has one address, and a stranger must not lock out the shop.
+/// How many requests of one address may come without a valid token in each window; those that
+/// follow are told to wait. A valid token is accepted all the same: behind a proxy everybody has
+/// one address, and a stranger must not lock out the shop.
 const FAILURES: u32 = 20;
 /// How long failures are counted together, in seconds.
 pub const WINDOW_SECONDS: u64 = 10;
@@ -35,12 +37,14 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that accepts `tokens`; where there are none, everybody who asks this machine for itself.
+    /// A gate that accepts `tokens`; where there are none, everybody who asks this machine for
+    /// itself.
     pub fn new(tokens: Tokens) -> Gate {
         Gate { tokens: Arc::new(tokens), failures: Arc::default() }
     }
 
-    /// Why a request is not let in; `None` where its token has the role `needed`, or none is needed.
+    /// Why a request is not let in; `None` where its token has the role `needed`, or none is
+    /// needed.
     pub fn refusal(&self, request: &Request, needed: Role) -> Option<Problem> {
         if self.tokens.is_empty() {
             return (!asks_this_machine(request)).then(Problem::foreign_host);
@@ -53,10 +57,15 @@ impl Gate {
     }
 
     fn stranger(&self, request: &Request) -> Problem {
-        let peer = request.extensions().get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| network(peer.0));
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner).note(peer, Instant::now());
+        let peer = request
+            .extensions()
+            .get::<Peer>()
+            .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| network(peer.0));
+        let failures =
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).note(peer, Instant::now());
         if failures == FAILURES {
-            tracing::warn!(%peer, "many requests come without a valid token; more of them are refused for a few seconds");
+            tracing::warn!(%peer, "many requests come without a valid token; more of them are \
+                refused for a few seconds");
         }
         if failures > FAILURES { Problem::too_many_failures() } else { Problem::unauthorized() }
     }
@@ -83,15 +92,21 @@ struct Failures {
 }
 
 impl Failures {
-    /// Counts a failure of `address` and returns how many it has. Those that find no room are counted together.
+    /// Counts a failure of `address` and returns how many it has. Those that find no room are
+    /// counted together.
     fn note(&mut self, address: IpAddr, now: Instant) -> u32 {
-        let over = self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(WINDOW_SECONDS));
+        let over = self
+            .since
+            .is_none_or(|since| now.duration_since(since) >= Duration::from_secs(WINDOW_SECONDS));
         if over {
             self.since = Some(now);
             self.by_address.clear();
         }
         let alone = self.by_address.len() < ADDRESSES || self.by_address.contains_key(&address);
-        let count = self.by_address.entry(if alone { address } else { Ipv6Addr::UNSPECIFIED.into() }).or_default();
+        let count = self
+            .by_address
+            .entry(if alone { address } else { Ipv6Addr::UNSPECIFIED.into() })
+            .or_default();
         *count = count.saturating_add(1);
         *count
     }
@@ -106,7 +121,12 @@ mod tests {
         let (mut failures, start) = (Failures::default(), Instant::now());
         let [a, b] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)].map(IpAddr::from);
         let at = |seconds| start + Duration::from_secs(seconds);
-        let counts = [failures.note(a, at(0)), failures.note(a, at(9)), failures.note(b, at(9)), failures.note(a, at(10))];
+        let counts = [
+            failures.note(a, at(0)),
+            failures.note(a, at(9)),
+            failures.note(b, at(9)),
+            failures.note(a, at(10)),
+        ];
         assert_eq!(counts, [1, 2, 1, 1]);
     }
 
@@ -124,6 +144,9 @@ mod tests {
     #[test]
     fn an_ipv6_network_counts_as_one_address_and_a_mapped_one_as_its_own() {
         let network = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!((network("2001:db8::1:2:3:4"), network("::ffff:10.0.0.1")), ("2001:db8::".to_owned(), "10.0.0.1".to_owned()));
+        assert_eq!(
+            (network("2001:db8::1:2:3:4"), network("::ffff:10.0.0.1")),
+            ("2001:db8::".to_owned(), "10.0.0.1".to_owned())
+        );
     }
 }

@@ -37,8 +37,8 @@ impl<S: Sync> FromRequest<S> for Json {
     }
 }
 
-/// Reads all of a short body. Of a longer one a little more is read and thrown away: most clients write everything before
-/// they read, and would find the connection broken in place of the answer.
+/// Reads all of a short body. Of a longer one a little more is read and thrown away: most clients
+/// write everything before they read, and would find the connection broken in place of the answer.
 async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut left = MOST + THROWN_AWAY;
     if body.size_hint().lower() > left as u64 {

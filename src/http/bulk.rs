@@ -1,7 +1,9 @@
-//! Many commands as lines, streamed in both directions: answers go out, in order, while lines still come in.
+//! Many commands as lines, streamed in both directions: answers go out, in order, while lines still
+//! come in.
 //!
-//! Lines are queued with the engine one after another, so the commands of one order are carried out in the order of their
-//! lines; only the answers are waited for side by side. Where the engine's queue is full, no further line is read.
+//! Lines are queued with the engine one after another, so the commands of one order are carried out
+//! in the order of their lines; only the answers are waited for side by side. Where the engine's
+//! queue is full, no further line is read.
 
 use std::io;
 use std::pin::pin;
@@ -32,13 +34,17 @@ const TOGETHER: usize = 256;
 
 /// Many commands.
 ///
-/// Commands as lines, streamed in both directions: each line is an object with `order_id`, `command` and the command's own
-/// fields, and is answered by a line, in order, while others still come in. The commands of one order are carried out in
-/// the order of their lines. One bad line harms no other. A line has at most 65,536 bytes; there may be any number of them.
+/// Commands as lines, streamed in both directions: each line is an object with `order_id`,
+/// `command` and the command's own fields, and is answered by a line, in order, while others still
+/// come in. The commands of one order are carried out in the order of their lines. One bad line
+/// harms no other. A line has at most 65,536 bytes; there may be any number of them.
 #[utoipa::path(post, path = "/v1/commands", tag = "commands",
     request_body(content = CommandLine, content_type = "application/x-ndjson", description = "One command a line."),
     responses((status = 200, description = "One answer a line.", body = LineAnswer, content_type = "application/x-ndjson")))]
-pub(super) async fn commands(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn commands(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
     if !has_type(request.headers(), &["application/x-ndjson", "application/json"]) {
         return Err(Problem::wrong_type("application/x-ndjson"));
     }
@@ -47,11 +53,12 @@ pub(super) async fn commands(State(api): State<Arc<Api>>, request: Request) -> R
     let lines = Lines::new(request.into_body(), api.streams.clone(), api.stop.clone());
     let (going_out, taken) = mpsc::channel(1);
     tokio::spawn(send(answers(engine, lines), going_out, permit, api.streams.clone()));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(until_end(taken))).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(until_end(taken)))
+        .into_response())
 }
 
-/// Sends answers as they are taken, and [`None`] after the last. The stream has its place until then, unless its client takes
-/// none for too long.
+/// Sends answers as they are taken, and [`None`] after the last. The stream has its place until
+/// then, unless its client takes none for too long.
 async fn send(
     answers: impl Stream<Item = Bytes>,
     going_out: mpsc::Sender<Option<Bytes>>,
@@ -69,7 +76,8 @@ async fn send(
     let _ = going_out.send(None).await;
 }
 
-/// The body of the answer, which breaks off where its end was not reached, so that nobody takes a part for all.
+/// The body of the answer, which breaks off where its end was not reached, so that nobody takes a
+/// part for all.
 fn until_end(taken: mpsc::Receiver<Option<Bytes>>) -> impl Stream<Item = Result<Bytes, io::Error>> {
     stream::try_unfold(taken, |mut taken| async {
         let chunk = taken.recv().await.ok_or(io::ErrorKind::TimedOut)?;
@@ -78,7 +86,8 @@ fn until_end(taken: mpsc::Receiver<Option<Bytes>>) -> impl Stream<Item = Result<
 }
 
 fn answers(engine: Arc<Engine>, lines: Lines) -> impl Stream<Item = Bytes> {
-    let lines = stream::unfold(lines, |mut lines| async { lines.next().await.map(|line| (line, lines)) });
+    let lines =
+        stream::unfold(lines, |mut lines| async { lines.next().await.map(|line| (line, lines)) });
     lines
         .then(move |(number, line)| begin(engine.clone(), number, line))
         .map(Begun::finish)
@@ -103,16 +112,28 @@ struct Failure {
 async fn begin(engine: Arc<Engine>, number: u64, line: Line) -> Begun {
     let text = match line {
         Line::Text(text) => text,
-        Line::TooLong => return Begun { number, id: None, state: Err(Failure::invalid(too_long())) },
-        Line::TooSlow => return Begun { number, id: None, state: Err(Failure::unavailable(Problem::too_slow())) },
-        Line::Stopping => return Begun { number, id: None, state: Err(SubmitError::Stopping.into()) },
+        Line::TooLong => {
+            return Begun { number, id: None, state: Err(Failure::invalid(too_long())) };
+        }
+        Line::TooSlow => {
+            return Begun {
+                number,
+                id: None,
+                state: Err(Failure::unavailable(Problem::too_slow())),
+            };
+        }
+        Line::Stopping => {
+            return Begun { number, id: None, state: Err(SubmitError::Stopping.into()) };
+        }
     };
     match read_line(&text) {
         Ok((id, command)) => {
             let state = engine.enqueue(id.clone(), command).await.map_err(Failure::from);
             Begun { number, id: Some(id), state }
         }
-        Err(WrongLine { order_id, wrong }) => Begun { number, id: order_id, state: Err(Failure::invalid(wrong)) },
+        Err(WrongLine { order_id, wrong }) => {
+            Begun { number, id: order_id, state: Err(Failure::invalid(wrong)) }
+        }
     }
 }
 
@@ -150,16 +171,28 @@ impl Begun {
                 let order = reply.order.as_ref().map(|(order, _)| order);
                 match reply.outcome {
                     ReplyOutcome::Changed => answer(number, id, order, LineResult::Changed, None),
-                    ReplyOutcome::Unchanged => answer(number, id, order, LineResult::Unchanged, None),
-                    ReplyOutcome::Rejected(rejection) => answer(number, id, order, LineResult::Rejected, Some(rejection.into())),
-                    ReplyOutcome::UnknownPolicy(unknown) => answer(number, id, None, LineResult::Invalid, Some(unknown.into())),
+                    ReplyOutcome::Unchanged => {
+                        answer(number, id, order, LineResult::Unchanged, None)
+                    }
+                    ReplyOutcome::Rejected(rejection) => {
+                        answer(number, id, order, LineResult::Rejected, Some(rejection.into()))
+                    }
+                    ReplyOutcome::UnknownPolicy(unknown) => {
+                        answer(number, id, None, LineResult::Invalid, Some(unknown.into()))
+                    }
                 }
             }
         }
     }
 }
 
-fn answer(line: u64, order_id: Option<OrderId>, order: Option<&Arc<Order>>, result: LineResult, problem: Option<Problem>) -> Vec<u8> {
+fn answer(
+    line: u64,
+    order_id: Option<OrderId>,
+    order: Option<&Arc<Order>>,
+    result: LineResult,
+    problem: Option<Problem>,
+) -> Vec<u8> {
     let status = order.map(|order| order.status);
     let version = order.map(|order| order.version);
     let error = problem.map(Problem::of_line);

@@ -15,8 +15,8 @@ use super::body::Json;
 use super::problem::Problem;
 use crate::engine::ReplyOutcome;
 use crate::wire::command::{
-    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
-    read_command, read_order_id, read_place,
+    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields,
+    RefundFields, ReleaseFields, ShipFields, read_command, read_order_id, read_place,
 };
 use crate::wire::schema::OrderIdText;
 use crate::wire::{OrderView, Wrong};
@@ -28,19 +28,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Target, Problem> {
-        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let path: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
         let Path(id) = path.map_err(|_| not_text())?;
         Ok(Target(read_order_id(&id)?))
     }
 }
 
 fn not_text() -> Problem {
-    Problem::from(Wrong::Form { field: Some("order_id".to_owned()), message: "order_id is not percent-encoded UTF-8".to_owned() })
+    Problem::from(Wrong::Form {
+        field: Some("order_id".to_owned()),
+        message: "order_id is not percent-encoded UTF-8".to_owned(),
+    })
 }
 
 impl Api {
     /// Carries out a command. Returns the order as it left it, and whether it changed anything.
-    async fn carry_out(&self, id: OrderId, command: Command) -> Result<(bool, Arc<Order>), Problem> {
+    async fn carry_out(
+        &self,
+        id: OrderId,
+        command: Command,
+    ) -> Result<(bool, Arc<Order>), Problem> {
         let _permit = self.requests.try_acquire()?;
         let reply = self.engine()?.submit(id, command).await?;
         let changed = match reply.outcome {
@@ -65,12 +73,17 @@ impl Api {
 #[utoipa::path(post, path = "/v1/orders", tag = "commands", request_body(content = NewOrder, content_type = "application/json"), responses(
     (status = 201, description = "The new order.", body = OrderView),
     (status = 200, description = "The order was placed before; it is unchanged.", body = OrderView),
-    (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused; `adopted`: the order follows the shop's keys", body = Problem,
+    (status = 409, description = "`order_exists`: another order was placed under this id; ids are \
+        never reused; `adopted`: the order follows the shop's keys", body = Problem,
         content_type = "application/problem+json"),
-    (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
+    (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: \
+        a time is more than 5 s ahead",
         body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn place_new(State(api): State<Arc<Api>>, Json(json): Json) -> Result<Response, Problem> {
+pub(super) async fn place_new(
+    State(api): State<Arc<Api>>,
+    Json(json): Json,
+) -> Result<Response, Problem> {
     let (id, command) = read_place(&json)?;
     let (changed, order) = api.carry_out(id, command).await?;
     let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
@@ -81,16 +94,23 @@ pub(super) async fn place_new(State(api): State<Arc<Api>>, Json(json): Json) -> 
 ///
 /// Otherwise the same as `POST /v1/orders`.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/place", tag = "commands",
-    params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
+    params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, \
+        percent-encoded.")),
     request_body(content = PlaceFields, content_type = "application/json"),
     responses(
         (status = 200, description = "The order as it is now.", body = OrderView),
-        (status = 409, description = "`order_exists`: another order was placed under this id; ids are never reused; `adopted`: the order follows the shop's keys", body = Problem,
+        (status = 409, description = "`order_exists`: another order was placed under this id; ids \
+            are never reused; `adopted`: the order follows the shop's keys", body = Problem,
             content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
+        (status = 422, description = "`invalid`: a field has a value that cannot be; \
+            `at_in_future`: a time is more than 5 s ahead",
             body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn place(State(api): State<Arc<Api>>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
+pub(super) async fn place(
+    State(api): State<Arc<Api>>,
+    Target(id): Target,
+    Json(json): Json,
+) -> Result<Response, Problem> {
     api.command(id, Verb::Place, &json).await
 }
 
@@ -99,13 +119,17 @@ macro_rules! command {
     ($(#[$doc:meta])* $name:ident, $verb:ident, $path:literal, $fields:ident, $conflict:literal) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "commands",
-            params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
+            params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, \
+                percent-encoded.")),
             request_body(content = $fields, content_type = "application/json"),
             responses(
-                (status = 200, description = "The order as it is now: the command was carried out, or had been before.", body = OrderView),
-                (status = 404, description = "`order_not_found`: there is no such order; it has to be placed first", body = Problem, content_type = "application/problem+json"),
+                (status = 200, description = "The order as it is now: the command was carried \
+                    out, or had been before.", body = OrderView),
+                (status = 404, description = "`order_not_found`: there is no such order; it has \
+                    to be placed first", body = Problem, content_type = "application/problem+json"),
                 (status = 409, description = $conflict, body = Problem, content_type = "application/problem+json"),
-                (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: a time is more than 5 s ahead",
+                (status = 422, description = "`invalid`: a field has a value that cannot be; \
+                    `at_in_future`: a time is more than 5 s ahead",
                     body = Problem, content_type = "application/problem+json"),
             ))]
         pub(super) async fn $name(State(api): State<Arc<Api>>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
@@ -117,57 +141,68 @@ macro_rules! command {
 command!(
     /// The payment was confirmed.
     ///
-    /// Starts the receive clock where the policy counts from the payment. Of an order that was cancelled unpaid it is
-    /// noted once as a late payment (event `order.late_payment`), so that the shop pays it back.
+    /// Starts the receive clock where the policy counts from the payment. Of an order that was
+    /// cancelled unpaid it is noted once as a late payment (event `order.late_payment`), so that
+    /// the shop pays it back.
     pay, Pay, "/v1/orders/{order_id}/pay", AtFields,
-    "`not_payable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
+    "`not_payable`: the order's status does not permit it; `allowed` names what it does; \
+        `adopted`: the order follows the shop's keys"
 );
 command!(
     /// The parcel was handed over.
     ship, Ship, "/v1/orders/{order_id}/ship", ShipFields,
-    "`not_shippable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
+    "`not_shippable`: the order's status does not permit it; `allowed` names what it does; \
+        `adopted`: the order follows the shop's keys"
 );
 command!(
     /// The parcel arrived.
     deliver, Deliver, "/v1/orders/{order_id}/deliver", AtFields,
-    "`not_deliverable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
+    "`not_deliverable`: the order's status does not permit it; `allowed` names what it does; \
+        `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Confirm the receipt at once.
     ///
     /// Holds are taken off.
     receive, Receive, "/v1/orders/{order_id}/receive", ReceiveFields,
-    "`not_receivable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
+    "`not_receivable`: the order's status does not permit it; `allowed` names what it does; \
+        `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Give the buyer more time.
     ///
-    /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times. The same `number` again changes nothing; the
-    /// next one is the order's `extensions` and one.
+    /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times. The same
+    /// `number` again changes nothing; the next one is the order's `extensions` and one.
     extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields,
-    "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; `extension_out_of_order`: the number skips one; `adopted`: the order follows the shop's keys"
+    "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; \
+        `extension_out_of_order`: the number skips one; `adopted`: the order follows the shop's \
+        keys"
 );
 command!(
     /// Stop the clock, for a dispute for example.
     ///
     /// An order can have several holds; its clock goes on when the last one is released.
     hold, Hold, "/v1/orders/{order_id}/hold", HoldFields,
-    "`not_holdable`: the order's status does not permit it; `too_many_holds`: it had all that an order can have in its life; `adopted`: the order follows the shop's keys"
+    "`not_holdable`: the order's status does not permit it; `too_many_holds`: it had all that an \
+        order can have in its life; `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Take a hold off.
     ///
     /// When the last one goes, the clock goes on, with at least the policy's `release_grace` left.
     release, Release, "/v1/orders/{order_id}/release", ReleaseFields,
-    "`not_held`: the order never had a hold of this id; `adopted`: the order follows the shop's keys"
+    "`not_held`: the order never had a hold of this id; `adopted`: the order follows the shop's \
+        keys"
 );
 command!(
     /// Cancel the order before its shipment.
     cancel, Cancel, "/v1/orders/{order_id}/cancel", CancelFields,
-    "`not_cancellable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
+    "`not_cancellable`: the order's status does not permit it; `allowed` names what it does; \
+        `adopted`: the order follows the shop's keys"
 );
 command!(
     /// The money was paid back.
     refund, Refund, "/v1/orders/{order_id}/refund", RefundFields,
-    "`not_refundable`: the order's status does not permit it; `allowed` names what it does; `adopted`: the order follows the shop's keys"
+    "`not_refundable`: the order's status does not permit it; `allowed` names what it does; \
+        `adopted`: the order follows the shop's keys"
 );

@@ -2,11 +2,18 @@
 
 use autoreceive_domain::Status;
 
-use crate::engine::{ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats, TestClock, View};
+use crate::engine::{
+    ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats,
+    TestClock, View,
+};
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
-use crate::wire::dead_letter::{DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView};
-use crate::wire::report::{ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView};
+use crate::wire::dead_letter::{
+    DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView,
+};
+use crate::wire::report::{
+    ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView,
+};
 use crate::wire::time::TestClockView;
 use crate::wire::{EventView, OrderView};
 
@@ -34,7 +41,11 @@ fn item(row: &Row) -> ItemView {
 
 /// The figures of the store, and of the intake where there is one.
 pub fn stats(stats: &Stats, intake: Option<IntakeState>) -> StatsView {
-    let events = stats.totals.iter().map(|(kind, cause, count)| EventCount { r#type: *kind, cause: *cause, count: *count });
+    let events = stats.totals.iter().map(|(kind, cause, count)| EventCount {
+        r#type: *kind,
+        cause: *cause,
+        count: *count,
+    });
     let orders = Status::ALL.map(|status| (status.as_str().to_owned(), count_of(stats, status)));
     StatsView {
         now: stats.now,
@@ -67,7 +78,8 @@ pub fn action(action: &ActionStats) -> ActionView {
 }
 
 fn intake_view(state: IntakeState) -> IntakeView {
-    let IntakeState { enabled: _, scans_here, listening, notifications, trouble, last_scan } = state;
+    let IntakeState { enabled: _, scans_here, listening, notifications, trouble, last_scan } =
+        state;
     let last_scan = last_scan.map(scan);
     IntakeView { scans_here, listening, notifications, trouble, last_scan }
 }
@@ -123,7 +135,11 @@ fn dead_letter(letter: &DeadLetter) -> LetterView {
         version: event.0.version,
         attempts: history.attempts,
         first_at: history.first_at,
-        errors: history.errors.iter().map(|(at, error)| LetterError { at: *at, error: error.clone() }).collect(),
+        errors: history
+            .errors
+            .iter()
+            .map(|(at, error)| LetterError { at: *at, error: error.clone() })
+            .collect(),
     });
     LetterView {
         event_id: letter.letter.id.clone(),

@@ -15,8 +15,8 @@ pub fn refusal(request: &Request) -> Option<Problem> {
     (!reads && !is_own_page(request)).then(Problem::foreign_page)
 }
 
-/// Every browser names the page's origin with a request that could change something, a command without a body among
-/// them, and no other client names one.
+/// Every browser names the page's origin with a request that could change something, a command
+/// without a body among them, and no other client names one.
 fn is_own_page(request: &Request) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
@@ -25,12 +25,14 @@ fn is_own_page(request: &Request) -> bool {
 
 /// The host that is asked for, with its port; none in HTTP/1.0, which no browser speaks.
 fn host(request: &Request) -> Option<&str> {
-    let named = || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    let named =
+        || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     request.uri().authority().map(Authority::as_str).or_else(named)
 }
 
-/// Whether this machine is asked for under a name of its own for itself. A web page can have its own name resolved to a
-/// loopback address, and would then be of the same origin as a service that asks for no token.
+/// Whether this machine is asked for under a name of its own for itself. A web page can have its
+/// own name resolved to a loopback address, and would then be of the same origin as a service that
+/// asks for no token.
 pub fn asks_this_machine(request: &Request) -> bool {
     host(request).is_none_or(is_this_machine)
 }
@@ -41,20 +43,26 @@ fn is_this_machine(host: &str) -> bool {
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     match name.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost")),
+        Err(_) => {
+            name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+        }
     }
 }
 
-/// Orders are nobody else's business: no proxy keeps an answer, and no browser takes one for a page.
+/// Orders are nobody else's business: no proxy keeps an answer, and no browser takes one for a
+/// page.
 pub fn keep_private(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// Whether the content type is one of `types`, whatever its parameters. Forms of foreign pages can send none of ours.
+/// Whether the content type is one of `types`, whatever its parameters. Forms of foreign pages can
+/// send none of ours.
 pub fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
-    let Some(Ok(sent)) = headers.get(header::CONTENT_TYPE).map(HeaderValue::to_str) else { return false };
+    let Some(Ok(sent)) = headers.get(header::CONTENT_TYPE).map(HeaderValue::to_str) else {
+        return false;
+    };
     let sent = sent.split(';').next().unwrap_or_default().trim();
     types.iter().any(|known| known.eq_ignore_ascii_case(sent))
 }

@@ -47,10 +47,20 @@ impl Lines {
     /// The lines of `body`, which has one of `places`, until `stop` is cancelled.
     pub fn new(body: Body, places: Arc<Semaphore>, stop: CancellationToken) -> Lines {
         let body = body.into_data_stream();
-        Lines { body, places, stop, buffer: BytesMut::new(), searched: 0, number: 0, passing_over: false, ended: false }
+        Lines {
+            body,
+            places,
+            stop,
+            buffer: BytesMut::new(),
+            searched: 0,
+            number: 0,
+            passing_over: false,
+            ended: false,
+        }
     }
 
-    /// The next line and its number, from 1. What a body that broke off left of its last line is dropped.
+    /// The next line and its number, from 1. What a body that broke off left of its last line is
+    /// dropped.
     pub async fn next(&mut self) -> Option<(u64, Line)> {
         let places = self.places.clone();
         let mut too_slow = pin!(dawdled(&places));
@@ -153,7 +163,10 @@ mod tests {
 
     /// The lines of a stream beside which so many others find a place.
     async fn read_among(body: Body, free: usize) -> Vec<(u64, String)> {
-        let (mut lines, mut read) = (Lines::new(body, Arc::new(Semaphore::new(free)), CancellationToken::new()), Vec::new());
+        let (mut lines, mut read) = (
+            Lines::new(body, Arc::new(Semaphore::new(free)), CancellationToken::new()),
+            Vec::new(),
+        );
         while let Some((number, line)) = lines.next().await {
             let text = match line {
                 Line::Text(text) => String::from_utf8_lossy(text.trim_ascii()).into_owned(),
@@ -170,7 +183,10 @@ mod tests {
 
     #[tokio::test]
     async fn blank_lines_are_left_out_and_counted_and_the_last_needs_no_break() {
-        assert_eq!(read(Body::from("a\n\r\n \nb\r\nc")).await, expected(&[(1, "a"), (4, "b"), (5, "c")]));
+        assert_eq!(
+            read(Body::from("a\n\r\n \nb\r\nc")).await,
+            expected(&[(1, "a"), (4, "b"), (5, "c")])
+        );
         assert_eq!(read(Body::empty()).await, []);
         assert_eq!(read(Body::from("\n\n")).await, []);
     }
@@ -178,22 +194,39 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_is_too_long_is_told_once_and_the_next_one_is_read() {
         for chunk in [1_000, 65_536, 65_537, 1_000_000] {
-            let text = [vec![b'x'; MOST], b"\n".to_vec(), vec![b'y'; MOST + 1], b"\nz\n".to_vec(), vec![b'w'; 3 * MOST]].concat();
+            let text = [
+                vec![b'x'; MOST],
+                b"\n".to_vec(),
+                vec![b'y'; MOST + 1],
+                b"\nz\n".to_vec(),
+                vec![b'w'; 3 * MOST],
+            ]
+            .concat();
             let read = read(body(text.chunks(chunk).map(<[u8]>::to_vec).collect())).await;
-            let short: Vec<_> = read.iter().map(|(number, text)| (*number, &text[..text.len().min(7)])).collect();
-            assert_eq!(short, [(1, "xxxxxxx"), (2, "TooLong"), (3, "z"), (4, "TooLong")], "in chunks of {chunk}");
+            let short: Vec<_> =
+                read.iter().map(|(number, text)| (*number, &text[..text.len().min(7)])).collect();
+            assert_eq!(
+                short,
+                [(1, "xxxxxxx"), (2, "TooLong"), (3, "z"), (4, "TooLong")],
+                "in chunks of {chunk}"
+            );
         }
     }
 
     #[tokio::test]
     async fn what_a_broken_body_left_of_its_last_line_is_dropped() {
         let chunks = vec![Ok("a\nb".to_owned()), Err(std::io::Error::other("broken"))];
-        assert_eq!(read(Body::from_stream(futures_util::stream::iter(chunks))).await, expected(&[(1, "a")]));
+        assert_eq!(
+            read(Body::from_stream(futures_util::stream::iter(chunks))).await,
+            expected(&[(1, "a")])
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_line_that_takes_too_long_is_the_last() {
-        let chunks = futures_util::stream::iter(["a\nb"]).chain(futures_util::stream::pending()).map(Ok::<_, Infallible>);
+        let chunks = futures_util::stream::iter(["a\nb"])
+            .chain(futures_util::stream::pending())
+            .map(Ok::<_, Infallible>);
         let begun = Instant::now();
         assert_eq!(read(Body::from_stream(chunks)).await, expected(&[(1, "a"), (2, "TooSlow")]));
         assert_eq!(begun.elapsed().as_secs(), 30);
@@ -219,7 +252,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_that_shuts_down_reads_no_more_lines() {
-        let (stop, endless) = (CancellationToken::new(), futures_util::stream::pending::<Result<Bytes, Infallible>>());
+        let (stop, endless) = (
+            CancellationToken::new(),
+            futures_util::stream::pending::<Result<Bytes, Infallible>>(),
+        );
         let endless = Body::from_stream(endless);
         let mut lines = Lines::new(endless, Arc::new(Semaphore::new(1)), stop.clone());
         stop.cancel();

@@ -35,7 +35,8 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether the service can be asked: its store answers, too.
 ///
-/// Whoever looks is told where its time is not the real one, and where its intake is in trouble: the API is served without it.
+/// Whoever looks is told where its time is not the real one, and where its intake is in trouble:
+/// the API is served without it.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "It can.", body = String, content_type = "text/plain", example = "ok\n"),
     (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
@@ -60,18 +61,25 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
 
 /// Put the time of a test store forward.
 ///
-/// Forward only, and only on a store that was created for tests (`serve --test-clock`); on any other there is no such route.
+/// Forward only, and only on a store that was created for tests (`serve --test-clock`); on any
+/// other there is no such route.
 #[utoipa::path(post, path = "/v1/test/clock", tag = "operations",
     request_body(content = AdvanceFields, content_type = "application/json"),
     responses(
         (status = 200, description = "The time as it is now.", body = TestClockView),
         (status = 404, description = "`not_found`: this store has no test clock", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: this is no length of time, or too long a one", body = Problem,
+        (status = 422, description = "`invalid`: this is no length of time, or too long a \
+            one", body = Problem,
             content_type = "application/problem+json"),
     ))]
-pub(super) async fn advance_clock(State(api): State<Arc<Api>>, json: Result<Json, Problem>) -> Result<Response, Problem> {
+pub(super) async fn advance_clock(
+    State(api): State<Arc<Api>>,
+    json: Result<Json, Problem>,
+) -> Result<Response, Problem> {
     if !api.engine()?.has_test_clock() {
-        return Err(Problem::not_found("there is no test clock here: only `serve --test-clock` on a new store makes one"));
+        return Err(Problem::not_found(
+            "there is no test clock here: only `serve --test-clock` on a new store makes one",
+        ));
     }
     let by = read_advance(&json?.0)?;
     let _permit = api.requests.try_acquire()?;
@@ -84,7 +92,8 @@ pub(super) async fn advance_clock(State(api): State<Arc<Api>>, json: Result<Json
     (status = 200, description = "The figures, in the OpenMetrics text format.", body = String, content_type = "application/openmetrics-text"),
 ))]
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
-    let format = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    let format =
+        [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let stats = api.engine()?.stats().await.ok();
     Ok((format, api.telemetry.render(stats.as_ref())).into_response())
 }

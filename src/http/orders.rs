@@ -19,16 +19,21 @@ use crate::wire::{OrderView, Wrong};
 ///
 /// The times it carries, its clock, its holds, and the terms it was placed under.
 #[utoipa::path(get, path = "/v1/orders/{order_id}", tag = "orders",
-    params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, percent-encoded.")),
+    params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, \
+        percent-encoded.")),
     responses(
         (status = 200, description = "The order.", body = OrderView),
         (status = 400, description = "`malformed`: the id is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`order_not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: the id cannot be one", body = Problem, content_type = "application/problem+json"),
     ))]
-pub(super) async fn show(State(api): State<Arc<Api>>, Target(id): Target) -> Result<Response, Problem> {
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Target(id): Target,
+) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let shown = api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_question())?;
+    let shown =
+        api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_question())?;
     let (order, terms) = shown.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }
@@ -38,8 +43,9 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Target(id): Target) -> Res
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// Which orders: `upcoming` are those with a clock that runs, the nearest first; `overdue` those whose clock has run out
-    /// and that should have moved on already; `held` those that a hold has stopped.
+    /// Which orders: `upcoming` are those with a clock that runs, the nearest first; `overdue`
+    /// those whose clock has run out and that should have moved on already; `held` those that a
+    /// hold has stopped.
     #[param(value_type = ViewWord, required = true, example = "upcoming")]
     view: Option<String>,
     /// Where to go on: the `cursor` of an earlier page of the same view. The first page without it.
@@ -56,7 +62,10 @@ pub(super) struct PageQuery {
     (status = 400, description = "`malformed`: an unknown or doubled parameter", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn list(State(api): State<Arc<Api>>, query: Result<Query<PageQuery>, QueryRejection>) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
     let (view, limit) = (read_view(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
     let _permit = api.requests.try_acquire()?;
@@ -66,5 +75,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, query: Result<Query<PageQu
 
 pub(super) fn read_limit(limit: Option<&str>) -> Result<usize, Wrong> {
     let expected = || Wrong::value("limit", "must be a whole number from 1 to 200");
-    limit.map_or(Ok(50), |limit| limit.parse().ok().filter(|n| (1..=200).contains(n)).ok_or_else(expected))
+    limit.map_or(Ok(50), |limit| {
+        limit.parse().ok().filter(|n| (1..=200).contains(n)).ok_or_else(expected)
+    })
 }

@@ -40,8 +40,12 @@ async fn docs() -> Redirect {
 async fn docs_file(file: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     // The page would otherwise show what a validator on the internet says about the document.
     let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
-    let found = file.ok().and_then(|Path(file)| utoipa_swagger_ui::serve(&file, config.into()).ok().flatten());
-    let found = found.ok_or_else(|| Problem::not_found("there is no such file of the documentation"))?;
+    let found = file
+        .ok()
+        .and_then(|Path(file)| utoipa_swagger_ui::serve(&file, config.into()).ok().flatten());
+    let found =
+        found.ok_or_else(|| Problem::not_found("there is no such file of the documentation"))?;
     let headers = [(header::CONTENT_TYPE, found.content_type)];
-    Ok((headers, [(header::CONTENT_SECURITY_POLICY, POLICY)], found.bytes.into_owned()).into_response())
+    Ok((headers, [(header::CONTENT_SECURITY_POLICY, POLICY)], found.bytes.into_owned())
+        .into_response())
 }

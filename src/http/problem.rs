@@ -1,4 +1,5 @@
-//! What is said when something is wrong: RFC 9457 problem details. The one place that gives engine results a status code.
+//! What is said when something is wrong: RFC 9457 problem details. The one place that gives engine
+//! results a status code.
 
 use std::borrow::Cow;
 
@@ -36,8 +37,10 @@ impl ToSchema for Problem {
     }
 }
 
-const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: nothing happens twice.";
-const HOW_TO: &str = "Send it as `Authorization: Bearer ar_…`; the command line takes it from the environment variable AUTORECEIVE_TOKEN.";
+const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: \
+    nothing happens twice.";
+const HOW_TO: &str = "Send it as `Authorization: Bearer ar_…`; the command line takes it from the \
+    environment variable AUTORECEIVE_TOKEN.";
 const AGAIN: &str = "Nothing was done. Try again in a moment.";
 const LATER: &str = "Try again in a moment.";
 const ENCODED: &str = "An order's id is percent-encoded in the path: a slash in it is written %2F.";
@@ -76,7 +79,8 @@ impl Problem {
 
     /// The path is none of a command: its last word is unknown.
     pub fn unknown_command(wrong: &Wrong) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string()).with_detail(ENCODED)
+        Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string())
+            .with_detail(ENCODED)
     }
 
     /// There is nothing at this path below the orders.
@@ -86,37 +90,56 @@ impl Problem {
 
     /// There is no such order.
     pub fn no_order(id: &autoreceive_domain::OrderId) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, Code::OrderNotFound.as_str(), format!("there is no order {id}"))
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            Code::OrderNotFound.as_str(),
+            format!("there is no order {id}"),
+        )
     }
 
     /// No action of that name is configured, or ever had entries.
     pub fn no_action(name: &str) -> Problem {
         let name: String = name.chars().take(40).collect();
-        Problem::new(StatusCode::NOT_FOUND, "action_not_found", format!("there is no action {name}"))
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "action_not_found",
+            format!("there is no action {name}"),
+        )
     }
 
     /// What is asked makes sense only for an action that the answering worker is configured with.
     pub fn action_not_configured(name: &str) -> Problem {
-        let title = format!("the action {name} is not configured here, so nothing is known of the events that it is given");
+        let title = format!(
+            "the action {name} is not configured here, so nothing is known of the events that it \
+                is given"
+        );
         Problem::new(StatusCode::CONFLICT, "action_not_configured", title)
     }
 
     /// What is asked would take the entries of an action that is at work.
     pub fn action_configured(name: &str) -> Problem {
-        let title = format!("the action {name} is configured; take it out of the configuration of every worker first");
+        let title = format!(
+            "the action {name} is configured; take it out of the configuration of every worker \
+                first"
+        );
         Problem::new(StatusCode::CONFLICT, "action_configured", title)
     }
 
     /// The action has no dead letter of that event.
     pub fn no_dead_letter(action: &str, event: &str) -> Problem {
         let event: String = event.chars().take(200).collect();
-        Problem::new(StatusCode::NOT_FOUND, "dead_letter_not_found", format!("{action} has no dead letter {event}"))
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "dead_letter_not_found",
+            format!("{action} has no dead letter {event}"),
+        )
     }
 
     /// The path is known, but not with this method.
     pub fn method_not_allowed(title: impl Into<String>) -> Problem {
         let detail = "Read with GET, change with POST.";
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title).with_detail(detail)
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
+            .with_detail(detail)
     }
 
     /// It does not look like what it should be.
@@ -124,14 +147,20 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", title)
     }
 
-    /// No valid token came with it. The same is said whatever was asked for, and whatever came in the token's place.
+    /// No valid token came with it. The same is said whatever was asked for, and whatever came in
+    /// the token's place.
     pub fn unauthorized() -> Problem {
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token").with_detail(HOW_TO)
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token")
+            .with_detail(HOW_TO)
     }
 
     /// The token does not permit it.
     pub fn role_too_small(needed: Role, has: Role) -> Problem {
-        let title = format!("this needs a token with the role {}; the one that was sent has the role {}", needed.as_str(), has.as_str());
+        let title = format!(
+            "this needs a token with the role {}; the one that was sent has the role {}",
+            needed.as_str(),
+            has.as_str()
+        );
         Problem::new(StatusCode::FORBIDDEN, "role_too_small", title)
     }
 
@@ -143,35 +172,48 @@ impl Problem {
 
     /// It comes from another site's page.
     pub fn foreign_page() -> Problem {
-        Problem::new(StatusCode::FORBIDDEN, "foreign_page", "web pages of other sites cannot change anything here")
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "foreign_page",
+            "web pages of other sites cannot change anything here",
+        )
     }
 
     /// It names a host that is not this machine.
     pub fn foreign_host() -> Problem {
         let title = "without tokens this service answers only to localhost and loopback addresses";
-        let detail = "Ask for http://localhost or http://127.0.0.1 with its port, or configure tokens (`autoreceive token new`).";
+        let detail = "Ask for http://localhost or http://127.0.0.1 with its port, or configure \
+            tokens (`autoreceive token new`).";
         Problem::new(StatusCode::FORBIDDEN, "foreign_host", title).with_detail(detail)
     }
 
     /// The body is of another type.
     pub fn wrong_type(expected: &str) -> Problem {
-        let title = format!("the content-type must be {expected}: send the header `content-type: {expected}`");
+        let title = format!(
+            "the content-type must be {expected}: send the header `content-type: {expected}`"
+        );
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title)
     }
 
     /// The body is too long.
     pub fn too_large(most: usize) -> Problem {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is longer than {most} bytes"))
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("the body is longer than {most} bytes"),
+        )
     }
 
     /// The body came too slowly.
     pub fn too_slow() -> Problem {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time").with_detail(AGAIN)
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time")
+            .with_detail(AGAIN)
     }
 
     /// No answer was found in time.
     pub fn timed_out() -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time").with_detail(REPEAT)
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time")
+            .with_detail(REPEAT)
     }
 
     /// The same about a question, which carries nothing out.
@@ -181,7 +223,11 @@ impl Problem {
 
     /// A mistake of this program's.
     pub fn internal() -> Problem {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this service made a mistake; its log says more")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "this service made a mistake; its log says more",
+        )
     }
 }
 
@@ -210,7 +256,8 @@ impl From<Rejection> for Problem {
             Code::AtInFuture => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         };
-        let allowed: Vec<_> = rejection.allowed.into_iter().map(|verb| Cow::from(verb.as_str())).collect();
+        let allowed: Vec<_> =
+            rejection.allowed.into_iter().map(|verb| Cow::from(verb.as_str())).collect();
         let mut problem = Problem::new(status, rejection.code.as_str(), rejection.title);
         problem.said.order_status = rejection.status.map(|status| status.as_str().into());
         problem.said.allowed = (!allowed.is_empty()).then_some(allowed);
@@ -238,12 +285,17 @@ impl From<TryAcquireError> for Problem {
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Problem {
-        let unavailable = |code, detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).with_detail(detail);
+        let unavailable = |code, detail| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string())
+                .with_detail(detail)
+        };
         match &error {
             SubmitError::Overloaded => unavailable("overloaded", AGAIN),
             SubmitError::Stopping => unavailable("stopping", AGAIN),
             SubmitError::Store(why) => store_unavailable(why).with_detail(REPEAT),
-            SubmitError::Unreadable(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string()),
+            SubmitError::Unreadable(_) => {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string())
+            }
             _ => Problem::internal(),
         }
     }
@@ -254,7 +306,9 @@ impl From<StoreError> for Problem {
         match &error {
             StoreError::Unavailable(why) => store_unavailable(why),
             StoreError::Clock(why) => Wrong::value("advance", why).into(),
-            StoreError::WrongCursor(_) => Wrong::value("cursor", "is none that a page of this view gave out").into(),
+            StoreError::WrongCursor(_) => {
+                Wrong::value("cursor", "is none that a page of this view gave out").into()
+            }
             _ => Problem::internal(),
         }
     }
@@ -272,9 +326,15 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
-            StatusCode::TOO_MANY_REQUESTS => headers.insert(header::RETRY_AFTER, HeaderValue::from(WINDOW_SECONDS)),
-            StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(WINDOW_SECONDS))
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
             _ => None,
         };
         response

@@ -1,4 +1,5 @@
-//! The table of routes: none gets in without saying who may use it and without being in the document.
+//! The table of routes: none gets in without saying who may use it and without being in the
+//! document.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use super::auth::Gate;
 use super::document;
 use crate::access::Role;
 
-/// Routes and their documentation. A route is added with [`Routes::needs`] or [`Routes::open`] and `routes!(handler)`.
+/// Routes and their documentation. A route is added with [`Routes::needs`] or [`Routes::open`] and
+/// `routes!(handler)`.
 pub struct Routes {
     router: OpenApiRouter<Arc<Api>>,
     gate: Gate,
@@ -27,7 +29,11 @@ impl Routes {
     }
 
     /// A route for tokens of `role` and more.
-    pub fn needs(self, role: Role, (schemas, mut paths, methods): UtoipaMethodRouter<Arc<Api>>) -> Routes {
+    pub fn needs(
+        self,
+        role: Role,
+        (schemas, mut paths, methods): UtoipaMethodRouter<Arc<Api>>,
+    ) -> Routes {
         let Routes { router, gate } = self;
         document::complete(&schemas, &mut paths, Some(role));
         let keeper = gate.clone();

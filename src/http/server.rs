@@ -20,16 +20,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Peer;
-use super::write_timeout::Patient;
 use super::tls::Tls;
+use super::write_timeout::Patient;
 use super::{Access, Api, Front};
 use crate::engine::Engine;
 use crate::telemetry::Telemetry;
 
 /// The most connections; the next ones wait to be accepted.
 const CONNECTIONS: usize = 10_000;
-/// How many may wait for that. The usual 128 are too few where all clients of a shop connect at once: under load those beyond
-/// were reset.
+/// How many may wait for that. The usual 128 are too few where all clients of a shop connect at
+/// once: under load those beyond were reset.
 const WAITING: u32 = 4_096;
 /// How long a TLS handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -39,9 +39,11 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 32 * 1024;
 /// How long a client may leave its answer unread.
 const READ_WITHIN: Duration = Duration::from_secs(30);
-/// How long requests in hand may take to finish at the end. What follows, the engine's own end, has seven seconds more.
+/// How long requests in hand may take to finish at the end. What follows, the engine's own end, has
+/// seven seconds more.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
-/// How long to wait where no connection could be accepted, mostly because all file descriptors are taken.
+/// How long to wait where no connection could be accepted, mostly because all file descriptors are
+/// taken.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often in a row that may happen where there is no connection whose end could help.
 const FAILURES: u32 = 100;
@@ -58,7 +60,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(WAITING)
 }
 
-/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then requests in hand are finished, for two seconds at most. Until there is an `engine`, whatever needs it is answered with a 503.
+/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then
+/// requests in hand are finished, for two seconds at most. Until there is an `engine`, whatever
+/// needs it is answered with a 503.
 ///
 /// # Errors
 /// Where the listener is broken for good.
@@ -107,12 +111,18 @@ async fn serve_all(listener: TcpListener, door: Door, stop: CancellationToken) -
     }
     drop(listener);
     if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections were cut off with requests in hand; repeating those is safe");
+        tracing::warn!(
+            connections = connections.len(),
+            "connections were cut off with requests in hand; repeating those is safe"
+        );
     }
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
@@ -123,7 +133,9 @@ impl Door {
         let Ok(peer) = stream.peer_addr() else { return };
         let _ = stream.set_nodelay(true);
         let (stream, peer) = (Patient::new(stream, READ_WITHIN), Peer(peer.ip()));
-        let Some(Tls(acceptor)) = &self.tls else { return speak(stream, self.front, peer, watcher).await };
+        let Some(Tls(acceptor)) = &self.tls else {
+            return speak(stream, self.front, peer, watcher).await;
+        };
         let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream));
         if let Some(Ok(Ok(stream))) = self.stop.run_until_cancelled(handshake).await {
             speak(stream, self.front, peer, watcher).await;
@@ -131,7 +143,12 @@ impl Door {
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, front: Front, peer: Peer, watcher: Watcher) {
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
+    front: Front,
+    peer: Peer,
+    watcher: Watcher,
+) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);

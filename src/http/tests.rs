@@ -17,7 +17,11 @@ fn engine() -> Arc<OnceLock<Engine>> {
 
 fn with_room(places: usize) -> Front {
     let (requests, streams) = (Semaphore::new(places), Arc::new(Semaphore::new(places)));
-    let api = Api { requests, streams, ..Api::new(engine(), Telemetry::default(), CancellationToken::new()) };
+    let api = Api {
+        requests,
+        streams,
+        ..Api::new(engine(), Telemetry::default(), CancellationToken::new())
+    };
     Front::new(api, Tokens::default())
 }
 
@@ -34,7 +38,8 @@ async fn told(response: Response) -> (StatusCode, bool, Value) {
 }
 
 #[tokio::test]
-async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_health_is_still_answered() {
+async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_health_is_still_answered()
+ {
     let front = with_room(0);
     for request in [
         post("/v1/orders", "application/json", r#"{"order_id":"A-1","buyer_id":"B-7"}"#),
@@ -45,7 +50,10 @@ async fn where_there_is_no_room_a_request_is_told_at_once_to_come_again_and_heal
         Request::get("/v1/stats").body(Body::empty()).unwrap(),
     ] {
         let (status, again, problem) = told(front.clone().answer(request).await).await;
-        assert_eq!((status, again, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("overloaded")));
+        assert_eq!(
+            (status, again, &problem["code"]),
+            (StatusCode::SERVICE_UNAVAILABLE, true, &json!("overloaded"))
+        );
     }
     for path in ["/healthz", "/readyz", "/metrics"] {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -75,7 +83,11 @@ async fn a_policy_that_is_not_configured_is_a_wrong_value_by_itself_and_on_a_lin
 async fn a_finished_request_makes_room_for_the_next() {
     let front = with_room(1);
     for _ in 0..3 {
-        let request = post("/v1/commands", "application/x-ndjson", r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#);
+        let request = post(
+            "/v1/commands",
+            "application/x-ndjson",
+            r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#,
+        );
         let response = front.clone().answer(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
@@ -87,7 +99,12 @@ async fn a_finished_request_makes_room_for_the_next() {
 #[tokio::test]
 async fn a_stream_that_dawdles_while_others_wait_loses_its_place() {
     let front = with_room(1);
-    let bulk = |body: Body| Request::post("/v1/commands").header(header::CONTENT_TYPE, "application/x-ndjson").body(body).unwrap();
+    let bulk = |body: Body| {
+        Request::post("/v1/commands")
+            .header(header::CONTENT_TYPE, "application/x-ndjson")
+            .body(body)
+            .unwrap()
+    };
     let endless = futures_util::stream::pending::<Result<Bytes, Infallible>>();
     let slow = front.clone().answer(bulk(Body::from_stream(endless))).await;
     assert_eq!(slow.status(), StatusCode::OK);
@@ -99,10 +116,16 @@ async fn a_stream_that_dawdles_while_others_wait_loses_its_place() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_answers_nobody_takes_while_others_wait_loses_its_place_and_does_not_look_whole() {
+async fn a_stream_whose_answers_nobody_takes_while_others_wait_loses_its_place_and_does_not_look_whole()
+ {
     let front = with_room(1);
     let lines = "{\"order_id\":\"A-1\",\"command\":\"pay\"}\n".repeat(10_000);
-    let bulk = |body: Body| Request::post("/v1/commands").header(header::CONTENT_TYPE, "application/x-ndjson").body(body).unwrap();
+    let bulk = |body: Body| {
+        Request::post("/v1/commands")
+            .header(header::CONTENT_TYPE, "application/x-ndjson")
+            .body(body)
+            .unwrap()
+    };
     let untaken = front.clone().answer(bulk(Body::from(lines))).await;
     let (status, again, _) = told(front.clone().answer(bulk(Body::empty())).await).await;
     assert_eq!((status, again), (StatusCode::SERVICE_UNAVAILABLE, true));
@@ -115,8 +138,12 @@ async fn a_stream_whose_answers_nobody_takes_while_others_wait_loses_its_place_a
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_given_up() {
     for (is_question, said) in [(false, "Repeating it is safe"), (true, "Try again in a moment.")] {
-        let (status, again, problem) = told(in_time(std::future::pending(), is_question).await).await;
-        assert_eq!((status, again, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("timed_out")));
+        let (status, again, problem) =
+            told(in_time(std::future::pending(), is_question).await).await;
+        assert_eq!(
+            (status, again, &problem["code"]),
+            (StatusCode::SERVICE_UNAVAILABLE, true, &json!("timed_out"))
+        );
         assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
     }
 }
@@ -124,7 +151,10 @@ async fn a_request_without_an_answer_is_given_up() {
 #[tokio::test]
 async fn a_panic_is_answered_and_says_nothing_about_itself() {
     let (status, again, problem) = told(in_time(async { panic!("secret") }, false).await).await;
-    assert_eq!((status, again, &problem["code"]), (StatusCode::INTERNAL_SERVER_ERROR, false, &json!("internal")));
+    assert_eq!(
+        (status, again, &problem["code"]),
+        (StatusCode::INTERNAL_SERVER_ERROR, false, &json!("internal"))
+    );
     assert!(!problem.to_string().contains("secret"));
 }
 
@@ -134,13 +164,32 @@ async fn what_the_engine_cannot_answer_is_told_without_the_store_s_details() {
     for (problem, expected, code) in [
         (Problem::from(SubmitError::Overloaded), StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         (Problem::from(SubmitError::Stopping), StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        (Problem::from(SubmitError::Store(away())), StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-        (Problem::from(SubmitError::Store(away())).of_question(), StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-        (Problem::from(StoreError::Unavailable(away())), StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-        (Problem::from(SubmitError::Unreadable("order A-1".to_owned())), StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+        (
+            Problem::from(SubmitError::Store(away())),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+        ),
+        (
+            Problem::from(SubmitError::Store(away())).of_question(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+        ),
+        (
+            Problem::from(StoreError::Unavailable(away())),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+        ),
+        (
+            Problem::from(SubmitError::Unreadable("order A-1".to_owned())),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unreadable",
+        ),
     ] {
         let (status, again, problem) = told(problem.into_response()).await;
-        assert_eq!((status, again, &problem["code"]), (expected, expected == StatusCode::SERVICE_UNAVAILABLE, &json!(code)));
+        assert_eq!(
+            (status, again, &problem["code"]),
+            (expected, expected == StatusCode::SERVICE_UNAVAILABLE, &json!(code))
+        );
         assert!(!problem.to_string().contains("secret"), "{problem}");
     }
 }
@@ -148,7 +197,10 @@ async fn what_the_engine_cannot_answer_is_told_without_the_store_s_details() {
 fn with_token() -> (Front, String) {
     let token = crate::access::fresh_token();
     let tokens = [(crate::access::TokenHash::of(&token), Role::Write)].into_iter().collect();
-    (Front::new(Api::new(engine(), Telemetry::default(), CancellationToken::new()), tokens), format!("Bearer {token}"))
+    (
+        Front::new(Api::new(engine(), Telemetry::default(), CancellationToken::new()), tokens),
+        format!("Bearer {token}"),
+    )
 }
 
 #[tokio::test]
@@ -162,7 +214,9 @@ async fn a_page_of_the_service_itself_may_change_orders_and_no_other_page_may() 
         ("null", "localhost:8080", StatusCode::FORBIDDEN),
         ("", "localhost:8080", StatusCode::FORBIDDEN),
     ] {
-        let request = Request::post("/v1/orders/A-1/pay").header(header::ORIGIN, origin).header(header::HOST, host);
+        let request = Request::post("/v1/orders/A-1/pay")
+            .header(header::ORIGIN, origin)
+            .header(header::HOST, host);
         let request = request.header(header::AUTHORIZATION, &bearer).body(Body::empty()).unwrap();
         assert_eq!(front.clone().answer(request).await.status(), expected, "{origin:?} → {host}");
     }
@@ -179,7 +233,8 @@ async fn without_tokens_only_names_of_this_machine_are_answered() {
         ("127.9.9.9", true),
         ("[::1]:8780", true),
         ("[::ffff:127.0.0.1]", true),
-        // A page whose name was made to resolve to a loopback address: it would be of the same origin.
+        // A page whose name was made to resolve to a loopback address: it would be of the same
+        // origin.
         ("evil.example:8780", false),
         ("localhost.evil.example", false),
         ("127.0.0.1.evil.example", false),
@@ -190,17 +245,30 @@ async fn without_tokens_only_names_of_this_machine_are_answered() {
         ("user@127.0.0.1@evil.example", false),
         ("", false),
     ] {
-        for (method, origin) in [("GET", None), ("POST", None), ("POST", Some(format!("http://{host}")))] {
+        for (method, origin) in
+            [("GET", None), ("POST", None), ("POST", Some(format!("http://{host}")))]
+        {
             let path = if method == "GET" { "/v1/stats" } else { "/v1/orders/A-1/pay" };
             let request = |bearer: &str| {
-                let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
-                request = origin.iter().fold(request, |request, origin| request.header(header::ORIGIN, origin));
+                let mut request =
+                    Request::builder().method(method).uri(path).header(header::HOST, host);
+                request = origin
+                    .iter()
+                    .fold(request, |request, origin| request.header(header::ORIGIN, origin));
                 request.header(header::AUTHORIZATION, bearer).body(Body::empty()).unwrap()
             };
             let answered = if method == "GET" { StatusCode::OK } else { StatusCode::NOT_FOUND };
             let expected = if is_ours { answered } else { StatusCode::FORBIDDEN };
-            assert_eq!(open.clone().answer(request("")).await.status(), expected, "{method} {host:?} {origin:?}");
-            assert_eq!(guarded.clone().answer(request(&bearer)).await.status(), answered, "{method} {host:?} with a token");
+            assert_eq!(
+                open.clone().answer(request("")).await.status(),
+                expected,
+                "{method} {host:?} {origin:?}"
+            );
+            assert_eq!(
+                guarded.clone().answer(request(&bearer)).await.status(),
+                answered,
+                "{method} {host:?} with a token"
+            );
         }
     }
     let unnamed = Request::get("/v1/stats").body(Body::empty()).unwrap();

@@ -37,31 +37,51 @@ impl Tls {
     /// # Errors
     /// Where a file cannot be read, has nothing of that kind, or the two do not belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Tls, TlsError> {
-        let wrong = |key, path: &Path, why: &str| TlsError::File { key, path: path.to_owned(), why: why.to_owned() };
+        let wrong = |key, path: &Path, why: &str| TlsError::File {
+            key,
+            path: path.to_owned(),
+            why: why.to_owned(),
+        };
         let chain = read("http.tls_cert", cert, CertificateDer::pem_file_iter)?;
-        let chain: Vec<CertificateDer<'static>> =
-            chain.collect::<Result<_, _>>().map_err(|error| wrong("http.tls_cert", cert, &in_words(&error)))?;
+        let chain: Vec<CertificateDer<'static>> = chain
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong("http.tls_cert", cert, &in_words(&error)))?;
         if chain.is_empty() {
-            return Err(wrong("http.tls_cert", cert, "it has no certificate; PEM with BEGIN CERTIFICATE is expected"));
+            return Err(wrong(
+                "http.tls_cert",
+                cert,
+                "it has no certificate; PEM with BEGIN CERTIFICATE is expected",
+            ));
         }
         let key = read("http.tls_key", key, PrivateKeyDer::from_pem_file)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Tls(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
-fn read<T>(key: &'static str, path: &Path, read: impl FnOnce(PathBuf) -> Result<T, pem::Error>) -> Result<T, TlsError> {
-    read(path.to_owned()).map_err(|error| TlsError::File { key, path: path.to_owned(), why: in_words(&error) })
+fn read<T>(
+    key: &'static str,
+    path: &Path,
+    read: impl FnOnce(PathBuf) -> Result<T, pem::Error>,
+) -> Result<T, TlsError> {
+    read(path.to_owned()).map_err(|error| TlsError::File {
+        key,
+        path: path.to_owned(),
+        why: in_words(&error),
+    })
 }
 
 fn in_words(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it has no private key; PEM with BEGIN PRIVATE KEY is expected".to_owned(),
+        pem::Error::NoItemsFound => {
+            "it has no private key; PEM with BEGIN PRIVATE KEY is expected".to_owned()
+        }
         _ => "it is not PEM".to_owned(),
     }
 }

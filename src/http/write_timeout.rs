@@ -1,5 +1,6 @@
-//! A connection whose other side must read: one that takes nothing for too long is given up, so that a client that never
-//! reads its answers cannot keep a connection, and what waits to be sent on it, for ever.
+//! A connection whose other side must read: one that takes nothing for too long is given up, so
+//! that a client that never reads its answers cannot keep a connection, and what waits to be sent
+//! on it, for ever.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -24,7 +25,11 @@ impl<S> Patient<S> {
         Patient { inner, patience, waiting: None }
     }
 
-    fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.waiting = None;
             return outcome;
@@ -36,18 +41,30 @@ impl<S> Patient<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.watch(cx, outcome)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.watch(cx, outcome)
     }
@@ -74,7 +91,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_side_that_reads_nothing_is_given_up() {
         let (near, _far) = duplex(10);
-        let error = Patient::new(near, Duration::from_secs(30)).write_all(&[0; 11]).await.unwrap_err();
+        let error =
+            Patient::new(near, Duration::from_secs(30)).write_all(&[0; 11]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 

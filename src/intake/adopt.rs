@@ -30,13 +30,15 @@ pub struct Survey {
     pub ends_ms: Option<(i64, i64)>,
     /// How many triggers have no status.
     pub stray_triggers: u64,
-    /// How many orders hold a word that is nearly one of ours, by that word and ours: `paid` in place of `PAID`.
+    /// How many orders hold a word that is nearly one of ours, by that word and ours: `paid` in
+    /// place of `PAID`.
     pub nearly: BTreeMap<(String, String), u64>,
     /// How many keys or orders look odd, those included.
     pub odd: u64,
 }
 
-/// Takes stock of the shop's keys; changes nothing. `odd` is told of every key that looks odd, and why.
+/// Takes stock of the shop's keys; changes nothing. `odd` is told of every key that looks odd, and
+/// why.
 ///
 /// # Errors
 /// Where the shop's Redis does not answer.
@@ -89,7 +91,12 @@ impl Survey {
         ids
     }
 
-    async fn take_statuses(&mut self, shop: &Shop, ids: Vec<OrderId>, odd: &mut impl FnMut(&str, &str)) -> Result<(), String> {
+    async fn take_statuses(
+        &mut self,
+        shop: &Shop,
+        ids: Vec<OrderId>,
+        odd: &mut impl FnMut(&str, &str),
+    ) -> Result<(), String> {
         let statuses = shop.statuses(&ids).await?;
         let mut paid = Vec::new();
         for (id, status) in ids.into_iter().zip(statuses) {
@@ -143,11 +150,18 @@ impl Survey {
     }
 }
 
-/// The word of ours that `word` differs from by nothing but its letters' case, or what stands around it: quotes, a line break.
+/// The word of ours that `word` differs from by nothing but its letters' case, or what stands
+/// around it: quotes, a line break.
 fn nearly<'w>(word: &str, words: &'w Words) -> Option<&'w str> {
     let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    let ours = || [&words.paid, &words.received].into_iter().chain(&words.cancelled).chain(&words.refunded);
-    if ours().any(|known| known == word) { None } else { ours().find(|known| bare(known) == bare(word)).map(String::as_str) }
+    let ours = || {
+        [&words.paid, &words.received].into_iter().chain(&words.cancelled).chain(&words.refunded)
+    };
+    if ours().any(|known| known == word) {
+        None
+    } else {
+        ours().find(|known| bare(known) == bare(word)).map(String::as_str)
+    }
 }
 
 /// What was taken over.
@@ -164,19 +178,27 @@ pub struct Adopted {
 }
 
 impl Intake {
-    /// Takes over every paid order, those without a trigger too. A repeat changes nothing. `step` is told how many status
-    /// keys were found so far; `left` which orders were left alone, and why.
+    /// Takes over every paid order, those without a trigger too. A repeat changes nothing. `step`
+    /// is told how many status keys were found so far; `left` which orders were left alone, and
+    /// why.
     ///
     /// # Errors
     /// Where the shop's Redis or the store does not answer; doing it again goes on where it ended.
-    pub async fn adopt_all(&self, mut step: impl FnMut(u64), mut left: impl FnMut(&str, &str)) -> Result<Adopted, String> {
+    pub async fn adopt_all(
+        &self,
+        mut step: impl FnMut(u64),
+        mut left: impl FnMut(&str, &str),
+    ) -> Result<Adopted, String> {
         let mut walk = Walk::default();
         self.walk(Scope::All, &mut walk, |walk| step(walk.keys)).await?;
         // What is paid without a trigger from now on is no history.
         self.engine.remember(&[self.first_scan_name()]).await.map_err(|error| error.to_string())?;
         for (id, why) in &walk.found.left {
             match why {
-                Left::PlacedByCommand => left(&self.shop.statuses.key(id), "the order was placed by a command, and follows commands"),
+                Left::PlacedByCommand => left(
+                    &self.shop.statuses.key(id),
+                    "the order was placed by a command, and follows commands",
+                ),
                 Left::History => {}
             }
         }

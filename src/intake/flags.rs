@@ -1,6 +1,7 @@
 //! What the shop's Redis must be told for it to tell of changed keys: `notify-keyspace-events`.
 
-/// What is needed: a channel for each key (`K`), and the commands on strings (`$`), of which `SET` is one.
+/// What is needed: a channel for each key (`K`), and the commands on strings (`$`), of which `SET`
+/// is one.
 const NEEDED: [char; 2] = ['K', '$'];
 /// `A` stands for all kinds of commands (and for no kind of channel).
 const ALL: char = 'A';
@@ -30,7 +31,16 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_added() {
-        for (set, missing_of_it) in [("", "K$"), ("Ex", "K$"), ("K", "$"), ("KA", ""), ("A", "K"), ("AKE", ""), ("K$", ""), ("g$E", "K")] {
+        for (set, missing_of_it) in [
+            ("", "K$"),
+            ("Ex", "K$"),
+            ("K", "$"),
+            ("KA", ""),
+            ("A", "K"),
+            ("AKE", ""),
+            ("K$", ""),
+            ("g$E", "K"),
+        ] {
             assert_eq!(missing(set), missing_of_it, "{set:?}");
             assert!(with_missing(set).starts_with(set) && missing(&with_missing(set)).is_empty());
         }

@@ -28,7 +28,8 @@ impl fmt::Debug for ShopGuard {
 impl Guard for ShopGuard {
     async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision> {
         let answers = self.shop.guard(orders).await;
-        let words: Vec<ShopDecision> = answers.into_iter().map(|answer| self.word(answer)).collect();
+        let words: Vec<ShopDecision> =
+            answers.into_iter().map(|answer| self.word(answer)).collect();
         words.iter().for_each(|word| self.figures.asked(word));
         words
     }
@@ -45,10 +46,12 @@ impl ShopGuard {
     fn word(&self, answer: Result<Answer, String>) -> ShopDecision {
         match answer {
             Ok(Answer::Ours) => ShopDecision::Ours,
-            Ok(Answer::Status(status)) => match self.shop.words.observation(&status, &self.policy, None) {
-                Ok(observation) => ShopDecision::Shop(observation),
-                Err(wrong) => ShopDecision::None(wrong.to_string()),
-            },
+            Ok(Answer::Status(status)) => {
+                match self.shop.words.observation(&status, &self.policy, None) {
+                    Ok(observation) => ShopDecision::Shop(observation),
+                    Err(wrong) => ShopDecision::None(wrong.to_string()),
+                }
+            }
             Err(why) => ShopDecision::None(why),
         }
     }

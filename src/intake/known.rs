@@ -1,7 +1,9 @@
-//! What was seen of each order last, so that a scan over a million keys that did not change asks the store about none.
+//! What was seen of each order last, so that a scan over a million keys that did not change asks
+//! the store about none.
 //!
-//! It is a memory, never the truth: of all that is remembered, a sixteenth is looked at anew in each scan, so that an order
-//! that the store lost (Redis with `everysec`, a restored backup) is found again within sixteen scans.
+//! It is a memory, never the truth: of all that is remembered, a sixteenth is looked at anew in
+//! each scan, so that an order that the store lost (Redis with `everysec`, a restored backup) is
+//! found again within sixteen scans.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -29,13 +31,17 @@ pub(super) struct Known {
 
 impl Known {
     fn hash(&self, id: &OrderId) -> u128 {
-        u128::from(self.seeds.0.hash_one(id.as_str())) << 64 | u128::from(self.seeds.1.hash_one(id.as_str()))
+        u128::from(self.seeds.0.hash_one(id.as_str())) << 64
+            | u128::from(self.seeds.1.hash_one(id.as_str()))
     }
 
     /// What is known of an order, where nothing follows from seeing this again.
     pub(super) fn recall(&self, id: &OrderId, class: Class) -> Option<Note> {
         let hash = self.hash(id);
-        self.seen.get(&hash).filter(|(known, _)| *known == class && hash % ROUNDS != self.round).copied()
+        self.seen
+            .get(&hash)
+            .filter(|(known, _)| *known == class && hash % ROUNDS != self.round)
+            .copied()
     }
 
     /// As what an order was seen last.
@@ -75,9 +81,14 @@ mod tests {
         let mut looks = vec![0; ids.len()];
         for _ in 0..16 {
             known.next_round();
-            ids.iter().zip(&mut looks).for_each(|(id, looks)| *looks += usize::from(known.recall(id, Class::Paid).is_none()));
+            ids.iter().zip(&mut looks).for_each(|(id, looks)| {
+                *looks += usize::from(known.recall(id, Class::Paid).is_none())
+            });
         }
         assert!(looks.iter().all(|&looks| looks == 1), "{looks:?}");
-        assert!(ids.iter().all(|id| known.recall(id, Class::Cancelled).is_none()), "another word is looked at always");
+        assert!(
+            ids.iter().all(|id| known.recall(id, Class::Cancelled).is_none()),
+            "another word is looked at always"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The hint: the server tells of changed keys while somebody listens. What it told nobody, the scan finds.
+//! The hint: the server tells of changed keys while somebody listens. What it told nobody, the scan
+//! finds.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,11 +13,13 @@ use super::look::Scope;
 use super::shop::answered;
 use super::{Intake, flags};
 
-/// How many told orders wait to be looked at; those that come while there are so many are left to the scan.
+/// How many told orders wait to be looked at; those that come while there are so many are left to
+/// the scan.
 const QUEUE: usize = 10_000;
 /// How many are looked at together.
 const BATCH: usize = 200;
-/// Every worker is told, and one looks at once; for the others it is early enough to see that it was done.
+/// Every worker is told, and one looks at once; for the others it is early enough to see that it
+/// was done.
 const OTHERS_AFTER: Duration = Duration::from_millis(150);
 /// The wait before listening anew.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -51,7 +54,10 @@ impl Intake {
         // What was changed while nobody listened is found by a scan.
         self.scan_now.notify_one();
         while let Some(message) = listener.next().await {
-            let id = self.shop.key_of_channel(&message.channel).and_then(|key| self.shop.statuses.id(key));
+            let id = self
+                .shop
+                .key_of_channel(&message.channel)
+                .and_then(|key| self.shop.statuses.id(key));
             if let Some(Ok(id)) = id {
                 self.figures.hint(sender.try_send(id).is_ok());
             }
@@ -63,16 +69,23 @@ impl Intake {
         let mut later: VecDeque<(Instant, OrderId)> = VecDeque::new();
         loop {
             let mut told = Vec::with_capacity(BATCH);
-            let wait = later.front().map_or(Duration::from_secs(60), |(at, _)| at.saturating_duration_since(Instant::now()));
+            let wait = later.front().map_or(Duration::from_secs(60), |(at, _)| {
+                at.saturating_duration_since(Instant::now())
+            });
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
                 _ = queue.recv_many(&mut told, BATCH) => {}
             }
-            let (mut now, others): (Vec<OrderId>, Vec<OrderId>) = told.into_iter().partition(|id| self.engine.is_mine(id));
+            let (mut now, others): (Vec<OrderId>, Vec<OrderId>) =
+                told.into_iter().partition(|id| self.engine.is_mine(id));
             let at = Instant::now() + OTHERS_AFTER;
-            later.extend(others.into_iter().take(QUEUE.saturating_sub(later.len())).map(|id| (at, id)));
-            while now.len() < 2 * BATCH && later.front().is_some_and(|(at, _)| *at <= Instant::now()) {
+            later.extend(
+                others.into_iter().take(QUEUE.saturating_sub(later.len())).map(|id| (at, id)),
+            );
+            while now.len() < 2 * BATCH
+                && later.front().is_some_and(|(at, _)| *at <= Instant::now())
+            {
                 now.extend(later.pop_front().map(|(_, id)| id));
             }
             if !now.is_empty() {
@@ -82,7 +95,8 @@ impl Intake {
         }
     }
 
-    /// Finds out whether the server tells of changed keys, and says what is missing, or adds it where that is wanted.
+    /// Finds out whether the server tells of changed keys, and says what is missing, or adds it
+    /// where that is wanted.
     async fn check_flags(&self) -> Result<(), String> {
         let mut pipe = Pipeline::new();
         pipe.cmd("CONFIG").arg("GET").arg("notify-keyspace-events");
@@ -90,32 +104,46 @@ impl Intake {
         // Managed servers close CONFIG. The scan finds everything without it.
         let set = answered::<Vec<String>>(answer).ok().and_then(|pair| pair.into_iter().nth(1));
         let Some(set) = set else {
-            return self.say_flags("unknown: CONFIG is closed; notify-keyspace-events needs K and $".to_owned());
+            return self.say_flags(
+                "unknown: CONFIG is closed; notify-keyspace-events needs K and $".to_owned(),
+            );
         };
         if flags::missing(&set).is_empty() {
             self.figures.with(|state| state.notifications = "on".to_owned());
             return Ok(());
         }
         if !self.settings.set_notifications {
-            return self.say_flags(format!("off: the shop's Redis needs `{}`", flags::command(&set)));
+            return self
+                .say_flags(format!("off: the shop's Redis needs `{}`", flags::command(&set)));
         }
         let mut pipe = Pipeline::new();
         pipe.cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(flags::with_missing(&set));
         let answer = self.shop.read(&pipe).await?.pop().unwrap_or(Value::Nil);
         match answered::<String>(answer) {
             Ok(_) => {
-                tracing::info!(before = set, after = flags::with_missing(&set), "notify-keyspace-events was set on the shop's Redis");
+                tracing::info!(
+                    before = set,
+                    after = flags::with_missing(&set),
+                    "notify-keyspace-events was set on the shop's Redis"
+                );
                 self.figures.with(|state| state.notifications = "on".to_owned());
                 Ok(())
             }
-            Err(why) => self.say_flags(format!("off: {why}; the shop's Redis needs `{}`", flags::command(&set))),
+            Err(why) => self.say_flags(format!(
+                "off: {why}; the shop's Redis needs `{}`",
+                flags::command(&set)
+            )),
         }
     }
 
     fn say_flags(&self, what: String) -> Result<(), String> {
-        let before = self.figures.with(|state| std::mem::replace(&mut state.notifications, what.clone()));
+        let before =
+            self.figures.with(|state| std::mem::replace(&mut state.notifications, what.clone()));
         if before != what {
-            tracing::warn!(notifications = what, "changes of the shop's keys are found by scans only");
+            tracing::warn!(
+                notifications = what,
+                "changes of the shop's keys are found by scans only"
+            );
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A look at the keys of some orders: what is read there is submitted to the engine, where something can follow from it.
+//! A look at the keys of some orders: what is read there is submitted to the engine, where
+//! something can follow from it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -77,10 +78,12 @@ impl Looked {
 }
 
 impl Intake {
-    /// Looks at the keys of some orders. One look at a time: two that overlap could submit an older word after a newer one.
+    /// Looks at the keys of some orders. One look at a time: two that overlap could submit an older
+    /// word after a newer one.
     ///
     /// # Errors
-    /// Where the shop's Redis or the store does not answer. What was not submitted is looked at again.
+    /// Where the shop's Redis or the store does not answer. What was not submitted is looked at
+    /// again.
     pub async fn look(&self, ids: Vec<OrderId>, scope: Scope) -> Result<Looked, String> {
         let _one_at_a_time = self.looking.lock().await;
         let statuses = self.shop.statuses(&ids).await?;
@@ -97,17 +100,30 @@ impl Intake {
     }
 
     /// The orders of which something may follow, the paid ones apart.
-    fn news(&self, ids: Vec<OrderId>, statuses: Vec<Status>, scope: Scope, looked: &mut Looked) -> (Seen, Seen) {
+    fn news(
+        &self,
+        ids: Vec<OrderId>,
+        statuses: Vec<Status>,
+        scope: Scope,
+        looked: &mut Looked,
+    ) -> (Seen, Seen) {
         let (mut paid, mut others) = (Seen::new(), Seen::new());
         for (id, status) in ids.into_iter().zip(statuses) {
             let class = self.shop.words.class(&status);
-            let known = if scope == Scope::All { None } else { with(&self.known, |known| known.recall(&id, class)) };
+            let known = if scope == Scope::All {
+                None
+            } else {
+                with(&self.known, |known| known.recall(&id, class))
+            };
             match (known, class) {
                 (Some((_, left)), _) => left.into_iter().for_each(|why| looked.count(why)),
                 (None, Class::Paid) => paid.push((id, status, class)),
-                // Where nobody here has seen it paid, this may be the status of before the payment, which another worker has
-                // seen meanwhile; and where it is none, the guard will find it at the deadline.
-                (None, Class::Other) if with(&self.known, |known| known.last(&id)) != Some(Class::Paid) => {
+                // Where nobody here has seen it paid, this may be the status of before the payment,
+                // which another worker has seen meanwhile; and where it is none, the guard will
+                // find it at the deadline.
+                (None, Class::Other)
+                    if with(&self.known, |known| known.last(&id)) != Some(Class::Paid) =>
+                {
                     with(&self.known, |known| known.note(&id, class, None));
                 }
                 (None, _) => others.push((id, status, class)),
@@ -116,9 +132,17 @@ impl Intake {
         (paid, others)
     }
 
-    /// The receipts that the guard wrote are no news: their commit is on its way, or the order is still due.
-    async fn without_our_own(&self, seen: Seen) -> Result<Vec<(OrderId, Class, Observation)>, String> {
-        let received: Vec<OrderId> = seen.iter().filter(|seen| seen.2 == Class::Received).map(|seen| seen.0.clone()).collect();
+    /// The receipts that the guard wrote are no news: their commit is on its way, or the order is
+    /// still due.
+    async fn without_our_own(
+        &self,
+        seen: Seen,
+    ) -> Result<Vec<(OrderId, Class, Observation)>, String> {
+        let received: Vec<OrderId> = seen
+            .iter()
+            .filter(|seen| seen.2 == Class::Received)
+            .map(|seen| seen.0.clone())
+            .collect();
         let mut marks = self.shop.marked(&received).await?.into_iter();
         let mut rest = Vec::with_capacity(seen.len());
         for (id, status, class) in seen {
@@ -126,17 +150,32 @@ impl Intake {
                 with(&self.known, |known| known.note(&id, class, None));
                 continue;
             }
-            let observation = self.shop.words.observation(&status, &self.settings.policy, None).map_err(|wrong| wrong.to_string())?;
+            let observation = self
+                .shop
+                .words
+                .observation(&status, &self.settings.policy, None)
+                .map_err(|wrong| wrong.to_string())?;
             rest.push((id, class, observation));
         }
         Ok(rest)
     }
 
-    /// The paid orders whose clock is to run, each with its own time of silence where it is counted from the trigger.
-    async fn without_history(&self, seen: Seen, scope: Scope, looked: &mut Looked) -> Result<Vec<(OrderId, Class, Observation)>, String> {
+    /// The paid orders whose clock is to run, each with its own time of silence where it is counted
+    /// from the trigger.
+    async fn without_history(
+        &self,
+        seen: Seen,
+        scope: Scope,
+        looked: &mut Looked,
+    ) -> Result<Vec<(OrderId, Class, Observation)>, String> {
         let ids: Vec<OrderId> = seen.into_iter().map(|(id, ..)| id).collect();
         let ends = self.shop.ends(&ids).await?;
-        let gone: Vec<OrderId> = ids.iter().zip(&ends).filter(|(_, end)| **end == Trigger::Gone).map(|(id, _)| id.clone()).collect();
+        let gone: Vec<OrderId> = ids
+            .iter()
+            .zip(&ends)
+            .filter(|(_, end)| **end == Trigger::Gone)
+            .map(|(id, _)| id.clone())
+            .collect();
         let mut history = self.history(&gone, scope).await?.into_iter();
         let mut rest = Vec::with_capacity(ids.len());
         for (id, end) in ids.into_iter().zip(ends) {
@@ -145,12 +184,17 @@ impl Intake {
                 looked.leave(id, Left::History);
                 continue;
             }
-            // Without a trigger that ends nothing says when, and the policy's own length counts: rather late than early.
+            // Without a trigger that ends nothing says when, and the policy's own length counts:
+            // rather late than early.
             let receive_after = match (self.settings.count_from, end) {
                 (CountFrom::Trigger, Trigger::In(ms)) => Some(Span::from_ms(ms)),
                 _ => None,
             };
-            rest.push((id, Class::Paid, Observation::Paid { policy: self.settings.policy.name(), receive_after }));
+            rest.push((
+                id,
+                Class::Paid,
+                Observation::Paid { policy: self.settings.policy.name(), receive_after },
+            ));
         }
         Ok(rest)
     }
@@ -161,7 +205,8 @@ impl Intake {
         match scope {
             Scope::All => Ok(vec![false; gone.len()]),
             _ if names.is_empty() => Ok(Vec::new()),
-            // What was adopted before, by another worker's scan for example, has a clock already and is no history.
+            // What was adopted before, by another worker's scan for example, has a clock already
+            // and is no history.
             Scope::First => {
                 self.engine.remember(&names).await.map_err(|error| error.to_string())?;
                 Ok(vec![true; gone.len()])
@@ -174,7 +219,8 @@ impl Intake {
     async fn submit(&self, observed: Vec<(OrderId, Class, Observation)>) -> Result<Looked, String> {
         let mut pending = Vec::with_capacity(observed.len());
         for (id, class, observation) in observed {
-            let queued = self.engine.enqueue(id.clone(), Command::Observe(Box::new(observation))).await;
+            let queued =
+                self.engine.enqueue(id.clone(), Command::Observe(Box::new(observation))).await;
             pending.push((id, class, queued.map_err(|error| error.to_string())?));
         }
         let (mut looked, mut failed) = (Looked::default(), None);

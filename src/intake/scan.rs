@@ -1,4 +1,5 @@
-//! The truth: a walk over the shop's whole keyspace, in small steps with pauses, by one worker at a time.
+//! The truth: a walk over the shop's whole keyspace, in small steps with pauses, by one worker at a
+//! time.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -11,10 +12,11 @@ use super::look::{Looked, Scope};
 use super::{AWAY_PAUSE, Intake};
 use crate::telemetry::ScanReport;
 
-/// How many keys the server walks over in one step: well under a tenth of a millisecond of its time.
+/// How many keys the server walks over in one step: well under a tenth of a millisecond of its
+/// time.
 const STEP: usize = 100;
-/// Each step earns a pause of so many times its length, so that a scan takes half of the server's time at most: less, for what a
-/// step takes is mostly its way there and back.
+/// Each step earns a pause of so many times its length, so that a scan takes half of the server's
+/// time at most: less, for what a step takes is mostly its way there and back.
 const PAUSES_A_STEP: u32 = 1;
 /// Pauses are taken together, for a timer is no finer than a millisecond.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -41,7 +43,8 @@ impl Intake {
             let has_turn = self.has_turn.load(Ordering::Relaxed);
             if has_turn && (due <= Instant::now() || !had_turn) {
                 if !had_turn {
-                    // Another worker has looked meanwhile, and what is remembered here may be from before.
+                    // Another worker has looked meanwhile, and what is remembered here may be from
+                    // before.
                     self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 }
                 let begun = Instant::now();
@@ -83,8 +86,14 @@ impl Intake {
         Ok(self.report(walk, start.elapsed(), scope))
     }
 
-    /// Walks over all status keys and looks at the orders they belong to; `step` is told how many keys were found so far.
-    pub(super) async fn walk(&self, scope: Scope, walk: &mut Walk, mut step: impl FnMut(&Walk)) -> Result<(), String> {
+    /// Walks over all status keys and looks at the orders they belong to; `step` is told how many
+    /// keys were found so far.
+    pub(super) async fn walk(
+        &self,
+        scope: Scope,
+        walk: &mut Walk,
+        mut step: impl FnMut(&Walk),
+    ) -> Result<(), String> {
         let (mut cursor, mut batch, mut earned) = (0, Vec::with_capacity(BATCH), Duration::ZERO);
         loop {
             let start = Instant::now();
@@ -141,7 +150,8 @@ impl Intake {
             );
         }
         if report.bad_keys > 0 && before.is_none_or(|before| before.bad_keys != report.bad_keys) {
-            tracing::warn!(keys = report.bad_keys, examples = ?walk.not_ids, "keys that look like a status but belong to no order are left alone");
+            tracing::warn!(keys = report.bad_keys, examples = ?walk.not_ids, "keys that look like \
+                a status but belong to no order are left alone");
         }
         report
     }

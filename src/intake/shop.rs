@@ -1,11 +1,13 @@
-//! The connections to the shop's Redis, and everything that is asked there. What is written there is written by the two
-//! scripts in `lua/`, and nowhere else but where `set_notifications` is on.
+//! The connections to the shop's Redis, and everything that is asked there. What is written there
+//! is written by the two scripts in `lua/`, and nowhere else but where `set_notifications` is on.
 
 use std::time::Duration;
 
 use autoreceive_domain::OrderId;
 use autoreceive_redis_connection::redis::{FromRedisValue, Pipeline, Value};
-use autoreceive_redis_connection::{Address, Failure, Link, Options, Script, Subscription, server_text};
+use autoreceive_redis_connection::{
+    Address, Failure, Link, Options, Script, Subscription, server_text,
+};
 
 use super::shapes::{Shape, mark};
 use super::words::{Status, WORD_BYTES, Words};
@@ -63,8 +65,15 @@ impl Shop {
     ///
     /// # Errors
     /// Where `url` is no address of a Redis; it is not repeated.
-    pub fn new(url: &str, timeout: Duration, statuses: Shape, triggers: Shape, words: Words) -> Result<Shop, String> {
-        let address: Address = url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
+    pub fn new(
+        url: &str,
+        timeout: Duration,
+        statuses: Shape,
+        triggers: Shape,
+        words: Words,
+    ) -> Result<Shop, String> {
+        let address: Address =
+            url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
         let link = || Link::new(&address, Options::new(timeout)).map_err(|why| why.to_string());
         let (reading, guarding) = (link()?, link()?);
         let guard = Script::new(include_str!("lua/guard.lua"));
@@ -89,7 +98,11 @@ impl Shop {
 
     /// Connecting and asking share one time-out, and it is told in the same words.
     fn in_words(&self, failure: Failure) -> String {
-        if failure.timed_out() { format!("no answer within {:?}", self.timeout) } else { failure.text() }
+        if failure.timed_out() {
+            format!("no answer within {:?}", self.timeout)
+        } else {
+            failure.text()
+        }
     }
 
     /// A connection that is told of every change of a status key.
@@ -105,7 +118,12 @@ impl Shop {
     }
 
     /// Up to about `count` keys of `shape` from where `cursor` points.
-    pub(super) async fn scan(&self, shape: &Shape, cursor: u64, count: usize) -> Result<ScanPage, String> {
+    pub(super) async fn scan(
+        &self,
+        shape: &Shape,
+        cursor: u64,
+        count: usize,
+    ) -> Result<ScanPage, String> {
         let mut pipe = Pipeline::new();
         pipe.cmd("SCAN").arg(cursor).arg("MATCH").arg(shape.pattern()).arg("COUNT").arg(count);
         let answer = self.read(&pipe).await?.pop().unwrap_or(Value::Nil);
@@ -113,8 +131,8 @@ impl Shop {
         Ok(ScanPage { cursor, keys })
     }
 
-    /// The status of each order. No more of a value is read than a word has, whatever somebody put there; a key that is no
-    /// string spoils only its own answer.
+    /// The status of each order. No more of a value is read than a word has, whatever somebody put
+    /// there; a key that is no string spoils only its own answer.
     pub(super) async fn statuses(&self, ids: &[OrderId]) -> Result<Vec<Status>, String> {
         let mut pipe = Pipeline::with_capacity(ids.len());
         for id in ids {
@@ -190,7 +208,9 @@ pub(super) fn answered<T: FromRedisValue>(answer: Value) -> Result<T, String> {
 fn status(answer: Value) -> Result<Status, String> {
     match answer {
         Value::BulkString(bytes) => Ok(Status::of_bytes(&bytes)),
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(Status::NotAString("key of another type".to_owned())),
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+            Ok(Status::NotAString("key of another type".to_owned()))
+        }
         other => answered::<Vec<u8>>(other).map(|bytes| Status::of_bytes(&bytes)),
     }
 }

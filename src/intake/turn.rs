@@ -1,8 +1,9 @@
 //! Whose turn it is to scan: one worker's at a time, and soon another's when that one dies.
 //!
-//! Of [`scan_every`](super::Settings::scan_every), what is new is found within half, by a scan that begins so much sooner as the
-//! last one took; a worker that says nothing is missed within the third quarter, and the last one is left to the first scan of
-//! the next worker. Where that takes longer, something can be seen later.
+//! Of [`scan_every`](super::Settings::scan_every), what is new is found within half, by a scan that
+//! begins so much sooner as the last one took; a worker that says nothing is missed within the
+//! third quarter, and the last one is left to the first scan of the next worker. Where that takes
+//! longer, something can be seen later.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::Intake;
 use crate::store::now::span;
 
-/// Three that are missing, their being noticed and the beginning of a scan come to a quarter of a period.
+/// Three that are missing, their being noticed and the beginning of a scan come to a quarter of a
+/// period.
 const SIGNS_A_PERIOD: u32 = 20;
 const OFTENEST: Duration = Duration::from_millis(20);
 const SELDOMEST: Duration = Duration::from_secs(1);

@@ -39,8 +39,10 @@ impl Shape {
     /// # Errors
     /// Where it is, but has no id that can be one.
     pub fn id(&self, key: &[u8]) -> Option<Result<OrderId, NoId>> {
-        let rest = key.strip_prefix(self.prefix.as_bytes())?.strip_suffix(self.suffix.as_bytes())?;
-        let id = std::str::from_utf8(rest).map_err(|_| NoId::NotText).and_then(|text| Ok(text.parse()?));
+        let rest =
+            key.strip_prefix(self.prefix.as_bytes())?.strip_suffix(self.suffix.as_bytes())?;
+        let id =
+            std::str::from_utf8(rest).map_err(|_| NoId::NotText).and_then(|text| Ok(text.parse()?));
         Some(id)
     }
 
@@ -62,14 +64,23 @@ impl Shape {
 /// A text that stands for itself in a pattern.
 #[must_use]
 pub fn escaped(text: &str) -> String {
-    text.chars().flat_map(|c| matches!(c, '*' | '?' | '[' | ']' | '^' | '\\').then_some('\\').into_iter().chain([c])).collect()
+    text.chars()
+        .flat_map(|c| {
+            matches!(c, '*' | '?' | '[' | ']' | '^' | '\\').then_some('\\').into_iter().chain([c])
+        })
+        .collect()
 }
 
-/// The key of the mark that an order's receipt is ours. It has the hash tag of the status key, so that both lie in one slot of
-/// a cluster; where the status key has none, the whole of it is the tag. (A key with a lone closing brace cannot be a tag.)
+/// The key of the mark that an order's receipt is ours. It has the hash tag of the status key, so
+/// that both lie in one slot of a cluster; where the status key has none, the whole of it is the
+/// tag. (A key with a lone closing brace cannot be a tag.)
 #[must_use]
 pub fn mark(status_key: &str) -> String {
-    let tag = status_key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag).filter(|tag| !tag.is_empty());
+    let tag = status_key
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map(|(tag, _)| tag)
+        .filter(|tag| !tag.is_empty());
     match tag {
         Some(tag) => format!("{MARK}{{{tag}}}{status_key}"),
         None if !status_key.contains('}') => format!("{MARK}{{{status_key}}}"),

@@ -64,7 +64,12 @@ impl Words {
     ///
     /// # Errors
     /// Never: what is said about a status is short, and no control character is left in it.
-    pub fn observation(&self, status: &Status, policy: &Policy, receive_after: Option<Span>) -> Result<Observation, WrongText> {
+    pub fn observation(
+        &self,
+        status: &Status,
+        policy: &Policy,
+        receive_after: Option<Span>,
+    ) -> Result<Observation, WrongText> {
         let reason = || status.to_string().parse::<Reason>();
         Ok(match self.class(status) {
             Class::Paid => Observation::Paid { policy: policy.name(), receive_after },
@@ -80,7 +85,11 @@ impl Status {
     /// A status from its first bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Status {
-        if bytes.is_empty() { Status::Nothing } else { Status::ShopDecision(String::from_utf8_lossy(bytes).into_owned()) }
+        if bytes.is_empty() {
+            Status::Nothing
+        } else {
+            Status::ShopDecision(String::from_utf8_lossy(bytes).into_owned())
+        }
     }
 }
 
@@ -92,7 +101,11 @@ impl std::fmt::Display for Status {
                 write!(f, "the shop's status is {shown}")
             }
             Status::Nothing => f.write_str("the shop has no status of it"),
-            Status::NotAString(kind) => write!(f, "the shop's status key is a {}", kind.chars().take(40).collect::<String>()),
+            Status::NotAString(kind) => write!(
+                f,
+                "the shop's status key is a {}",
+                kind.chars().take(40).collect::<String>()
+            ),
         }
     }
 }

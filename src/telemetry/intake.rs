@@ -97,14 +97,44 @@ impl Default for IntakeFigures {
 
 impl IntakeFigures {
     pub(super) fn register(&self, r: &mut Registry) {
-        r.register("intake_orders", "Orders that were adopted, or followed the shop's status", self.found.clone());
-        r.register("intake_asked", "Answers of the shop's Redis about adopted orders that were due", self.asked.clone());
-        r.register("intake_hints", "Notifications about status keys, taken or left to the scan", self.hints.clone());
-        r.register("intake_left", "Keys that the last scan of this worker left alone, by reason", self.left.clone());
+        r.register(
+            "intake_orders",
+            "Orders that were adopted, or followed the shop's status",
+            self.found.clone(),
+        );
+        r.register(
+            "intake_asked",
+            "Answers of the shop's Redis about adopted orders that were due",
+            self.asked.clone(),
+        );
+        r.register(
+            "intake_hints",
+            "Notifications about status keys, taken or left to the scan",
+            self.hints.clone(),
+        );
+        r.register(
+            "intake_left",
+            "Keys that the last scan of this worker left alone, by reason",
+            self.left.clone(),
+        );
         r.register("intake_scans", "Scans over the shop's keys", self.scans.clone());
-        r.register("intake_keys_walked", "Keys that the shop's Redis walked over for scans, foreign ones too", self.walked.clone());
-        r.register_with_unit("intake_step_duration", "How long one step of a scan took", Unit::Seconds, self.step_seconds.clone());
-        r.register_with_unit("intake_scan_duration", "How long a scan took", Unit::Seconds, self.scan_seconds.clone());
+        r.register(
+            "intake_keys_walked",
+            "Keys that the shop's Redis walked over for scans, foreign ones too",
+            self.walked.clone(),
+        );
+        r.register_with_unit(
+            "intake_step_duration",
+            "How long one step of a scan took",
+            Unit::Seconds,
+            self.step_seconds.clone(),
+        );
+        r.register_with_unit(
+            "intake_scan_duration",
+            "How long a scan took",
+            Unit::Seconds,
+            self.scan_seconds.clone(),
+        );
     }
 
     /// Reads or changes how it stands.
@@ -133,7 +163,9 @@ impl IntakeFigures {
 
     /// A changed key was told of.
     pub fn hint(&self, taken: bool) {
-        self.hints.get_or_create(&ByWhat { what: if taken { "taken" } else { "left_to_scan" } }).inc();
+        self.hints
+            .get_or_create(&ByWhat { what: if taken { "taken" } else { "left_to_scan" } })
+            .inc();
     }
 
     /// One step of a scan.
@@ -146,7 +178,11 @@ impl IntakeFigures {
     pub fn scanned(&self, report: &ScanReport) -> Option<ScanReport> {
         self.scans.inc();
         self.scan_seconds.observe(report.seconds);
-        let left = [("history", report.history), ("placed_by_command", report.placed_by_command), ("bad_key", report.bad_keys)];
+        let left = [
+            ("history", report.history),
+            ("placed_by_command", report.placed_by_command),
+            ("bad_key", report.bad_keys),
+        ];
         for (what, count) in left {
             self.left.get_or_create(&ByWhat { what }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }

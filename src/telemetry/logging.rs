@@ -19,8 +19,12 @@ pub fn start(config: &LogConfig) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     // Other crates' details are of no use to whoever runs a shop.
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("autoreceive", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(std::io::stderr().is_terminal());
+    let filter =
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("autoreceive", level);
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
     let layer = match config.format {
         LogFormat::Plain => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -1,5 +1,6 @@
-//! Every measurement runs to its end with a few orders, and its JSON has the figures that it promises. How fast they are is
-//! nobody's business here: docs/benchmarks.md says it, and `bench/report` measures it.
+//! Every measurement runs to its end with a few orders, and its JSON has the figures that it
+//! promises. How fast they are is nobody's business here: docs/benchmarks.md says it, and
+//! `bench/report` measures it.
 
 use std::process::Command;
 
@@ -28,9 +29,23 @@ fn is_positive(figures: &Value, pointers: &[&str]) {
 #[test]
 fn a_herd_tells_speed_and_lag_and_draws_it() {
     let directory = tempfile::tempdir().unwrap();
-    let found = figures(&["herd", "--orders", "300", "--runs", "2", "--plot", directory.path().to_str().unwrap()]);
-    is_positive(&found, &["/orders_per_second", "/min/orders_per_second", "/cpu_seconds_per_100k/own"]);
-    assert_eq!((&found["lag_ms"]["count"], &found["lag_ms"]["early"], &found["runs"]), (&300.into(), &0.into(), &2.into()));
+    let found = figures(&[
+        "herd",
+        "--orders",
+        "300",
+        "--runs",
+        "2",
+        "--plot",
+        directory.path().to_str().unwrap(),
+    ]);
+    is_positive(
+        &found,
+        &["/orders_per_second", "/min/orders_per_second", "/cpu_seconds_per_100k/own"],
+    );
+    assert_eq!(
+        (&found["lag_ms"]["count"], &found["lag_ms"]["early"], &found["runs"]),
+        (&300.into(), &0.into(), &2.into())
+    );
     for percentile in ["p50", "p99", "max"] {
         assert!(found["lag_ms"][percentile].is_number(), "{found}");
     }
@@ -59,7 +74,10 @@ fn a_steady_stream_an_idle_worker_and_the_cost_among_many_are_measured() {
 #[test]
 fn commands_over_http_are_measured() {
     let api = figures(&["api", "--orders", "50", "--clients", "4"]);
-    is_positive(&api, &["/single/commands_per_second", "/single/latency_ms/p99", "/bulk/commands_per_second"]);
+    is_positive(
+        &api,
+        &["/single/commands_per_second", "/single/latency_ms/p99", "/bulk/commands_per_second"],
+    );
     assert_eq!(api["single"]["latency_ms"]["count"], 100);
 }
 
@@ -77,7 +95,10 @@ fn what_waits_is_weighed_and_costs_little() {
 fn the_limit_and_both_forms_of_the_pattern_are_measured_and_leave_no_key() {
     let server = RedisServer::start(&[]);
     let url = server.url();
-    is_positive(&figures(&["limit", "--orders", "1000", "--store", &url]), &["/orders_per_second", "/cpu_seconds_per_100k/total"]);
+    is_positive(
+        &figures(&["limit", "--orders", "1000", "--store", &url]),
+        &["/orders_per_second", "/cpu_seconds_per_100k/total"],
+    );
     for form in [&["pattern"][..], &["pattern", "--tuned"]] {
         let found = figures(&[form, &["--orders", "1500", "--store", &url]].concat());
         is_positive(&found, &["/orders_per_second", "/bytes_per_order"]);
@@ -91,7 +112,12 @@ fn a_database_with_a_single_key_is_refused_and_left_alone() {
     server.cli(&["SET", "shop", "open"]).unwrap();
     let output = bench(&["herd", "--orders", "10", "--store", &server.url()]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && told.contains("holds 1 keys") && told.contains("a database of its own"), "{told}");
+    assert!(
+        output.status.code() == Some(1)
+            && told.contains("holds 1 keys")
+            && told.contains("a database of its own"),
+        "{told}"
+    );
     assert_eq!(server.cli(&["DBSIZE"]).unwrap(), redis::Value::Int(1));
 }
 
@@ -108,10 +134,18 @@ fn every_table_of_the_benchmarks_document_can_be_replaced() {
     let document = std::fs::read_to_string(root.join("docs/benchmarks.md")).unwrap();
     let report = std::fs::read_to_string(root.join("bench/report")).unwrap();
     let (_, tables) = report.split_once("TABLES = {").unwrap();
-    let names: Vec<&str> = tables.split('}').next().unwrap().lines().filter_map(|line| line.trim().split('"').nth(1)).collect();
+    let names: Vec<&str> = tables
+        .split('}')
+        .next()
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.trim().split('"').nth(1))
+        .collect();
     assert!(names.len() >= 9, "{names:?}");
     for name in names {
-        let (_, rest) = document.split_once(&format!("<!-- {name} -->\n")).unwrap_or_else(|| panic!("{name} has no place"));
+        let (_, rest) = document
+            .split_once(&format!("<!-- {name} -->\n"))
+            .unwrap_or_else(|| panic!("{name} has no place"));
         assert!(rest.contains(&format!("<!-- /{name} -->")), "{name} has no end");
     }
 }

@@ -1,6 +1,7 @@
-//! Everything at once: orders that are all received in one moment, four actions, the service killed again and again in the
-//! middle of it, and PostgreSQL crashed. The long form:
-//! `AUTORECEIVE_TEST_ORDERS=50000 AUTORECEIVE_TEST_KILLS=5 cargo test --release big_run -- --nocapture --test-threads 1`
+//! Everything at once: orders that are all received in one moment, four actions, the service killed
+//! again and again in the middle of it, and PostgreSQL crashed. The long form:
+//! `AUTORECEIVE_TEST_ORDERS=50000 AUTORECEIVE_TEST_KILLS=5 cargo test --release big_run --
+//! --nocapture --test-threads 1`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use crate::support::receiver::{Receiver, SECRET};
 use crate::support::redis_server::RedisServer;
 use crate::support::smtp_server::SmtpServer;
 
-/// So many orders, spread over all of them, are completed as well, and their buyers get a letter about it.
+/// So many orders, spread over all of them, are completed as well, and their buyers get a letter
+/// about it.
 const LETTERS: usize = 30;
 
 fn number(variable: &str, otherwise: usize) -> usize {
@@ -108,14 +110,20 @@ impl World {
     async fn place_all(&self, url: &str) {
         let of = |i| {
             let letter = has_letter(i, self.orders);
-            let data = if letter { json!({"email": format!("buyer-{i}@buyer.example")}) } else { Value::Null };
+            let data = if letter {
+                json!({"email": format!("buyer-{i}@buyer.example")})
+            } else {
+                Value::Null
+            };
             let policy = if letter { "settled" } else { "default" };
             json!({"order_id": order_id(i), "command": "place", "buyer_id": format!("b-{}", i % 997), "amount": amount(i), "currency": "KRW",
                 "policy": policy, "data": data, "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3000d"})
         };
         for range in (0..self.orders).collect::<Vec<_>>().chunks(5_000) {
             let lines: String = range.iter().map(|&i| format!("{}\n", of(i))).collect();
-            let request = reqwest::Client::new().post(format!("{url}/v1/commands")).header("content-type", "application/x-ndjson");
+            let request = reqwest::Client::new()
+                .post(format!("{url}/v1/commands"))
+                .header("content-type", "application/x-ndjson");
             let answer = request.body(lines).send().await.unwrap().text().await.unwrap();
             assert_eq!(answer.matches("\"changed\"").count(), range.len(), "{:.400}", answer);
         }
@@ -127,12 +135,15 @@ impl World {
         let (orders, kills) = (self.orders, number("AUTORECEIVE_TEST_KILLS", 2));
         let mut service = serve().await;
         self.place_all(&service.url).await;
-        eventually("the placing is written down", 300, async || pending(&service.url).await == 0).await;
+        eventually("the placing is written down", 300, async || pending(&service.url).await == 0)
+            .await;
         let began = Instant::now();
         advance(&service.url, "2000d").await;
         advance(&service.url, "1100d").await;
-        // Early, for the database is the fastest of all: it is missed, and stays away while the service is killed first.
-        eventually("the first are delivered", 300, async || self.receiver.orders() > orders / 50).await;
+        // Early, for the database is the fastest of all: it is missed, and stays away while the
+        // service is killed first.
+        eventually("the first are delivered", 300, async || self.receiver.orders() > orders / 50)
+            .await;
         self.postgres.kill();
         eventually("PostgreSQL is missed", 60, async || retried(&service.url).await).await;
         for kill in 1..=kills {
@@ -151,7 +162,11 @@ impl World {
             stats["waiting"] == 0 && pending(&service.url).await == 0
         })
         .await;
-        println!("{orders} orders, {kills} kills and a crash of PostgreSQL: {:.1} s after they fell due", began.elapsed().as_secs_f64());
+        println!(
+            "{orders} orders, {kills} kills and a crash of PostgreSQL: {:.1} s after they \
+            fell due",
+            began.elapsed().as_secs_f64()
+        );
         let stats = get(&service.url, "/v1/stats").await;
         for action in stats["actions"].as_array().unwrap() {
             assert_eq!(action["dead"], 0, "{action}");
@@ -167,8 +182,11 @@ impl World {
         self.check_stream(&expected);
         self.check_tables(&expected).await;
         let letters = self.smtp.stop();
-        let to: BTreeSet<String> = letters.iter().map(|letter| letter["to"][0].as_str().unwrap().to_owned()).collect();
-        let asked = (0..self.orders).filter(|&i| has_letter(i, self.orders)).map(|i| format!("buyer-{i}@buyer.example"));
+        let to: BTreeSet<String> =
+            letters.iter().map(|letter| letter["to"][0].as_str().unwrap().to_owned()).collect();
+        let asked = (0..self.orders)
+            .filter(|&i| has_letter(i, self.orders))
+            .map(|i| format!("buyer-{i}@buyer.example"));
         assert_eq!(to, asked.collect());
         println!("{} letters to {} buyers", letters.len(), to.len());
     }
@@ -176,54 +194,95 @@ impl World {
     fn check_hook(&self, expected: &BTreeSet<String>) {
         let by_order = self.receiver.ids_by_order();
         assert_eq!(by_order.keys().cloned().collect::<BTreeSet<_>>(), *expected);
-        assert!(by_order.values().all(|ids| ids.len() == 1), "an order was delivered under two ids");
+        assert!(
+            by_order.values().all(|ids| ids.len() == 1),
+            "an order was delivered under two \
+            ids"
+        );
         assert_eq!(self.receiver.forged(), 0);
         println!("{} deliveries of {} orders", self.receiver.deliveries().len(), expected.len());
     }
 
     fn check_stream(&self, expected: &BTreeSet<String>) {
         let entries: Vec<(String, BTreeMap<String, String>)> =
-            redis::from_redis_value(self.stream.cli(&["XRANGE", "orders", "-", "+"]).unwrap()).unwrap();
-        let ids: BTreeMap<String, BTreeSet<String>> = entries.iter().fold(BTreeMap::new(), |mut ids, (_, entry)| {
-            assert_eq!(entry["type"], "order.received");
-            ids.entry(entry["order_id"].clone()).or_default().insert(entry["id"].clone());
-            ids
-        });
+            redis::from_redis_value(self.stream.cli(&["XRANGE", "orders", "-", "+"]).unwrap())
+                .unwrap();
+        let ids: BTreeMap<String, BTreeSet<String>> =
+            entries.iter().fold(BTreeMap::new(), |mut ids, (_, entry)| {
+                assert_eq!(entry["type"], "order.received");
+                ids.entry(entry["order_id"].clone()).or_default().insert(entry["id"].clone());
+                ids
+            });
         assert_eq!(ids.keys().cloned().collect::<BTreeSet<_>>(), *expected);
-        assert!(ids.values().all(|ids| ids.len() == 1), "an order stands in the stream under two ids");
+        assert!(
+            ids.values().all(|ids| ids.len() == 1),
+            "an order stands in the stream under two \
+            ids"
+        );
         println!("{} stream entries of {} orders", entries.len(), ids.len());
     }
 
     async fn check_tables(&self, expected: &BTreeSet<String>) {
         let mut connection = PgConnection::connect(&self.postgres.url()).await.unwrap();
-        let rows = sqlx::query("SELECT order_id, status, amount FROM autoreceive_orders").fetch_all(&mut connection).await.unwrap();
+        let rows = sqlx::query("SELECT order_id, status, amount FROM autoreceive_orders")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
         let kept: BTreeSet<String> = rows.iter().map(|row| row.get("order_id")).collect();
         assert_eq!((kept, rows.len()), (expected.clone(), self.orders));
-        let done = |row: &sqlx::postgres::PgRow| ["RECEIVED", "COMPLETED"].contains(&row.get::<&str, _>("status"));
+        let done = |row: &sqlx::postgres::PgRow| {
+            ["RECEIVED", "COMPLETED"].contains(&row.get::<&str, _>("status"))
+        };
         assert!(rows.iter().all(done), "an order does not stand where it should");
-        let ledger = sqlx::query("SELECT order_id, kind, points FROM autoreceive_ledger").fetch_all(&mut connection).await.unwrap();
-        let credited: BTreeMap<String, i64> = ledger.iter().map(|row| (row.get("order_id"), row.get("points"))).collect();
-        let owed: BTreeMap<String, i64> = (0..self.orders).map(|i| (order_id(i), i64::try_from(amount(i) / 100).unwrap())).collect();
-        assert_eq!((credited == owed, ledger.len()), (true, self.orders), "the ledger is not right");
-        let sum: i64 = sqlx::query_scalar("SELECT sum(points)::bigint FROM autoreceive_balances").fetch_one(&mut connection).await.unwrap();
+        let ledger = sqlx::query("SELECT order_id, kind, points FROM autoreceive_ledger")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let credited: BTreeMap<String, i64> =
+            ledger.iter().map(|row| (row.get("order_id"), row.get("points"))).collect();
+        let owed: BTreeMap<String, i64> = (0..self.orders)
+            .map(|i| (order_id(i), i64::try_from(amount(i) / 100).unwrap()))
+            .collect();
+        assert_eq!(
+            (credited == owed, ledger.len()),
+            (true, self.orders),
+            "the ledger is not \
+            right"
+        );
+        let sum: i64 = sqlx::query_scalar(
+            "SELECT sum(points)::bigint FROM \
+            autoreceive_balances",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
         assert_eq!(sum, owed.values().sum::<i64>());
         println!("{} ledger entries, balances of {sum} points in all", ledger.len());
     }
 }
 
 fn reconcile(config: &Path) {
-    let arguments = ["points", "reconcile", "--action", "tables", "--config", config.to_str().unwrap()];
+    let arguments =
+        ["points", "reconcile", "--action", "tables", "--config", config.to_str().unwrap()];
     let output = Command::new(env!("CARGO_BIN_EXE_autoreceive")).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 async fn get(url: &str, path: &str) -> Value {
-    serde_json::from_slice(&reqwest::get(format!("{url}{path}")).await.unwrap().bytes().await.unwrap()).unwrap()
+    serde_json::from_slice(
+        &reqwest::get(format!("{url}{path}")).await.unwrap().bytes().await.unwrap(),
+    )
+    .unwrap()
 }
 
 async fn pending(url: &str) -> u64 {
     let stats = get(url, "/v1/stats").await;
-    stats["actions"].as_array().unwrap().iter().map(|action| action["pending"].as_u64().unwrap()).sum()
+    stats["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| action["pending"].as_u64().unwrap())
+        .sum()
 }
 
 /// Whether this worker saw the database fail.
@@ -233,8 +292,15 @@ async fn retried(url: &str) -> bool {
 }
 
 async fn advance(url: &str, by: &str) {
-    let request = reqwest::Client::new().post(format!("{url}/v1/test/clock")).header("content-type", "application/json");
-    let answer = request.body(json!({ "advance": by }).to_string()).timeout(Duration::from_secs(30)).send().await.unwrap();
+    let request = reqwest::Client::new()
+        .post(format!("{url}/v1/test/clock"))
+        .header("content-type", "application/json");
+    let answer = request
+        .body(json!({ "advance": by }).to_string())
+        .timeout(Duration::from_secs(30))
+        .send()
+        .await
+        .unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 

@@ -1,4 +1,5 @@
-//! A receiver that only fails: slowed down, disabled, enabled again; on one circuit for all workers.
+//! A receiver that only fails: slowed down, disabled, enabled again; on one circuit for all
+//! workers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,11 +50,17 @@ impl Receiver {
 }
 
 fn worker(store: &Arc<dyn Store>, receiver: &Receiver) -> Engine {
-    let mut subscription = Subscription::new("shop".parse().unwrap(), receiver.clone()).on(&[EventKind::Placed]);
+    let mut subscription =
+        Subscription::new("shop".parse().unwrap(), receiver.clone()).on(&[EventKind::Placed]);
     subscription.batch = 10;
-    subscription.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
+    subscription.endpoint =
+        Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
     let policies = [Policy::new("default", Terms::default()).unwrap()];
-    Engine::builder(store.clone()).policies(policies).action(subscription).check_every(Duration::from_millis(50)).start()
+    Engine::builder(store.clone())
+        .policies(policies)
+        .action(subscription)
+        .check_every(Duration::from_millis(50))
+        .start()
 }
 
 async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
@@ -64,7 +71,14 @@ async fn place(engine: &Engine, ids: impl Iterator<Item = String>) {
 }
 
 async fn shop(engine: &Engine) -> ActionStats {
-    engine.actions().await.unwrap().actions.into_iter().find(|action| action.name.as_str() == "shop").unwrap()
+    engine
+        .actions()
+        .await
+        .unwrap()
+        .actions
+        .into_iter()
+        .find(|action| action.name.as_str() == "shop")
+        .unwrap()
 }
 
 /// What a receiver that is down from the first to the last moment goes through.
@@ -72,11 +86,19 @@ async fn an_outage(store: Arc<dyn Store>) {
     let receiver = Receiver::default();
     let (one, two) = (worker(&store, &receiver), worker(&store, &receiver));
     place(&one, (0..600).map(|i| format!("A-{i}"))).await;
-    eventually("it is known to fail", 30, async || shop(&two).await.circuit.failing_since.is_some()).await;
-    // Four attempts of ten events by each worker may be under way when it begins; after that one event at a time, with
-    // growing waits. Without the circuit there would be 600, and again 600 every five seconds.
+    eventually("it is known to fail", 30, async || {
+        shop(&two).await.circuit.failing_since.is_some()
+    })
+    .await;
+    // Four attempts of ten events by each worker may be under way when it begins; after that one
+    // event at a time, with growing waits. Without the circuit there would be 600, and again 600
+    // every five seconds.
     place(&two, (600..1_000).map(|i| format!("A-{i}"))).await;
-    assert!(receiver.attempts() < 300, "{} attempts at a receiver that is down", receiver.attempts());
+    assert!(
+        receiver.attempts() < 300,
+        "{} attempts at a receiver that is down",
+        receiver.attempts()
+    );
     assert_eq!((shop(&one).await.pending > 0, shop(&one).await.dead), (true, 0));
 
     one.advance(Span::from_hours(73)).await.unwrap();
@@ -85,7 +107,8 @@ async fn an_outage(store: Arc<dyn Store>) {
         worker.stop(Duration::from_secs(10)).await;
     }
 
-    // A worker that has just started knows, and nothing is attempted any more: neither old nor new, however late it is.
+    // A worker that has just started knows, and nothing is attempted any more: neither old nor new,
+    // however late it is.
     let three = worker(&store, &receiver);
     let before = receiver.attempts();
     place(&three, (1_000..1_100).map(|i| format!("A-{i}"))).await;
@@ -97,7 +120,8 @@ async fn an_outage(store: Arc<dyn Store>) {
     // What was attempted again and again when it was disabled is dead; a handful, not thousands.
     assert!(dead < 20, "{dead} dead letters");
 
-    // Enabled, all of it goes out, and what was attempted for days before is not given up at the first failure.
+    // Enabled, all of it goes out, and what was attempted for days before is not given up at the
+    // first failure.
     assert!(three.enable(&action).await.unwrap());
     assert!(!three.enable(&action).await.unwrap());
     eventually("it is attempted again", 30, async || receiver.attempts() > before).await;
@@ -111,21 +135,29 @@ async fn an_outage(store: Arc<dyn Store>) {
     })
     .await;
     assert_eq!(receiver.accepted.lock().unwrap().len() as u64 + dead, 1_100);
-    eventually("nothing is held against it", 30, async || shop(&three).await.circuit.failing_since.is_none()).await;
+    eventually("nothing is held against it", 30, async || {
+        shop(&three).await.circuit.failing_since.is_none()
+    })
+    .await;
     three.stop(Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_sqlite() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_with_test_clock(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
+    let store = SqliteStore::open_with_test_clock(
+        &directory.path().join("orders.db"),
+        Duration::from_secs(30),
+    )
+    .unwrap();
     an_outage(Arc::new(store)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_redis() {
     let server = RedisServer::start(&[]);
-    let settings = RedisSettings { url: server.url(), test_clock: true, ..RedisSettings::default() };
+    let settings =
+        RedisSettings { url: server.url(), test_clock: true, ..RedisSettings::default() };
     an_outage(Arc::new(RedisStore::open(settings).await.unwrap())).await;
 }
 
@@ -137,7 +169,11 @@ async fn a_receiver_that_accepts_again_gets_everything_at_full_speed() {
     place(&engine, (0..2_000).map(|i| format!("A-{i}"))).await;
     eventually("it is slowed down", 30, async || receiver.attempts() >= 20).await;
     receiver.accept(true);
-    // One by one, with a second and more between them, it would take more than half an hour; those that failed wait 5 s.
-    eventually("everything has arrived", 60, async || receiver.accepted.lock().unwrap().len() == 2_000).await;
+    // One by one, with a second and more between them, it would take more than half an hour; those
+    // that failed wait 5 s.
+    eventually("everything has arrived", 60, async || {
+        receiver.accepted.lock().unwrap().len() == 2_000
+    })
+    .await;
     engine.stop(Duration::from_secs(10)).await;
 }

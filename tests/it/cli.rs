@@ -21,13 +21,20 @@ use crate::support::process::Process;
 
 mod import;
 
-/// The binary in an empty directory, without this process's configuration and with no root certificates to rely on.
+/// The binary in an empty directory, without this process's configuration and with no root
+/// certificates to rely on.
 fn autoreceive(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTORECEIVE_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTORECEIVE_"))
+    {
         command.env_remove(name);
     }
-    command.args(args).env("TZ", "UTC").env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+    command
+        .args(args)
+        .env("TZ", "UTC")
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent");
     command
 }
 
@@ -78,7 +85,11 @@ impl Canned {
 /// Runs a client command against the service at `url`.
 async fn ask(url: &str, args: &[&str], input: &str) -> Output {
     let mut command = autoreceive(args);
-    command.env("AUTORECEIVE_URL", url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("AUTORECEIVE_URL", url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let input = input.to_owned();
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
@@ -103,11 +114,14 @@ fn every_command_has_help_with_an_example() {
     fn visit(command: &clap::Command, path: &[&str], seen: &mut usize) {
         if command.has_subcommands() {
             let subcommands = command.get_subcommands().filter(|sub| sub.get_name() != "help");
-            return subcommands.for_each(|sub| visit(sub, &[path, &[sub.get_name()]].concat(), seen));
+            return subcommands
+                .for_each(|sub| visit(sub, &[path, &[sub.get_name()]].concat(), seen));
         }
         let output = run(&[path, &["--help"]].concat());
         let help = text(&output.stdout);
-        let example = help.split_once("Example").is_some_and(|(_, examples)| examples.contains(&format!("autoreceive {}", path.join(" "))));
+        let example = help.split_once("Example").is_some_and(|(_, examples)| {
+            examples.contains(&format!("autoreceive {}", path.join(" ")))
+        });
         assert!(output.status.success() && example, "{path:?}\n{help}");
         *seen += 1;
     }
@@ -121,7 +135,13 @@ fn every_command_has_help_with_an_example() {
 #[test]
 fn the_command_line_is_well_formed_and_wrong_usage_ends_with_2() {
     Cli::command().debug_assert();
-    for args in [&["nonsense"][..], &[], &["order", "place", "A-1"], &["order", "list", "--tz", "Asia/Soul"], &["order", "list", "lost"]] {
+    for args in [
+        &["nonsense"][..],
+        &[],
+        &["order", "place", "A-1"],
+        &["order", "list", "--tz", "Asia/Soul"],
+        &["order", "list", "lost"],
+    ] {
         assert_eq!(run(args).status.code(), Some(2), "{args:?}");
     }
 }
@@ -132,23 +152,39 @@ fn a_value_of_the_wrong_form_is_told_what_is_expected() {
         (&["stats", "--url", "127.0.0.1:8780"][..], "it must begin with http:// or https://"),
         (&["stats", "--url", "localhost:8780"], "it must begin with http:// or https://"),
         (&["stats", "--url", "http://localhost:8780/v1/"], "leave out the /v1"),
-        (&["order", "place", "A", "--buyer-id", "b", "--amount", "590.5"], "a whole number of minor units is expected"),
+        (
+            &["order", "place", "A", "--buyer-id", "b", "--amount", "590.5"],
+            "a whole number of minor units is expected",
+        ),
     ] {
         let output = run(args);
-        assert!(output.status.code() == Some(2) && text(&output.stderr).contains(expected), "{args:?}: {output:?}");
+        assert!(
+            output.status.code() == Some(2) && text(&output.stderr).contains(expected),
+            "{args:?}: {output:?}"
+        );
     }
     let said = text(&run(&["serve", "--listen", "8780"]).stderr);
-    assert!(said.contains("http.listen (in --listen): \"8780\" is not an IP address and a port, for example"), "{said}");
+    assert!(
+        said.contains(
+            "http.listen (in --listen): \"8780\" is not an IP address and a port, \
+        for example"
+        ),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn asked_with_the_wrong_scheme_the_client_says_what_to_try() {
     let service = Canned::start(200, order()).await;
-    let mut command = autoreceive(&["order", "show", "A-1", "--url", &service.url.replace("http", "https")]);
+    let mut command =
+        autoreceive(&["order", "show", "A-1", "--url", &service.url.replace("http", "https")]);
     // A client without any root certificates asks for nothing.
     command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.code() == Some(4) && text(&output.stderr).contains("try http://"), "{output:?}");
+    assert!(
+        output.status.code() == Some(4) && text(&output.stderr).contains("try http://"),
+        "{output:?}"
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -159,7 +195,10 @@ async fn asked_with_the_wrong_scheme_the_client_says_what_to_try() {
         let _ = connection.read_to_end(&mut Vec::new()).await;
     });
     let output = ask(&url, &["order", "show", "A-1"], "").await;
-    assert!(output.status.code() == Some(4) && text(&output.stderr).contains("try https://"), "{output:?}");
+    assert!(
+        output.status.code() == Some(4) && text(&output.stderr).contains("try https://"),
+        "{output:?}"
+    );
 }
 
 #[tokio::test]
@@ -176,22 +215,35 @@ async fn a_second_extension_without_a_number_is_told_to_be_a_repeat() {
     order(&["place", "A-1", "--buyer-id", "b"]).await;
     order(&["pay", "A-1"]).await;
     assert_eq!(order(&["extend", "A-1"]).await, "");
-    assert_eq!(order(&["extend", "A-1"]).await, "unchanged: extension 1 was made before; the next one is --number 2\n");
+    assert_eq!(
+        order(&["extend", "A-1"]).await,
+        "unchanged: extension 1 was made before; the next \
+        one is --number 2\n"
+    );
     assert_eq!(order(&["extend", "A-1", "--number", "2"]).await, "");
 }
 
 #[tokio::test]
 async fn who_replays_dead_letters_of_a_disabled_action_is_told_to_enable_it() {
     let at = "2026-11-23T01:00:00.000Z";
-    for (disabled_at, expected) in
-        [(json!(at), "shop is disabled, so nothing goes out until `autoreceive actions enable shop`\n"), (Value::Null, "")]
-    {
+    for (disabled_at, expected) in [
+        (
+            json!(at),
+            "shop is disabled, so nothing goes out until `autoreceive actions enable \
+            shop`\n",
+        ),
+        (Value::Null, ""),
+    ] {
         let action = json!({"name": "shop", "pending": 0, "next_at": null, "dead": 0, "oldest_dead": null, "failing_since": null,
             "disabled_at": disabled_at, "configured": true});
-        let answer = json!({"matched": 1, "done": 1, "unreadable": 0, "now": at, "actions": [action]});
+        let answer =
+            json!({"matched": 1, "done": 1, "unreadable": 0, "now": at, "actions": [action]});
         let service = Canned::start(200, answer).await;
         let output = service.run(&["dead-letters", "replay", "shop", "A-1:3"]).await;
-        assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("1 dead letter replayed\n", expected));
+        assert_eq!(
+            (text(&output.stdout).as_str(), text(&output.stderr).as_str()),
+            ("1 dead letter replayed\n", expected)
+        );
     }
 }
 
@@ -202,15 +254,25 @@ fn the_annotated_defaults_are_printed_and_are_a_good_configuration() {
     assert!(defaults.contains("# Where orders are kept"), "{defaults}");
     std::fs::write(directory.path().join("autoreceive.toml"), defaults).unwrap();
     let output = autoreceive(&["config", "check"]).current_dir(&directory).output().unwrap();
-    assert_eq!(text(&output.stdout), "ok: the defaults, and over them autoreceive.toml in the current directory\n");
+    assert_eq!(
+        text(&output.stdout),
+        "ok: the defaults, and over them autoreceive.toml in the \
+        current directory\n"
+    );
 }
 
 #[test]
 fn the_values_in_force_are_shown_with_their_sources_and_without_secrets() {
-    let output = autoreceive(&["config", "show"]).env("AUTORECEIVE_STORE__URL", "redis://me:canary@h:1/0").output().unwrap();
+    let output = autoreceive(&["config", "show"])
+        .env("AUTORECEIVE_STORE__URL", "redis://me:canary@h:1/0")
+        .output()
+        .unwrap();
     let shown = text(&output.stdout);
     assert!(shown.starts_with("# the defaults, and over them AUTORECEIVE_STORE__URL\n"), "{shown}");
-    assert!(shown.contains("url = \"redis://me:***@h:1/0\"") && !shown.contains("canary"), "{shown}");
+    assert!(
+        shown.contains("url = \"redis://me:***@h:1/0\"") && !shown.contains("canary"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -222,16 +284,31 @@ fn a_bad_configuration_is_reported_and_ends_with_1() {
         let output = autoreceive(&args).arg("--config").arg(&file).output().unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said.contains("store.shards") && said.contains("http.listen") && said.contains("autoreceive token new"), "{said}");
+        assert!(
+            said.contains("store.shards")
+                && said.contains("http.listen")
+                && said.contains("autoreceive token new"),
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn a_check_warns_of_a_variable_that_nothing_reads_and_is_good_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
-    let output = autoreceive(&["config", "check"]).env("AUTORECEIVE_REDIS_URL", "redis://h").current_dir(&directory).output().unwrap();
+    let output = autoreceive(&["config", "check"])
+        .env("AUTORECEIVE_REDIS_URL", "redis://h")
+        .current_dir(&directory)
+        .output()
+        .unwrap();
     assert_eq!(text(&output.stdout), "ok: the defaults\n");
-    assert!(text(&output.stderr).starts_with("warning: the environment variable AUTORECEIVE_REDIS_URL is not used"), "{output:?}");
+    assert!(
+        text(&output.stderr).starts_with(
+            "warning: the environment variable \
+        AUTORECEIVE_REDIS_URL is not used"
+        ),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -246,7 +323,10 @@ fn a_new_token_is_printed_apart_from_the_configuration_that_accepts_it() {
     let output = run(&["token", "new", "--role", "write", "--name", "shop-1"]);
     let (token, config) = (text(&output.stdout), text(&output.stderr));
     let token = token.trim_end();
-    assert!(token.len() == 46 && token.starts_with("ar_") && !config.contains(token), "{token}\n{config}");
+    assert!(
+        token.len() == 46 && token.starts_with("ar_") && !config.contains(token),
+        "{token}\n{config}"
+    );
     let file = directory.path().join("autoreceive.toml");
     std::fs::write(&file, format!("[http]\nlisten = \"0.0.0.0:1\"\n{config}")).unwrap();
     let sources = Sources { file: Some(file), ..Sources::default() };
@@ -263,7 +343,8 @@ async fn the_client_shows_the_token_of_the_environment_or_of_a_file() {
     let seen = Arc::new(Mutex::new(None));
     let noted = seen.clone();
     let answer = move |request: Request| async move {
-        *noted.lock().unwrap() = request.headers().get("authorization").map(|value| text(value.as_bytes()));
+        *noted.lock().unwrap() =
+            request.headers().get("authorization").map(|value| text(value.as_bytes()));
         "{}"
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -271,7 +352,13 @@ async fn the_client_shows_the_token_of_the_environment_or_of_a_file() {
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     let stats = async |token: &str, args: &[&str]| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_autoreceive"));
-        command.args(["stats", "--json", "--url", &url]).args(args).env("AUTORECEIVE_TOKEN", token).output().await.unwrap()
+        command
+            .args(["stats", "--json", "--url", &url])
+            .args(args)
+            .env("AUTORECEIVE_TOKEN", token)
+            .output()
+            .await
+            .unwrap()
     };
     for (token, args, expected) in [
         ("", &[][..], None),
@@ -282,11 +369,16 @@ async fn the_client_shows_the_token_of_the_environment_or_of_a_file() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(seen.lock().unwrap().take().as_deref(), expected);
     }
-    for (args, expected) in [(["--token-file", bad.to_str().unwrap()], "holds no token"), (["--token-file", "/nowhere"], "cannot be read")]
-    {
+    for (args, expected) in [
+        (["--token-file", bad.to_str().unwrap()], "holds no token"),
+        (["--token-file", "/nowhere"], "cannot be read"),
+    ] {
         let output = stats("", &args).await;
         let said = text(&output.stderr);
-        assert!(!output.status.success() && said.contains(expected) && !said.contains("canary"), "{said}");
+        assert!(
+            !output.status.success() && said.contains(expected) && !said.contains("canary"),
+            "{said}"
+        );
     }
 }
 
@@ -307,17 +399,36 @@ async fn a_command_is_sent_in_the_words_of_the_api() {
     let service = Canned::start(200, order()).await;
     let cases = [
         (&["pay", "a/b c"][..], "POST /v1/orders/a%2Fb%20c/pay", json!({})),
-        (&["ship", "A", "--carrier", "CJ", "--tracking", "6"], "POST /v1/orders/A/ship", json!({"carrier": "CJ", "tracking": "6"})),
+        (
+            &["ship", "A", "--carrier", "CJ", "--tracking", "6"],
+            "POST /v1/orders/A/ship",
+            json!({"carrier": "CJ", "tracking": "6"}),
+        ),
         (&["deliver", "A", "--at", "T"], "POST /v1/orders/A/deliver", json!({"at": "T"})),
         (&["receive", "A"], "POST /v1/orders/A/receive", json!({"by": "operator"})),
         (&["receive", "A", "--by", "buyer"], "POST /v1/orders/A/receive", json!({"by": "buyer"})),
         (&["extend", "A", "--number", "2"], "POST /v1/orders/A/extend", json!({"number": 2})),
-        (&["hold", "A", "--reason", "r", "--id", "d"], "POST /v1/orders/A/hold", json!({"reason": "r", "id": "d"})),
+        (
+            &["hold", "A", "--reason", "r", "--id", "d"],
+            "POST /v1/orders/A/hold",
+            json!({"reason": "r", "id": "d"}),
+        ),
         (&["release", "A", "--id", "d"], "POST /v1/orders/A/release", json!({"id": "d"})),
         (&["cancel", "A", "--reason", "r"], "POST /v1/orders/A/cancel", json!({"reason": "r"})),
         (&["refund", "A"], "POST /v1/orders/A/refund", json!({})),
         (
-            &["place", "A", "--buyer-id", "b", "--amount", "5", "--data", "{\"n\":1e30}", "--receive-after", "48h"],
+            &[
+                "place",
+                "A",
+                "--buyer-id",
+                "b",
+                "--amount",
+                "5",
+                "--data",
+                "{\"n\":1e30}",
+                "--receive-after",
+                "48h",
+            ],
             "POST /v1/orders",
             json!({"order_id": "A", "buyer_id": "b", "amount": 5, "data": {"n": 1e30}, "receive_after": "48h"}),
         ),
@@ -334,14 +445,21 @@ async fn a_command_is_sent_in_the_words_of_the_api() {
 async fn an_order_is_shown_to_people_in_their_zone_and_to_programs_as_it_came() {
     let service = Canned::start(200, order()).await;
     let shown = text(&service.run(&["order", "show", "A-1", "--tz", "Asia/Seoul"]).await.stdout);
-    for expected in ["status  PAID (version 2)", "amount  59000 KRW (minor units)", "clock   receive: due 2026-11-24 10:00:01 KST"] {
+    for expected in [
+        "status  PAID (version 2)",
+        "amount  59000 KRW (minor units)",
+        "clock   receive: due 2026-11-24 10:00:01 KST",
+    ] {
         assert!(shown.contains(expected), "{shown}");
     }
     assert!(!shown.contains("silence"), "{shown}");
     let mut own = order();
     own["receive_after"] = json!("2s");
     let shown = text(&Canned::start(200, own).await.run(&["order", "show", "A-1"]).await.stdout);
-    assert!(shown.contains("silence  2s (its own receive_after, in place of the policy's)"), "{shown}");
+    assert!(
+        shown.contains("silence  2s (its own receive_after, in place of the policy's)"),
+        "{shown}"
+    );
     let json = text(&service.run(&["order", "show", "A-1", "--json"]).await.stdout);
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), order());
 }
@@ -351,7 +469,11 @@ async fn a_list_is_a_plain_table_in_a_pipe_and_names_the_next_page() {
     let at = "2026-11-23T03:12:00.000Z";
     let item = json!({"order_id": "A-1", "at": at, "order": order()});
     let gone = json!({"order_id": "B-2", "at": at, "order": null, "error": "the stored order B-2 cannot be read"});
-    let service = Canned::start(200, json!({"now": "2026-11-23T00:00:00.000Z", "items": [item, gone], "cursor": "next"})).await;
+    let service = Canned::start(
+        200,
+        json!({"now": "2026-11-23T00:00:00.000Z", "items": [item, gone], "cursor": "next"}),
+    )
+    .await;
     let output = service.run(&["order", "list", "overdue", "--limit", "2"]).await;
     assert_eq!(service.asked().0, "GET /v1/orders?view=overdue&limit=2");
     let expected = "\
@@ -372,8 +494,13 @@ async fn figures_are_shown() {
     });
     let shown = text(&Canned::start(200, stats).await.run(&["stats"]).await.stdout);
     assert!(!shown.contains("RECEIVED"), "finished orders are not counted: {shown}");
-    for expected in ["overdue       1, the oldest 2s ago", "PAID       3", "DELIVERED  0", "order.received  timer  7", "shop    2        1"]
-    {
+    for expected in [
+        "overdue       1, the oldest 2s ago",
+        "PAID       3",
+        "DELIVERED  0",
+        "order.received  timer  7",
+        "shop    2        1",
+    ] {
         assert!(shown.contains(expected), "{shown}");
     }
 }
@@ -381,7 +508,9 @@ async fn figures_are_shown() {
 #[tokio::test]
 async fn a_refusal_says_what_is_possible_and_its_kind_is_the_exit_code() {
     let problem = json!({"code": "not_shippable", "title": "order A-1 is CANCELLED", "status": 409, "allowed": ["pay"]});
-    for (status, code) in [(404, 3), (409, 3), (422, 3), (408, 4), (429, 4), (503, 4), (500, 1), (400, 1), (302, 1)] {
+    for (status, code) in
+        [(404, 3), (409, 3), (422, 3), (408, 4), (429, 4), (503, 4), (500, 1), (400, 1), (302, 1)]
+    {
         let service = Canned::start(status, &problem).await;
         let output = service.run(&["order", "ship", "A-1"]).await;
         assert_eq!(output.status.code(), Some(code), "{status}");
@@ -390,7 +519,14 @@ async fn a_refusal_says_what_is_possible_and_its_kind_is_the_exit_code() {
         assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), problem);
     }
     let output = Canned::start(200, "<html>").await.run(&["order", "list"]).await;
-    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("is no autoreceive service"), "{output:?}");
+    assert!(
+        output.status.code() == Some(1)
+            && text(&output.stderr).contains(
+                "is no autoreceive \
+        service"
+            ),
+        "{output:?}"
+    );
 }
 
 #[tokio::test]
@@ -401,7 +537,18 @@ async fn an_order_can_be_led_through_its_life_from_the_command_line() {
     let service = Process::serve(&config).await;
     let steps = [
         (
-            &["place", "A-1", "--buyer-id", "u-7", "--amount", "59000", "--currency", "KRW", "--data", "{\"n\":1}"][..],
+            &[
+                "place",
+                "A-1",
+                "--buyer-id",
+                "u-7",
+                "--amount",
+                "59000",
+                "--currency",
+                "KRW",
+                "--data",
+                "{\"n\":1}",
+            ][..],
             "PENDING_PAYMENT (version 1)",
         ),
         (&["pay", "A-1"], "PAID (version 2)"),
@@ -415,15 +562,25 @@ async fn an_order_can_be_led_through_its_life_from_the_command_line() {
         (&["receive", "A-1"], "RECEIVED (version 7)"),
         (&["refund", "A-1", "--reason", "returned"], "REFUNDED (version 8)"),
         (&["show", "A-1"], "max_extensions = 1"),
-        (&["list"], "no orders are upcoming; one that is finished is looked up by its id: autoreceive order show ID"),
+        (
+            &["list"],
+            "no orders are upcoming; one that is finished is looked up by its id: \
+            autoreceive order show ID",
+        ),
     ];
     for (args, expected) in steps {
         let output = ask(&service.url, &[&["order"], args].concat(), "").await;
-        assert!(output.status.success() && text(&output.stdout).contains(expected), "{args:?}: {output:?}");
+        assert!(
+            output.status.success() && text(&output.stdout).contains(expected),
+            "{args:?}: {output:?}"
+        );
     }
-    for args in
-        [&["hold", "A-1", "--reason", "late"][..], &["pay", "B-2"], &["list", "--limit", "0"], &["place", "A-1", "--buyer-id", "other"]]
-    {
+    for args in [
+        &["hold", "A-1", "--reason", "late"][..],
+        &["pay", "B-2"],
+        &["list", "--limit", "0"],
+        &["place", "A-1", "--buyer-id", "other"],
+    ] {
         let output = ask(&service.url, &[&["order"], args].concat(), "").await;
         assert_eq!(output.status.code(), Some(3), "{args:?}: {output:?}");
     }

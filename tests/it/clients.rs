@@ -1,5 +1,5 @@
-//! The example clients against the real service: they buy, receive the webhook, and credit points once, whatever is
-//! delivered again or forged.
+//! The example clients against the real service: they buy, receive the webhook, and credit points
+//! once, whatever is delivered again or forged.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,8 +18,15 @@ struct Client {
 }
 
 impl Client {
-    /// Starts `program` with `orders` to buy. Its files are in `directory`, where a later start finds them.
-    async fn start(program: &[&str], orders: &[&str], directory: &Path, port: u16, service: &str) -> Client {
+    /// Starts `program` with `orders` to buy. Its files are in `directory`, where a later start
+    /// finds them.
+    async fn start(
+        program: &[&str],
+        orders: &[&str],
+        directory: &Path,
+        port: u16,
+        service: &str,
+    ) -> Client {
         let log = directory.join("client.log");
         let file = std::fs::File::create(&log).unwrap();
         let child = Command::new(program[0])
@@ -69,20 +76,37 @@ async fn a_client_credits_once(program: &[&str]) {
     std::fs::write(&config, silence.to_owned() + &webhook("shop", &url, "")).unwrap();
     let service = Process::serve(&config).await;
     let order = "주문 A/1";
-    let client = Client::start(program, &[order, "A-2"], directory.path(), port, &service.url).await;
+    let client =
+        Client::start(program, &[order, "A-2"], directory.path(), port, &service.url).await;
     let credited = format!("{order}: 590 points\n");
-    eventually("both orders are credited", 60, async || client.said().matches(": 590 points\n").count() == 2).await;
-    assert!(client.said().contains(&credited) && client.said().contains("A-2 is PAID\n"), "{}", client.said());
+    eventually("both orders are credited", 60, async || {
+        client.said().matches(": 590 points\n").count() == 2
+    })
+    .await;
+    assert!(
+        client.said().contains(&credited) && client.said().contains("A-2 is PAID\n"),
+        "{}",
+        client.said()
+    );
 
     let id = "%EC%A3%BC%EB%AC%B8%20A%2F1:3";
-    let body = json!({"type": "order.received", "data": {"order": {"order_id": order, "amount": 59_000}}}).to_string();
+    let body =
+        json!({"type": "order.received", "data": {"order": {"order_id": order, "amount": 59_000}}})
+            .to_string();
     assert_eq!(status(message(&url, id, &body)).await, 204);
     assert!(client.said().ends_with(&format!("{id} again: nothing to do\n")), "{}", client.said());
-    assert_eq!(status(message(&url, "A-2:9", &body).body(body.replace("59000", "99000"))).await, 401);
+    assert_eq!(
+        status(message(&url, "A-2:9", &body).body(body.replace("59000", "99000"))).await,
+        401
+    );
     assert_eq!(status(reqwest::Client::new().post(&url).body(body.clone())).await, 401);
     assert_eq!(status(old(&url, "A-2:9", &body)).await, 401);
     let long = message(&url, "A-2:9", &"x".repeat(300_000)).send().await;
-    assert!(long.is_err() || long.is_ok_and(|answer| answer.status() == 413), "what is too long is refused, or cut off");
+    assert!(
+        long.is_err() || long.is_ok_and(|answer| answer.status() == 413),
+        "what is too long \
+        is refused, or cut off"
+    );
     assert_eq!(client.said().matches(" points\n").count(), 2, "{}", client.said());
     drop(client);
 
@@ -96,8 +120,12 @@ async fn a_client_credits_once(program: &[&str]) {
 /// A message that was signed six minutes ago.
 fn old(url: &str, id: &str, body: &str) -> reqwest::RequestBuilder {
     let seconds = crate::support::listener::now() - 360;
-    let signature = standardwebhooks::Webhook::new(SECRET).unwrap().sign(id, seconds, body.as_bytes()).unwrap();
-    let request = reqwest::Client::new().post(url).header("webhook-id", id).header("webhook-timestamp", seconds);
+    let signature =
+        standardwebhooks::Webhook::new(SECRET).unwrap().sign(id, seconds, body.as_bytes()).unwrap();
+    let request = reqwest::Client::new()
+        .post(url)
+        .header("webhook-id", id)
+        .header("webhook-timestamp", seconds);
     request.header("webhook-signature", signature).body(body.to_owned())
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use autoreceive::config::{ActionKind, Config, ConfigError, DEFAULT_FILE, LogFormat, Sources, StoreAddress};
+use autoreceive::config::{
+    ActionKind, Config, ConfigError, DEFAULT_FILE, LogFormat, Sources, StoreAddress,
+};
 use autoreceive::domain::{EventKind, Span, StartsAt, Terms};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrs=";
@@ -30,8 +32,16 @@ impl Case {
         self.load_with(Vec::new())
     }
 
-    fn load_with(self, flags: Vec<(&'static str, &'static str, String)>) -> Result<Config, ConfigError> {
-        Config::load(&Sources { file: None, directory: self.directory.path().to_owned(), env: self.env, flags })
+    fn load_with(
+        self,
+        flags: Vec<(&'static str, &'static str, String)>,
+    ) -> Result<Config, ConfigError> {
+        Config::load(&Sources {
+            file: None,
+            directory: self.directory.path().to_owned(),
+            env: self.env,
+            flags,
+        })
     }
 
     fn problem(self) -> String {
@@ -49,8 +59,15 @@ fn token(name: &str, role: &str) -> String {
 
 #[test]
 fn with_a_token_the_api_may_listen_anywhere() {
-    let config = Case::file(&format!("[http]\nlisten = \"0.0.0.0:8780\"\n{}", token("shop", "write"))).load().unwrap();
-    assert!(!config.tokens.is_empty() && config.show().contains("[tokens.shop]"), "{}", config.show());
+    let config =
+        Case::file(&format!("[http]\nlisten = \"0.0.0.0:8780\"\n{}", token("shop", "write")))
+            .load()
+            .unwrap();
+    assert!(
+        !config.tokens.is_empty() && config.show().contains("[tokens.shop]"),
+        "{}",
+        config.show()
+    );
 }
 
 fn http(rest: &str) -> String {
@@ -58,12 +75,16 @@ fn http(rest: &str) -> String {
 }
 
 fn email(rest: &str) -> String {
-    let server = "server = \"smtp.example.com\"\nfrom = \"Shop <no-reply@shop.example>\"\nto_pointer = \"/email\"";
+    let server = "server = \"smtp.example.com\"\nfrom = \"Shop \
+        <no-reply@shop.example>\"\nto_pointer = \"/email\"";
     format!("[actions.shop]\ntype = \"email\"\n{server}\n{rest}\n")
 }
 
 fn stream(rest: &str) -> String {
-    format!("[actions.shop]\ntype = \"stream\"\nurl = \"redis://me:canary@h:6379/0\"\nstream = \"orders\"\n{rest}\n")
+    format!(
+        "[actions.shop]\ntype = \"stream\"\nurl = \"redis://me:canary@h:6379/0\"\nstream = \
+        \"orders\"\n{rest}\n"
+    )
 }
 
 #[test]
@@ -73,7 +94,10 @@ fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_b
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8780");
     assert_eq!(*config.policies["default"].terms, Terms::default());
     assert_eq!(config.actions.len(), 1);
-    assert!(matches!(config.actions[0].kind, ActionKind::Log) && config.actions[0].on == [EventKind::Received]);
+    assert!(
+        matches!(config.actions[0].kind, ActionKind::Log)
+            && config.actions[0].on == [EventKind::Received]
+    );
 }
 
 #[test]
@@ -81,23 +105,40 @@ fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
     let mut text = String::new();
     for line in DEFAULT_FILE.lines() {
         let line = line.strip_prefix("# ").unwrap_or(line);
-        if line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) {
+        if line.starts_with('[')
+            || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+        {
             text.push_str(line);
             text.push('\n');
         }
     }
-    let text = text.replace("starts_at = \"paid\"", "starts_at = \"delivered\"").replace("secret = \"whsec_…\"\n", "");
+    let text = text
+        .replace("starts_at = \"paid\"", "starts_at = \"delivered\"")
+        .replace("secret = \"whsec_…\"\n", "");
     let text = text.replace("sha256 = \"…\"", &format!("sha256 = \"{}\"", "0f".repeat(32)));
     let text = text.replace("ca_file = \"/etc/ssl/our-authority.pem\"\n", "");
     let text = text.replace("templates = \"/etc/autoreceive/letters\"\n", "");
-    let case = Case::file(&text).env("SHOP_WEBHOOK_SECRET", SECRET).env("GATEWAY_TOKEN", "canary").env("SMTP_PASSWORD", "canary");
+    let case = Case::file(&text)
+        .env("SHOP_WEBHOOK_SECRET", SECRET)
+        .env("GATEWAY_TOKEN", "canary")
+        .env("SMTP_PASSWORD", "canary");
     let config = case.load().unwrap();
     let terms = &config.policies["default"].terms;
-    assert_eq!((terms.starts_at, terms.pay_within), (StartsAt::Delivered, Some(Span::from_secs(1_800))));
-    let kind = |name: &str| &config.actions.iter().find(|action| action.name.as_str() == name).unwrap().kind;
-    assert!(matches!(kind("messenger"), ActionKind::Http(http) if http.request.secrets.0.contains_key("GATEWAY_TOKEN")));
+    assert_eq!(
+        (terms.starts_at, terms.pay_within),
+        (StartsAt::Delivered, Some(Span::from_secs(1_800)))
+    );
+    let kind = |name: &str| {
+        &config.actions.iter().find(|action| action.name.as_str() == name).unwrap().kind
+    };
+    assert!(
+        matches!(kind("messenger"), ActionKind::Http(http) if http.request.secrets.0.contains_key("GATEWAY_TOKEN"))
+    );
     let ActionKind::Webhook(webhook) = kind("shop") else { panic!("a webhook") };
-    assert_eq!((webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private), (10, Some(100), false));
+    assert_eq!(
+        (webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private),
+        (10, Some(100), false)
+    );
 }
 
 fn database(rest: &str) -> String {
@@ -106,7 +147,14 @@ fn database(rest: &str) -> String {
 
 #[test]
 fn a_database_that_keeps_orders_is_told_everything_and_one_with_a_statement_only_receipts() {
-    for (rest, kinds) in [("", EventKind::ALL.to_vec()), ("statement = \"SELECT :order_id\"", vec![EventKind::Received])] {
+    for (rest, kinds) in [
+        ("", EventKind::ALL.to_vec()),
+        (
+            "statement = \"SELECT \
+        :order_id\"",
+            vec![EventKind::Received],
+        ),
+    ] {
         let config = Case::file(&database(rest)).load().unwrap();
         assert_eq!(config.actions[0].on, kinds);
         assert!(!format!("{config:?}{}", config.show()).contains("canary"));
@@ -115,49 +163,101 @@ fn a_database_that_keeps_orders_is_told_everything_and_one_with_a_statement_only
 
 #[test]
 fn a_points_rule_has_what_it_does_not_set_from_the_points_it_stands_in() {
-    let points = "[actions.db.points]\nrate = \"1/100\"\ncap = 50\n[[actions.db.points.rules]]\ncurrency = \"USD\"\nrate = \"2\"\n";
+    let points = "[actions.db.points]\nrate = \"1/100\"\ncap = \
+        50\n[[actions.db.points.rules]]\ncurrency = \"USD\"\nrate = \"2\"\n";
     let config = Case::file(&database(points)).load().unwrap();
     let ActionKind::Database(database) = &config.actions[0].kind else { panic!("a database") };
     let points = database.points.as_ref().unwrap();
     let rule = &points.rules[0];
-    assert_eq!((rule.earning.rate.to_string().as_str(), rule.earning.cap, rule.currency.as_deref()), ("2/1", Some(50), Some("USD")));
+    assert_eq!(
+        (rule.earning.rate.to_string().as_str(), rule.earning.cap, rule.currency.as_deref()),
+        ("2/1", Some(50), Some("USD"))
+    );
     assert_eq!(points.others.rate.to_string(), "1/100");
 }
 
 #[test]
 fn a_wrong_database_is_refused_with_the_keys_named() {
-    let rule = |rest: &str| format!("[actions.db.points]\nrate = \"1/100\"\n[[actions.db.points.rules]]\n{rest}");
+    let rule = |rest: &str| {
+        format!(
+            "[actions.db.points]\nrate = \
+        \"1/100\"\n[[actions.db.points.rules]]\n{rest}"
+        )
+    };
     let cases = [
         ("prefix = \"Shop\"".to_owned(), "actions.db.prefix", "a-z, 0-9 and _"),
-        ("statement = \"SELECT :order\"".to_owned(), "actions.db.statement", ":order stands for nothing"),
-        ("secret = \"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrs=\"".to_owned(), "actions.db.secret", "actions.db.type"),
+        (
+            "statement = \"SELECT :order\"".to_owned(),
+            "actions.db.statement",
+            ":order stands for \
+            nothing",
+        ),
+        (
+            "secret = \"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrs=\"".to_owned(),
+            "actions.db.secret",
+            "actions.db.type",
+        ),
         ("timeout = \"30s\"".to_owned(), "actions.db.lease", "actions.db.timeout"),
-        ("on = [\"order.received\"]\n[actions.db.points]\nrate = \"1/100\"".to_owned(), "actions.db.on", "order.refunded"),
+        (
+            "on = [\"order.received\"]\n[actions.db.points]\nrate = \"1/100\"".to_owned(),
+            "actions.db.on",
+            "order.refunded",
+        ),
         ("[actions.db.points]\nrate = \"0.01\"".to_owned(), "actions.db.points.rate", "1/100"),
-        ("[actions.db.points]\nrate = \"1/100\"\nmaximum = 5".to_owned(), "actions.db.points.maximum", "no such key"),
+        (
+            "[actions.db.points]\nrate = \"1/100\"\nmaximum = 5".to_owned(),
+            "actions.db.points.maximum",
+            "no such key",
+        ),
         (rule("rate = \"1/2\""), "actions.db.points.rules[0]", "neither a policy nor a currency"),
-        (rule("currency = \"usd\""), "actions.db.points.rules[0].currency", "three capital letters"),
+        (
+            rule("currency = \"usd\""),
+            "actions.db.points.rules[0].currency",
+            "three capital \
+            letters",
+        ),
     ];
     for (rest, first, second) in cases {
         let problem = Case::file(&database(&rest)).problem();
         assert!(problem.contains(first) && problem.contains(second), "{rest}\n  said {problem}");
     }
     for url in ["https://h/shop", "postgres://h", "sqlite:shop.db", "postgres:shop"] {
-        let problem = Case::file(&database("").replace("postgres://me:canary@h/shop", url)).problem();
-        assert!(problem.contains("actions.db.url") && problem.contains("postgres://"), "{url}: {problem}");
+        let problem =
+            Case::file(&database("").replace("postgres://me:canary@h/shop", url)).problem();
+        assert!(
+            problem.contains("actions.db.url") && problem.contains("postgres://"),
+            "{url}: {problem}"
+        );
     }
-    let webhook = Case::file("[actions.shop]\ntype = \"webhook\"\nurl = \"postgres://h/canary\"").problem();
-    assert!(webhook.contains("actions.shop.url") && webhook.contains("https://") && !webhook.contains("canary"), "{webhook}");
+    let webhook = Case::file(
+        "[actions.shop]\ntype = \"webhook\"\nurl = \
+        \"postgres://h/canary\"",
+    )
+    .problem();
+    assert!(
+        webhook.contains("actions.shop.url")
+            && webhook.contains("https://")
+            && !webhook.contains("canary"),
+        "{webhook}"
+    );
 }
 
 #[test]
 fn flags_win_over_the_environment_which_wins_over_the_file() {
     let file = "[store]\nshards = 8\nprefix = \"file\"\nurl = \"sqlite:file.db\"\n";
-    let case = Case::file(file).env("AUTORECEIVE_STORE__PREFIX", "env").env("AUTORECEIVE_STORE__URL", "sqlite:env.db");
-    let config = case.load_with(vec![("--store", "store.url", "sqlite:flag.db".to_owned())]).unwrap();
+    let case = Case::file(file)
+        .env("AUTORECEIVE_STORE__PREFIX", "env")
+        .env("AUTORECEIVE_STORE__URL", "sqlite:env.db");
+    let config =
+        case.load_with(vec![("--store", "store.url", "sqlite:flag.db".to_owned())]).unwrap();
     assert_eq!((config.store.shards, config.store.prefix.as_str()), (8, "env"));
     assert_eq!(config.store.url, StoreAddress::Sqlite(PathBuf::from("flag.db")));
-    let said = ["autoreceive.toml in the current directory", "AUTORECEIVE_STORE__PREFIX", "AUTORECEIVE_STORE__URL", "--store"];
+    let said = [
+        "autoreceive.toml in the current directory",
+        "AUTORECEIVE_STORE__PREFIX",
+        "AUTORECEIVE_STORE__URL",
+        "--store",
+    ];
     assert_eq!(config.sources, said);
 }
 
@@ -174,27 +274,54 @@ fn the_environment_can_hold_numbers_lists_and_whole_actions() {
         .load()
         .unwrap();
     assert_eq!((config.sweeper.batch, config.log.format), (500, LogFormat::Json));
-    assert_eq!(config.policies["default"].terms.remind_before, [Span::from_hours(6), Span::from_hours(1)]);
-    assert_eq!(config.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>(), ["shop"]);
+    assert_eq!(
+        config.policies["default"].terms.remind_before,
+        [Span::from_hours(6), Span::from_hours(1)]
+    );
+    assert_eq!(
+        config.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>(),
+        ["shop"]
+    );
 }
 
 #[test]
 fn a_named_policy_begins_with_the_built_in_defaults() {
-    let config = Case::file("[policies.default]\nreceive_after = \"48h\"\n[policies.gold]\nstarts_at = \"delivered\"\n").load().unwrap();
+    let config = Case::file(
+        "[policies.default]\nreceive_after = \
+        \"48h\"\n[policies.gold]\nstarts_at = \"delivered\"\n",
+    )
+    .load()
+    .unwrap();
     assert_eq!(config.policies["default"].terms.receive_after, Span::from_hours(48));
-    assert_eq!(*config.policies["gold"].terms, Terms { starts_at: StartsAt::Delivered, ..Terms::default() });
+    assert_eq!(
+        *config.policies["gold"].terms,
+        Terms { starts_at: StartsAt::Delivered, ..Terms::default() }
+    );
 }
 
 #[test]
 fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected() {
     let cases = [
-        ("[store]\nur = \"x\"", "store.ur (in autoreceive.toml in the current directory): there is no such key; did you mean store.url?"),
-        ("[strore]\nurl = \"x\"", "strore (in autoreceive.toml in the current directory): there is no such key; did you mean store?"),
+        (
+            "[store]\nur = \"x\"",
+            "store.ur (in autoreceive.toml in the current directory): there \
+            is no such key; did you mean store.url?",
+        ),
+        (
+            "[strore]\nurl = \"x\"",
+            "strore (in autoreceive.toml in the current directory): there \
+            is no such key; did you mean store?",
+        ),
         ("[policies.gold]\nrecieve_after = \"1h\"", "did you mean policies.gold.receive_after?"),
-        ("[log]\nzzz = 1", "log.zzz (in autoreceive.toml in the current directory): there is no such key; known are format, level"),
+        (
+            "[log]\nzzz = 1",
+            "log.zzz (in autoreceive.toml in the current directory): there is no \
+            such key; known are format, level",
+        ),
         (
             "[store]\nshards = \"many\"",
-            "store.shards (in autoreceive.toml in the current directory): expected a whole number, not negative, found a string",
+            "store.shards (in autoreceive.toml in the current directory): expected a whole \
+                number, not negative, found a string",
         ),
         ("[store]\nshards = -1", "expected a whole number, not negative, found an integer"),
         (
@@ -203,28 +330,42 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ),
         (
             "[policies.default]\nreceive_after = \"1 day\"",
-            "policies.default.receive_after (in autoreceive.toml in the current directory): \"1 day\" is not a duration",
+            "policies.default.receive_after (in autoreceive.toml in the current directory): \"1 \
+                day\" is not a duration",
         ),
-        ("[policies.default]\nstarts_at = \"now\"", "\"now\" is none of \"paid\", \"shipped\", \"delivered\""),
+        (
+            "[policies.default]\nstarts_at = \"now\"",
+            "\"now\" is none of \"paid\", \"shipped\", \
+            \"delivered\"",
+        ),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
-        ("[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]", "\"order.recieved\" is not an event type"),
+        (
+            "[actions.shop]\ntype = \"log\"\non = [\"order.recieved\"]",
+            "\"order.recieved\" is not \
+            an event type",
+        ),
         ("[http]\nlisten = \"localhost\"", "is not an IP address and a port"),
         ("[http]\nlisten = 8780", "\"8780\" is not an IP address and a port"),
         (
             "[tokens.shop]\nrole = \"admin\"",
-            "tokens.shop.role (in autoreceive.toml in the current directory): is none of \"read\", \"write\", \"operate\"",
+            "tokens.shop.role (in autoreceive.toml in the current directory): is none of \
+                \"read\", \"write\", \"operate\"",
         ),
         (
             "[tokens.shop]\nrole = \"read\"\nsha256 = \"abc\"",
             "tokens.shop.sha256 (in autoreceive.toml in the current directory): is not the SHA-256",
         ),
         ("[tokens.shop]\nrole = \"read\"", "tokens.shop"),
-        ("store = 5", "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer"),
+        (
+            "store = 5",
+            "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer",
+        ),
         ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
         (
             "[tokens.shop]\nrole = \"read\"\n[tokens.shop]\nrole = \"write\"",
-            "line 3: [tokens.shop] is there twice; give one of them another name, for example with `autoreceive token new --name`",
+            "line 3: [tokens.shop] is there twice; give one of them another name, for example \
+                with `autoreceive token new --name`",
         ),
         ("[log]\n[log]", "line 2: [log] is there twice"),
         ("[log]\nlevel = \"info\"\nlevel = \"warn\"", "line 3: duplicate key"),
@@ -239,60 +380,172 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
 fn a_dangerous_combination_is_refused_with_both_keys_named() {
     let secret = format!("secret = \"{SECRET}\"\n");
     let cases = [
-        ("[policies.a]\nfallback_after = \"7d\"".to_owned(), "policies.a.fallback_after", "policies.a.starts_at"),
-        ("[policies.a]\nship_within = \"7d\"".to_owned(), "policies.a.ship_within", "policies.a.starts_at"),
-        ("[policies.a]\nremind_before = [\"24h\"]".to_owned(), "policies.a.remind_before", "policies.a.receive_after"),
-        ("[policies.a]\nmax_extensions = 1\nextend_by = \"0s\"".to_owned(), "policies.a.extend_by", "policies.a.max_extensions"),
-        ("[policies.a]\nextend_by = \"7d\"".to_owned(), "policies.a.extend_by", "policies.a.max_extensions"),
+        (
+            "[policies.a]\nfallback_after = \"7d\"".to_owned(),
+            "policies.a.fallback_after",
+            "policies.a.starts_at",
+        ),
+        (
+            "[policies.a]\nship_within = \"7d\"".to_owned(),
+            "policies.a.ship_within",
+            "policies.a.starts_at",
+        ),
+        (
+            "[policies.a]\nremind_before = [\"24h\"]".to_owned(),
+            "policies.a.remind_before",
+            "policies.a.receive_after",
+        ),
+        (
+            "[policies.a]\nmax_extensions = 1\nextend_by = \"0s\"".to_owned(),
+            "policies.a.extend_by",
+            "policies.a.max_extensions",
+        ),
+        (
+            "[policies.a]\nextend_by = \"7d\"".to_owned(),
+            "policies.a.extend_by",
+            "policies.a.max_extensions",
+        ),
         ("[policies.a]\nretain_for = \"3d\"".to_owned(), "policies.a.retain_for", "at least 4d"),
-        ("[policies.a]\nreceive_after = \"0s\"".to_owned(), "policies.a.receive_after", "\"1ms\" is as good as at once"),
+        (
+            "[policies.a]\nreceive_after = \"0s\"".to_owned(),
+            "policies.a.receive_after",
+            "\"1ms\" is as good as at once",
+        ),
         ("[policies.A]".to_owned(), "policies.A", "is not a policy name"),
-        (webhook(&format!("{secret}lease = \"10s\"")), "actions.shop.lease", "actions.shop.timeout"),
-        (webhook(&format!("{secret}secret_env = \"X\"")), "actions.shop.secret", "actions.shop.secret_env"),
+        (
+            webhook(&format!("{secret}lease = \"10s\"")),
+            "actions.shop.lease",
+            "actions.shop.timeout",
+        ),
+        (
+            webhook(&format!("{secret}secret_env = \"X\"")),
+            "actions.shop.secret",
+            "actions.shop.secret_env",
+        ),
         (webhook(""), "actions.shop.secret", "actions.shop.secret_env"),
         (webhook("secret_env = \"NOWHERE\""), "actions.shop.secret_env", "NOWHERE"),
-        (http("url = \"https://{{ data.order.data.host }}/\""), "actions.shop.url", "a host without a template"),
-        (http("url = \"https://me:pw@a.example/\""), "actions.shop.url", "without a template or a password"),
-        (http("url = \"http://[::1]/\""), "actions.shop.url: ::1", "set actions.shop.allow_private = true"),
+        (
+            http("url = \"https://{{ data.order.data.host }}/\""),
+            "actions.shop.url",
+            "a host without a template",
+        ),
+        (
+            http("url = \"https://me:pw@a.example/\""),
+            "actions.shop.url",
+            "without a template or a \
+            password",
+        ),
+        (
+            http("url = \"http://[::1]/\""),
+            "actions.shop.url: ::1",
+            "set actions.shop.allow_private = true",
+        ),
         (http("url = \"https://a.example/{{ id\""), "actions.shop.url: line 1", "syntax error"),
-        (http("url = \"https://a.example/\"\nbody = \"{% if %}\""), "actions.shop.body: line 1", "syntax error"),
-        (http("url = \"https://a.example/\"\nheaders = { Host = \"b\" }"), "actions.shop.headers.Host", "by the program itself"),
-        (http("url = \"https://a.example/\"\nheaders = { \"a b\" = \"b\" }"), "actions.shop.headers.a b", "not the name of a header"),
+        (
+            http("url = \"https://a.example/\"\nbody = \"{% if %}\""),
+            "actions.shop.body: line 1",
+            "syntax error",
+        ),
+        (
+            http("url = \"https://a.example/\"\nheaders = { Host = \"b\" }"),
+            "actions.shop.headers.Host",
+            "by the program itself",
+        ),
+        (
+            http("url = \"https://a.example/\"\nheaders = { \"a b\" = \"b\" }"),
+            "actions.shop.headers.a b",
+            "not the name of a header",
+        ),
         (http("url = \"https://a.example/\"\nenv = [\"NOWHERE\"]"), "actions.shop.env", "NOWHERE"),
-        (http("url = \"https://a.example/\"\nok_value = \"1\""), "actions.shop.ok_pointer", "actions.shop.ok_value"),
-        (http("url = \"https://a.example/\"\nok_value = \"1\"\nok_pointer = \"ok\""), "actions.shop.ok_pointer", "JSON pointer"),
-        (http("url = \"https://a.example/\"\nmethod = \"get\""), "actions.shop.method", "expected GET"),
-        (http("url = \"https://a.example/\"\nsecret = \"x\""), "actions.shop.secret", "of actions.shop.type = \"http\""),
+        (
+            http("url = \"https://a.example/\"\nok_value = \"1\""),
+            "actions.shop.ok_pointer",
+            "actions.shop.ok_value",
+        ),
+        (
+            http("url = \"https://a.example/\"\nok_value = \"1\"\nok_pointer = \"ok\""),
+            "actions.shop.ok_pointer",
+            "JSON pointer",
+        ),
+        (
+            http("url = \"https://a.example/\"\nmethod = \"get\""),
+            "actions.shop.method",
+            "expected GET",
+        ),
+        (
+            http("url = \"https://a.example/\"\nsecret = \"x\""),
+            "actions.shop.secret",
+            "of actions.shop.type = \"http\"",
+        ),
         (email("tls = \"none\""), "actions.shop.tls", "actions.shop.server"),
         (email("user = \"x\""), "actions.shop.user", "actions.shop.password_env"),
         (email("user = \"x\"\npassword_env = \"NOWHERE\""), "actions.shop.password_env", "NOWHERE"),
-        (email("language = \"fr\""), "actions.shop.on", "actions.shop.templates can hold it as received.fr.txt"),
+        (
+            email("language = \"fr\""),
+            "actions.shop.on",
+            "actions.shop.templates can hold it as \
+            received.fr.txt",
+        ),
         (email("on = [\"order.shipped\"]"), "actions.shop.on", "shipped.en.txt"),
         (email("templates = \"/nowhere\""), "actions.shop.templates", "/nowhere"),
         (email("time_zone = \"Mars/Olympus\""), "actions.shop.time_zone", "Asia/Seoul"),
         (email("batch = 1000"), "actions.shop.batch", "actions.shop.timeout"),
         (email("language_pointer = \"language\""), "actions.shop.language_pointer", "JSON pointer"),
         (email("").replace("no-reply@", "no-reply"), "actions.shop.from", "expected an address"),
-        (email("").replace("smtp.example.com", "me:canary@smtp.example.com"), "actions.shop.server", "expected a host"),
+        (
+            email("").replace("smtp.example.com", "me:canary@smtp.example.com"),
+            "actions.shop.server",
+            "expected a host",
+        ),
         (stream("max_len = 0"), "actions.shop.max_len", "gone before"),
         (stream("timeout = \"30s\""), "actions.shop.lease", "actions.shop.timeout"),
         (stream("").replace("\"orders\"", "\"\""), "actions.shop.stream", "1 to 256 bytes"),
         (stream("").replace("redis:", "http:"), "actions.shop.url", "rediss:// for TLS"),
         (webhook(&format!("{secret}rate = 0")), "actions.shop.rate", "1 to 10000"),
-        (webhook(&format!("{secret}rate = 1\nbatch = 1000")), "actions.shop.rate", "actions.shop.batch"),
-        (webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")), "actions.shop.ca_file", "/nowhere.pem"),
-        (webhook(&secret).replace("shop.example", "0x7f.1"), "actions.shop.url: 127.0.0.1", "set actions.shop.allow_private = true"),
-        (webhook(&secret).replace("shop.example", "LOCALHOST."), "actions.shop.url: localhost.", "set actions.shop.allow_private = true"),
-        (webhook(&secret).replace("shop.example", "169.254.169.254"), "actions.shop.url: 169.254.169.254", "nothing is ever sent to"),
+        (
+            webhook(&format!("{secret}rate = 1\nbatch = 1000")),
+            "actions.shop.rate",
+            "actions.shop.batch",
+        ),
+        (
+            webhook(&format!("{secret}ca_file = \"/nowhere.pem\"")),
+            "actions.shop.ca_file",
+            "/nowhere.pem",
+        ),
+        (
+            webhook(&secret).replace("shop.example", "0x7f.1"),
+            "actions.shop.url: 127.0.0.1",
+            "set actions.shop.allow_private = true",
+        ),
+        (
+            webhook(&secret).replace("shop.example", "LOCALHOST."),
+            "actions.shop.url: \
+            localhost.",
+            "set actions.shop.allow_private = true",
+        ),
+        (
+            webhook(&secret).replace("shop.example", "169.254.169.254"),
+            "actions.shop.url: \
+            169.254.169.254",
+            "nothing is ever sent to",
+        ),
         (webhook("secret = []"), "actions.shop.secret", "hold 0 secrets"),
         ("[actions.shop]\ntype = \"webhook\"".to_owned(), "actions.shop.url", "is missing"),
         (webhook("secret = \"whsec_c2hvcnQ=\""), "actions.shop.secret", "autoreceive secret new"),
-        ("[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(), "actions.shop.url", "actions.shop.type = \"log\""),
+        (
+            "[actions.shop]\ntype = \"log\"\nurl = \"https://a.example/\"".to_owned(),
+            "actions.shop.url",
+            "actions.shop.type = \"log\"",
+        ),
         ("[actions.\"a b\"]\ntype = \"log\"".to_owned(), "actions.a b", "is not an action name"),
         ("[http]\nlisten = \"0.0.0.0:8780\"".to_owned(), "http.listen", "autoreceive token new"),
         ("[http]\ntls_cert = \"cert.pem\"".to_owned(), "http.tls_cert", "http.tls_key"),
         ("[http]\ntls_key = \"key.pem\"".to_owned(), "http.tls_cert", "http.tls_key"),
-        (format!("{}{}", token("a", "write"), token("b", "read")), "tokens.a.sha256", "tokens.b.sha256"),
+        (
+            format!("{}{}", token("a", "write"), token("b", "read")),
+            "tokens.a.sha256",
+            "tokens.b.sha256",
+        ),
         (token("\"A b\"", "write"), "tokens.A b", "is not a token name"),
         ("[store]\nshards = 0".to_owned(), "store.shards", "expected 1 to 1024"),
         ("[store]\nurl = \"rediss://h\"".to_owned(), "store.url", "TLS"),
@@ -306,7 +559,11 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
 
 #[test]
 fn all_dangerous_combinations_are_reported_at_once() {
-    let problem = Case::file("[store]\nshards = 0\n[sweeper]\nbatch = 0\n[policies.a]\nretain_for = \"1h\"\n").problem();
+    let problem = Case::file(
+        "[store]\nshards = 0\n[sweeper]\nbatch = 0\n[policies.a]\nretain_for \
+        = \"1h\"\n",
+    )
+    .problem();
     assert_eq!(problem.lines().count(), 3, "{problem}");
 }
 
@@ -320,26 +577,61 @@ fn a_variable_that_is_nearly_a_key_is_refused_with_the_key_that_is_meant() {
         ("AUTORECEIVE_RECEIVE_AFTER", "AUTORECEIVE_POLICIES__DEFAULT__RECEIVE_AFTER"),
     ] {
         let problem = Case::file("").env(name, "redis://me:canary@h").problem();
-        assert!(problem.contains(&format!("{name} is not used")) && problem.contains(&format!("did you mean {meant}?")), "{problem}");
+        assert!(
+            problem.contains(&format!("{name} is not used"))
+                && problem.contains(&format!("did you mean {meant}?")),
+            "{problem}"
+        );
         assert!(!problem.contains("canary"), "{problem}");
     }
 }
 
 #[test]
 fn any_other_variable_that_is_no_key_is_warned_of_unless_somebody_else_reads_it() {
-    let config = Case::file("").env("AUTORECEIVE_REDIS_URL", "redis://canary").env("AUTORECEIVE_TYPO", "1").load().unwrap();
+    let config = Case::file("")
+        .env("AUTORECEIVE_REDIS_URL", "redis://canary")
+        .env("AUTORECEIVE_TYPO", "1")
+        .load()
+        .unwrap();
     let said = config.warnings.join("\n");
-    assert!(said.contains("AUTORECEIVE_REDIS_URL is not used") && said.contains("AUTORECEIVE_TYPO") && !said.contains("canary"), "{said}");
-    let others = ["PORT", "PORT_8780_TCP", "SERVICE_HOST", "URL", "TOKEN", "WEBHOOK_SECRET", "TEST_ORDERS", "BENCH_REDIS"];
-    let case = others.iter().fold(Case::file(""), |case, name| case.env(&format!("AUTORECEIVE_{name}"), "x"));
+    assert!(
+        said.contains("AUTORECEIVE_REDIS_URL is not used")
+            && said.contains("AUTORECEIVE_TYPO")
+            && !said.contains("canary"),
+        "{said}"
+    );
+    let others = [
+        "PORT",
+        "PORT_8780_TCP",
+        "SERVICE_HOST",
+        "URL",
+        "TOKEN",
+        "WEBHOOK_SECRET",
+        "TEST_ORDERS",
+        "BENCH_REDIS",
+    ];
+    let case = others
+        .iter()
+        .fold(Case::file(""), |case, name| case.env(&format!("AUTORECEIVE_{name}"), "x"));
     assert_eq!(case.load().unwrap().warnings, [""; 0]);
     let file = webhook("secret_env = [\"AUTORECEIVE_HTTP_SECRET\"]");
-    assert_eq!(Case::file(&file).env("AUTORECEIVE_HTTP_SECRET", SECRET).load().unwrap().warnings, [""; 0]);
+    assert_eq!(
+        Case::file(&file).env("AUTORECEIVE_HTTP_SECRET", SECRET).load().unwrap().warnings,
+        [""; 0]
+    );
 }
 
 #[test]
 fn a_policy_whose_orders_may_wait_for_ever_is_warned_of() {
-    let warnings = |rest: &str| Case::file(&format!("[policies.a]\nstarts_at = \"delivered\"\n{rest}")).load().unwrap().warnings;
+    let warnings = |rest: &str| {
+        Case::file(&format!(
+            "[policies.a]\nstarts_at = \
+        \"delivered\"\n{rest}"
+        ))
+        .load()
+        .unwrap()
+        .warnings
+    };
     assert!(warnings("").concat().starts_with("policies.a.fallback_after: is not set"));
     assert_eq!(warnings("fallback_after = \"14d\""), [""; 0]);
 }
@@ -353,12 +645,20 @@ fn a_file_that_is_named_must_be_there() {
 
 #[test]
 fn no_secret_is_ever_shown() {
-    let file = format!("[store]\nurl = \"redis://me:canary@h:6379/0\"\n{}", webhook(&format!("secret = \"{SECRET}\"")))
-        .replace("/hook\"", "/hook?token=canary\"");
+    let file = format!(
+        "[store]\nurl = \"redis://me:canary@h:6379/0\"\n{}",
+        webhook(&format!("secret = \"{SECRET}\""))
+    )
+    .replace("/hook\"", "/hook?token=canary\"");
     let config = Case::file(&file).load().unwrap();
     let outputs = format!("{config:?}\n{}\n{}", config.show(), config.store.url);
     assert!(!outputs.contains("canary") && !outputs.contains("whsec_"), "{outputs}");
-    assert!(config.show().contains("redis://me:***@h:6379/0") && config.show().contains("secret = \"***\""), "{}", config.show());
+    assert!(
+        config.show().contains("redis://me:***@h:6379/0")
+            && config.show().contains("secret = \"***\""),
+        "{}",
+        config.show()
+    );
     let StoreAddress::Redis(url) = config.store.url else { panic!("a Redis address") };
     assert_eq!(url.expose().password(), Some("canary"));
 }
@@ -366,10 +666,15 @@ fn no_secret_is_ever_shown() {
 #[test]
 fn what_a_template_holds_is_never_shown_but_the_host() {
     let file = http(
-        "url = \"https://a.example/canary\"\nheaders = { authorization = \"canary\" }\nbody = '{\"key\": \"canary\"}'\nenv = [\"TOKEN\"]",
+        "url = \"https://a.example/canary\"\nheaders = { authorization = \"canary\" }\nbody = \
+            '{\"key\": \"canary\"}'\nenv = [\"TOKEN\"]",
     );
     let config = Case::file(&file).env("TOKEN", "canary").load().unwrap();
-    assert!(!config.show().contains("canary") && config.show().contains("https://a.example/***"), "{}", config.show());
+    assert!(
+        !config.show().contains("canary") && config.show().contains("https://a.example/***"),
+        "{}",
+        config.show()
+    );
     let ActionKind::Http(http) = &config.actions[0].kind else { panic!("an http action") };
     assert_eq!(format!("{:?}", http.request.secrets), "{\"TOKEN\"}");
 }
@@ -380,15 +685,32 @@ fn letters_of_ones_own_replace_and_add_to_those_that_are_there() {
     let load = |text: &str| {
         std::fs::write(directory.path().join("shipped.de.txt"), text).unwrap();
         std::fs::write(directory.path().join("README.txt"), "not a letter").unwrap();
-        let rest = format!("templates = {:?}\nlanguage = \"de\"\non = [\"order.shipped\"]", directory.path());
+        let rest = format!(
+            "templates = {:?}\nlanguage = \"de\"\non = [\"order.shipped\"]",
+            directory.path()
+        );
         Case::file(&email(&rest)).load()
     };
-    let config = load("Subject: Unterwegs\n\nIhre Bestellung {{ data.order.order_id }} ist unterwegs.\n").unwrap();
+    let config = load(
+        "Subject: Unterwegs\n\nIhre Bestellung {{ data.order.order_id }} ist \
+        unterwegs.\n",
+    )
+    .unwrap();
     let ActionKind::Email(letters) = &config.actions[0].kind else { panic!("an email action") };
     assert_eq!(letters.writing.letters.len(), 7);
-    for (wrong, expected) in [("Hello", "expected \"Subject: …\""), ("Subject: a\n\n\n{{ x", "shipped.de.txt: text: line 2")] {
+    for (wrong, expected) in [
+        ("Hello", "expected \"Subject: …\""),
+        (
+            "Subject: a\n\n\n{{ \
+        x",
+            "shipped.de.txt: text: line 2",
+        ),
+    ] {
         let problem = load(wrong).unwrap_err().to_string();
-        assert!(problem.contains("actions.shop.templates") && problem.contains(expected), "{problem}");
+        assert!(
+            problem.contains("actions.shop.templates") && problem.contains(expected),
+            "{problem}"
+        );
     }
 }
 
@@ -397,10 +719,16 @@ fn every_recipe_of_the_documentation_is_a_configuration() {
     let document = include_str!("../../docs/notifications.md");
     let recipes = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let mut case = Case::file(&recipes.collect::<String>());
-    for name in document.split("env.").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap()) {
+    for name in document
+        .split("env.")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap())
+    {
         case = case.env(name, "a-secret-of-some-length");
     }
-    assert!(case.env("SMTP_PASSWORD", "a-secret-of-some-length").load().unwrap().actions.len() >= 5);
+    assert!(
+        case.env("SMTP_PASSWORD", "a-secret-of-some-length").load().unwrap().actions.len() >= 5
+    );
 }
 
 #[test]
@@ -411,13 +739,15 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
         "[actions]\nshop = \"canary\"",
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"canary\"",
         "[actions.shop]\ntype = \"webhook\"\nsecret = \"whsec_canary",
-        "[actions.shop]\ntype = \"webhook\"\nurl = \"https://a.example\"\nsecret = [\"whsec_canary\"]",
+        "[actions.shop]\ntype = \"webhook\"\nurl = \"https://a.example\"\nsecret = \
+            [\"whsec_canary\"]",
         "[actions.shop]\ntype = \"webhook\"\nurl = \"ftp://canary\"",
         "[actions.shop]\ntype = \"webhook\"\nbatch = \"canary\"",
         "[tokens.shop]\nrole = \"canary\"",
         "[tokens.shop]\nrole = \"read\"\nsha256 = \"canary\"",
         "[tokens]\nshop = \"canary\"",
-        "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \"redis://me:canary@h:6379/canary\"",
+        "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \
+            \"redis://me:canary@h:6379/canary\"",
         "[actions.shop]\ntype = \"stream\"\nstream = \"x\"\nurl = \"http://me:canary@h:6379/0\"",
         "[actions.shop]\ntype = \"http\"\nurl = \"https://me:canary@a.example/\"",
     ];
@@ -429,7 +759,8 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
 
 #[test]
 fn what_is_shown_is_itself_a_configuration_with_the_same_values() {
-    let file = "[policies.gold]\nstarts_at = \"delivered\"\nfallback_after = \"14d\"\nmax_extensions = 2\nremind_before = [\"1h\"]\n";
+    let file = "[policies.gold]\nstarts_at = \"delivered\"\nfallback_after = \
+        \"14d\"\nmax_extensions = 2\nremind_before = [\"1h\"]\n";
     let first = Case::file(file).load().unwrap();
     let second = Case::file(first.show()).load().unwrap();
     assert_eq!(first.show(), second.show());
@@ -449,19 +780,37 @@ fn an_intake_that_could_not_work_is_refused_with_the_keys_named() {
         ("policy = \"parcel\"\n", vec!["intake.policy", "policies.parcel"]),
         ("scan_every = \"1ms\"\n", vec!["intake.scan_every"]),
         ("count_from = \"order\"\n", vec!["intake.count_from"]),
-        ("notifications = false\nset_notifications = true\n", vec!["intake.set_notifications", "intake.notifications"]),
+        (
+            "notifications = false\nset_notifications = true\n",
+            vec!["intake.set_notifications", "intake.notifications"],
+        ),
         ("url = \"http://canary/\"\n", vec!["intake.url"]),
     ] {
         let problem = Case::file(&format!("[intake]\n{intake}")).problem();
-        assert!(keys.iter().all(|key| problem.contains(key)) && !problem.contains("canary"), "{intake}: {problem}");
+        assert!(
+            keys.iter().all(|key| problem.contains(key)) && !problem.contains("canary"),
+            "{intake}: {problem}"
+        );
     }
-    let shipped = format!("{redis}[policies.default]\nstarts_at = \"shipped\"\n[intake]\nenabled = true\n");
+    let shipped = format!(
+        "{redis}[policies.default]\nstarts_at = \"shipped\"\n[intake]\nenabled \
+        = true\n"
+    );
     let problem = Case::file(&shipped).problem();
-    assert!(problem.contains("intake.policy") && problem.contains("policies.default.starts_at"), "{problem}");
-    let between =
-        "[intake]\nstatus_prefix = \"order:\"\nstatus_suffix = \":status\"\ntrigger_prefix = \"order:\"\ntrigger_suffix = \":trigger\"\n";
+    assert!(
+        problem.contains("intake.policy") && problem.contains("policies.default.starts_at"),
+        "{problem}"
+    );
+    let between = "[intake]\nstatus_prefix = \"order:\"\nstatus_suffix = \":status\"\ntrigger_prefix = \
+            \"order:\"\ntrigger_suffix = \":trigger\"\n";
     assert!(!Case::file(between).load().unwrap().intake.enabled);
-    let config = Case::file(redis).load_with(vec![("--intake", "intake.enabled", "true".to_owned())]).unwrap();
-    assert!(config.intake.enabled && config.intake.url.is_some(), "the store's address is the shop's");
+    let config = Case::file(redis)
+        .load_with(vec![("--intake", "intake.enabled", "true".to_owned())])
+        .unwrap();
+    assert!(
+        config.intake.enabled && config.intake.url.is_some(),
+        "the store's address is the \
+        shop's"
+    );
     assert!(!config.show().contains("canary"));
 }

@@ -1,4 +1,5 @@
-//! Dead letters as an operator meets them: the real program, a receiver that refuses, and the command line.
+//! Dead letters as an operator meets them: the real program, a receiver that refuses, and the
+//! command line.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -41,11 +42,16 @@ impl Moody {
             let status = StatusCode::from_u16(this.status.load(Ordering::Relaxed)).unwrap();
             if status.is_success() {
                 let id = headers["webhook-id"].to_str().unwrap().to_owned();
-                this.accepted.lock().unwrap_or_else(PoisonError::into_inner).push((id, serde_json::from_str(&body).unwrap()));
+                this.accepted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((id, serde_json::from_str(&body).unwrap()));
             }
             status
         };
-        tokio::spawn(async move { axum::serve(listener, Router::new().route("/hooks", post(answer))).await });
+        tokio::spawn(async move {
+            axum::serve(listener, Router::new().route("/hooks", post(answer))).await
+        });
         moody
     }
 
@@ -77,7 +83,12 @@ fn write_config(directory: &Path, store: &str, action: &str, hook: &str) -> Path
 /// Runs `autoreceive dead-letters …`.
 async fn letters(service: &Process, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
-    command.arg("dead-letters").args(args).env("AUTORECEIVE_URL", &service.url).env("TZ", "UTC").stdin(Stdio::null());
+    command
+        .arg("dead-letters")
+        .args(args)
+        .env("AUTORECEIVE_URL", &service.url)
+        .env("TZ", "UTC")
+        .stdin(Stdio::null());
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -88,20 +99,33 @@ async fn said(service: &Process, args: &[&str]) -> String {
 }
 
 async fn place(service: &Process, ids: impl Iterator<Item = String>) {
-    let lines: String = ids.map(|id| format!("{}\n", json!({"order_id": id, "command": "place", "buyer_id": "b"}))).collect();
-    let request = reqwest::Client::new().post(format!("{}/v1/commands", service.url)).header("content-type", "application/x-ndjson");
+    let lines: String = ids
+        .map(|id| format!("{}\n", json!({"order_id": id, "command": "place", "buyer_id": "b"})))
+        .collect();
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/commands", service.url))
+        .header("content-type", "application/x-ndjson");
     let answer = request.body(lines).send().await.unwrap().text().await.unwrap();
     assert!(answer.lines().all(|line| line.contains("\"changed\"")), "{answer}");
 }
 
 async fn get(service: &Process, path: &str) -> Value {
-    serde_json::from_str(&reqwest::get(format!("{}{path}", service.url)).await.unwrap().text().await.unwrap()).unwrap()
+    serde_json::from_str(
+        &reqwest::get(format!("{}{path}", service.url)).await.unwrap().text().await.unwrap(),
+    )
+    .unwrap()
 }
 
 /// What is pending and dead.
 async fn counts(service: &Process) -> (u64, u64) {
     let actions = get(service, "/v1/actions").await;
-    let shop = actions["actions"].as_array().unwrap().iter().find(|action| action["name"] == "shop").cloned().unwrap_or_default();
+    let shop = actions["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|action| action["name"] == "shop")
+        .cloned()
+        .unwrap_or_default();
     (shop["pending"].as_u64().unwrap_or(0), shop["dead"].as_u64().unwrap_or(0))
 }
 
@@ -117,42 +141,78 @@ async fn an_operators_day(store: &str, directory: &Path) {
 
     // Whoever fails again is a dead letter again, and one replay of all ends.
     moody.answer(410);
-    assert!(said(&service, &["replay", "shop", "--all"]).await.ends_with(" dead letters replayed\n"));
-    eventually("all are dead again", 60, async || counts(&service).await == (0, ORDERS as u64 - 2)).await;
+    assert!(said(&service, &["replay", "shop", "--all"]).await.ends_with(
+        " dead letters \
+        replayed\n"
+    ));
+    eventually("all are dead again", 60, async || counts(&service).await == (0, ORDERS as u64 - 2))
+        .await;
     let page = get(&service, "/v1/actions/shop/dead-letters?limit=1").await;
     let letter = &page["items"][0];
-    assert_eq!((&letter["attempts"], letter["errors"].as_array().unwrap().len()), (&json!(1), 2), "{letter}");
+    assert_eq!(
+        (&letter["attempts"], letter["errors"].as_array().unwrap().len()),
+        (&json!(1), 2),
+        "{letter}"
+    );
 
     // Without the action nobody attempts them, and nothing is lost.
     assert!(service.terminate().await.success());
     let service = Process::serve(&write_config(directory, store, "other", &moody.url)).await;
     let actions = get(&service, "/v1/actions").await;
-    let shop = actions["actions"].as_array().unwrap().iter().find(|action| action["name"] == "shop").unwrap().clone();
+    let shop = actions["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|action| action["name"] == "shop")
+        .unwrap()
+        .clone();
     assert_eq!((&shop["configured"], &shop["dead"]), (&json!(false), &json!(ORDERS - 2)));
     moody.answer(204);
     assert_eq!(said(&service, &["discard", "shop", "A%2F7:1"]).await, "1 dead letter discarded\n");
-    assert_eq!(said(&service, &["replay", "shop", "--error", "gone"]).await, format!("{} dead letters replayed\n", ORDERS - 3));
+    assert_eq!(
+        said(&service, &["replay", "shop", "--error", "gone"]).await,
+        format!("{} dead letters replayed\n", ORDERS - 3)
+    );
     assert_eq!(counts(&service).await, (ORDERS as u64 - 3, 0));
     assert!(service.terminate().await.success());
     let service = Process::serve(&write_config(directory, store, "shop", &moody.url)).await;
     eventually("all are delivered", 60, async || counts(&service).await == (0, 0)).await;
-    let mut expected: Vec<String> = (0..ORDERS).filter(|&i| i != 7).map(|i| format!("A%2F{i}:1")).collect();
+    let mut expected: Vec<String> =
+        (0..ORDERS).filter(|&i| i != 7).map(|i| format!("A%2F{i}:1")).collect();
     expected.sort_unstable();
     assert_eq!(moody.ids(), expected);
 }
 
 async fn look(service: &Process) {
     let listed = letters(service, &["list", "shop", "--limit", "3", "--error", "gone"]).await;
-    let (table, more) = (String::from_utf8(listed.stdout).unwrap(), String::from_utf8(listed.stderr).unwrap());
-    assert!(table.starts_with("EVENT") && table.lines().count() == 4 && table.contains("status 410: the receiver is gone"), "{table}");
+    let (table, more) =
+        (String::from_utf8(listed.stdout).unwrap(), String::from_utf8(listed.stderr).unwrap());
+    assert!(
+        table.starts_with("EVENT")
+            && table.lines().count() == 4
+            && table.contains("status 410: the receiver is gone"),
+        "{table}"
+    );
     let cursor = more.trim().rsplit_once(' ').unwrap().1;
-    let all: Value = serde_json::from_str(&said(service, &["list", "shop", "--limit", "200", "--cursor", cursor, "--json"]).await).unwrap();
+    let all: Value = serde_json::from_str(
+        &said(service, &["list", "shop", "--limit", "200", "--cursor", cursor, "--json"]).await,
+    )
+    .unwrap();
     assert_eq!(all["items"].as_array().unwrap().len(), 200);
     for none in [&["--error", "HTTP 999"][..], &["--older-than", "1h"]] {
-        assert_eq!(said(service, &[&["list", "shop"], none].concat()).await, "shop has no such dead letters\n");
+        assert_eq!(
+            said(service, &[&["list", "shop"], none].concat()).await,
+            "shop has no such \
+            dead letters\n"
+        );
     }
     let shown = said(service, &["show", "shop", "A%2F7:1"]).await;
-    for expected in ["order     A/7 (version 1)", "attempts  1, the first", "status 410", "\"type\": \"order.placed\""] {
+    for expected in [
+        "order     A/7 (version 1)",
+        "attempts  1, the first",
+        "status 410",
+        "\"type\": \"order.placed\"",
+    ] {
         assert!(shown.contains(expected), "{shown}");
     }
     let refused = [
@@ -171,17 +231,25 @@ async fn look(service: &Process) {
         assert!(output.status.code() == Some(code) && said.contains(why), "{args:?}: {said}");
     }
     for how in ["replay", "discard"] {
-        assert_eq!(said(service, &[how, "shop", "--all", "--dry-run"]).await, format!("{ORDERS} dead letters would be {how}ed\n"));
+        assert_eq!(
+            said(service, &[how, "shop", "--all", "--dry-run"]).await,
+            format!("{ORDERS} dead letters would be {how}ed\n")
+        );
     }
     assert_eq!(counts(service).await, (0, ORDERS as u64));
 }
 
 async fn replay_some(service: &Process, moody: &Moody) {
-    let sent: Value = serde_json::from_str(&said(service, &["show", "shop", "A%2F5:1", "--json"]).await).unwrap();
+    let sent: Value =
+        serde_json::from_str(&said(service, &["show", "shop", "A%2F5:1", "--json"]).await).unwrap();
     moody.answer(204);
-    let done: Value = serde_json::from_str(&said(service, &["replay", "shop", "A%2F5:1", "A%2F6:1", "--json"]).await).unwrap();
+    let done: Value = serde_json::from_str(
+        &said(service, &["replay", "shop", "A%2F5:1", "A%2F6:1", "--json"]).await,
+    )
+    .unwrap();
     assert_eq!(done, json!({"matched": 2, "done": 2, "unreadable": 0}));
-    eventually("two are delivered", 30, async || counts(service).await == (0, ORDERS as u64 - 2)).await;
+    eventually("two are delivered", 30, async || counts(service).await == (0, ORDERS as u64 - 2))
+        .await;
     assert_eq!(moody.ids(), ["A%2F5:1", "A%2F6:1"]);
     assert_eq!(moody.body_of("A%2F5:1"), Some(sent["event"].clone()));
 }
@@ -210,16 +278,28 @@ async fn left(store: &Kept) -> u64 {
 async fn a_walk_takes_what_fits_and_leaves_what_was_given_up_after_it_began() {
     let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
     let (engine, now) = (engine(&store), now(&store).await);
-    for (name, at) in [("old", now.before(hours(30))), ("new", now.before(hours(1))), ("later", now.after(hours(1)))] {
+    for (name, at) in [
+        ("old", now.before(hours(30))),
+        ("new", now.before(hours(1))),
+        ("later", now.after(hours(1))),
+    ] {
         bury(&store, name, at).await;
     }
-    let filter = |older_than, error: Option<&str>| LetterFilter { older_than, error: error.map(str::to_owned) };
-    let replay = async |filter: LetterFilter, how| engine.resolve_matching(&sync(), &filter, None, how).await.unwrap();
+    let filter = |older_than, error: Option<&str>| LetterFilter {
+        older_than,
+        error: error.map(str::to_owned),
+    };
+    let replay = async |filter: LetterFilter, how| {
+        engine.resolve_matching(&sync(), &filter, None, how).await.unwrap()
+    };
     let expected = |matched, done| Resolved { matched, done, unreadable: 0, cursor: None };
     // Its last error is "gone", and 503 the one before.
     assert_eq!(replay(filter(None, Some("503")), Some(Resolution::Replay)).await, expected(0, 0));
     assert_eq!(replay(filter(Some(hours(24)), Some("gone")), None).await, expected(1, 0));
-    assert_eq!(replay(filter(Some(hours(24)), Some("gone")), Some(Resolution::Replay)).await, expected(1, 1));
+    assert_eq!(
+        replay(filter(Some(hours(24)), Some("gone")), Some(Resolution::Replay)).await,
+        expected(1, 1)
+    );
     assert_eq!(replay(filter(None, None), Some(Resolution::Discard)).await, expected(1, 1));
     assert_eq!(left(&store).await, 1);
     engine.stop(Duration::from_secs(10)).await;
@@ -236,7 +316,8 @@ async fn a_long_walk_goes_on_where_it_stopped() {
     for (how, done) in [(None, 0), (Some(Resolution::Replay), 2_100)] {
         let first = engine.resolve_matching(&sync(), &all, None, how).await.unwrap();
         assert_eq!((first.matched, first.cursor.is_some()), (2_000, true));
-        let rest = engine.resolve_matching(&sync(), &all, first.cursor.as_deref(), how).await.unwrap();
+        let rest =
+            engine.resolve_matching(&sync(), &all, first.cursor.as_deref(), how).await.unwrap();
         assert_eq!((rest.matched, rest.cursor, first.done + rest.done), (100, None, done));
     }
     assert_eq!(left(&store).await, 0);
@@ -257,12 +338,21 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replay
     let data = |shard| format!("ar:{{{shard}}}:deaddata:sync");
     server.cli(&["HSET", &data(damaged.shard), &damaged.id, "nonsense"]).unwrap();
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();
-    let shown = engine.dead_letters(&sync(), &LetterFilter::default(), None, 10).await.unwrap().items;
+    let shown =
+        engine.dead_letters(&sync(), &LetterFilter::default(), None, 10).await.unwrap().items;
     assert!(shown.len() == 2 && shown.iter().all(|letter| letter.content.is_err()), "{shown:?}");
-    let all = async |how| engine.resolve_matching(&sync(), &LetterFilter::default(), None, Some(how)).await.unwrap();
-    assert_eq!(all(Resolution::Replay).await, Resolved { matched: 2, done: 0, unreadable: 2, cursor: None });
+    let all = async |how| {
+        engine.resolve_matching(&sync(), &LetterFilter::default(), None, Some(how)).await.unwrap()
+    };
+    assert_eq!(
+        all(Resolution::Replay).await,
+        Resolved { matched: 2, done: 0, unreadable: 2, cursor: None }
+    );
     assert_eq!(left(&store).await, 2);
-    assert_eq!(all(Resolution::Discard).await, Resolved { matched: 2, done: 2, unreadable: 2, cursor: None });
+    assert_eq!(
+        all(Resolution::Discard).await,
+        Resolved { matched: 2, done: 2, unreadable: 2, cursor: None }
+    );
     assert_eq!(left(&store).await, 0);
     engine.stop(Duration::from_secs(10)).await;
 }

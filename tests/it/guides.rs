@@ -1,4 +1,5 @@
-//! The documents say what the program does: every key, every error, every recipe, every printed line.
+//! The documents say what the program does: every key, every error, every recipe, every printed
+//! line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,9 +28,13 @@ fn once(names: Vec<String>) -> BTreeSet<String> {
 /// The default file with every key in it, those that are commented out too.
 fn every_key() -> BTreeMap<String, Value> {
     let is_key = |line: &str| {
-        line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+        line.split_once(" = ").is_some_and(|(key, _)| {
+            key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        })
     };
-    let commented = |line: &str| line.strip_prefix("# ").is_some_and(|rest| rest.starts_with('[') || is_key(rest));
+    let commented = |line: &str| {
+        line.strip_prefix("# ").is_some_and(|rest| rest.starts_with('[') || is_key(rest))
+    };
     let line = |line: &'static str| if commented(line) { &line[2..] } else { line };
     let text: Vec<&str> = DEFAULT_FILE.lines().map(line).collect();
     let mut keys = BTreeMap::new();
@@ -59,7 +64,9 @@ fn every_key_and_no_other_is_in_the_configuration_document() {
     };
     let expected: BTreeSet<String> = every_key().keys().map(|key| name(key)).collect();
     assert!(
-        expected.contains("store.url") && expected.contains("policies.NAME.pay_within") && expected.contains("actions.NAME.secret_env")
+        expected.contains("store.url")
+            && expected.contains("policies.NAME.pay_within")
+            && expected.contains("actions.NAME.secret_env")
     );
     assert_eq!(once(first_cells(&document("docs/configuration.md"))), expected);
 }
@@ -72,26 +79,42 @@ fn every_default_that_the_configuration_document_names_is_the_one_in_force() {
     let text = document("docs/configuration.md");
     for (key, value) in defaults {
         let key = key.replace("policies.default.", "policies.NAME.");
-        let row = text.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap_or_else(|| panic!("{key} has no row"));
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}` |")))
+            .unwrap_or_else(|| panic!("{key} has no row"));
         assert!(row.contains(&format!("| `{value}` |")), "{key} is {value} by default, but: {row}");
     }
 }
 
-/// The codes that the HTTP API has beside the domain's, as its sources write them: after a status, or told to a helper.
+/// The codes that the HTTP API has beside the domain's, as its sources write them: after a status,
+/// or told to a helper.
 fn http_codes() -> BTreeSet<String> {
     let source = document("src/http/problem.rs");
     let words = source.split('"').skip(1).step_by(2);
-    let is_code = |word: &&str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_code =
+        |word: &&str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     // The names of fields are no codes.
     let others = ["cursor", "advance", "policy"];
-    words.filter(is_code).filter(|word| !others.contains(word)).map(str::to_owned).chain(["invalid".to_owned()]).collect()
+    words
+        .filter(is_code)
+        .filter(|word| !others.contains(word))
+        .map(str::to_owned)
+        .chain(["invalid".to_owned()])
+        .collect()
 }
 
 #[test]
 fn every_code_and_no_other_is_in_the_errors_document() {
     let http = http_codes();
-    assert!(["store_unavailable", "overloaded", "malformed", "not_found"].iter().all(|code| http.contains(*code)), "{http:?}");
-    let expected: BTreeSet<String> = Code::ALL.iter().map(|code| code.as_str().to_owned()).chain(http).collect();
+    assert!(
+        ["store_unavailable", "overloaded", "malformed", "not_found"]
+            .iter()
+            .all(|code| http.contains(*code)),
+        "{http:?}"
+    );
+    let expected: BTreeSet<String> =
+        Code::ALL.iter().map(|code| code.as_str().to_owned()).chain(http).collect();
     let results = ["changed", "unchanged", "rejected", "invalid", "unavailable"];
     let text = document("docs/errors.md");
     let (codes, lines) = text.split_once("## Results of lines").unwrap();
@@ -120,7 +143,12 @@ fn every_recipe_is_a_good_configuration_and_all_of_them_are_together() {
     let load = |text: &str| {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("autoreceive.toml"), text).unwrap();
-        let sources = Sources { file: None, directory: PathBuf::from(directory.path()), env: BTreeMap::new(), flags: Vec::new() };
+        let sources = Sources {
+            file: None,
+            directory: PathBuf::from(directory.path()),
+            env: BTreeMap::new(),
+            flags: Vec::new(),
+        };
         Config::load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"))
     };
     for recipe in &recipes {
@@ -132,13 +160,21 @@ fn every_recipe_is_a_good_configuration_and_all_of_them_are_together() {
 #[test]
 fn the_configurations_in_the_readmes_and_beside_the_examples_are_good() {
     let secret = autoreceive::action::webhook::SigningSecret::fresh();
-    let env = BTreeMap::from([("SHOP_WEBHOOK_SECRET".to_owned(), secret.clone()), ("AUTORECEIVE_WEBHOOK_SECRET".to_owned(), secret)]);
+    let env = BTreeMap::from([
+        ("SHOP_WEBHOOK_SECRET".to_owned(), secret.clone()),
+        ("AUTORECEIVE_WEBHOOK_SECRET".to_owned(), secret),
+    ]);
     let readmes = ["README.md", "README.ko.md"].map(|name| recipes(&document(name)).join("\n"));
     assert!(readmes.iter().all(|text| text.contains("[actions.")));
     for text in readmes.into_iter().chain([document("examples/shop.toml")]) {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("autoreceive.toml"), &text).unwrap();
-        let sources = Sources { file: None, directory: directory.path().to_owned(), env: env.clone(), flags: Vec::new() };
+        let sources = Sources {
+            file: None,
+            directory: directory.path().to_owned(),
+            env: env.clone(),
+            flags: Vec::new(),
+        };
         Config::load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 }
@@ -146,15 +182,29 @@ fn the_configurations_in_the_readmes_and_beside_the_examples_are_good() {
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
+    let docs = std::fs::read_dir(root.join("docs"))
+        .unwrap()
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
     let mut seen = 0;
-    for name in docs.chain(["README.md", "README.ko.md", "CONTRIBUTING.md"].map(str::to_owned)).filter(|name| name.ends_with(".md")) {
-        for target in document(&name).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
+    for name in docs
+        .chain(["README.md", "README.ko.md", "CONTRIBUTING.md"].map(str::to_owned))
+        .filter(|name| name.ends_with(".md"))
+    {
+        for target in document(&name)
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'))
+            .map(|(target, _)| target)
+        {
             let path = target.split('#').next().unwrap_or_default();
             if path.is_empty() || path.starts_with("https://") {
                 continue;
             }
-            assert!(root.join(&name).parent().unwrap().join(path).exists(), "{name} links to {target}");
+            assert!(
+                root.join(&name).parent().unwrap().join(path).exists(),
+                "{name} links to \
+                {target}"
+            );
             seen += 1;
         }
     }
@@ -167,5 +217,10 @@ async fn the_tour_and_the_readme_print_what_they_say() {
     let mut command = Command::new(script);
     command.arg("--check").env("AUTORECEIVE", env!("CARGO_BIN_EXE_autoreceive"));
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

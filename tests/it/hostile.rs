@@ -1,8 +1,9 @@
-//! Hostile clients: slow ones by the thousand, bodies without an end, ten times the load that the service can carry. Others
-//! are served meanwhile, memory stays flat, and nothing acknowledged is lost.
+//! Hostile clients: slow ones by the thousand, bodies without an end, ten times the load that the
+//! service can carry. Others are served meanwhile, memory stays flat, and nothing acknowledged is
+//! lost.
 //!
-//! Long form: `AUTORECEIVE_TEST_SOCKETS=2000 AUTORECEIVE_TEST_BODY_MB=1024 AUTORECEIVE_TEST_LOAD_SECONDS=20
-//! cargo test --release hostile -- --nocapture --test-threads=1`.
+//! Long form: `AUTORECEIVE_TEST_SOCKETS=2000 AUTORECEIVE_TEST_BODY_MB=1024
+//! AUTORECEIVE_TEST_LOAD_SECONDS=20 cargo test --release hostile -- --nocapture --test-threads=1`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use tokio::task::JoinSet;
 use crate::support::process::Process;
 use crate::support::redis_server::RedisServer;
 
-/// How much more memory an attack may cost, whatever its size: ten thousand connections with their buffers stay below it.
+/// How much more memory an attack may cost, whatever its size: ten thousand connections with their
+/// buffers stay below it.
 const MEMORY_MB: u64 = 200;
 
 fn setting(name: &str, short: u64) -> u64 {
@@ -37,7 +39,14 @@ impl Stage {
     async fn set(store: &str) -> Arc<Stage> {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config.toml");
-        std::fs::write(&config, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n")).unwrap();
+        std::fs::write(
+            &config,
+            format!(
+                "[store]\nurl = \"{store}\"\n[log]\nlevel = \
+            \"warn\"\n"
+            ),
+        )
+        .unwrap();
         let process = Process::serve(&config).await;
         let address = process.url.trim_start_matches("http://").parse().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -45,7 +54,8 @@ impl Stage {
     }
 
     fn memory_mb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
     }
@@ -53,7 +63,11 @@ impl Stage {
     /// Places an order; returns whether it was acknowledged.
     async fn place(&self, id: &str) -> bool {
         let body = json!({"order_id": id, "buyer_id": "B-7"}).to_string();
-        let request = self.http.post(format!("{}/v1/orders", self.process.url)).header("content-type", "application/json").body(body);
+        let request = self
+            .http
+            .post(format!("{}/v1/orders", self.process.url))
+            .header("content-type", "application/json")
+            .body(body);
         let Ok(answer) = request.send().await else { return false };
         match answer.status().as_u16() {
             201 => {
@@ -74,12 +88,17 @@ impl Stage {
         stats["orders"]["PENDING_PAYMENT"].as_u64().unwrap()
     }
 
-    /// Another client, who places orders at an even pace until told to stop: how long each took, and the most memory seen.
+    /// Another client, who places orders at an even pace until told to stop: how long each took,
+    /// and the most memory seen.
     async fn watch(self: Arc<Stage>, name: String, stop: Arc<AtomicBool>) -> (Vec<Duration>, u64) {
         let (mut took, mut memory) = (Vec::new(), 0);
         while !stop.load(Ordering::Relaxed) || took.len() < 20 {
             let start = Instant::now();
-            assert!(self.place(&format!("{name}-{}", took.len())).await, "{name}: somebody else's order was refused");
+            assert!(
+                self.place(&format!("{name}-{}", took.len())).await,
+                "{name}: somebody else's \
+                order was refused"
+            );
             took.push(start.elapsed());
             memory = memory.max(self.memory_mb());
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -96,11 +115,17 @@ impl Stage {
         let (mut took, memory) = watching.await.unwrap();
         took.sort();
         let (count, p99) = (took.len(), took[took.len() * 99 / 100]);
-        let (half, most, placed) = (took[count / 2], took[count - 1], self.placed.load(Ordering::Relaxed));
+        let (half, most, placed) =
+            (took[count / 2], took[count - 1], self.placed.load(Ordering::Relaxed));
         println!(
-            "{name}: others' {count} orders p50 {half:?} p99 {p99:?} max {most:?}; memory {before} MB → at most {memory} MB; placed {placed}"
+            "{name}: others' {count} orders p50 {half:?} p99 {p99:?} max {most:?}; memory \
+                {before} MB → at most {memory} MB; placed {placed}"
         );
-        assert!(memory <= before + MEMORY_MB, "{name}: memory grew from {before} MB to {memory} MB");
+        assert!(
+            memory <= before + MEMORY_MB,
+            "{name}: memory grew from {before} MB to {memory} \
+            MB"
+        );
         let kept = self.orders().await;
         assert!(kept >= placed, "{name}: {placed} orders were acknowledged, {kept} are there");
     }
@@ -112,7 +137,8 @@ async fn trickle(address: SocketAddr, head: &'static str) {
     let (mut sent, mut answer) = (stream.write_all(head.as_bytes()).await, [0; 64]);
     while sent.is_ok() {
         // Whatever comes back is the end.
-        if tokio::time::timeout(Duration::from_millis(500), stream.read(&mut answer)).await.is_ok() {
+        if tokio::time::timeout(Duration::from_millis(500), stream.read(&mut answer)).await.is_ok()
+        {
             return;
         }
         sent = stream.write_all(b"x").await;
@@ -121,8 +147,10 @@ async fn trickle(address: SocketAddr, head: &'static str) {
 
 const SLOW: [&str; 3] = [
     "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
-    "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{",
-    "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 60000\r\n\r\n{",
+    "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/json\r\ncontent-length: 60000\r\n\r\n{",
+    "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/x-ndjson\r\ncontent-length: 60000\r\n\r\n{",
 ];
 
 /// Sends a chunked body of `megabytes`, of this one over and over, and reads whatever comes back.
@@ -133,7 +161,8 @@ async fn pour(address: SocketAddr, path: &str, media: &str, megabytes: u64, piec
         while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     });
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: \
+            {media}\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     let mut sent = writer.write_all(head.as_bytes()).await;
     let repeated: Vec<u8> = piece.iter().copied().cycle().take(0x10000).collect();
@@ -163,20 +192,25 @@ struct Offered {
 /// The most requests that a greedy client has unanswered.
 const UNANSWERED: u64 = 64;
 
-/// Sends new orders on one connection, `rate` a second, without waiting for answers; what finds too many unanswered falls
-/// away. Without a rate, the next one is due when the last is answered.
+/// Sends new orders on one connection, `rate` a second, without waiting for answers; what finds too
+/// many unanswered falls away. Without a rate, the next one is due when the last is answered.
 async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Instant) -> Offered {
     let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
-    let (mut reader, mut line, mut offered) = (BufReader::with_capacity(1 << 15, reader), Vec::new(), Offered::default());
+    let (mut reader, mut line, mut offered) =
+        (BufReader::with_capacity(1 << 15, reader), Vec::new(), Offered::default());
     let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_millis(10)));
     while Instant::now() < until {
         let open = offered.sent - offered.acknowledged - offered.refused;
         let (due, room) = match rate {
-            Some(rate) => ((begun.elapsed().as_secs_f64() * rate) as u64 - offered.due, UNANSWERED - open),
+            Some(rate) => {
+                ((begun.elapsed().as_secs_f64() * rate) as u64 - offered.due, UNANSWERED - open)
+            }
             None => (1 - open, 1 - open),
         };
         let next = due.min(room);
-        let requests: String = (offered.sent..offered.sent + next).map(|i| new_order(&format!("{name}-{i}"))).collect();
+        let requests: String = (offered.sent..offered.sent + next)
+            .map(|i| new_order(&format!("{name}-{i}")))
+            .collect();
         offered.due += due;
         offered.sent += next;
         if writer.write_all(requests.as_bytes()).await.is_err() {
@@ -187,7 +221,8 @@ async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Ins
                 if !read.is_ok_and(|read| read > 0) {
                     return Offered { broken: 1, ..offered };
                 }
-                // Answers follow each other without a break, so a status can stand behind the body before it.
+                // Answers follow each other without a break, so a status can stand behind the body
+                // before it.
                 let said = String::from_utf8_lossy(&line);
                 offered.acknowledged += u64::from(said.contains("HTTP/1.1 201 "));
                 offered.refused += u64::from(said.contains("HTTP/1.1 503 "));
@@ -201,7 +236,11 @@ async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Ins
 
 fn new_order(id: &str) -> String {
     let body = format!("{{\"order_id\":\"{id}\",\"buyer_id\":\"B-7\"}}");
-    format!("POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 impl Stage {
@@ -209,7 +248,9 @@ impl Stage {
     async fn load(&self, name: &str, clients: usize, rate: Option<f64>, seconds: u64) -> Offered {
         let until = Instant::now() + Duration::from_secs(seconds);
         let each = rate.map(|rate| rate / clients as f64);
-        let clients: JoinSet<_> = (0..clients).map(|i| greedy(self.address, format!("{name}-{i}"), each, until)).collect();
+        let clients: JoinSet<_> = (0..clients)
+            .map(|i| greedy(self.address, format!("{name}-{i}"), each, until))
+            .collect();
         let sum = |sum: Offered, one: Offered| Offered {
             due: sum.due + one.due,
             sent: sum.sent + one.sent,
@@ -226,7 +267,8 @@ impl Stage {
 }
 
 async fn harm_nobody_else(store: &str) {
-    let (sockets, megabytes) = (setting("AUTORECEIVE_TEST_SOCKETS", 200), setting("AUTORECEIVE_TEST_BODY_MB", 64));
+    let (sockets, megabytes) =
+        (setting("AUTORECEIVE_TEST_SOCKETS", 200), setting("AUTORECEIVE_TEST_BODY_MB", 64));
     let seconds = setting("AUTORECEIVE_TEST_LOAD_SECONDS", 2);
     let stage = Stage::set(store).await;
     println!("{store}");
@@ -235,14 +277,38 @@ async fn harm_nobody_else(store: &str) {
     let address = stage.address;
     stage
         .under("slow sockets", async {
-            let mut slow: JoinSet<()> = SLOW.into_iter().cycle().take(sockets as usize).map(|head| trickle(address, head)).collect();
+            let mut slow: JoinSet<()> = SLOW
+                .into_iter()
+                .cycle()
+                .take(sockets as usize)
+                .map(|head| trickle(address, head))
+                .collect();
             while slow.join_next().await.is_some() {}
         })
         .await;
-    stage.under("a single body without an end", pour(address, "/v1/orders", "application/json", megabytes, b" ")).await;
-    stage.under("a line without an end", pour(address, "/v1/commands", "application/x-ndjson", megabytes, b"x")).await;
     stage
-        .under("lines without a command", pour(address, "/v1/commands", "application/x-ndjson", megabytes / 8, b"{\"order_id\":1}\n"))
+        .under(
+            "a single body without an end",
+            pour(address, "/v1/orders", "application/json", megabytes, b" "),
+        )
+        .await;
+    stage
+        .under(
+            "a line without an end",
+            pour(address, "/v1/commands", "application/x-ndjson", megabytes, b"x"),
+        )
+        .await;
+    stage
+        .under(
+            "lines without a command",
+            pour(
+                address,
+                "/v1/commands",
+                "application/x-ndjson",
+                megabytes / 8,
+                b"{\"order_id\":1}\n",
+            ),
+        )
         .await;
 
     let carried = stage.load("calibrating", CLIENTS, None, seconds).await;
@@ -251,7 +317,10 @@ async fn harm_nobody_else(store: &str) {
     stage
         .under("ten times the load", async {
             let offered = stage.load("greedy", 10 * CLIENTS, Some(10.0 * capacity), seconds).await;
-            println!("ten times as many clients, and ten times the rate: {offered:?} in {seconds} s");
+            println!(
+                "ten times as many clients, and ten times the rate: {offered:?} in {seconds} \
+                s"
+            );
             assert!(offered.due > 2 * offered.acknowledged, "this was no overload: {offered:?}");
         })
         .await;

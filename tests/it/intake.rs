@@ -1,4 +1,5 @@
-//! The intake against real servers: orders that a shop keeps in Redis keys, taken over while the shop writes on.
+//! The intake against real servers: orders that a shop keeps in Redis keys, taken over while the
+//! shop writes on.
 
 mod adopting;
 mod bench;

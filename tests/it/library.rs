@@ -6,8 +6,15 @@ use std::process::Command;
 #[test]
 fn the_example_with_an_action_of_its_own_credits_the_received_order() {
     // `cargo test` builds the examples beside the program.
-    let example = Path::new(env!("CARGO_BIN_EXE_autoreceive")).with_file_name("examples").join("own_action");
-    let output = Command::new(&example).output().unwrap_or_else(|error| panic!("{}: {error}", example.display()));
+    let example =
+        Path::new(env!("CARGO_BIN_EXE_autoreceive")).with_file_name("examples").join("own_action");
+    let output = Command::new(&example)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", example.display()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "A-1001 was received by itself: 590 points\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "A-1001 was received by itself: 590 \
+        points\n"
+    );
 }

@@ -24,7 +24,10 @@ async fn a_message_is_a_line_a_repeat_is_told_and_a_forged_one_is_refused() {
     assert_eq!(status(message(&url, "A-1:3", &received("A-1"))).await, 204);
     assert_eq!(status(message(&url, "A-1:3", &received("A-1"))).await, 204);
     assert_eq!(status(message(&url, "A-2:3", &received("A-2")).body(received("A-9"))).await, 401);
-    assert_eq!(status(message(&url, "A-3:3", &received("A-3")).header("webhook-id", "A-4:3")).await, 204);
+    assert_eq!(
+        status(message(&url, "A-3:3", &received("A-3")).header("webhook-id", "A-4:3")).await,
+        204
+    );
     assert_eq!(status(reqwest::Client::new().post(&url).body("{}")).await, 401);
     assert_eq!(status(reqwest::Client::new().get(&url)).await, 405);
     let expected = "\
@@ -37,7 +40,13 @@ order.received  A-3  RECEIVED  version 3  by timer  id A-3:3  answered 204
     assert!(ended.success());
     assert!(said.contains("refused: signature invalid  id A-2:3  answered 401"), "{said}");
     assert!(said.contains("refused: missing header id  id –  answered 401"), "{said}");
-    assert!(said.ends_with("5 deliveries: 2 new, 1 repeated, 2 refused; 0 answered with 500\n"), "{said}");
+    assert!(
+        said.ends_with(
+            "5 deliveries: 2 new, 1 repeated, 2 refused; 0 answered with \
+        500\n"
+        ),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -78,8 +87,15 @@ async fn what_is_too_long_too_old_or_absurd_is_refused_and_the_next_message_is_t
     let signer = standardwebhooks::Webhook::new(crate::support::receiver::SECRET).unwrap();
     for seconds in [now() - 301, now() + 400, i64::MIN, i64::MAX, 0, -1] {
         let signature = signer.sign("A-1:3", seconds, b"{}").unwrap();
-        let request = reqwest::Client::new().post(&url).header("webhook-id", "A-1:3").header("webhook-timestamp", seconds);
-        assert_eq!(status(request.header("webhook-signature", signature).body("{}")).await, 401, "{seconds}");
+        let request = reqwest::Client::new()
+            .post(&url)
+            .header("webhook-id", "A-1:3")
+            .header("webhook-timestamp", seconds);
+        assert_eq!(
+            status(request.header("webhook-signature", signature).body("{}")).await,
+            401,
+            "{seconds}"
+        );
     }
     let long = "x".repeat(300_000);
     assert_eq!(status(message(&url, "A-1:3", &long)).await, 413);
@@ -94,19 +110,33 @@ async fn without_a_secret_a_fresh_one_is_shown_as_the_configuration_that_works_w
     let snippet = &said[said.find("[actions.shop]").unwrap()..said.find("waiting for").unwrap()];
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
-    std::fs::write(&config, format!("[policies.default]\nreceive_after = \"100ms\"\n{snippet}")).unwrap();
+    std::fs::write(
+        &config,
+        format!(
+            "[policies.default]\nreceive_after = \
+        \"100ms\"\n{snippet}"
+        ),
+    )
+    .unwrap();
     let service = Process::serve(&config).await;
     let order = json!({"order_id": "A-1", "command": "place", "buyer_id": "b"}).to_string();
     let pay = json!({"order_id": "A-1", "command": "pay"}).to_string();
-    let lines = reqwest::Client::new().post(format!("{}/v1/commands", service.url)).header("content-type", "application/x-ndjson");
+    let lines = reqwest::Client::new()
+        .post(format!("{}/v1/commands", service.url))
+        .header("content-type", "application/x-ndjson");
     assert_eq!(status(lines.body(format!("{order}\n{pay}\n"))).await, 200);
-    eventually("the receipt is told", 30, async || listener.printed().contains("order.received  A-1  RECEIVED  version 3  by timer")).await;
+    eventually("the receipt is told", 30, async || {
+        listener.printed().contains("order.received  A-1  RECEIVED  version 3  by timer")
+    })
+    .await;
     assert!(service.terminate().await.success());
 }
 
 #[test]
 fn foreign_addresses_and_wrong_values_are_refused_and_no_secret_is_repeated() {
-    let run = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_autoreceive")).arg("listen").args(args).output().unwrap();
+    let run = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_autoreceive")).arg("listen").args(args).output().unwrap()
+    };
     for (args, code, expected) in [
         (["--listen", "0.0.0.0:0"], 1, "is not a loopback address"),
         (["--secret", "whsec_canary"], 1, "is not a signing secret"),

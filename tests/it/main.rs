@@ -1,4 +1,5 @@
-//! One test binary. Every test starts its own servers on free ports and works in a directory of its own.
+//! One test binary. Every test starts its own servers on free ports and works in a directory of its
+//! own.
 
 mod actions;
 mod api;
@@ -22,5 +23,5 @@ mod shutdown;
 mod starting;
 mod support;
 mod test_clock;
-mod action_admin;
+mod upkeep;
 mod workers;

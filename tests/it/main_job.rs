@@ -1,5 +1,6 @@
-//! The main job as a shop meets it: orders placed and paid through the bulk route, silence, receipt, webhook, while workers
-//! are killed. `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release main_job -- --nocapture` is the long form.
+//! The main job as a shop meets it: orders placed and paid through the bulk route, silence,
+//! receipt, webhook, while workers are killed. `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release
+//! main_job -- --nocapture` is the long form.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,8 @@ fn is_cancelled(i: usize) -> bool {
     i % 10 == 3
 }
 
-/// Sends lines, and those that were not answered again, to the workers in turn, until all are answered.
+/// Sends lines, and those that were not answered again, to the workers in turn, until all are
+/// answered.
 async fn send_all(urls: &[String], mut lines: Vec<Value>) {
     for round in 0.. {
         assert!(round < 200, "{} lines were never answered", lines.len());
@@ -60,10 +62,14 @@ async fn send_all(urls: &[String], mut lines: Vec<Value>) {
     }
 }
 
-/// Sends lines once. Returns those that got no answer, or `unavailable`, and all after the first of them.
+/// Sends lines once. Returns those that got no answer, or `unavailable`, and all after the first of
+/// them.
 async fn send(url: &str, lines: Vec<Value>) -> Vec<Value> {
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let request = reqwest::Client::new().post(format!("{url}/v1/commands")).header("content-type", "application/x-ndjson").body(body);
+    let request = reqwest::Client::new()
+        .post(format!("{url}/v1/commands"))
+        .header("content-type", "application/x-ndjson")
+        .body(body);
     let Ok(mut answer) = request.send().await else { return lines };
     assert_eq!(answer.status(), 200);
     let mut text = Vec::new();
@@ -82,30 +88,50 @@ async fn send(url: &str, lines: Vec<Value>) -> Vec<Value> {
     lines[answered..].to_vec()
 }
 
-/// Checks every delivery, and prints and returns nothing: each order that was not cancelled came, always under one id, after its deadline.
+/// Checks every delivery, and prints and returns nothing: each order that was not cancelled came,
+/// always under one id, after its deadline.
 fn check(receiver: &Receiver, count: usize) {
     let by_order = receiver.ids_by_order();
-    let expected: HashSet<String> = (0..count).filter(|&i| !is_cancelled(i)).map(order_id).collect();
+    let expected: HashSet<String> =
+        (0..count).filter(|&i| !is_cancelled(i)).map(order_id).collect();
     assert_eq!(by_order.keys().cloned().collect::<HashSet<_>>(), expected);
     assert!(by_order.values().all(|ids| ids.len() == 1), "an order was delivered under two ids");
     assert_eq!(receiver.forged(), 0);
-    let mut lags: Vec<i64> = receiver.deliveries().iter().map(|delivery| lag_ms(&delivery.body)).collect();
+    let mut lags: Vec<i64> =
+        receiver.deliveries().iter().map(|delivery| lag_ms(&delivery.body)).collect();
     lags.sort_unstable();
     assert!(lags[0] >= 0, "an order was received {} ms early", -lags[0]);
     let at = |q: f64| lags[((lags.len() - 1) as f64 * q) as usize];
-    println!("{} orders, {} deliveries, lag ms: p50 {} p99 {} max {}", expected.len(), lags.len(), at(0.5), at(0.99), at(1.0));
+    println!(
+        "{} orders, {} deliveries, lag ms: p50 {} p99 {} max {}",
+        expected.len(),
+        lags.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
 }
 
 /// How much later than payment + silence the order says that it was received.
 fn lag_ms(body: &Value) -> i64 {
-    let ms = |field: &str| body["data"]["order"][field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let ms = |field: &str| {
+        body["data"]["order"][field]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+            .as_millisecond()
+    };
     assert_eq!(body["type"], "order.received");
     assert_eq!(body["data"]["order"]["status"], "RECEIVED");
     ms("received_at") - ms("paid_at") - SILENCE_MS
 }
 
 async fn stats(url: &str) -> Value {
-    serde_json::from_slice(&reqwest::get(format!("{url}/v1/stats")).await.unwrap().bytes().await.unwrap()).unwrap()
+    serde_json::from_slice(
+        &reqwest::get(format!("{url}/v1/stats")).await.unwrap().bytes().await.unwrap(),
+    )
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +151,8 @@ async fn on_redis_every_paid_order_is_received_and_delivered_though_a_worker_is_
     first.kill();
     rest.await.unwrap();
     let first = Process::serve(&config).await;
-    eventually("everything is delivered", 120, async || receiver.orders() >= count - count / 10).await;
+    eventually("everything is delivered", 120, async || receiver.orders() >= count - count / 10)
+        .await;
     let url = second.url.clone();
     eventually("nothing is left to do", 60, async || is_idle(&stats(&url).await)).await;
     check(&receiver, count);
@@ -144,7 +171,8 @@ async fn on_sqlite_every_paid_order_is_received_and_delivered_though_the_process
     eventually("a third is delivered", 60, async || receiver.orders() > count / 3).await;
     first.kill();
     let second = Process::serve(&config).await;
-    eventually("everything is delivered", 120, async || receiver.orders() >= count - count / 10).await;
+    eventually("everything is delivered", 120, async || receiver.orders() >= count - count / 10)
+        .await;
     let url = second.url.clone();
     eventually("nothing is left to do", 60, async || is_idle(&stats(&url).await)).await;
     check(&receiver, count);
@@ -152,5 +180,6 @@ async fn on_sqlite_every_paid_order_is_received_and_delivered_though_the_process
 }
 
 fn is_idle(stats: &Value) -> bool {
-    stats["waiting"] == 0 && stats["actions"].as_array().unwrap().iter().all(|action| action["pending"] == 0)
+    stats["waiting"] == 0
+        && stats["actions"].as_array().unwrap().iter().all(|action| action["pending"] == 0)
 }

@@ -1,5 +1,5 @@
-//! Commands fired at the very moment of the deadline, from many clients, against several workers: each order ends in exactly
-//! one legal history, and every version has exactly one event.
+//! Commands fired at the very moment of the deadline, from many clients, against several workers:
+//! each order ends in exactly one legal history, and every version has exactly one event.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoreceive::action::{Action, Outcome, Subscription};
-use autoreceive::domain::{Cause, Command, Event, EventKind, Order, OrderId, Place, Policy, Span, Status, Terms};
+use autoreceive::domain::{
+    Cause, Command, Event, EventKind, Order, OrderId, Place, Policy, Span, Status, Terms,
+};
 use autoreceive::engine::{Engine, SubmitError};
 use autoreceive::store::Store;
 use autoreceive_store_redis::{RedisSettings, RedisStore};
@@ -38,7 +40,11 @@ impl Witness {
     fn histories(&self) -> HashMap<OrderId, History> {
         let mut histories: HashMap<OrderId, History> = HashMap::new();
         for event in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let known = histories.entry(event.0.id.clone()).or_default().entry(event.0.version).or_insert_with(|| event.0.clone());
+            let known = histories
+                .entry(event.0.id.clone())
+                .or_default()
+                .entry(event.0.version)
+                .or_insert_with(|| event.0.clone());
             assert_eq!(*known, event.0, "one version, two events");
         }
         histories
@@ -92,7 +98,8 @@ async fn submit(engine: &Engine, id: OrderId, command: Command) {
     }
 }
 
-/// Places and pays all orders, fires at each from three clients when it falls due, and takes off what is held at the end.
+/// Places and pays all orders, fires at each from three clients when it falls due, and takes off
+/// what is held at the end.
 async fn race(engines: &[Engine]) {
     let mut clients = tokio::task::JoinSet::new();
     for i in 0..ORDERS {
@@ -100,8 +107,12 @@ async fn race(engines: &[Engine]) {
         clients.spawn(async move {
             let of = |client: usize| engines[(i + client) % engines.len()].clone();
             // Both queued before either is answered: two commands of one order in one batch.
-            let pending = [of(0).enqueue(id(i), place()).await.unwrap(), of(0).enqueue(id(i), Command::Pay { at: None }).await.unwrap()];
-            let [_, paid] = futures_util::future::try_join_all(pending).await.unwrap().try_into().unwrap();
+            let pending = [
+                of(0).enqueue(id(i), place()).await.unwrap(),
+                of(0).enqueue(id(i), Command::Pay { at: None }).await.unwrap(),
+            ];
+            let [_, paid] =
+                futures_util::future::try_join_all(pending).await.unwrap().try_into().unwrap();
             let (order, _) = paid.order.unwrap();
             let wait = order.clock.deadline().unwrap().since(order.changed_at).to_std();
             tokio::time::sleep(wait.saturating_sub(Duration::from_millis((i % 5) as u64))).await;
@@ -123,10 +134,15 @@ fn is_legal(from: &Order, to: &Order) -> bool {
     use Status::{Cancelled, Completed, Paid, PendingPayment, Received, Refunded};
     match (from.status, to.status, to.kind) {
         (PendingPayment, Paid, EventKind::Paid) => true,
-        (Paid, Received, EventKind::Received) if to.cause == Cause::Timer => from.clock.deadline().is_some_and(|at| at <= to.changed_at),
+        (Paid, Received, EventKind::Received) if to.cause == Cause::Timer => {
+            from.clock.deadline().is_some_and(|at| at <= to.changed_at)
+        }
         (Paid, Received, EventKind::Received) => to.cause == Cause::Buyer,
-        (Paid, Cancelled, EventKind::Cancelled) | (Paid | Received | Completed, Refunded, EventKind::Refunded) => true,
-        (Received, Completed, EventKind::Completed) => from.clock.deadline().is_some_and(|at| at <= to.changed_at),
+        (Paid, Cancelled, EventKind::Cancelled)
+        | (Paid | Received | Completed, Refunded, EventKind::Refunded) => true,
+        (Received, Completed, EventKind::Completed) => {
+            from.clock.deadline().is_some_and(|at| at <= to.changed_at)
+        }
         (a, b, EventKind::Held | EventKind::Released) => a == b && matches!(a, Paid | Received),
         (Paid, Paid, EventKind::Extended) => from.extensions == 0 && to.extensions == 1,
         _ => false,
@@ -136,7 +152,9 @@ fn is_legal(from: &Order, to: &Order) -> bool {
 async fn check(engines: &[Engine], witness: &Witness) {
     eventually("every order rests and every event was attempted", 60, async || {
         let stats = engines[0].stats().await.unwrap();
-        stats.waiting == 0 && stats.held == 0 && stats.actions.iter().all(|action| action.pending == 0)
+        stats.waiting == 0
+            && stats.held == 0
+            && stats.actions.iter().all(|action| action.pending == 0)
     })
     .await;
     let histories = witness.histories();
@@ -154,7 +172,10 @@ async fn check(engines: &[Engine], witness: &Witness) {
             assert!(is_legal(pair[0], pair[1]), "{:?}\n→ {:?}", pair[0], pair[1]);
         }
     }
-    let received = histories.values().map(|history| history.values().filter(|order| order.kind == EventKind::Received).count()).max();
+    let received = histories
+        .values()
+        .map(|history| history.values().filter(|order| order.kind == EventKind::Received).count())
+        .max();
     assert_eq!(received, Some(1));
 }
 
@@ -164,7 +185,10 @@ async fn on_redis_each_order_has_one_legal_history_with_three_workers() {
     let witness = Witness::default();
     let mut engines = Vec::new();
     for _ in 0..3 {
-        let store = RedisStore::open(RedisSettings { url: redis.url(), ..RedisSettings::default() }).await.unwrap();
+        let store =
+            RedisStore::open(RedisSettings { url: redis.url(), ..RedisSettings::default() })
+                .await
+                .unwrap();
         engines.push(engine(Arc::new(store), &witness));
     }
     race(&engines).await;
@@ -177,7 +201,8 @@ async fn on_redis_each_order_has_one_legal_history_with_three_workers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sqlite_each_order_has_one_legal_history() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();
+    let store =
+        SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();
     let witness = Witness::default();
     let engines = [engine(Arc::new(store), &witness)];
     race(&engines).await;
@@ -188,10 +213,14 @@ async fn on_sqlite_each_order_has_one_legal_history() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_commands_of_one_order_queued_at_once_are_carried_out_in_their_order() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();
+    let store =
+        SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();
     let witness = Witness::default();
     let engine = engine(Arc::new(store), &witness);
-    let hold = |i: usize| Command::Hold { id: format!("h{i}").parse().unwrap(), reason: "x".parse().unwrap() };
+    let hold = |i: usize| Command::Hold {
+        id: format!("h{i}").parse().unwrap(),
+        reason: "x".parse().unwrap(),
+    };
     let release = |i: usize| Command::Release { id: format!("h{i}").parse().unwrap() };
     let mut commands = vec![place(), Command::Pay { at: None }];
     commands.extend((0..10).flat_map(|i| [hold(i), release(i), hold(i)]));
@@ -199,11 +228,18 @@ async fn many_commands_of_one_order_queued_at_once_are_carried_out_in_their_orde
     for command in commands {
         pending.push(engine.enqueue(id(0), command).await.unwrap());
     }
-    let versions: Vec<u64> =
-        futures_util::future::try_join_all(pending).await.unwrap().iter().map(|r| r.order.as_ref().unwrap().0.version).collect();
+    let versions: Vec<u64> = futures_util::future::try_join_all(pending)
+        .await
+        .unwrap()
+        .iter()
+        .map(|r| r.order.as_ref().unwrap().0.version)
+        .collect();
     let mut expected = vec![1, 2];
     expected.extend((0..10).flat_map(|i| [3 + 2 * i, 4 + 2 * i, 4 + 2 * i]));
     assert_eq!(versions, expected);
-    eventually("all 22 versions were told", 20, async || witness.histories().get(&id(0)).is_some_and(|history| history.len() == 22)).await;
+    eventually("all 22 versions were told", 20, async || {
+        witness.histories().get(&id(0)).is_some_and(|history| history.len() == 22)
+    })
+    .await;
     engine.stop(Duration::from_secs(5)).await;
 }

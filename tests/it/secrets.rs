@@ -83,7 +83,11 @@ async fn autoreceive(directory: &Path, args: &[&str], env: &[(&str, &str)]) -> O
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[tokio::test]
@@ -94,15 +98,28 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
     let path = directory.path().join("config.toml");
     std::fs::write(&path, config(&redis, &token)).unwrap();
     let key = SECRET.trim_start_matches("whsec_");
-    let canaries = [PASSWORD, QUERY, GATEWAY, SMTP, STREAM, DATABASE, SECRET, key, &token, &guessed];
+    let canaries =
+        [PASSWORD, QUERY, GATEWAY, SMTP, STREAM, DATABASE, SECRET, key, &token, &guessed];
 
     let mut service = Process::spawn_in(&path, &[], &ENVIRONMENT);
     service.wait_until_ready().await;
     let (config, url) = (path.to_str().unwrap(), service.url.as_str());
-    let order = ["order", "place", "A-1", "--buyer-id", "B-7", "--data", r#"{"email":"u@shop.example"}"#, "--url", url];
+    let order = [
+        "order",
+        "place",
+        "A-1",
+        "--buyer-id",
+        "B-7",
+        "--data",
+        r#"{"email":"u@shop.example"}"#,
+        "--url",
+        url,
+    ];
     let cancel = ["order", "cancel", "A-1", "--reason", "out of stock", "--url", url];
     let log = || std::fs::read_to_string(path.with_extension("log")).unwrap();
-    for (command, token, code) in [(&order[..], &token, 0), (&order, &guessed, 1), (&cancel, &token, 0)] {
+    for (command, token, code) in
+        [(&order[..], &token, 0), (&order, &guessed, 1), (&cancel, &token, 0)]
+    {
         let output = autoreceive(directory.path(), command, &[("AUTORECEIVE_TOKEN", token)]).await;
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         search("a command", &said(&output), &canaries);
@@ -110,12 +127,18 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
     let bearer = |token: &str| format!("Bearer {token}");
     let client = reqwest::Client::new();
     let metrics = async || {
-        let answer = client.get(format!("{url}/metrics")).header("authorization", bearer(&token)).send().await.unwrap();
+        let answer = client
+            .get(format!("{url}/metrics"))
+            .header("authorization", bearer(&token))
+            .send()
+            .await
+            .unwrap();
         answer.text().await.unwrap()
     };
     for action in ACTIONS {
         let failed = format!("{{action=\"{action}\",result=\"retry\"}} ");
-        eventually(&format!("{action} fails"), 30, async || metrics().await.contains(&failed)).await;
+        eventually(&format!("{action} fails"), 30, async || metrics().await.contains(&failed))
+            .await;
     }
     for path in [
         "/v1/stats",
@@ -128,25 +151,48 @@ async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
         "/docs/swagger-initializer.js",
     ] {
         for token in [&token, &guessed] {
-            let answer = client.get(format!("{url}{path}")).header("authorization", bearer(token)).send().await.unwrap();
-            search(path, &format!("{:?}{}", answer.headers().clone(), answer.text().await.unwrap()), &canaries);
+            let answer = client
+                .get(format!("{url}{path}"))
+                .header("authorization", bearer(token))
+                .send()
+                .await
+                .unwrap();
+            search(
+                path,
+                &format!("{:?}{}", answer.headers().clone(), answer.text().await.unwrap()),
+                &canaries,
+            );
         }
     }
     redis.kill();
-    let place = client.post(format!("{url}/v1/orders")).header("authorization", bearer(&token)).header("content-type", "application/json");
+    let place = client
+        .post(format!("{url}/v1/orders"))
+        .header("authorization", bearer(&token))
+        .header("content-type", "application/json");
     let away = place.body(r#"{"order_id":"A-2","buyer_id":"B-7"}"#).send().await.unwrap();
     assert_eq!(away.status(), 503);
     search("an answer without the store", &away.text().await.unwrap(), &canaries);
     let wrong = format!("redis://:{PASSWORD}@127.0.0.1:{}/nonsense", redis.port);
-    for args in [&["config", "show", "--config", config][..], &["config", "check", "--config", config], &["serve", "--store", &wrong]] {
+    for args in [
+        &["config", "show", "--config", config][..],
+        &["config", "check", "--config", config],
+        &["serve", "--store", &wrong],
+    ] {
         let output = autoreceive(directory.path(), args, &ENVIRONMENT).await;
         search(&format!("{args:?}"), &said(&output), &canaries);
     }
     assert!(service.terminate().await.success());
     let log = log();
-    assert!(log.contains("DEBUG") && log.contains("A-1") && log.contains("unavailable"), "the log says too little to be searched:\n{log}");
+    assert!(
+        log.contains("DEBUG") && log.contains("A-1") && log.contains("unavailable"),
+        "the log says too little to be searched:\n{log}"
+    );
     for action in ACTIONS {
-        assert!(log.contains(&format!("action={action}")), "the log does not tell that {action} failed:\n{log}");
+        assert!(
+            log.contains(&format!("action={action}")),
+            "the log does not tell that {action} \
+            failed:\n{log}"
+        );
     }
     search("the log", &log, &canaries);
 }

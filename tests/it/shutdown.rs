@@ -1,5 +1,6 @@
-//! SIGTERM under load, again and again: single commands and lines come in, orders fall due, webhooks are under way. The program
-//! ends within ten seconds, what it acknowledged is there at the next start, and no order is received twice.
+//! SIGTERM under load, again and again: single commands and lines come in, orders fall due,
+//! webhooks are under way. The program ends within ten seconds, what it acknowledged is there at
+//! the next start, and no order is received twice.
 //!
 //! Long form: `AUTORECEIVE_TEST_SHUTDOWNS=100 cargo test --release shutdown -- --nocapture`.
 
@@ -58,14 +59,24 @@ async fn single(url: String, name: String, acknowledged: Acknowledged) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     for i in 0.. {
         let order = format!("{name}-{i}");
-        for (path, body) in [("/v1/orders".to_owned(), place(&order).to_string()), (format!("/v1/orders/{order}/pay"), "{}".to_owned())] {
-            let request = http.post(format!("{url}{path}")).header("content-type", "application/json").body(body);
+        for (path, body) in [
+            ("/v1/orders".to_owned(), place(&order).to_string()),
+            (format!("/v1/orders/{order}/pay"), "{}".to_owned()),
+        ] {
+            let request = http
+                .post(format!("{url}{path}"))
+                .header("content-type", "application/json")
+                .body(body);
             let Ok(answer) = request.send().await else { return };
             let status = answer.status();
             let Ok(text) = answer.text().await else { return };
             match status.as_u16() {
-                200 | 201 => acknowledged.note(&order, serde_json::from_str::<Value>(&text).unwrap()["status"].as_str().unwrap()),
-                // A placement that was refused because of the end leaves a payment without its order.
+                200 | 201 => acknowledged.note(
+                    &order,
+                    serde_json::from_str::<Value>(&text).unwrap()["status"].as_str().unwrap(),
+                ),
+                // A placement that was refused because of the end leaves a payment without its
+                // order.
                 404 | 503 => return,
                 _ => panic!("{path}: {status} {text}"),
             }
@@ -78,7 +89,8 @@ async fn single(url: String, name: String, acknowledged: Acknowledged) {
 async fn lines(url: String, name: String, acknowledged: Acknowledged) {
     let Ok(stream) = TcpStream::connect(url.trim_start_matches("http://")).await else { return };
     let (reader, mut writer) = stream.into_split();
-    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     let sending = tokio::spawn(async move {
         let mut sent = writer.write_all(head.as_bytes()).await;
         for i in 0.. {
@@ -101,7 +113,8 @@ async fn lines(url: String, name: String, acknowledged: Acknowledged) {
         // Between the lines there are the marks of the chunks.
         let Ok(answer @ Value::Object(_)) = serde_json::from_str::<Value>(&line) else { continue };
         if ["changed", "unchanged"].contains(&answer["result"].as_str().unwrap()) {
-            acknowledged.note(answer["order_id"].as_str().unwrap(), answer["status"].as_str().unwrap());
+            acknowledged
+                .note(answer["order_id"].as_str().unwrap(), answer["status"].as_str().unwrap());
         }
     }
     sending.abort();
@@ -112,11 +125,16 @@ async fn round(config: &Path, number: usize, acknowledged: &Acknowledged) -> Dur
     let service = Process::serve(config).await;
     let mut load = JoinSet::new();
     for client in 0..CLIENTS {
-        load.spawn(single(service.url.clone(), format!("S-{number}-{client}"), acknowledged.clone()));
+        load.spawn(single(
+            service.url.clone(),
+            format!("S-{number}-{client}"),
+            acknowledged.clone(),
+        ));
     }
     load.spawn(lines(service.url.clone(), format!("L-{number}"), acknowledged.clone()));
     let before = acknowledged.all().len();
-    eventually("the load is acknowledged", 60, async || acknowledged.all().len() > before + 20).await;
+    eventually("the load is acknowledged", 60, async || acknowledged.all().len() > before + 20)
+        .await;
     // Sooner or later after that, so that every stage of a second's silence is met.
     tokio::time::sleep(Duration::from_millis((number as u64 * 377) % 1_500)).await;
     let asked = Instant::now();
@@ -131,18 +149,28 @@ async fn round(config: &Path, number: usize, acknowledged: &Acknowledged) -> Dur
 }
 
 async fn stats(url: &str) -> Value {
-    serde_json::from_str(&reqwest::get(format!("{url}/v1/stats")).await.unwrap().text().await.unwrap()).unwrap()
+    serde_json::from_str(
+        &reqwest::get(format!("{url}/v1/stats")).await.unwrap().text().await.unwrap(),
+    )
+    .unwrap()
 }
 
-/// Pays what was acknowledged as placed, and where nobody knows about the payment: every one of these orders must be there.
+/// Pays what was acknowledged as placed, and where nobody knows about the payment: every one of
+/// these orders must be there.
 async fn pay_the_rest(url: &str, acknowledged: &BTreeMap<String, bool>) {
     let unpaid = acknowledged.iter().filter(|(_, paid)| !**paid).map(|(order, _)| order);
-    let body: String = unpaid.map(|order| format!("{}\n", json!({"order_id": order, "command": "pay"}))).collect();
-    let request = reqwest::Client::new().post(format!("{url}/v1/commands")).header("content-type", "application/x-ndjson");
+    let body: String =
+        unpaid.map(|order| format!("{}\n", json!({"order_id": order, "command": "pay"}))).collect();
+    let request = reqwest::Client::new()
+        .post(format!("{url}/v1/commands"))
+        .header("content-type", "application/x-ndjson");
     let answers = request.body(body).send().await.unwrap().text().await.unwrap();
     for line in answers.lines() {
         let answer: Value = serde_json::from_str(line).unwrap();
-        assert!(["changed", "unchanged"].contains(&answer["result"].as_str().unwrap()), "an acknowledged order is not there: {line}");
+        assert!(
+            ["changed", "unchanged"].contains(&answer["result"].as_str().unwrap()),
+            "an acknowledged order is not there: {line}"
+        );
     }
 }
 
@@ -156,23 +184,32 @@ async fn ends_in_time_and_loses_nothing(store: &str, directory: &Path) {
     let (service, acknowledged) = (Process::serve(&config).await, acknowledged.all());
     pay_the_rest(&service.url, &acknowledged).await;
     let url = service.url.clone();
-    let done = |stats: &Value| stats["orders"]["PAID"].as_u64().unwrap_or(0) == 0 && stats["actions"][0]["pending"] == 0;
-    eventually("everything is received and delivered", 300, async || done(&stats(&url).await)).await;
+    let done = |stats: &Value| {
+        stats["orders"]["PAID"].as_u64().unwrap_or(0) == 0 && stats["actions"][0]["pending"] == 0
+    };
+    eventually("everything is received and delivered", 300, async || done(&stats(&url).await))
+        .await;
 
     let delivered = receiver.ids_by_order();
-    let lost: Vec<_> = acknowledged.keys().filter(|order| !delivered.contains_key(*order)).collect();
+    let lost: Vec<_> =
+        acknowledged.keys().filter(|order| !delivered.contains_key(*order)).collect();
     assert!(lost.is_empty(), "{} acknowledged orders were lost: {lost:?}", lost.len());
     let double: Vec<_> = delivered.iter().filter(|(_, ids)| ids.len() != 1).collect();
     assert!(double.is_empty(), "received twice: {double:?}");
     assert_eq!(receiver.forged(), 0);
     let events = stats(&url).await["events"].clone();
-    let of_receipt = events.as_array().unwrap().iter().filter(|event| event["type"] == "order.received");
+    let of_receipt =
+        events.as_array().unwrap().iter().filter(|event| event["type"] == "order.received");
     let received: u64 = of_receipt.map(|event| event["count"].as_u64().unwrap()).sum();
     assert_eq!(received, delivered.len() as u64, "events and orders are not one to one");
     took.sort();
-    let (count, repeats) = (took.len(), delivered.values().flat_map(|ids| ids.values()).filter(|&&times| times > 1).count());
+    let (count, repeats) = (
+        took.len(),
+        delivered.values().flat_map(|ids| ids.values()).filter(|&&times| times > 1).count(),
+    );
     println!(
-        "{store}: {count} shutdowns, end in median {:?}, at most {:?}; {} orders acknowledged, {received} received, {repeats} delivered again",
+        "{store}: {count} shutdowns, end in median {:?}, at most {:?}; {} orders acknowledged, \
+            {received} received, {repeats} delivered again",
         took[count / 2],
         took[count - 1],
         acknowledged.len()
@@ -185,14 +222,23 @@ async fn neither_a_store_that_hangs_nor_a_receiver_that_never_answers_holds_up_t
     let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
     // Connections are made, and nobody ever takes them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = write_config(directory.path(), &redis.url(), &format!("http://{}/", silent.local_addr().unwrap()));
-    let patient = std::fs::read_to_string(&config).unwrap().replace("\"2s\"", "\"60s\"").replace("\"5s\"", "\"120s\"");
+    let config = write_config(
+        directory.path(),
+        &redis.url(),
+        &format!("http://{}/", silent.local_addr().unwrap()),
+    );
+    let patient = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("\"2s\"", "\"60s\"")
+        .replace("\"5s\"", "\"120s\"");
     let patient = patient.replace("[store]\n", "[store]\ntimeout = \"20s\"\n");
     std::fs::write(&config, patient.replace("order.received", "order.placed")).unwrap();
     let service = Process::serve(&config).await;
     let http = reqwest::Client::new();
     let order = |id: &str| {
-        let request = http.post(format!("{}/v1/orders", service.url)).header("content-type", "application/json");
+        let request = http
+            .post(format!("{}/v1/orders", service.url))
+            .header("content-type", "application/json");
         request.body(place(id).to_string()).send()
     };
     assert_eq!(order("A-1").await.unwrap().status(), 201);
@@ -203,7 +249,13 @@ async fn neither_a_store_that_hangs_nor_a_receiver_that_never_answers_holds_up_t
         !taken.is_empty()
     })
     .await;
-    assert!(Command::new("kill").args(["-s", "STOP", &redis.pid().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-s", "STOP", &redis.pid().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let asked = Instant::now();
     assert!(service.terminate().await.success());
     assert!(asked.elapsed() < BOUND, "the end took {:?}", asked.elapsed());

@@ -1,5 +1,5 @@
-//! A service whose store is away when it starts: it waits, says so, and goes on by itself. What only a person can change
-//! ends it at once.
+//! A service whose store is away when it starts: it waits, says so, and goes on by itself. What
+//! only a person can change ends it at once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::support::redis_server::RedisServer;
 
 fn write_config(directory: &Path, store: &str) -> PathBuf {
     let path = directory.join("shop.toml");
-    std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"info\"\n")).unwrap();
+    std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"info\"\n"))
+        .unwrap();
     path
 }
 
@@ -21,22 +22,40 @@ fn log(config: &Path) -> String {
 
 async fn place(url: &str) -> reqwest::Response {
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
-    let request = reqwest::Client::new().post(format!("{url}/v1/orders")).header("content-type", "application/json");
+    let request = reqwest::Client::new()
+        .post(format!("{url}/v1/orders"))
+        .header("content-type", "application/json");
     request.body(order).send().await.unwrap()
 }
 
 /// Whether it is alive, answers what needs the store with a 503, and has said why.
 async fn waits(service: &Process, config: &Path) {
     let get = async |path: &str| reqwest::get(format!("{}{path}", service.url)).await;
-    eventually("it answers", 30, async || get("/healthz").await.is_ok_and(|answer| answer.status() == 200)).await;
-    eventually("it says that it waits", 30, async || log(config).contains("the store is away; it is waited for")).await;
+    eventually("it answers", 30, async || {
+        get("/healthz").await.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    eventually("it says that it waits", 30, async || {
+        log(config).contains("the store is away; it is waited for")
+    })
+    .await;
     assert_eq!(get("/docs/index.html").await.unwrap().status(), 200);
-    for path in ["/readyz", "/metrics", "/v1/stats", "/v1/actions", "/v1/orders/A-1", "/v1/orders?view=held"] {
+    for path in [
+        "/readyz",
+        "/metrics",
+        "/v1/stats",
+        "/v1/actions",
+        "/v1/orders/A-1",
+        "/v1/orders?view=held",
+    ] {
         told_to_wait(get(path).await.unwrap()).await;
     }
     told_to_wait(place(&service.url).await).await;
-    let lines = reqwest::Client::new().post(format!("{}/v1/commands", service.url)).header("content-type", "application/x-ndjson");
-    told_to_wait(lines.body("{\"order_id\":\"A-1\",\"command\":\"pay\"}\n").send().await.unwrap()).await;
+    let lines = reqwest::Client::new()
+        .post(format!("{}/v1/commands", service.url))
+        .header("content-type", "application/x-ndjson");
+    told_to_wait(lines.body("{\"order_id\":\"A-1\",\"command\":\"pay\"}\n").send().await.unwrap())
+        .await;
 }
 
 async fn told_to_wait(answer: reqwest::Response) {
@@ -66,12 +85,17 @@ async fn a_server_that_is_still_reading_its_file_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     // A millisecond for each key that it reads. It answers after every 1,024 of them.
     let mut redis = RedisServer::start(&["--key-load-delay", "1000"]);
-    redis.cli(&["EVAL", "for i = 1, 6000 do redis.call('SET', 'other:' .. i, 'x') end", "0"]).unwrap();
+    redis
+        .cli(&["EVAL", "for i = 1, 6000 do redis.call('SET', 'other:' .. i, 'x') end", "0"])
+        .unwrap();
     let config = write_config(directory.path(), &redis.url());
     redis.begin_restart();
     let mut service = Process::spawn(&config, &[]);
     waits(&service, &config).await;
-    eventually("it says that the server is reading", 30, async || log(&config).contains("still reading its data")).await;
+    eventually("it says that the server is reading", 30, async || {
+        log(&config).contains("still reading its data")
+    })
+    .await;
     service.wait_until_ready().await;
     assert_eq!(place(&service.url).await.status(), 201);
     assert!(service.terminate().await.success());
@@ -91,7 +115,8 @@ async fn who_waits_for_a_store_ends_at_once_when_asked_to() {
 
 #[tokio::test]
 async fn what_only_a_person_can_change_ends_the_program_at_once_with_the_way_out() {
-    let redis = RedisServer::start(&["--requirepass", "right", "--maxmemory-policy", "allkeys-lru"]);
+    let redis =
+        RedisServer::start(&["--requirepass", "right", "--maxmemory-policy", "allkeys-lru"]);
     let right = format!("redis://:right@127.0.0.1:{}", redis.port);
     for (store, said) in [
         (format!("redis://:wrong@127.0.0.1:{}", redis.port), "authentication failed"),
@@ -105,6 +130,9 @@ async fn what_only_a_person_can_change_ends_the_program_at_once_with_the_way_out
         let ended = Process::spawn(&config, &[]).end().await;
         let log = log(&config);
         assert_eq!(ended.code(), Some(1), "{store}: {log}");
-        assert!(log.contains(said) && !log.contains("waited for") && !log.contains("API on"), "{store}: {log}");
+        assert!(
+            log.contains(said) && !log.contains("waited for") && !log.contains("API on"),
+            "{store}: {log}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A store whose time can be put forward: a day passes in a moment, for every worker, and never on a store of a shop.
+//! A store whose time can be put forward: a day passes in a moment, for every worker, and never on
+//! a store of a shop.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -29,13 +30,16 @@ impl Ground {
         [Ground::Sqlite(tempdir().unwrap()), Ground::Redis(RedisServer::start(&[]))]
     }
 
-    /// Opens the store. A file that was just closed can stay locked for a moment: a process that another test starts has it
-    /// open, too, until it becomes another program.
+    /// Opens the store. A file that was just closed can stay locked for a moment: a process that
+    /// another test starts has it open, too, until it becomes another program.
     async fn open(&self, test_clock: bool) -> Result<Kept, OpenError> {
         let begun = Instant::now();
         loop {
             match self.try_open(test_clock).await {
-                Err(error) if error.to_string().contains("another process") && begun.elapsed() < Duration::from_secs(30) => {
+                Err(error)
+                    if error.to_string().contains("another process")
+                        && begun.elapsed() < Duration::from_secs(30) =>
+                {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 result => return result,
@@ -47,11 +51,13 @@ impl Ground {
         Ok(match self {
             Ground::Sqlite(directory) => {
                 let (path, timeout) = (directory.path().join("orders.db"), Duration::from_secs(30));
-                let open = if test_clock { SqliteStore::open_with_test_clock } else { SqliteStore::open };
+                let open =
+                    if test_clock { SqliteStore::open_with_test_clock } else { SqliteStore::open };
                 Arc::new(open(&path, timeout)?)
             }
             Ground::Redis(server) => {
-                let settings = RedisSettings { url: server.url(), test_clock, ..RedisSettings::default() };
+                let settings =
+                    RedisSettings { url: server.url(), test_clock, ..RedisSettings::default() };
                 Arc::new(RedisStore::open(settings).await?)
             }
         })
@@ -95,7 +101,8 @@ async fn the_time_goes_forward_for_good_and_not_beyond_its_bound() {
         let too_far = store.advance(Span::from_ms(left.ms() + 1)).await;
         assert!(matches!(too_far, Err(StoreError::Clock(why)) if why.contains("3653d")));
         assert_eq!(store.advance(left).await.unwrap().ahead, Span::LONGEST);
-        let all = futures_util::future::join_all((0..4).map(|_| store.advance(Span::from_ms(1)))).await;
+        let all =
+            futures_util::future::join_all((0..4).map(|_| store.advance(Span::from_ms(1)))).await;
         assert!(all.iter().all(Result::is_err));
     }
 }
@@ -107,12 +114,17 @@ async fn every_answer_of_the_store_has_the_new_time() {
         let start = now(&store).await;
         keep(&store, vec![paid(&id("A-1"), start, start)]).await;
         keep_entry(&store, "e1", start.after(hours(20))).await;
-        assert!(due_ids(&store).await.is_empty() && claim(&store, hours(1)).await.entries.is_empty());
+        assert!(
+            due_ids(&store).await.is_empty() && claim(&store, hours(1)).await.entries.is_empty()
+        );
 
         let later = store.advance(hours(25)).await.unwrap().now;
         assert_eq!(due_ids(&store).await, ["A-1"]);
         let claimed = claim(&store, hours(1)).await;
-        assert_eq!((entry_ids(&claimed.entries), claimed.now >= later), (vec!["e1".to_owned()], true));
+        assert_eq!(
+            (entry_ids(&claimed.entries), claimed.now >= later),
+            (vec!["e1".to_owned()], true)
+        );
         let page = store.list(View::Overdue, None, 10).await.unwrap();
         assert!(page.items.len() == 1 && page.now >= later);
         let stats = store.stats().await.unwrap();
@@ -123,7 +135,8 @@ async fn every_answer_of_the_store_has_the_new_time() {
         assert!(loaded.now >= later && dead.now >= later);
         assert!(store.list(View::Resting, None, 1).await.unwrap().now >= later);
 
-        // The lease that was just taken runs out by the same clock, and so does one that was renewed by it.
+        // The lease that was just taken runs out by the same clock, and so does one that was
+        // renewed by it.
         store.renew(&sync(), &[claimed.entries[0].entry.clone()], hours(3)).await.unwrap();
         store.advance(hours(2)).await.unwrap();
         assert!(claim(&store, hours(1)).await.entries.is_empty());
@@ -137,7 +150,11 @@ async fn what_was_decided_before_the_time_went_forward_cannot_be_committed_after
     for ground in Ground::all() {
         let store = ground.open(true).await.unwrap();
         // On Redis the other worker has connections of its own, and is told nothing.
-        let other = if let Ground::Redis(_) = ground { ground.open(true).await.unwrap() } else { store.clone() };
+        let other = if let Ground::Redis(_) = ground {
+            ground.open(true).await.unwrap()
+        } else {
+            store.clone()
+        };
         let decided = now(&store).await;
         other.advance(hours(25)).await.unwrap();
         let change = placed(&id("A-1"), decided);
@@ -177,7 +194,10 @@ async fn a_day_passes_at_once_on_the_worker_that_is_asked_and_nothing_is_receive
         engine.advance(Span::from_ms(hours(24).ms() - 60_000)).await.unwrap();
         assert_eq!((due_ids(&store).await.len(), status(&engine, &order).await), (0, Status::Paid));
         engine.advance(Span::from_secs(120)).await.unwrap();
-        eventually("the order is received", 30, async || status(&engine, &order).await == Status::Received).await;
+        eventually("the order is received", 30, async || {
+            status(&engine, &order).await == Status::Received
+        })
+        .await;
         let received = engine.show(&order).await.unwrap().unwrap().0;
         assert!(received.kind == EventKind::Received && received.changed_at >= deadline);
         engine.stop(Duration::from_secs(10)).await;
@@ -188,7 +208,8 @@ async fn a_day_passes_at_once_on_the_worker_that_is_asked_and_nothing_is_receive
 async fn a_day_that_one_worker_lets_pass_passes_for_the_other() {
     let ground = Ground::Redis(RedisServer::start(&[]));
     let (store, other_store) = (ground.open(true).await.unwrap(), ground.open(true).await.unwrap());
-    let (asked, other) = (engine(&store, Duration::from_secs(1)), engine(&other_store, Duration::from_millis(100)));
+    let (asked, other) =
+        (engine(&store, Duration::from_secs(1)), engine(&other_store, Duration::from_millis(100)));
     let orders: Vec<OrderId> = (0..200).map(|i| id(&format!("A-{i}"))).collect();
     for order in &orders {
         place_and_pay(&other, order).await;
@@ -196,10 +217,25 @@ async fn a_day_that_one_worker_lets_pass_passes_for_the_other() {
     // Only the other worker goes on, and nobody tells it that the time went forward.
     asked.stop(Duration::from_secs(10)).await;
     asked.advance(hours(25)).await.unwrap();
-    let all = async || store.stats().await.unwrap().totals.iter().any(|(kind, _, n)| *kind == EventKind::Received && *n == 200);
+    let all = async || {
+        store
+            .stats()
+            .await
+            .unwrap()
+            .totals
+            .iter()
+            .any(|(kind, _, n)| *kind == EventKind::Received && *n == 200)
+    };
     eventually("all are received", 30, all).await;
     for order in &orders {
-        let received = store.load(std::slice::from_ref(order)).await.remove(0).unwrap().value.unwrap().unwrap();
+        let received = store
+            .load(std::slice::from_ref(order))
+            .await
+            .remove(0)
+            .unwrap()
+            .value
+            .unwrap()
+            .unwrap();
         assert_eq!((received.status, received.version), (Status::Received, 3));
     }
     // Its commands are decided by the new time, at once.
@@ -212,12 +248,19 @@ async fn a_day_that_one_worker_lets_pass_passes_for_the_other() {
 
 async fn autoreceive(directory: &Path, url: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
-    command.args(args).env("AUTORECEIVE_URL", url).env("TZ", "UTC").current_dir(directory).stdin(Stdio::null());
+    command
+        .args(args)
+        .env("AUTORECEIVE_URL", url)
+        .env("TZ", "UTC")
+        .current_dir(directory)
+        .stdin(Stdio::null());
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 async fn post(url: &str, path: &str, body: Value) -> (u16, Value) {
-    let request = reqwest::Client::new().post(format!("{url}{path}")).header("content-type", "application/json");
+    let request = reqwest::Client::new()
+        .post(format!("{url}{path}"))
+        .header("content-type", "application/json");
     let answer = request.body(body.to_string()).send().await.unwrap();
     (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
 }
@@ -229,7 +272,8 @@ async fn an_order_with_the_usual_day_is_received_and_told_after_clock_advance_25
     let action = webhook("shop", &receiver.url, "");
     std::fs::write(&config, format!("[store]\nurl = \"sqlite:staging.db\"\n{action}")).unwrap();
     let service = Process::serve_with(&config, &["--test-clock"]).await;
-    let ready = reqwest::get(format!("{}/readyz", service.url)).await.unwrap().text().await.unwrap();
+    let ready =
+        reqwest::get(format!("{}/readyz", service.url)).await.unwrap().text().await.unwrap();
     assert_eq!(ready, "ok (test clock)\n");
     assert!(std::fs::read_to_string(config.with_extension("log")).unwrap().contains("TEST CLOCK"));
 
@@ -246,18 +290,31 @@ async fn an_order_with_the_usual_day_is_received_and_told_after_clock_advance_25
         assert_eq!((found, problem["field"].as_str()), (status, Some(field)), "{wrong}: {problem}");
     }
     let shown = autoreceive(directory.path(), &service.url, &["clock", "advance", "25h"]).await;
-    assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).ends_with("1d 1h ahead\n"), "{shown:?}");
+    assert!(
+        shown.status.success() && String::from_utf8_lossy(&shown.stdout).ends_with("1d 1h ahead\n"),
+        "{shown:?}"
+    );
     eventually("the shop is told", 30, async || receiver.orders() == 1).await;
     let told = &receiver.deliveries()[0].body;
-    assert_eq!((told["type"].as_str(), told["data"]["order"]["status"].as_str()), (Some("order.received"), Some("RECEIVED")));
+    assert_eq!(
+        (told["type"].as_str(), told["data"]["order"]["status"].as_str()),
+        (Some("order.received"), Some("RECEIVED"))
+    );
     let too_far = autoreceive(directory.path(), &service.url, &["clock", "advance", "3653d"]).await;
-    assert!(too_far.status.code() == Some(3) && String::from_utf8_lossy(&too_far.stderr).contains("3653d in all"), "{too_far:?}");
+    assert!(
+        too_far.status.code() == Some(3)
+            && String::from_utf8_lossy(&too_far.stderr).contains("3653d in all"),
+        "{too_far:?}"
+    );
     assert!(service.terminate().await.success());
 
     let args = ["serve", "--config", "shop.toml", "--listen", "127.0.0.1:0"];
     let refused = autoreceive(directory.path(), "http://127.0.0.1:1", &args).await;
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(1) && why.contains("created with --test-clock"), "{refused:?}");
+    assert!(
+        refused.status.code() == Some(1) && why.contains("created with --test-clock"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -271,12 +328,24 @@ async fn a_service_without_a_test_clock_has_no_such_route_and_its_store_refuses_
         assert_eq!((status, problem["code"].as_str()), (404, Some("not_found")));
     }
     let refused = autoreceive(directory.path(), &service.url, &["clock", "advance", "25h"]).await;
-    assert!(refused.status.code() == Some(3) && String::from_utf8_lossy(&refused.stderr).contains("--test-clock"), "{refused:?}");
-    let ready = reqwest::get(format!("{}/readyz", service.url)).await.unwrap().text().await.unwrap();
+    assert!(
+        refused.status.code() == Some(3)
+            && String::from_utf8_lossy(&refused.stderr).contains("--test-clock"),
+        "{refused:?}"
+    );
+    let ready =
+        reqwest::get(format!("{}/readyz", service.url)).await.unwrap().text().await.unwrap();
     assert_eq!(ready, "ok\n");
     assert!(service.terminate().await.success());
     let args = ["serve", "--config", "shop.toml", "--listen", "127.0.0.1:0", "--test-clock"];
     let refused = autoreceive(directory.path(), "http://127.0.0.1:1", &args).await;
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(1) && why.contains("created without --test-clock"), "{refused:?}");
+    assert!(
+        refused.status.code() == Some(1)
+            && why.contains(
+                "created without \
+        --test-clock"
+            ),
+        "{refused:?}"
+    );
 }

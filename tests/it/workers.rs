@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive::bench::bench_store::{Filling, BenchStore};
+use autoreceive::bench::bench_store::{BenchStore, Filling};
 use autoreceive::bench::worker::Workers;
 use autoreceive::domain::Span;
 use autoreceive::store::Store;
@@ -21,9 +21,15 @@ async fn lag_beside_a_ghost(ground: BenchStore) -> u64 {
     }
     let deadline = store.now().await.unwrap().after(Span::from_secs(1));
     let progress = ProgressBar::hidden();
-    ground.fill(Filling { deadline: &|_| deadline, ..Filling::of(1_000) }, &progress).await.unwrap();
+    ground
+        .fill(Filling { deadline: &|_| deadline, ..Filling::of(1_000) }, &progress)
+        .await
+        .unwrap();
     let workers = Workers::start(&ground, 1, 200).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), workers.drain(&ground, 1_000, &progress)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), workers.drain(&ground, 1_000, &progress))
+        .await
+        .unwrap()
+        .unwrap();
     let lag = workers.nothing.lag_ms();
     workers.stop().await;
     println!("{lag}");

@@ -1,5 +1,5 @@
-//! The `database` action: orders and events in the shop's own PostgreSQL, MySQL or MariaDB, or the shop's own statements run
-//! there; and points, credited exactly once.
+//! The `database` action: orders and events in the shop's own PostgreSQL, MySQL or MariaDB, or the
+//! shop's own statements run there; and points, credited exactly once.
 //!
 //! | module | does |
 //! |---|---|
@@ -63,14 +63,24 @@ pub struct Database {
 pub struct DatabaseError(String);
 
 impl Database {
-    /// The database at an address, with the shop's own statements (none: a table of orders is kept) and what points are
-    /// credited, if any. Nothing is connected to before the first attempt.
+    /// The database at an address, with the shop's own statements (none: a table of orders is kept)
+    /// and what points are credited, if any. Nothing is connected to before the first attempt.
     ///
     /// # Errors
     /// Where the address is not one.
-    pub fn new(settings: &Settings, statements: Vec<Statement>, points: Option<Points>) -> Result<Database, DatabaseError> {
+    pub fn new(
+        settings: &Settings,
+        statements: Vec<Statement>,
+        points: Option<Points>,
+    ) -> Result<Database, DatabaseError> {
         let server = server::server(settings).map_err(|error| DatabaseError(error.to_string()))?;
-        Ok(Database { server, timeout: settings.timeout, statements, points, ready: OnceCell::new() })
+        Ok(Database {
+            server,
+            timeout: settings.timeout,
+            statements,
+            points,
+            ready: OnceCell::new(),
+        })
     }
 
     /// Compares events, ledger and balances.
@@ -79,8 +89,11 @@ impl Database {
     /// Where the database is away, or has no such tables.
     pub async fn reconcile(&self) -> Result<Report, DatabaseError> {
         let report = timeout(RECONCILE_WITHIN, self.server.reconcile()).await;
-        let report = report.map_err(|_| DatabaseError("the comparison did not end within 10 minutes".to_owned()))?;
-        report.map_err(|error| DatabaseError(format!("the database could not be compared: {error}")))
+        let report = report.map_err(|_| {
+            DatabaseError("the comparison did not end within 10 minutes".to_owned())
+        })?;
+        report
+            .map_err(|error| DatabaseError(format!("the database could not be compared: {error}")))
     }
 
     /// Writes `rows` in one transaction, again where it met another one.
@@ -88,7 +101,12 @@ impl Database {
         let mut tries = 0;
         loop {
             tries += 1;
-            let late = |_| Failure::Later(format!("the database did not answer within {} ms", self.timeout.as_millis()));
+            let late = |_| {
+                Failure::Later(format!(
+                    "the database did not answer within {} ms",
+                    self.timeout.as_millis()
+                ))
+            };
             match timeout(self.timeout, self.write_once(rows)).await.map_err(late).flatten() {
                 Err(Failure::Again(_)) if tries < TRIES => {}
                 Err(Failure::Again(why)) => return Err(Failure::Later(why)),
@@ -104,8 +122,8 @@ impl Database {
         Ok(work.commit().await?)
     }
 
-    /// Writes all rows: in one transaction, or, where the database refuses something in it, in halves, until what is refused
-    /// stands alone.
+    /// Writes all rows: in one transaction, or, where the database refuses something in it, in
+    /// halves, until what is refused stands alone.
     async fn write_all(&self, rows: &[Row<'_>], failed: &mut Vec<(String, Outcome)>) {
         let mut parts = vec![rows];
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
@@ -116,12 +134,15 @@ impl Database {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
-                Err(Failure::Refused(why)) => {
-                    failed.extend(part.iter().map(|row| (row.event_id.clone(), Outcome::Dead { why: why.clone() })))
-                }
+                Err(Failure::Refused(why)) => failed.extend(
+                    part.iter()
+                        .map(|row| (row.event_id.clone(), Outcome::Dead { why: why.clone() })),
+                ),
                 Err(Failure::Later(why) | Failure::Again(why)) => {
                     let left = part.iter().chain(parts.into_iter().flatten());
-                    failed.extend(left.map(|row| (row.event_id.clone(), Outcome::retry(why.clone()))));
+                    failed.extend(
+                        left.map(|row| (row.event_id.clone(), Outcome::retry(why.clone()))),
+                    );
                     return;
                 }
             }
@@ -144,6 +165,9 @@ impl Action for Database {
         rows.dedup_by(|a, b| a.event_id == b.event_id);
         self.write_all(&rows, &mut failed).await;
         let failed: HashMap<String, Outcome> = failed.into_iter().collect();
-        events.iter().map(|event| failed.get(&event.id()).cloned().unwrap_or(Outcome::Done)).collect()
+        events
+            .iter()
+            .map(|event| failed.get(&event.id()).cloned().unwrap_or(Outcome::Done))
+            .collect()
     }
 }

@@ -1,4 +1,5 @@
-//! The `email` action: each event as a letter to the address that the order's data holds, over SMTP.
+//! The `email` action: each event as a letter to the address that the order's data holds, over
+//! SMTP.
 
 use std::time::Duration;
 
@@ -25,12 +26,17 @@ pub struct Email {
 }
 
 impl Email {
-    /// An action that sends what `writing` makes of an event through `server`. It waits for `timeout` for one letter to be
-    /// accepted, and sends at most `rate` letters in a second.
+    /// An action that sends what `writing` makes of an event through `server`. It waits for
+    /// `timeout` for one letter to be accepted, and sends at most `rate` letters in a second.
     ///
     /// # Errors
     /// Says which template cannot be read, and why.
-    pub fn new(writing: Writing, server: Server, timeout: Duration, rate: Option<u32>) -> Result<Email, String> {
+    pub fn new(
+        writing: Writing,
+        server: Server,
+        timeout: Duration,
+        rate: Option<u32>,
+    ) -> Result<Email, String> {
         Ok(Email { composer: Composer::new(writing)?, server, timeout, pace: rate.map(Pace::new) })
     }
 
@@ -49,7 +55,9 @@ impl Email {
             *session = Some(open);
             Ok(())
         });
-        bounded.await.unwrap_or_else(|_| Err(Trouble::Server("the mail server did not answer in time".to_owned())))
+        bounded.await.unwrap_or_else(|_| {
+            Err(Trouble::Server("the mail server did not answer in time".to_owned()))
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The `http` action: each event as a request made of templates, for gateways that have a form of their own.
+//! The `http` action: each event as a request made of templates, for gateways that have a form of
+//! their own.
 
 use async_trait::async_trait;
 use autoreceive_domain::Event;
@@ -13,13 +14,14 @@ use super::{Action, Outcome};
 /// How much of an unexpected answer is repeated in the reason.
 const ANSWER_CHARS: usize = 60;
 
-/// What requests are made of. Address, header values and body are templates over the event in the form that webhooks have,
-/// with the secrets as `env`.
+/// What requests are made of. Address, header values and body are templates over the event in the
+/// form that webhooks have, with the secrets as `env`.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// The address; scheme, host and port hold no template, so that no order chooses who receives it.
+    /// The address; scheme, host and port hold no template, so that no order chooses who receives
+    /// it.
     pub url: String,
     /// Headers.
     pub headers: Vec<(HeaderName, String)>,
@@ -87,11 +89,19 @@ impl Form {
     fn new(request: &Request) -> Result<Form, HttpError> {
         let origin = parse_origin(&request.url).ok_or(HttpError::Origin)?;
         let mut templates = Templates::new();
-        let mut add =
-            |name: &str, source: &str, escape| templates.add(name, source, escape).map_err(|why| HttpError::Template(name.to_owned(), why));
+        let mut add = |name: &str, source: &str, escape| {
+            templates
+                .add(name, source, escape)
+                .map_err(|why| HttpError::Template(name.to_owned(), why))
+        };
         let url = add("url", &request.url, Escape::Percent)?;
         let escape = body_escape(&request.headers);
-        let body = request.body.as_ref().map(|body| add("body", body, escape)).transpose()?.map(|body| (body, escape));
+        let body = request
+            .body
+            .as_ref()
+            .map(|body| add("body", body, escape))
+            .transpose()?
+            .map(|body| (body, escape));
         let mut headers = Vec::new();
         for (name, source) in &request.headers {
             headers.push((name.clone(), add(&format!("headers.{name}"), source, Escape::None)?));
@@ -100,8 +110,15 @@ impl Form {
     }
 
     fn url(&self, values: &Value) -> Result<Url, String> {
-        let url: Url = self.render("url", &self.url, values)?.parse().map_err(|_| "url: is none once it is filled in".to_owned())?;
-        if url.origin() == self.origin.origin() { Ok(url) } else { Err("url: would lead to another host".to_owned()) }
+        let url: Url = self
+            .render("url", &self.url, values)?
+            .parse()
+            .map_err(|_| "url: is none once it is filled in".to_owned())?;
+        if url.origin() == self.origin.origin() {
+            Ok(url)
+        } else {
+            Err("url: would lead to another host".to_owned())
+        }
     }
 
     fn headers(&self, values: &Value) -> Result<HeaderMap, String> {
@@ -109,7 +126,8 @@ impl Form {
         for (name, template) in &self.headers {
             let key = format!("headers.{name}");
             let value = HeaderValue::from_bytes(self.render(&key, template, values)?.as_bytes());
-            let mut value = value.map_err(|_| format!("{key}: a control character cannot be sent in a header"))?;
+            let mut value = value
+                .map_err(|_| format!("{key}: a control character cannot be sent in a header"))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -122,8 +140,11 @@ impl Form {
     fn body(&self, values: &Value) -> Result<Option<String>, String> {
         let Some((template, escape)) = &self.body else { return Ok(None) };
         let body = self.render("body", template, values)?;
-        if *escape == Escape::Json && serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
-            return Err("body: is not JSON once it is filled in; {{ … }} writes the quotes of a text by itself".to_owned());
+        if *escape == Escape::Json && serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err()
+        {
+            return Err("body: is not JSON once it is filled in; {{ … }} writes the quotes of a \
+                text by itself"
+                .to_owned());
         }
         Ok(Some(body))
     }
@@ -163,7 +184,11 @@ impl Http {
     }
 
     fn request(&self, values: &Value) -> Result<RequestBuilder, String> {
-        let request = self.outgoing.client().request(self.method.clone(), self.form.url(values)?).headers(self.form.headers(values)?);
+        let request = self
+            .outgoing
+            .client()
+            .request(self.method.clone(), self.form.url(values)?)
+            .headers(self.form.headers(values)?);
         Ok(match self.form.body(values)? {
             Some(body) => request.body(body),
             None => request,
@@ -202,7 +227,8 @@ pub fn origin(url: &str) -> Option<String> {
 }
 
 fn parse_origin(url: &str) -> Option<Url> {
-    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    let (scheme, rest) =
+        url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
     let authority = rest.split(['/', '?', '#', '\\']).next()?;
     if authority.contains(['{', '}', '@']) {
         return None;
@@ -212,7 +238,10 @@ fn parse_origin(url: &str) -> Option<Url> {
 
 /// What the body's type asks for; without one it is JSON.
 fn body_escape(headers: &[(HeaderName, String)]) -> Escape {
-    let of_type = headers.iter().find(|(name, _)| name == CONTENT_TYPE).map(|(_, value)| value.to_ascii_lowercase());
+    let of_type = headers
+        .iter()
+        .find(|(name, _)| name == CONTENT_TYPE)
+        .map(|(_, value)| value.to_ascii_lowercase());
     match of_type {
         Some(of_type) if of_type.contains("form-urlencoded") => Escape::Percent,
         Some(of_type) if !of_type.contains("json") => Escape::None,

@@ -5,7 +5,8 @@ use autoreceive_domain::{ActionName, Event};
 
 use super::{Action, Outcome};
 
-/// Writes one log line for each event, with the action's name: the timer has a line of its own about most of them. It never fails.
+/// Writes one log line for each event, with the action's name: the timer has a line of its own
+/// about most of them. It never fails.
 #[derive(Debug, Clone)]
 pub struct Log(pub ActionName);
 

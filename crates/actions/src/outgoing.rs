@@ -1,5 +1,5 @@
-//! What every action that speaks HTTP shares: the receiver is reached only where events may go, no faster than configured,
-//! and its answer, or its silence, means the same everywhere.
+//! What every action that speaks HTTP shares: the receiver is reached only where events may go, no
+//! faster than configured, and its answer, or its silence, means the same everywhere.
 //!
 //! | module | does |
 //! |---|---|
@@ -47,7 +47,13 @@ pub struct Limits {
 impl Default for Limits {
     /// Ten seconds, 64 requests at a time as fast as it goes, and no private addresses.
     fn default() -> Limits {
-        Limits { timeout: Duration::from_secs(10), rate: None, concurrency: 64, allow_private: false, authorities: None }
+        Limits {
+            timeout: Duration::from_secs(10),
+            rate: None,
+            concurrency: 64,
+            allow_private: false,
+            authorities: None,
+        }
     }
 }
 
@@ -59,7 +65,10 @@ pub enum OutgoingError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// No connection could be secured, for example because the system has no root certificates.
-    #[error("connections to the receiver cannot be secured; are the root certificates installed (package ca-certificates)?")]
+    #[error(
+        "connections to the receiver cannot be secured; are the root certificates installed \
+            (package ca-certificates)?"
+    )]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -73,19 +82,26 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Redirects are not followed, and no proxy is taken from the environment: an event goes where it was configured to go,
-    /// or nowhere. An address that stands in the URL itself is never resolved, so it is checked here; names are checked
-    /// each time they are.
+    /// Redirects are not followed, and no proxy is taken from the environment: an event goes where
+    /// it was configured to go, or nowhere. An address that stands in the URL itself is never
+    /// resolved, so it is checked here; names are checked each time they are.
     pub(super) fn new(url: &Url, limits: &Limits) -> Result<Outgoing, OutgoingError> {
         address::check_parsed(url, limits.allow_private)?;
         let guard = Guard { inner: System, allow_private: limits.allow_private };
-        let (pace, places) = (limits.rate.map(Pace::new), Semaphore::new(limits.concurrency.max(1)));
-        let client = client(url, limits, guard).map_err(|error| OutgoingError::Client(error.into()))?;
+        let (pace, places) =
+            (limits.rate.map(Pace::new), Semaphore::new(limits.concurrency.max(1)));
+        let client =
+            client(url, limits, guard).map_err(|error| OutgoingError::Client(error.into()))?;
         Ok(Outgoing { client, pace, places, timeout: limits.timeout })
     }
 
-    /// Attempts each event when the pace allows it, several at a time, and returns the outcomes in the same order.
-    pub(super) async fn each<'a, F>(&'a self, events: &'a [Event], attempt: impl Fn(&'a Event) -> F) -> Vec<Outcome>
+    /// Attempts each event when the pace allows it, several at a time, and returns the outcomes in
+    /// the same order.
+    pub(super) async fn each<'a, F>(
+        &'a self,
+        events: &'a [Event],
+        attempt: impl Fn(&'a Event) -> F,
+    ) -> Vec<Outcome>
     where
         F: Future<Output = Outcome>,
     {
@@ -114,7 +130,11 @@ impl Outgoing {
     }
 }
 
-fn client<R: reqwest::dns::Resolve + 'static>(url: &Url, limits: &Limits, guard: Guard<R>) -> Result<Client, reqwest::Error> {
+fn client<R: reqwest::dns::Resolve + 'static>(
+    url: &Url,
+    limits: &Limits,
+    guard: Guard<R>,
+) -> Result<Client, reqwest::Error> {
     let builder = Client::builder()
         .user_agent(concat!("autoreceive/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
@@ -132,7 +152,8 @@ fn client<R: reqwest::dns::Resolve + 'static>(url: &Url, limits: &Limits, guard:
     }
 }
 
-/// Reads an answer up to a bound; what comes after it is cut off. A failure ends it early: the status has been said.
+/// Reads an answer up to a bound; what comes after it is cut off. A failure ends it early: the
+/// status has been said.
 pub(super) async fn read(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {

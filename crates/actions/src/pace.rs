@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Gives out turns at a fixed distance. There are no bursts: a receiver's own limit may count over any second.
+/// Gives out turns at a fixed distance. There are no bursts: a receiver's own limit may count over
+/// any second.
 pub struct Pace {
     distance: Duration,
     next: Mutex<Instant>,

@@ -22,7 +22,8 @@ pub struct Settings {
     pub max_len: u64,
     /// The longest wait for an answer.
     pub timeout: Duration,
-    /// Certificates (PEM) of authorities that are trusted in place of the system's, where the address asks for TLS.
+    /// Certificates (PEM) of authorities that are trusted in place of the system's, where the
+    /// address asks for TLS.
     pub authorities: Option<Vec<u8>>,
 }
 
@@ -36,9 +37,11 @@ impl Stream {
     /// A stream on the Redis server at `url`.
     ///
     /// # Errors
-    /// Where `url` is not the address of a Redis server, which is not repeated, or a certificate cannot be read.
+    /// Where `url` is not the address of a Redis server, which is not repeated, or a certificate
+    /// cannot be read.
     pub fn new(url: &str, settings: Settings) -> Result<Stream, String> {
-        let address: Address = url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
+        let address: Address =
+            url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
         let options = Options::new(settings.timeout).authorities(settings.authorities.clone());
         let link = Link::new(&address, options).map_err(|why| why.to_string())?;
         Ok(Stream { link, settings })
@@ -51,7 +54,12 @@ impl Stream {
         for event in events {
             let add = pipe.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(*max_len).arg("*");
             let add = add.arg("id").arg(event.id()).arg("type").arg(event.kind().as_str());
-            add.arg("order_id").arg(event.0.id.as_str()).arg("version").arg(event.0.version).arg("body").arg(wire::event_json(event));
+            add.arg("order_id")
+                .arg(event.0.id.as_str())
+                .arg("version")
+                .arg(event.0.version)
+                .arg("body")
+                .arg(wire::event_json(event));
         }
         pipe
     }

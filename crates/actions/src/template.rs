@@ -1,5 +1,5 @@
-//! Texts with places for what an event holds (minijinja). What is put in is escaped for where it stands, so that an order
-//! cannot say more than the template lets it.
+//! Texts with places for what an event holds (minijinja). What is put in is escaped for where it
+//! stands, so that an order cannot say more than the template lets it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,9 @@ use std::fmt;
 use autoreceive_domain::Event;
 use autoreceive_wire as wire;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
+};
 
 /// The most steps that one rendering takes.
 const FUEL: u64 = 100_000;
@@ -36,10 +38,13 @@ impl Secrets {
     /// The text without any of the secrets.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let mut secrets: Vec<&String> = self.0.values().filter(|secret| !secret.is_empty()).collect();
+        let mut secrets: Vec<&String> =
+            self.0.values().filter(|secret| !secret.is_empty()).collect();
         // One may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+        secrets
+            .into_iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
 }
 
@@ -85,7 +90,8 @@ impl Templates {
     /// # Errors
     /// Says what is missing, and in which line.
     pub fn render(&self, template: &Template, values: &Value) -> Result<String, String> {
-        let rendered = self.environment.get_template(&template.0).and_then(|template| template.render(values));
+        let rendered =
+            self.environment.get_template(&template.0).and_then(|template| template.render(values));
         rendered.map_err(|error| in_words(&error))
     }
 }
@@ -94,18 +100,27 @@ impl Templates {
 #[derive(Debug, Clone)]
 pub(crate) struct Template(String);
 
-/// What templates see: the event as receivers get it, the secrets as `env`, and what the action adds.
+/// What templates see: the event as receivers get it, the secrets as `env`, and what the action
+/// adds.
 pub(crate) fn values(event: &Event, secrets: &Secrets, more: &[(&str, Value)]) -> Value {
     // The text is JSON: it was made in this line.
-    let event: BTreeMap<String, Value> = serde_json::from_str(&wire::event_json(event)).unwrap_or_default();
+    let event: BTreeMap<String, Value> =
+        serde_json::from_str(&wire::event_json(event)).unwrap_or_default();
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-    Value::from_pairs(event.into_iter().chain([("env".to_owned(), Value::from(secrets.0.clone()))]).chain(more))
+    Value::from_pairs(
+        event.into_iter().chain([("env".to_owned(), Value::from(secrets.0.clone()))]).chain(more),
+    )
 }
 
 /// `{{ time | local("Asia/Seoul") }}`: a time as people there write it.
 fn local(time: String, zone: String) -> Result<String, Error> {
     let at = time.parse::<jiff::Timestamp>().and_then(|time| time.in_tz(&zone));
-    let at = at.map_err(|_| Error::new(ErrorKind::InvalidOperation, "local: expected a time, and the name of a time zone"))?;
+    let at = at.map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidOperation,
+            "local: expected a time, and the name of a time zone",
+        )
+    })?;
     Ok(at.strftime("%Y-%m-%d %H:%M %Z").to_string())
 }
 
@@ -128,7 +143,10 @@ fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Erro
     let text = value.to_string();
     // As a segment of a path they would lead elsewhere, encoded or not.
     if text == "." || text == ".." {
-        return Err(Error::new(ErrorKind::InvalidOperation, "\".\" and \"..\" cannot be put into an address"));
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "\".\" and \"..\" cannot be put into an address",
+        ));
     }
     Ok(out.write_str(&percent(&text))?)
 }

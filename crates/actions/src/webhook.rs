@@ -37,14 +37,22 @@ pub enum WebhookError {
 }
 
 impl Webhook {
-    /// A webhook to `url`. A message is signed with every secret, the first one first: while a receiver changes from one
-    /// secret to the next, it accepts whichever it knows.
+    /// A webhook to `url`. A message is signed with every secret, the first one first: while a
+    /// receiver changes from one secret to the next, it accepts whichever it knows.
     ///
     /// # Errors
     /// See [`WebhookError`].
-    pub fn new(url: &str, secrets: &[SigningSecret], limits: &Limits) -> Result<Webhook, WebhookError> {
-        let signers = secrets.iter().map(|secret| standardwebhooks::Webhook::from_bytes(secret.expose().to_vec()));
-        let signers = signers.collect::<Result<_, _>>().map_err(|why| WebhookError::Signer(why.to_string()))?;
+    pub fn new(
+        url: &str,
+        secrets: &[SigningSecret],
+        limits: &Limits,
+    ) -> Result<Webhook, WebhookError> {
+        let signers = secrets
+            .iter()
+            .map(|secret| standardwebhooks::Webhook::from_bytes(secret.expose().to_vec()));
+        let signers = signers
+            .collect::<Result<_, _>>()
+            .map_err(|why| WebhookError::Signer(why.to_string()))?;
         let url = address::parse(url).map_err(OutgoingError::from)?;
         Ok(Webhook { outgoing: Outgoing::new(&url, limits)?, url, signers })
     }
@@ -56,8 +64,15 @@ impl Webhook {
         let Ok(signatures) = self.signatures(&id, timestamp, &body) else {
             return Outcome::retry("the message could not be signed");
         };
-        let request = self.outgoing.client().post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(HEADER_WEBHOOK_ID, id);
-        let request = request.header(HEADER_WEBHOOK_TIMESTAMP, timestamp).header(HEADER_WEBHOOK_SIGNATURE, signatures);
+        let request = self
+            .outgoing
+            .client()
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(HEADER_WEBHOOK_ID, id);
+        let request = request
+            .header(HEADER_WEBHOOK_TIMESTAMP, timestamp)
+            .header(HEADER_WEBHOOK_SIGNATURE, signatures);
         match self.outgoing.send(request.body(body)).await {
             Ok(response) => {
                 let outcome = answer::outcome(response.status(), response.headers());
@@ -69,7 +84,12 @@ impl Webhook {
         }
     }
 
-    fn signatures(&self, id: &str, timestamp: i64, body: &str) -> Result<String, standardwebhooks::WebhookError> {
+    fn signatures(
+        &self,
+        id: &str,
+        timestamp: i64,
+        body: &str,
+    ) -> Result<String, standardwebhooks::WebhookError> {
         let each = self.signers.iter().map(|signer| signer.sign(id, timestamp, body.as_bytes()));
         Ok(each.collect::<Result<Vec<_>, _>>()?.join(" "))
     }
@@ -82,7 +102,10 @@ impl Action for Webhook {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a signature carries the sender's wall clock; no decision is made with it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a signature carries the sender's wall clock; no decision is made with it"
+)]
 fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

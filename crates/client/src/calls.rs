@@ -3,9 +3,12 @@
 use autoreceive_domain::Span;
 use autoreceive_domain::command::Verb;
 use autoreceive_wire::OrderView;
-use autoreceive_wire::action::{Actions, BackfillFields, BackfilledView, Enabled, MoveFields, RelocatedView};
+use autoreceive_wire::action::{
+    Actions, BackfillFields, BackfilledView, Enabled, MoveFields, RelocatedView,
+};
 use autoreceive_wire::command::{
-    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, ReceiveFields, RefundFields, ReleaseFields, ShipFields,
+    AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, ReceiveFields, RefundFields,
+    ReleaseFields, ShipFields,
 };
 use autoreceive_wire::dead_letter::{DeadLetters, LetterView, ResolvedView, WhichFields};
 use autoreceive_wire::report::{ListName, PageView, StatsView};
@@ -71,7 +74,12 @@ impl Client {
     ///
     /// # Errors
     /// Where the order refuses it, or the service does not answer.
-    pub async fn command(&self, order_id: &str, verb: Verb, fields: &(impl Serialize + Sync)) -> Result<OrderView, Error> {
+    pub async fn command(
+        &self,
+        order_id: &str,
+        verb: Verb,
+        fields: &(impl Serialize + Sync),
+    ) -> Result<OrderView, Error> {
         self.post(&["v1", "orders", order_id, verb.as_str()], fields).await?.read()
     }
 
@@ -87,7 +95,12 @@ impl Client {
     ///
     /// # Errors
     /// Where the cursor is not one of this list, or the service does not answer.
-    pub async fn orders(&self, list: ListName, cursor: Option<&str>, limit: usize) -> Result<PageView, Error> {
+    pub async fn orders(
+        &self,
+        list: ListName,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<PageView, Error> {
         let mut query = vec![("view", list.as_str().to_owned()), ("limit", limit.to_string())];
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         self.get(&["v1", "orders"], &query).await?.read()
@@ -121,7 +134,11 @@ impl Client {
     ///
     /// # Errors
     /// Where the action is not configured, or the service does not answer.
-    pub async fn backfill(&self, action: &str, from: &BackfillFields) -> Result<BackfilledView, Error> {
+    pub async fn backfill(
+        &self,
+        action: &str,
+        from: &BackfillFields,
+    ) -> Result<BackfilledView, Error> {
         self.post(&["v1", "actions", action, "backfill"], from).await?.read()
     }
 
@@ -145,7 +162,11 @@ impl Client {
     ///
     /// # Errors
     /// Where there is no such action, or the service does not answer.
-    pub async fn dead_letters(&self, action: &str, query: &[(&str, String)]) -> Result<DeadLetters, Error> {
+    pub async fn dead_letters(
+        &self,
+        action: &str,
+        query: &[(&str, String)],
+    ) -> Result<DeadLetters, Error> {
         self.get(&["v1", "actions", action, "dead-letters"], query).await?.read()
     }
 

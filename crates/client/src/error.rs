@@ -65,7 +65,10 @@ impl Error {
         Error::new(Kind::Other, message.into())
     }
 
-    pub(crate) fn because(message: impl Into<String>, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    pub(crate) fn because(
+        message: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
         Error { source: Some(Box::new(source)), ..Error::other(message) }
     }
 
@@ -107,7 +110,9 @@ impl Error {
 /// What to try where the answer is none of the protocol that was asked for.
 fn other_scheme(url: &Url, why: &str) -> &'static str {
     match url.scheme() {
-        "https" if why.contains("InvalidContentType") => " (perhaps it does not speak TLS; try http://)",
+        "https" if why.contains("InvalidContentType") => {
+            " (perhaps it does not speak TLS; try http://)"
+        }
         "http" if why.contains("invalid HTTP version") => " (perhaps it speaks TLS; try https://)",
         _ => "",
     }

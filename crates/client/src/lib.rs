@@ -115,8 +115,13 @@ impl Client {
     ///
     /// # Errors
     /// Where the service refuses, or does not answer.
-    pub async fn post(&self, segments: &[&str], body: &(impl Serialize + Sync)) -> Result<Answer, Error> {
-        let body = serde_json::to_string(body).map_err(|error| Error::because("the request cannot be written as JSON", error))?;
+    pub async fn post(
+        &self,
+        segments: &[&str],
+        body: &(impl Serialize + Sync),
+    ) -> Result<Answer, Error> {
+        let body = serde_json::to_string(body)
+            .map_err(|error| Error::because("the request cannot be written as JSON", error))?;
         let request = self.http.post(self.address(segments)?);
         self.answer(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
@@ -126,7 +131,10 @@ impl Client {
     ///
     /// # Errors
     /// Where the service refuses the stream, or does not answer.
-    pub async fn commands<E>(&self, lines: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Result<Lines, Error>
+    pub async fn commands<E>(
+        &self,
+        lines: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Result<Lines, Error>
     where
         E: std::error::Error + Send + Sync + 'static,
     {

@@ -35,7 +35,8 @@ impl Lines {
                 let mut line: Vec<u8> = self.rest.drain(..=self.searched + end).collect();
                 line.pop();
                 self.searched = 0;
-                let wrong = |error| Error::because("an answer of the service cannot be read", error);
+                let wrong =
+                    |error| Error::because("an answer of the service cannot be read", error);
                 let answer = serde_json::from_slice(&line).map_err(wrong)?;
                 return Ok(Some((answer, line)));
             }

@@ -40,9 +40,11 @@ async fn a_call_names_its_path_percent_encoded_and_carries_the_token() {
 #[tokio::test]
 async fn a_refusal_is_told_in_the_service_s_words_and_by_its_kind() {
     let problem = r#"{"code":"not_payable","title":"no","allowed":["cancel"]}"#;
-    for (status, kind) in
-        [("409 Conflict", Kind::Rejected), ("503 Service Unavailable", Kind::Unavailable), ("401 Unauthorized", Kind::Other)]
-    {
+    for (status, kind) in [
+        ("409 Conflict", Kind::Rejected),
+        ("503 Service Unavailable", Kind::Unavailable),
+        ("401 Unauthorized", Kind::Other),
+    ] {
         let (url, _) = service(answer(status, problem)).await;
         let client = Client::new(&url, None).unwrap();
         let error = client.pay("A-1", &AtFields::default()).await.unwrap_err();
@@ -99,7 +101,10 @@ struct Once(Option<&'static str>);
 impl Stream for Once {
     type Item = std::io::Result<Bytes>;
 
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
         std::task::Poll::Ready(self.0.take().map(|chunk| Ok(chunk.into())))
     }
 }

@@ -29,7 +29,8 @@ impl FromStr for ActionName {
     type Err = NotAnActionName;
 
     fn from_str(text: &str) -> Result<ActionName, NotAnActionName> {
-        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+        let is_allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
         let fits = (1..=ActionName::MAX).contains(&text.len()) && text.bytes().all(is_allowed);
         if fits { Ok(ActionName(text.into())) } else { Err(NotAnActionName) }
     }

@@ -2,16 +2,17 @@
 
 use crate::time::Span;
 
-/// The waits after the first, second, … failed attempt, in seconds: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, 6 h, then every
-/// 6 h. Without jitter the last attempt comes 70 h 12 min 35 s after the first.
+/// The waits after the first, second, … failed attempt, in seconds: 5 s, 30 s, 2 min, 10 min, 1 h,
+/// 3 h, 6 h, then every 6 h. Without jitter the last attempt comes 70 h 12 min 35 s after the
+/// first.
 const WAITS_SECONDS: [i64; 7] = [5, 30, 120, 600, 3_600, 10_800, 21_600];
 
 /// How long an event is tried before it becomes a dead letter.
 pub const HORIZON: Span = Span::THREE_DAYS;
 
-/// The wait after the `failed`-th failed attempt (from 1), `spent` after the first one; nothing where the horizon is
-/// reached, so that the event becomes a dead letter. `seed` spreads attempts that failed together: up to a tenth is
-/// added, never taken off, and never beyond the horizon.
+/// The wait after the `failed`-th failed attempt (from 1), `spent` after the first one; nothing
+/// where the horizon is reached, so that the event becomes a dead letter. `seed` spreads attempts
+/// that failed together: up to a tenth is added, never taken off, and never beyond the horizon.
 #[must_use]
 pub fn next_wait(failed: u32, spent: Span, seed: u64) -> Option<Span> {
     let index = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -23,7 +24,8 @@ pub fn next_wait(failed: u32, spent: Span, seed: u64) -> Option<Span> {
     Some(jittered(base, seed ^ u64::from(failed)).min(left))
 }
 
-/// `wait` and up to a tenth more: nothing is taken off, so that a wait that a receiver asked for is kept.
+/// `wait` and up to a tenth more: nothing is taken off, so that a wait that a receiver asked for is
+/// kept.
 #[must_use]
 pub fn jittered(wait: Span, seed: u64) -> Span {
     let tenth = wait.ms() / 10 + 1;
@@ -48,7 +50,11 @@ mod tests {
         for (i, seconds) in documented.into_iter().enumerate() {
             for seed in 0..200 {
                 let wait = next_wait(i as u32 + 1, Span::ZERO, seed).unwrap().ms();
-                assert!((seconds * 1_000..=seconds * 1_100).contains(&wait), "attempt {} waited {wait} ms", i + 1);
+                assert!(
+                    (seconds * 1_000..=seconds * 1_100).contains(&wait),
+                    "attempt {} waited {wait} ms",
+                    i + 1
+                );
             }
         }
     }

@@ -1,5 +1,5 @@
-//! How the receiver of an action is doing, as all workers together see it: since when nothing but failures came back, and
-//! whether it was disabled for that.
+//! How the receiver of an action is doing, as all workers together see it: since when nothing but
+//! failures came back, and whether it was disabled for that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,8 @@ use crate::time::{Span, Time};
 pub struct Circuit {
     /// The event that failed first.
     pub suspect: Option<String>,
-    /// When another event failed, too: one event that a receiver cannot stomach says nothing about the receiver.
+    /// When another event failed, too: one event that a receiver cannot stomach says nothing about
+    /// the receiver.
     pub failing_since: Option<Time>,
     /// When it was disabled, if it is.
     pub disabled_at: Option<Time>,
@@ -19,7 +20,8 @@ pub struct Circuit {
     pub enabled_at: Option<Time>,
 }
 
-/// What came back from a receiver in some time: perhaps a success, and after the last one perhaps failures.
+/// What came back from a receiver in some time: perhaps a success, and after the last one perhaps
+/// failures.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Seen {
     /// Whether there was a success.
@@ -48,26 +50,34 @@ impl Seen {
         match (later.success, &self.failed, &later.failed) {
             (true, ..) | (_, None, _) => Seen { success: self.success || later.success, ..later },
             (false, Some(_), None) => self,
-            (false, Some(first), Some(next)) => Seen { others: self.others || later.others || first != next, ..self },
+            (false, Some(first), Some(next)) => {
+                Seen { others: self.others || later.others || first != next, ..self }
+            }
         }
     }
 }
 
 impl Circuit {
-    /// What is known after `seen`. A receiver that fails only, and more than one event, for `disable_after` is disabled;
-    /// without it, never. One that is disabled stays so, whatever comes back from attempts that were under way.
+    /// What is known after `seen`. A receiver that fails only, and more than one event, for
+    /// `disable_after` is disabled; without it, never. One that is disabled stays so, whatever
+    /// comes back from attempts that were under way.
     #[must_use]
     pub fn after(&self, seen: &Seen, now: Time, disable_after: Option<Span>) -> Circuit {
         if self.disabled_at.is_some() {
             return self.clone();
         }
-        let mut next = if seen.success { Circuit { enabled_at: self.enabled_at, ..Circuit::default() } } else { self.clone() };
+        let mut next = if seen.success {
+            Circuit { enabled_at: self.enabled_at, ..Circuit::default() }
+        } else {
+            self.clone()
+        };
         let Some(failed) = &seen.failed else { return next };
         let others = seen.others || next.suspect.as_ref().is_some_and(|suspect| suspect != failed);
         next.suspect.get_or_insert_with(|| failed.clone());
         if others || next.failing_since.is_some() {
             let since = *next.failing_since.get_or_insert(now);
-            next.disabled_at = disable_after.filter(|after| now.since(since) >= *after).map(|_| now);
+            next.disabled_at =
+                disable_after.filter(|after| now.since(since) >= *after).map(|_| now);
         }
         next
     }
@@ -80,7 +90,8 @@ impl Circuit {
 }
 
 impl fmt::Display for Circuit {
-    /// `failing_since|disabled_at|enabled_at|suspect`, as stores keep it; times in milliseconds, nothing for none.
+    /// `failing_since|disabled_at|enabled_at|suspect`, as stores keep it; times in milliseconds,
+    /// nothing for none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for at in [self.failing_since, self.disabled_at, self.enabled_at] {
             match at {
@@ -102,13 +113,19 @@ impl FromStr for Circuit {
 
     fn from_str(text: &str) -> Result<Circuit, NotACircuit> {
         let read = || {
-            let [failing, disabled, enabled, suspect] = text.splitn(4, '|').collect::<Vec<_>>().try_into().ok()?;
+            let [failing, disabled, enabled, suspect] =
+                text.splitn(4, '|').collect::<Vec<_>>().try_into().ok()?;
             let at = |text: &str| match text {
                 "" => Some(None),
                 digits => digits.parse().ok().map(|ms| Some(Time::from_ms(ms))),
             };
             let suspect = Some(suspect).filter(|id| !id.is_empty()).map(str::to_owned);
-            Some(Circuit { suspect, failing_since: at(failing)?, disabled_at: at(disabled)?, enabled_at: at(enabled)? })
+            Some(Circuit {
+                suspect,
+                failing_since: at(failing)?,
+                disabled_at: at(disabled)?,
+                enabled_at: at(enabled)?,
+            })
         };
         read().ok_or_else(|| NotACircuit(text.chars().take(60).collect()))
     }
@@ -137,33 +154,54 @@ mod tests {
         let mut circuit = Circuit::default();
         for h in 0..72 {
             circuit = circuit.after(&seen(&[("a", false), ("b", false)]), hour(h), THREE_DAYS);
-            assert_eq!((circuit.failing_since, circuit.disabled_at), (Some(hour(0)), None), "after {h} h");
+            assert_eq!(
+                (circuit.failing_since, circuit.disabled_at),
+                (Some(hour(0)), None),
+                "after {h} h"
+            );
         }
         let quiet = circuit.after(&Seen::default(), hour(80), THREE_DAYS);
         assert_eq!(quiet.disabled_at, None, "nothing was attempted, so nothing is known");
         let disabled = circuit.after(&seen(&[("c", false)]), hour(72), THREE_DAYS);
         assert_eq!(disabled.disabled_at, Some(hour(72)));
         assert_eq!(disabled.after(&seen(&[("d", true)]), hour(73), THREE_DAYS), disabled);
-        assert_eq!(circuit.after(&seen(&[("c", false)]), hour(999), None).disabled_at, None, "never, where it is not asked for");
+        assert_eq!(
+            circuit.after(&seen(&[("c", false)]), hour(999), None).disabled_at,
+            None,
+            "never, where it is not asked for"
+        );
     }
 
     #[test]
     fn one_success_begins_the_time_anew() {
-        let failing = Circuit::default().after(&seen(&[("a", false), ("b", false)]), hour(0), THREE_DAYS);
-        let again = failing.after(&seen(&[("c", true), ("a", false), ("b", false)]), hour(71), THREE_DAYS);
+        let failing =
+            Circuit::default().after(&seen(&[("a", false), ("b", false)]), hour(0), THREE_DAYS);
+        let again =
+            failing.after(&seen(&[("c", true), ("a", false), ("b", false)]), hour(71), THREE_DAYS);
         assert_eq!((again.failing_since, again.disabled_at), (Some(hour(71)), None));
-        assert_eq!(failing.after(&seen(&[("a", false), ("b", true)]), hour(71), THREE_DAYS), Circuit::default());
+        assert_eq!(
+            failing.after(&seen(&[("a", false), ("b", true)]), hour(71), THREE_DAYS),
+            Circuit::default()
+        );
     }
 
     #[test]
     fn one_event_alone_disables_nothing_however_often_it_fails() {
         let mut circuit = Circuit::default();
         for h in 0..200 {
-            circuit = circuit.after(&seen(&[("poison", false), ("poison", false)]), hour(h), THREE_DAYS);
+            circuit =
+                circuit.after(&seen(&[("poison", false), ("poison", false)]), hour(h), THREE_DAYS);
         }
-        assert_eq!((circuit.suspect.as_deref(), circuit.failing_since, circuit.disabled_at), (Some("poison"), None, None));
+        assert_eq!(
+            (circuit.suspect.as_deref(), circuit.failing_since, circuit.disabled_at),
+            (Some("poison"), None, None)
+        );
         let two = circuit.after(&seen(&[("b", false)]), hour(200), THREE_DAYS);
-        assert_eq!((two.failing_since, two.disabled_at), (Some(hour(200)), None), "the time counts from when a second one failed");
+        assert_eq!(
+            (two.failing_since, two.disabled_at),
+            (Some(hour(200)), None),
+            "the time counts from when a second one failed"
+        );
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! The one clock an order carries: none, running towards a deadline, or paused with so much remaining.
+//! The one clock an order carries: none, running towards a deadline, or paused with so much
+//! remaining.
 
 use crate::order::Status;
 use crate::policy::Terms;
@@ -19,7 +20,8 @@ pub enum ClockKind {
 
 impl ClockKind {
     /// Every kind.
-    pub const ALL: [ClockKind; 4] = [ClockKind::Pay, ClockKind::Ship, ClockKind::Receive, ClockKind::Settle];
+    pub const ALL: [ClockKind; 4] =
+        [ClockKind::Pay, ClockKind::Ship, ClockKind::Receive, ClockKind::Settle];
 
     /// The kind's name as it is shown.
     #[must_use]
@@ -80,11 +82,13 @@ impl Clock {
     /// A clock that runs to `deadline`, its first reminder being the next one after `since`.
     #[must_use]
     pub fn running(kind: ClockKind, deadline: Time, since: Time, terms: &Terms) -> Clock {
-        let remind_at = if kind == ClockKind::Receive { next_reminder(deadline, since, terms) } else { None };
+        let remind_at =
+            if kind == ClockKind::Receive { next_reminder(deadline, since, terms) } else { None };
         Clock::Running { kind, deadline, remind_at }
     }
 
-    /// When the order must be looked at next: the deadline or an earlier reminder; never, where the clock stands.
+    /// When the order must be looked at next: the deadline or an earlier reminder; never, where the
+    /// clock stands.
     #[must_use]
     pub fn next_due_at(&self) -> Option<Time> {
         match *self {
@@ -115,7 +119,9 @@ impl Clock {
     #[must_use]
     pub fn paused(self, now: Time) -> Clock {
         match self {
-            Clock::Running { kind, deadline, .. } => Clock::Paused { kind, remaining: deadline.since(now) },
+            Clock::Running { kind, deadline, .. } => {
+                Clock::Paused { kind, remaining: deadline.since(now) }
+            }
             other => other,
         }
     }
@@ -124,7 +130,9 @@ impl Clock {
     #[must_use]
     pub fn resumed(self, now: Time, terms: &Terms) -> Clock {
         match self {
-            Clock::Paused { kind, remaining } => Clock::running(kind, now.after(remaining.max(terms.release_grace)), now, terms),
+            Clock::Paused { kind, remaining } => {
+                Clock::running(kind, now.after(remaining.max(terms.release_grace)), now, terms)
+            }
             other => other,
         }
     }
@@ -132,5 +140,10 @@ impl Clock {
 
 /// The first of the instants `deadline − remind_before` that comes after `since`.
 fn next_reminder(deadline: Time, since: Time, terms: &Terms) -> Option<Time> {
-    terms.remind_before.iter().map(|&before| deadline.before(before)).filter(|&at| at > since && at < deadline).min()
+    terms
+        .remind_before
+        .iter()
+        .map(|&before| deadline.before(before))
+        .filter(|&at| at > since && at < deadline)
+        .min()
 }

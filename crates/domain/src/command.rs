@@ -317,7 +317,9 @@ impl Command {
     pub(crate) fn claimed_times(&self) -> [Option<Time>; 4] {
         match self {
             Command::Place(place) => place.claimed_times(),
-            Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => [*at, None, None, None],
+            Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => {
+                [*at, None, None, None]
+            }
             _ => [None; 4],
         }
     }

@@ -1,7 +1,7 @@
 //! The one door: every command, the timer's too, is decided here and nowhere else.
 //!
-//! Three questions in turn: is it a repeat ([`is_repeat`])? does the order's status permit it ([`permits`])? what does the
-//! order look like afterwards ([`apply`])?
+//! Three questions in turn: is it a repeat ([`is_repeat`])? does the order's status permit it
+//! ([`permits`])? what does the order look like afterwards ([`apply`])?
 
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ pub enum Decision {
 /// How far ahead of the store's clock a claimed time may lie.
 pub const CLOCK_TOLERANCE: Span = Span::FIVE_SECONDS;
 
-/// Decides a command about an order that exists, under the terms it was placed with. `now` is the store's time.
+/// Decides a command about an order that exists, under the terms it was placed with. `now` is the
+/// store's time.
 #[must_use]
 pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision {
     match command {
@@ -59,10 +60,17 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
 /// that is observed. `policy` is the one that the command names (see [`Command::policy`]); without
 /// it there are no terms to place an order under, and nothing changes.
 #[must_use]
-pub fn decide_absent(id: &OrderId, command: &Command, now: Time, policy: Option<&Policy>) -> Decision {
+pub fn decide_absent(
+    id: &OrderId,
+    command: &Command,
+    now: Time,
+    policy: Option<&Policy>,
+) -> Decision {
     match (command, policy) {
         (Command::Place(place), Some(policy)) => decide_place(id, place, now, policy),
-        (Command::Observe(observation), Some(policy)) => adopted::observe_absent(id, observation, now, policy),
+        (Command::Observe(observation), Some(policy)) => {
+            adopted::observe_absent(id, observation, now, policy)
+        }
         (Command::Place(_) | Command::Observe(_) | Command::Due, _) => Decision::Unchanged,
         _ => Decision::Rejected(Rejection::not_found(id, command.verb())),
     }
@@ -82,16 +90,22 @@ pub fn decide_place(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> 
 
 /// As what a new order is placed that only a paid one can be: the code says that it is not.
 fn further_than_paid(place: &Place) -> Option<Code> {
-    place.delivered_at.map(|_| Code::NotDeliverable).or(place.shipped_at.map(|_| Code::NotShippable))
+    place
+        .delivered_at
+        .map(|_| Code::NotDeliverable)
+        .or(place.shipped_at.map(|_| Code::NotShippable))
 }
 
-/// Whether a command of this name could be carried out on the order as it stands. The table of the order's life.
+/// Whether a command of this name could be carried out on the order as it stands. The table of the
+/// order's life.
 #[must_use]
 pub fn permits(order: &Order, verb: Verb, terms: &Terms) -> bool {
     let status = order.status;
     match verb {
         Verb::Place | Verb::Observe | Verb::Due => false,
-        Verb::Pay => status == Status::PendingPayment || (status == Status::Cancelled && never_paid(order)),
+        Verb::Pay => {
+            status == Status::PendingPayment || (status == Status::Cancelled && never_paid(order))
+        }
         Verb::Ship => status == Status::Paid,
         Verb::Deliver => matches!(status, Status::Paid | Status::Shipped),
         Verb::Receive => status.is_open(),
@@ -107,12 +121,15 @@ fn never_paid(order: &Order) -> bool {
     order.times.paid_at.is_none() && order.times.late_payment_at.is_none()
 }
 
-/// Whether there is still something that a hold could put off: the receipt, or the settling after it.
+/// Whether there is still something that a hold could put off: the receipt, or the settling after
+/// it.
 fn is_holdable(order: &Order) -> bool {
-    order.status.is_open() || (order.status == Status::Received && order.clock.kind() == Some(ClockKind::Settle))
+    order.status.is_open()
+        || (order.status == Status::Received && order.clock.kind() == Some(ClockKind::Settle))
 }
 
-/// Whether the order carries the command's mark already. The first one stands, whatever this one's arguments are.
+/// Whether the order carries the command's mark already. The first one stands, whatever this one's
+/// arguments are.
 fn is_repeat(order: &Order, command: &Command) -> bool {
     let times = &order.times;
     match command {
@@ -122,15 +139,18 @@ fn is_repeat(order: &Order, command: &Command) -> bool {
         Command::Receive { .. } => times.received_at.is_some(),
         Command::Extend { number } => *number <= order.extensions,
         Command::Hold { id, .. } => order.holds.iter().any(|hold| hold.id == *id),
-        Command::Release { id } => order.holds.iter().any(|hold| hold.id == *id && hold.released_at.is_some()),
+        Command::Release { id } => {
+            order.holds.iter().any(|hold| hold.id == *id && hold.released_at.is_some())
+        }
         Command::Cancel { .. } => times.cancelled_at.is_some(),
         Command::Refund { .. } => times.refunded_at.is_some(),
         Command::Place(_) | Command::Observe(_) | Command::Due => false,
     }
 }
 
-/// The first field in which a repeated `place` differs from the order. The moment of placing is not compared; those of
-/// payment, shipment and delivery are where they are sent, so that no shop believes an order to be paid that is not.
+/// The first field in which a repeated `place` differs from the order. The moment of placing is not
+/// compared; those of payment, shipment and delivery are where they are sent, so that no shop
+/// believes an order to be paid that is not.
 fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
     let is_same = |sent: Option<Time>, known| sent.is_none() || sent == known;
     let fields = [
@@ -157,12 +177,24 @@ fn refuse(order: &Order, command: &Command, now: Time, terms: &Terms) -> Option<
     let because = |code| Some(Rejection::not_allowed(order, code, terms));
     match command {
         Command::Due => None,
-        Command::Extend { .. } if order.runs_to_receipt() && order.extensions >= terms.max_extensions => because(Code::ExtensionLimit),
-        Command::Extend { number } if order.runs_to_receipt() && *number > order.extensions + 1 => because(Code::ExtensionOutOfOrder),
-        Command::Hold { .. } if is_holdable(order) && order.holds.len() >= MAX_HOLDS => because(Code::TooManyHolds),
-        Command::Release { id } if !order.holds.iter().any(|hold| hold.id == *id) => because(Code::NotHeld),
+        Command::Extend { .. }
+            if order.runs_to_receipt() && order.extensions >= terms.max_extensions =>
+        {
+            because(Code::ExtensionLimit)
+        }
+        Command::Extend { number } if order.runs_to_receipt() && *number > order.extensions + 1 => {
+            because(Code::ExtensionOutOfOrder)
+        }
+        Command::Hold { .. } if is_holdable(order) && order.holds.len() >= MAX_HOLDS => {
+            because(Code::TooManyHolds)
+        }
+        Command::Release { id } if !order.holds.iter().any(|hold| hold.id == *id) => {
+            because(Code::NotHeld)
+        }
         _ if !permits(order, command.verb(), terms) => because(Code::of(command.verb())),
-        _ if is_ahead(command.claimed_times(), now) => Some(Rejection::in_future(&order.id, Some(order.status))),
+        _ if is_ahead(command.claimed_times(), now) => {
+            Some(Rejection::in_future(&order.id, Some(order.status)))
+        }
         _ => None,
     }
 }
@@ -197,7 +229,8 @@ fn placed(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> Order {
         return order;
     };
     pay(&mut order, paid_at, terms);
-    // In one step, so that no clock runs out that the shipment or the delivery had stopped long ago.
+    // In one step, so that no clock runs out that the shipment or the delivery had stopped long
+    // ago.
     if let Some(at) = place.shipped_at {
         ship(&mut order, at, terms);
     }
@@ -208,7 +241,8 @@ fn placed(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> Order {
 }
 
 fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision {
-    let mut next = Order { version: order.version + 1, changed_at: now, cause: Cause::Shop, ..order.clone() };
+    let mut next =
+        Order { version: order.version + 1, changed_at: now, cause: Cause::Shop, ..order.clone() };
     let next_ref = &mut next;
     next_ref.kind = match command {
         Command::Place(_) | Command::Observe(_) => return Decision::Unchanged,
@@ -239,7 +273,12 @@ fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision
             EventKind::Extended
         }
         Command::Hold { id, reason } => {
-            next_ref.holds.push(Hold { id: id.clone(), reason: reason.clone(), since: now, released_at: None });
+            next_ref.holds.push(Hold {
+                id: id.clone(),
+                reason: reason.clone(),
+                since: now,
+                released_at: None,
+            });
             next_ref.clock = order.clock.paused(now);
             EventKind::Held
         }
@@ -268,7 +307,8 @@ fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision
     Decision::Changed(Arc::new(next))
 }
 
-/// Starts a clock that counts from what happened at `from`; it stands paused at its full length while the order is held.
+/// Starts a clock that counts from what happened at `from`; it stands paused at its full length
+/// while the order is held.
 fn start(order: &mut Order, kind: ClockKind, length: Option<Span>, from: Time, terms: &Terms) {
     order.clock = match length {
         None => Clock::None,
@@ -287,7 +327,9 @@ fn pay(order: &mut Order, at: Time, terms: &Terms) {
     order.times.paid_at = Some(at);
     match terms.starts_at {
         StartsAt::Paid => start_receive(order, at, terms),
-        StartsAt::Shipped | StartsAt::Delivered => start(order, ClockKind::Ship, terms.ship_within, at, terms),
+        StartsAt::Shipped | StartsAt::Delivered => {
+            start(order, ClockKind::Ship, terms.ship_within, at, terms)
+        }
     }
 }
 
@@ -320,7 +362,12 @@ fn receive(order: &mut Order, now: Time, terms: &Terms) {
 fn extend(order: &mut Order, now: Time, terms: &Terms) {
     order.extensions += 1;
     if let Some(deadline) = order.clock.deadline() {
-        order.clock = Clock::running(ClockKind::Receive, deadline.max(now).after(terms.extend_by), now, terms);
+        order.clock = Clock::running(
+            ClockKind::Receive,
+            deadline.max(now).after(terms.extend_by),
+            now,
+            terms,
+        );
     }
 }
 
@@ -350,8 +397,8 @@ fn end(order: &mut Order, status: Status, now: Time) {
     }
 }
 
-/// What the timer does to an order that is due; nothing to one that is not. Past the deadline no reminder is sent; before
-/// it one is, however many fell due meanwhile.
+/// What the timer does to an order that is due; nothing to one that is not. Past the deadline no
+/// reminder is sent; before it one is, however many fell due meanwhile.
 fn run_out(order: &mut Order, now: Time, terms: &Terms) -> Option<EventKind> {
     let Clock::Running { kind, deadline, .. } = order.clock else { return None };
     if order.next_due_at()? > now {

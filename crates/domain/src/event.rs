@@ -1,4 +1,5 @@
-//! One change = one version = one event. The event is the order as the change left it, which remembers what made it so.
+//! One change = one version = one event. The event is the order as the change left it, which
+//! remembers what made it so.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -114,7 +115,8 @@ impl EventKind {
 /// A name that is no event type.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not an event type: expected one of order.placed .paid .shipped .delivered .received .completed .cancelled .refunded .held .released .extended .receive_reminder .late_payment"
+    "{0:?} is not an event type: expected one of order.placed .paid .shipped .delivered .received \
+        .completed .cancelled .refunded .held .released .extended .receive_reminder .late_payment"
 )]
 pub struct NotAnEvent(pub String);
 
@@ -122,13 +124,17 @@ impl FromStr for EventKind {
     type Err = NotAnEvent;
 
     fn from_str(text: &str) -> Result<EventKind, NotAnEvent> {
-        EventKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| NotAnEvent(text.chars().take(60).collect()))
+        EventKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| NotAnEvent(text.chars().take(60).collect()))
     }
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 5] = [Cause::Timer, Cause::Buyer, Cause::Operator, Cause::Shop, Cause::System];
+    pub const ALL: [Cause; 5] =
+        [Cause::Timer, Cause::Buyer, Cause::Operator, Cause::Shop, Cause::System];
 
     /// The cause as receivers see it.
     #[must_use]
@@ -158,7 +164,8 @@ impl Cause {
 pub struct Event(pub Arc<Order>);
 
 impl Event {
-    /// The id that every attempt of this event carries, and no other event: the order id percent-encoded, `:`, the version.
+    /// The id that every attempt of this event carries, and no other event: the order id
+    /// percent-encoded, `:`, the version.
     #[must_use]
     pub fn id(&self) -> String {
         event_id(&self.0.id, self.0.version)
@@ -183,8 +190,8 @@ impl Event {
     }
 }
 
-/// The event id of an order's version. ASCII without a dot: Standard Webhooks signs `id.timestamp.body`, so an id must
-/// not contain one.
+/// The event id of an order's version. ASCII without a dot: Standard Webhooks signs
+/// `id.timestamp.body`, so an id must not contain one.
 #[must_use]
 pub fn event_id(order: &OrderId, version: u64) -> String {
     let mut id = String::with_capacity(order.as_str().len() + 8);
@@ -246,9 +253,10 @@ mod tests {
             let order: OrderId = order.parse().unwrap();
             assert_eq!(order_of(&event_id(&order, 7)), Some(order));
         }
-        for wrong in
-            ["", ":", ":1", "A-1", "A-1:", "A-1:x", "A-1:07", "A-1:-1", "a.b:1", "a%2eb:1", "a%2:1", "a%+1:1", "%FF:1", "가:1", "%41:1"]
-        {
+        for wrong in [
+            "", ":", ":1", "A-1", "A-1:", "A-1:x", "A-1:07", "A-1:-1", "a.b:1", "a%2eb:1", "a%2:1",
+            "a%+1:1", "%FF:1", "가:1", "%41:1",
+        ] {
             assert_eq!(order_of(wrong), None, "{wrong}");
         }
     }

@@ -1,5 +1,6 @@
-//! Every rule of an order's life, as pure functions over plain data. Nothing here reads a clock, a file or a socket: the
-//! time is passed in, the outcome is returned, and a store elsewhere makes it durable.
+//! Every rule of an order's life, as pure functions over plain data. Nothing here reads a clock, a
+//! file or a socket: the time is passed in, the outcome is returned, and a store elsewhere makes it
+//! durable.
 //!
 //! | module | holds |
 //! |---|---|

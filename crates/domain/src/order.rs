@@ -229,7 +229,8 @@ pub struct Order {
     pub clock: Clock,
     /// Every hold of its life, released ones too.
     pub holds: Vec<Hold>,
-    /// Whether it was taken over from the keys that a shop writes: it follows those, and takes no commands from others.
+    /// Whether it was taken over from the keys that a shop writes: it follows those, and takes no
+    /// commands from others.
     pub adopted: bool,
     /// Fields of a newer version of the program, kept as they were read.
     pub unknown: String,
@@ -254,22 +255,27 @@ impl Order {
         self.clock.next_due_at()
     }
 
-    /// Whether nothing more will happen by itself: no clock, and RECEIVED, COMPLETED, CANCELLED or REFUNDED. A resting
-    /// record is removed some time after its last change.
+    /// Whether nothing more will happen by itself: no clock, and RECEIVED, COMPLETED, CANCELLED or
+    /// REFUNDED. A resting record is removed some time after its last change.
     #[must_use]
     pub fn is_resting(&self) -> bool {
-        let ended = matches!(self.status, Status::Received | Status::Completed | Status::Cancelled | Status::Refunded);
+        let ended = matches!(
+            self.status,
+            Status::Received | Status::Completed | Status::Cancelled | Status::Refunded
+        );
         ended && self.clock == Clock::None
     }
 
-    /// Whether the clock suits the status and the holds, as it does after every decision. A record of which this is not true
-    /// was damaged: a held order whose clock runs would be received in the middle of its dispute.
+    /// Whether the clock suits the status and the holds, as it does after every decision. A record
+    /// of which this is not true was damaged: a held order whose clock runs would be received in
+    /// the middle of its dispute.
     pub(crate) fn clock_fits(&self) -> bool {
         match self.clock {
             Clock::None => true,
             Clock::Paused { kind, .. } => self.is_held() && kind.fits(self.status),
             Clock::Running { kind, deadline, remind_at } => {
-                let reminder_fits = remind_at.is_none_or(|at| kind == ClockKind::Receive && at < deadline);
+                let reminder_fits =
+                    remind_at.is_none_or(|at| kind == ClockKind::Receive && at < deadline);
                 !self.is_held() && kind.fits(self.status) && reminder_fits
             }
         }
@@ -278,6 +284,7 @@ impl Order {
     /// Whether the receive clock runs, so that it can be extended.
     #[must_use]
     pub fn runs_to_receipt(&self) -> bool {
-        self.status.is_open() && matches!(self.clock, Clock::Running { kind: ClockKind::Receive, .. })
+        self.status.is_open()
+            && matches!(self.clock, Clock::Running { kind: ClockKind::Receive, .. })
     }
 }

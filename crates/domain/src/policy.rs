@@ -1,5 +1,6 @@
-//! The terms that an order is placed under. A policy is a named set of terms; an order keeps the revision that was in
-//! force when it was placed, so that a changed configuration touches new orders only.
+//! The terms that an order is placed under. A policy is a named set of terms; an order keeps the
+//! revision that was in force when it was placed, so that a changed configuration touches new
+//! orders only.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +32,8 @@ pub struct Terms {
     pub starts_at: StartsAt,
     /// The buyer's silence after which the order is RECEIVED.
     pub receive_after: Span,
-    /// With a start at the delivery: the silence after the shipment that counts as receipt where no delivery is reported.
+    /// With a start at the delivery: the silence after the shipment that counts as receipt where no
+    /// delivery is reported.
     pub fallback_after: Option<Span>,
     /// How long a paid order waits for its shipment before it is cancelled; without it, for ever.
     pub ship_within: Option<Span>,
@@ -68,8 +70,8 @@ impl Default for Terms {
     }
 }
 
-/// Names one version of one policy for ever: the policy's name, a dot, and a short hash of its terms. Equal revisions
-/// mean equal terms.
+/// Names one version of one policy for ever: the policy's name, a dot, and a short hash of its
+/// terms. Equal revisions mean equal terms.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Revision(SmolStr);
 
@@ -206,8 +208,9 @@ fn is_name(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Six digits in base 36, that is 31 bits of SHA-256: with the policy's name before it, enough to tell apart every
-/// version that a shop will ever configure, and short, because every order carries it.
+/// Six digits in base 36, that is 31 bits of SHA-256: with the policy's name before it, enough to
+/// tell apart every version that a shop will ever configure, and short, because every order carries
+/// it.
 fn short_hash(text: &str) -> String {
     let hash = Sha256::digest(text.as_bytes());
     let mut rest = hash.iter().take(8).fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
@@ -243,7 +246,9 @@ impl FromStr for Revision {
 
     fn from_str(text: &str) -> Result<Revision, WrongTerms> {
         match text.rsplit_once('.') {
-            Some((name, hash)) if is_name(name) && hash.len() == 6 && is_name(hash) => Ok(Revision(text.into())),
+            Some((name, hash)) if is_name(name) && hash.len() == 6 && is_name(hash) => {
+                Ok(Revision(text.into()))
+            }
             _ => Err(WrongTerms::Revision(text.chars().take(60).collect())),
         }
     }
@@ -269,12 +274,15 @@ impl StartsAt {
     /// The start that a word names.
     #[must_use]
     pub fn parse(word: &str) -> Option<StartsAt> {
-        [StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered].into_iter().find(|s| s.as_str() == word)
+        [StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered]
+            .into_iter()
+            .find(|s| s.as_str() == word)
     }
 }
 
 impl fmt::Display for Terms {
-    /// The form in which terms are stored and hashed: `starts_at=paid receive_after=1d …`, what is not set left out.
+    /// The form in which terms are stored and hashed: `starts_at=paid receive_after=1d …`, what is
+    /// not set left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "starts_at={} receive_after={}", self.starts_at.as_str(), self.receive_after)?;
         let optional = [
@@ -298,11 +306,13 @@ impl fmt::Display for Terms {
 impl FromStr for Terms {
     type Err = WrongTerms;
 
-    /// Reads what [`Display`](fmt::Display) wrote. A name that a newer version added is passed over: stored terms are never written again.
+    /// Reads what [`Display`](fmt::Display) wrote. A name that a newer version added is passed
+    /// over: stored terms are never written again.
     fn from_str(text: &str) -> Result<Terms, WrongTerms> {
         let mut terms = Terms::default();
         for pair in text.split(' ') {
-            read_term(&mut terms, pair).ok_or_else(|| WrongTerms::Stored(pair.chars().take(60).collect()))?;
+            read_term(&mut terms, pair)
+                .ok_or_else(|| WrongTerms::Stored(pair.chars().take(60).collect()))?;
         }
         Ok(terms)
     }
@@ -318,7 +328,9 @@ fn read_term(terms: &mut Terms, pair: &str) -> Option<()> {
         "fallback_after" => terms.fallback_after = Some(span()?),
         "ship_within" => terms.ship_within = Some(span()?),
         "settle_after" => terms.settle_after = Some(span()?),
-        "remind_before" => terms.remind_before = value.split(',').map(|s| s.parse().ok()).collect::<Option<_>>()?,
+        "remind_before" => {
+            terms.remind_before = value.split(',').map(|s| s.parse().ok()).collect::<Option<_>>()?
+        }
         "max_extensions" => terms.max_extensions = value.parse().ok()?,
         "extend_by" => terms.extend_by = span()?,
         "release_grace" => terms.release_grace = span()?,

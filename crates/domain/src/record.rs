@@ -1,11 +1,12 @@
 //! The order as short text, and back: what a store keeps, and what an outbox entry carries.
 //!
-//! `2|P|t<placed>|bbuyer|a59000KRW|r.k3x9q1|p<paid>|kr<deadline>` — the version, the letter of the status, then fields that
-//! begin with a letter, in any order. What is usual is left out, because a waiting order should be small. Instants are
-//! milliseconds in base 36, all but the first counted from the placing. `|`, `%` and `~` in texts are written `%7C`, `%25` and `%7E`,
-//! so a record has neither a separator too many nor a line break. A field with an unknown letter comes from a newer
-//! version of this program and is kept as it stands; a known field with more in it than is known is not read at all,
-//! since writing it again would lose what the newer version meant.
+//! `2|P|t<placed>|bbuyer|a59000KRW|r.k3x9q1|p<paid>|kr<deadline>` — the version, the letter of the
+//! status, then fields that begin with a letter, in any order. What is usual is left out, because a
+//! waiting order should be small. Instants are milliseconds in base 36, all but the first counted
+//! from the placing. `|`, `%` and `~` in texts are written `%7C`, `%25` and `%7E`, so a record has
+//! neither a separator too many nor a line break. A field with an unknown letter comes from a newer
+//! version of this program and is kept as it stands; a known field with more in it than is known is
+//! not read at all, since writing it again would lose what the newer version meant.
 
 use std::borrow::Cow;
 
@@ -33,7 +34,8 @@ const DEFAULT_POLICY: &str = "default.";
 /// The order as text, without its id.
 #[must_use]
 pub fn encode(order: &Order) -> String {
-    let mut out = String::with_capacity(112 + order.data.as_ref().map_or(0, |data| data.as_str().len()));
+    let mut out =
+        String::with_capacity(112 + order.data.as_ref().map_or(0, |data| data.as_str().len()));
     write(&mut out, order);
     out
 }
@@ -56,7 +58,11 @@ pub fn write(out: &mut String, order: &Order) {
         out.push_str(order.currency.as_ref().map_or("", |currency| currency.as_str()));
     }
     let revision = order.revision.as_str();
-    let revision = if revision.starts_with(DEFAULT_POLICY) { &revision[DEFAULT_POLICY.len() - 1..] } else { revision };
+    let revision = if revision.starts_with(DEFAULT_POLICY) {
+        &revision[DEFAULT_POLICY.len() - 1..]
+    } else {
+        revision
+    };
     text(out, 'r', revision);
     for (letter, time) in marks(&order.times) {
         if let Some(at) = time {
@@ -168,7 +174,8 @@ fn text(out: &mut String, letter: char, text: &str) {
 }
 
 fn escape(out: &mut String, text: &str) {
-    // Looking at every byte without stopping early lets the compiler look at many at once; `data` can have 4 KiB.
+    // Looking at every byte without stopping early lets the compiler look at many at once; `data`
+    // can have 4 KiB.
     if !text.bytes().fold(false, |found, byte| found | matches!(byte, b'|' | b'%' | b'~')) {
         return out.push_str(text);
     }
@@ -183,8 +190,13 @@ fn escape(out: &mut String, text: &str) {
 }
 
 fn unescape(text: &str) -> Cow<'_, str> {
-    // The order matters: an escaped `%` comes last, since only then can it not begin another escape.
-    if text.contains('%') { text.replace("%7C", "|").replace("%7E", "~").replace("%25", "%").into() } else { text.into() }
+    // The order matters: an escaped `%` comes last, since only then can it not begin another
+    // escape.
+    if text.contains('%') {
+        text.replace("%7C", "|").replace("%7E", "~").replace("%25", "%").into()
+    } else {
+        text.into()
+    }
 }
 
 fn base36(out: &mut String, number: i64) {
@@ -220,18 +232,32 @@ pub fn decode(id: &OrderId, record: &str) -> Result<Order, Unreadable> {
     let mut fields = Fields(Some(record));
     let version = fields.next().and_then(version).ok_or_else(|| wrong("no version"))?;
     let status = fields.next().and_then(status).ok_or_else(|| wrong("an unknown status"))?;
-    let placed = fields.next().and_then(|f| instant(f.strip_prefix('t')?, Time::from_ms(0))).ok_or_else(|| wrong("no time of placing"))?;
+    let placed = fields
+        .next()
+        .and_then(|f| instant(f.strip_prefix('t')?, Time::from_ms(0)))
+        .ok_or_else(|| wrong("no time of placing"))?;
     let (kind, cause) = status.usual_event();
-    let mut draft = Draft { order: blank(id, version, status, placed, kind, cause), revision: None, changed_at: None };
+    let mut draft = Draft {
+        order: blank(id, version, status, placed, kind, cause),
+        revision: None,
+        changed_at: None,
+    };
     for field in fields {
-        read_field(&mut draft, field).ok_or_else(|| wrong(&format!("its field {:?}", field.chars().next().unwrap_or('|'))))?;
+        read_field(&mut draft, field).ok_or_else(|| {
+            wrong(&format!("its field {:?}", field.chars().next().unwrap_or('|')))
+        })?;
     }
     draft.order.revision = draft.revision.ok_or_else(|| wrong("no policy revision"))?;
     draft.order.changed_at = draft.changed_at.unwrap_or_else(|| draft.order.times.latest());
-    if draft.order.clock_fits() { Ok(draft.order) } else { Err(wrong("its clock does not fit its status and holds")) }
+    if draft.order.clock_fits() {
+        Ok(draft.order)
+    } else {
+        Err(wrong("its clock does not fit its status and holds"))
+    }
 }
 
-/// The fields of a record in turn. They are short, and `str::split` takes longer to set out than to arrive.
+/// The fields of a record in turn. They are short, and `str::split` takes longer to set out than to
+/// arrive.
 struct Fields<'a>(Option<&'a str>);
 
 impl<'a> Iterator for Fields<'a> {
@@ -245,7 +271,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A version as this program writes it: stores compare it as text. It has room to rise, also in a store's signed integers.
+/// A version as this program writes it: stores compare it as text. It has room to rise, also in a
+/// store's signed integers.
 fn version(text: &str) -> Option<u64> {
     let version = text.parse().ok().filter(|&version| version < i64::MAX.unsigned_abs())?;
     text.starts_with(|c: char| matches!(c, '1'..='9')).then_some(version)
@@ -257,7 +284,14 @@ struct Draft {
     changed_at: Option<Time>,
 }
 
-fn blank(id: &OrderId, version: u64, status: Status, placed: Time, kind: EventKind, cause: Cause) -> Order {
+fn blank(
+    id: &OrderId,
+    version: u64,
+    status: Status,
+    placed: Time,
+    kind: EventKind,
+    cause: Cause,
+) -> Order {
     Order {
         id: id.clone(),
         version,

@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn an_order_keeps_its_shard_for_ever() {
         let count = ShardCount::new(64).unwrap();
-        let shards: Vec<Shard> = ["A-1", "A-2", "주문-7"].iter().map(|id| count.of(&id.parse().unwrap())).collect();
+        let shards: Vec<Shard> =
+            ["A-1", "A-2", "주문-7"].iter().map(|id| count.of(&id.parse().unwrap())).collect();
         // A store written by an earlier version has its orders in these shards.
         assert_eq!(shards, [48, 10, 1]);
     }

@@ -1,4 +1,5 @@
-//! Instants and lengths. Both count milliseconds; a calendar is never consulted, so a day is always 24 hours.
+//! Instants and lengths. Both count milliseconds; a calendar is never consulted, so a day is always
+//! 24 hours.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +17,8 @@ const LAST_MS: i64 = 253_402_207_200_000;
 const TEN_YEARS_MS: i64 = 3_653 * 24 * 3_600 * 1_000;
 
 impl Time {
-    /// The instant `ms` milliseconds after the Unix epoch, moved to the nearest one that can be represented.
+    /// The instant `ms` milliseconds after the Unix epoch, moved to the nearest one that can be
+    /// represented.
     #[must_use]
     pub fn from_ms(ms: i64) -> Time {
         Time(ms.clamp(0, LAST_MS))
@@ -101,24 +103,32 @@ impl fmt::Display for Time {
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T00:00:00.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A `Time` lies between 1970 and 9999, which jiff can represent.
-        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let instant =
+            jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         write!(f, "{instant:.3}")
     }
 }
 
-const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, i64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl fmt::Display for Span {
     /// The largest unit that divides the length: `7d`, `36h`, `90s`, `1500ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, size) = UNITS.into_iter().find(|(_, size)| self.0 != 0 && self.0 % size == 0).unwrap_or(("s", 1_000));
+        let (unit, size) = UNITS
+            .into_iter()
+            .find(|(_, size)| self.0 != 0 && self.0 % size == 0)
+            .unwrap_or(("s", 1_000));
         write!(f, "{}{unit}", self.0 / size)
     }
 }
 
 /// A text that is not a length of time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a duration: write a whole number with one of ms, s, m, h, d, for example \"90s\", \"24h\" or \"7d\" (at most 3653d)")]
+#[error(
+    "{0:?} is not a duration: write a whole number with one of ms, s, m, h, d, for example \
+        \"90s\", \"24h\" or \"7d\" (at most 3653d)"
+)]
 pub struct NotASpan(pub String);
 
 impl FromStr for Span {
@@ -140,9 +150,13 @@ mod tests {
 
     #[test]
     fn a_duration_is_read_and_written_in_its_largest_unit() {
-        for (text, ms, back) in
-            [("24h", 86_400_000, "1d"), ("90s", 90_000, "90s"), ("36h", 129_600_000, "36h"), ("0s", 0, "0s"), ("5ms", 5, "5ms")]
-        {
+        for (text, ms, back) in [
+            ("24h", 86_400_000, "1d"),
+            ("90s", 90_000, "90s"),
+            ("36h", 129_600_000, "36h"),
+            ("0s", 0, "0s"),
+            ("5ms", 5, "5ms"),
+        ] {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.ms(), span.to_string().as_str()), (ms, back));
         }
@@ -158,7 +172,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "24", "h", "-1h", "1.5h", "1w", "99999999999999999999s", "4000d", "1 h", "１h"] {
+        for text in
+            ["", "24", "h", "-1h", "1.5h", "1w", "99999999999999999999s", "4000d", "1 h", "１h"]
+        {
             assert!(text.parse::<Span>().is_err(), "{text:?}");
         }
     }

@@ -1,14 +1,14 @@
-//! Texts that were checked once, where they came in: after that a wrong one cannot exist. Short ones (up to 23 bytes, as
-//! most ids are) lie in the order itself, longer ones are shared: an order is read, copied and dropped without asking for
-//! memory for each of its texts.
+//! Texts that were checked once, where they came in: after that a wrong one cannot exist. Short
+//! ones (up to 23 bytes, as most ids are) lie in the order itself, longer ones are shared: an order
+//! is read, copied and dropped without asking for memory for each of its texts.
 
 use std::fmt;
 use std::str::FromStr;
 
 use smol_str::SmolStr;
 
-/// The id a shop gave its order: 1 to 128 bytes of UTF-8 without control characters. Never reused, also not after the
-/// order was removed.
+/// The id a shop gave its order: 1 to 128 bytes of UTF-8 without control characters. Never reused,
+/// also not after the order was removed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OrderId(SmolStr);
 
@@ -16,8 +16,8 @@ pub struct OrderId(SmolStr);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Text<const MAX: usize>(SmolStr);
 
-/// What a shop wants to find again in every event of the order: compact JSON of at most 4 KiB. Checked to be JSON where
-/// it came in; here it is text.
+/// What a shop wants to find again in every event of the order: compact JSON of at most 4 KiB.
+/// Checked to be JSON where it came in; here it is text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Data(SmolStr);
 
@@ -38,7 +38,9 @@ pub enum WrongText {
     #[error("contains a control character (code point U+{0:04X}); none is allowed")]
     Control(u32),
     /// Not three capital letters.
-    #[error("is not a currency: three capital letters as in ISO 4217 are expected, for example \"KRW\"")]
+    #[error(
+        "is not a currency: three capital letters as in ISO 4217 are expected, for example \"KRW\""
+    )]
     NotACurrency,
 }
 
@@ -110,7 +112,8 @@ impl Data {
     /// Takes compact JSON.
     ///
     /// # Errors
-    /// Where it is empty, longer than [`Data::MAX`], or has a raw control character, which compact JSON has not.
+    /// Where it is empty, longer than [`Data::MAX`], or has a raw control character, which compact
+    /// JSON has not.
     pub fn new(json: &str) -> Result<Data, WrongText> {
         if json.is_empty() {
             return Err(WrongText::Empty);

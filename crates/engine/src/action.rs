@@ -9,9 +9,10 @@ use autoreceive_domain::{ActionName, Event, EventKind};
 /// Something that is done about events, at least once for each.
 #[async_trait]
 pub trait Action: Send + Sync + 'static {
-    /// Attempts a batch of events, at most [`Subscription::batch`] of them, and says for each, in the same order, how it
-    /// went. A repeat carries the same [`Event::id`]; events of one order can come out of order, and then the version tells
-    /// which is the newer one. An outcome that is missing counts as [`Outcome::Retry`].
+    /// Attempts a batch of events, at most [`Subscription::batch`] of them, and says for each, in
+    /// the same order, how it went. A repeat carries the same [`Event::id`]; events of one order
+    /// can come out of order, and then the version tells which is the newer one. An outcome that is
+    /// missing counts as [`Outcome::Retry`].
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome>;
 }
 
@@ -53,7 +54,8 @@ pub struct Subscription {
     pub batch: usize,
     /// How many attempts are made at the same time.
     pub concurrency: usize,
-    /// How long a worker keeps an entry before another may take it; longer than any attempt takes, and renewed while it works.
+    /// How long a worker keeps an entry before another may take it; longer than any attempt takes,
+    /// and renewed while it works.
     pub lease: Duration,
     /// Where there is a receiver that can be away for long: what is done about that.
     pub endpoint: Option<Endpoint>,
@@ -61,7 +63,8 @@ pub struct Subscription {
     pub action: Arc<dyn Action>,
 }
 
-/// How a receiver that only fails is treated: it is attempted with one event at a time, and disabled in the end.
+/// How a receiver that only fails is treated: it is attempted with one event at a time, and
+/// disabled in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     /// After how long of only failures it is disabled; without it, never.

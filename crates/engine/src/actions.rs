@@ -1,4 +1,5 @@
-//! Actions over time: one whose receiver was disabled, one that was added later, one that is no longer configured.
+//! Actions over time: one whose receiver was disabled, one that was added later, one that is no
+//! longer configured.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +9,18 @@ use crate::action::Subscription;
 use crate::circuits;
 use crate::worker::Engine;
 use autoreceive_store::{
-    ActionName, ActionStats, EntryRef, FollowUp, Lane, NewEntry, Page, Queue, Row, Settlement, Stats, StoreError, View, Which, entry,
+    ActionName, ActionStats, EntryRef, FollowUp, Lane, NewEntry, Page, Queue, Row, Settlement,
+    Stats, StoreError, View, Which, entry,
 };
 
 /// How many orders are read at a time, and how many times for one answer.
 const SCANNED: usize = 500;
 const SCANS: usize = 10;
-/// No more is added while an action has so many entries to work on: a backfill of millions must not fill the store.
+/// No more is added while an action has so many entries to work on: a backfill of millions must not
+/// fill the store.
 const ENOUGH_PENDING: u64 = 20_000;
-/// How many entries and dead letters are given to another action at a time, and how many times for one answer.
+/// How many entries and dead letters are given to another action at a time, and how many times for
+/// one answer.
 const RELOCATED: usize = 1_000;
 const RELOCATIONS: usize = 10;
 /// How often another worker may be first with what is noted of a receiver.
@@ -37,7 +41,8 @@ pub struct Backfilled {
     pub unreadable: u64,
     /// How many orders there are altogether; said by the first step only.
     pub total: Option<u64>,
-    /// Whether nothing was done because the action has enough to work on: the same step is to be taken again later.
+    /// Whether nothing was done because the action has enough to work on: the same step is to be
+    /// taken again later.
     pub busy: bool,
     /// Where to go on, if there is more.
     pub cursor: Option<String>,
@@ -54,7 +59,13 @@ impl Engine {
         if self.has_action(&name) {
             return Ok(Some(name));
         }
-        Ok(self.stats().await?.actions.into_iter().map(|action: ActionStats| action.name).find(|known| *known == name))
+        Ok(self
+            .stats()
+            .await?
+            .actions
+            .into_iter()
+            .map(|action: ActionStats| action.name)
+            .find(|known| *known == name))
     }
 
     /// Whether this worker is configured with an action of that name.
@@ -63,14 +74,16 @@ impl Engine {
         self.core.outbox.find(name).is_some()
     }
 
-    /// The store's figures, with each action that this worker is configured with, also where it never had an entry, and
-    /// without those that are configured no more and have nothing left.
+    /// The store's figures, with each action that this worker is configured with, also where it
+    /// never had an entry, and without those that are configured no more and have nothing left.
     ///
     /// # Errors
     /// Where the store does not answer.
     pub async fn actions(&self) -> Result<Stats, StoreError> {
         let mut stats = self.stats().await?;
-        stats.actions.retain(|action| self.has_action(&action.name) || action.pending + action.dead > 0);
+        stats
+            .actions
+            .retain(|action| self.has_action(&action.name) || action.pending + action.dead > 0);
         for name in self.core.outbox.names() {
             if !stats.actions.iter().any(|action| action.name == *name) {
                 stats.actions.push(ActionStats::idle(name.clone()));
@@ -80,8 +93,8 @@ impl Engine {
         Ok(stats)
     }
 
-    /// Lets a receiver that was disabled be attempted again, with all attempts before not counted. Returns whether it was
-    /// disabled.
+    /// Lets a receiver that was disabled be attempted again, with all attempts before not counted.
+    /// Returns whether it was disabled.
     ///
     /// # Errors
     /// Where the store does not answer; repeating it is safe.
@@ -101,13 +114,19 @@ impl Engine {
         Err(StoreError::Unavailable("other workers were first, again and again".to_owned()))
     }
 
-    /// Adds entries for orders that there are: the event that brought each order to where it stands, under its own id, if
-    /// the action is given events of its type. Some thousand orders at a time: while there is a cursor, there is more.
-    /// `None` where this worker is not configured with the action.
+    /// Adds entries for orders that there are: the event that brought each order to where it
+    /// stands, under its own id, if the action is given events of its type. Some thousand orders at
+    /// a time: while there is a cursor, there is more. `None` where this worker is not configured
+    /// with the action.
     ///
     /// # Errors
-    /// Where the store does not answer or the cursor is not one of these steps'; repeating it is safe.
-    pub async fn backfill(&self, action: &ActionName, cursor: Option<&str>) -> Result<Option<Backfilled>, StoreError> {
+    /// Where the store does not answer or the cursor is not one of these steps'; repeating it is
+    /// safe.
+    pub async fn backfill(
+        &self,
+        action: &ActionName,
+        cursor: Option<&str>,
+    ) -> Result<Option<Backfilled>, StoreError> {
         let Some(queue) = self.core.outbox.find(action) else { return Ok(None) };
         let pending = self.pending_of(action).await?;
         let mut done = Backfilled { cursor: cursor.map(str::to_owned), ..Backfilled::default() };
@@ -122,7 +141,8 @@ impl Engine {
             done.cursor = page.cursor.take();
             let entries = done.take(page, &queue.subscription);
             let wanted = entries.len() as u64;
-            let added = if entries.is_empty() { 0 } else { self.core.store.put(&queue, entries).await? };
+            let added =
+                if entries.is_empty() { 0 } else { self.core.store.put(&queue, entries).await? };
             self.core.backfills.added(action, added);
             done.added += added;
             done.there += wanted.saturating_sub(added);
@@ -134,30 +154,40 @@ impl Engine {
         Ok(Some(done))
     }
 
-    /// How many entries the action has to work on: the store's figures of at most a second ago, and what was added since. The
-    /// figures of a large store cost more than a step of a backfill.
+    /// How many entries the action has to work on: the store's figures of at most a second ago, and
+    /// what was added since. The figures of a large store cost more than a step of a backfill.
     async fn pending_of(&self, action: &ActionName) -> Result<u64, StoreError> {
         if let Some(pending) = self.core.backfills.pending(action) {
             return Ok(pending);
         }
         let stats = self.stats().await?;
-        let pending = stats.actions.iter().find(|known| known.name == *action).map_or(0, |action| action.pending);
+        let pending = stats
+            .actions
+            .iter()
+            .find(|known| known.name == *action)
+            .map_or(0, |action| action.pending);
         self.core.backfills.learn(action, pending);
         Ok(pending)
     }
 
-    /// Gives entries and dead letters of an action to another one, or drops them where there is none; some thousand at a
-    /// time, until there are none left. Each entry leaves the one queue and enters the other in one step of the store, so a
-    /// crash leaves every entry in exactly one place, and a repeat goes on.
+    /// Gives entries and dead letters of an action to another one, or drops them where there is
+    /// none; some thousand at a time, until there are none left. Each entry leaves the one queue
+    /// and enters the other in one step of the store, so a crash leaves every entry in exactly one
+    /// place, and a repeat goes on.
     ///
     /// # Errors
     /// Where the store does not answer; repeating it is safe.
-    pub async fn relocate(&self, from: &ActionName, to: Option<&ActionName>) -> Result<Relocated, StoreError> {
+    pub async fn relocate(
+        &self,
+        from: &ActionName,
+        to: Option<&ActionName>,
+    ) -> Result<Relocated, StoreError> {
         let mut done = Relocated::default();
         for _ in 0..RELOCATIONS {
             let entries = self.relocate_lane(from, to, Lane::Pending, RELOCATED).await?;
             let room = RELOCATED.saturating_sub(usize::try_from(entries).unwrap_or(RELOCATED));
-            let letters = if room > 0 { self.relocate_lane(from, to, Lane::Dead, room).await? } else { 0 };
+            let letters =
+                if room > 0 { self.relocate_lane(from, to, Lane::Dead, room).await? } else { 0 };
             done.entries += entries;
             done.letters += letters;
             if entries + letters == 0 {
@@ -170,12 +200,20 @@ impl Engine {
                 tracing::info!(%from, %to, entries, letters, "entries and dead letters were moved");
                 self.core.outbox.notify(to);
             }
-            None => tracing::warn!(%from, entries, letters, "entries and dead letters were dropped"),
+            None => {
+                tracing::warn!(%from, entries, letters, "entries and dead letters were dropped")
+            }
         }
         Ok(done)
     }
 
-    async fn relocate_lane(&self, from: &ActionName, to: Option<&ActionName>, lane: Lane, limit: usize) -> Result<u64, StoreError> {
+    async fn relocate_lane(
+        &self,
+        from: &ActionName,
+        to: Option<&ActionName>,
+        lane: Lane,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
         let queue = Queue { action: from.clone(), lane };
         let page = self.core.store.entries(&queue, Which::Page { cursor: None, limit }).await?;
         let settlement = |found: autoreceive_store::Entry| {
@@ -213,7 +251,10 @@ impl Backfilled {
                 Ok(None) => {}
                 Ok(Some(order)) => {
                     if let Some(event) = self.event(order, of) {
-                        let (entry, text) = (EntryRef { shard: row.shard, id: event.id() }, entry::encode(None, [&event]));
+                        let (entry, text) = (
+                            EntryRef { shard: row.shard, id: event.id() },
+                            entry::encode(None, [&event]),
+                        );
                         entries.push(NewEntry { entry, at: page.now, text });
                     }
                 }

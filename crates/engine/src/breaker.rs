@@ -1,6 +1,6 @@
-//! Slows a relay down while its receiver only fails, and stops it while the receiver is disabled. What this worker sees it
-//! tells the store about once a second, and hears there what the others see: all act on the same circuit, also after a
-//! restart.
+//! Slows a relay down while its receiver only fails, and stops it while the receiver is disabled.
+//! What this worker sees it tells the store about once a second, and hears there what the others
+//! see: all act on the same circuit, also after a restart.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +19,8 @@ const FAILURES: u32 = 20;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
-/// What one worker knows of the receiver of one action. Without an endpoint it lets everything through.
+/// What one worker knows of the receiver of one action. Without an endpoint it lets everything
+/// through.
 pub(crate) struct Breaker {
     endpoint: Option<Endpoint>,
     state: Mutex<State>,
@@ -33,7 +34,8 @@ struct State {
     seen: Seen,
     /// How many failures there were since the last success, here.
     failures: u32,
-    /// When the next event may be tried while the receiver fails, and how long to wait if it fails, too.
+    /// When the next event may be tried while the receiver fails, and how long to wait if it fails,
+    /// too.
     probe_at: Option<Instant>,
     wait: Duration,
 }
@@ -47,7 +49,8 @@ impl State {
         self.circuit.disabled_at.is_some() || self.is_slowed()
     }
 
-    /// What failed for good says something about the event, or was a clear no: not that a receiver is away.
+    /// What failed for good says something about the event, or was a clear no: not that a receiver
+    /// is away.
     fn hear(&mut self, event: &Event, outcome: &Outcome) {
         match outcome {
             Outcome::Dead { .. } => {}
@@ -63,11 +66,15 @@ impl State {
         }
     }
 
-    /// Puts the next attempt off where the receiver fails only. What was under way when it began to fail is one failure, not
-    /// many.
+    /// Puts the next attempt off where the receiver fails only. What was under way when it began to
+    /// fail is one failure, not many.
     fn put_off(&mut self, now: Instant) {
         if self.is_slowed() && self.probe_at.is_none_or(|at| at <= now) {
-            self.wait = if self.probe_at.is_none() { FIRST_WAIT } else { (self.wait * 2).clamp(FIRST_WAIT, LAST_WAIT) };
+            self.wait = if self.probe_at.is_none() {
+                FIRST_WAIT
+            } else {
+                (self.wait * 2).clamp(FIRST_WAIT, LAST_WAIT)
+            };
             self.probe_at = Some(now + self.wait);
         }
     }
@@ -82,7 +89,8 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many attempts more may be begun while `running` are made, of `most` in all; or how long none may.
+    /// How many attempts more may be begun while `running` are made, of `most` in all; or how long
+    /// none may.
     pub(crate) fn room(&self, running: usize, most: usize) -> Result<usize, Duration> {
         let state = self.state();
         if state.circuit.disabled_at.is_some() {
@@ -91,7 +99,11 @@ impl Breaker {
         if !state.is_slowed() {
             return Ok(most.saturating_sub(running));
         }
-        match state.probe_at.map(|at| at.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero()) {
+        match state
+            .probe_at
+            .map(|at| at.saturating_duration_since(Instant::now()))
+            .filter(|wait| !wait.is_zero())
+        {
             _ if running > 0 => Ok(0),
             Some(wait) => Err(wait),
             None => Ok(1),
@@ -121,14 +133,21 @@ impl Breaker {
         }
     }
 
-    /// Takes in what is known of the receiver altogether. While others reach it, it does not fail only; where it fails only
-    /// for all, a worker that has just started begins slowly. Returns whether it was disabled until now, or is from now on.
+    /// Takes in what is known of the receiver altogether. While others reach it, it does not fail
+    /// only; where it fails only for all, a worker that has just started begins slowly. Returns
+    /// whether it was disabled until now, or is from now on.
     pub(crate) fn learn(&self, circuit: Circuit) -> bool {
         let mut state = self.state();
         let changed = state.circuit.disabled_at.is_some() != circuit.disabled_at.is_some();
         match circuit.failing_since {
-            None if circuit.disabled_at.is_none() => state.failures = state.failures.min(FAILURES - 1),
-            Some(_) if state.circuit.failing_since.is_none() && state.probe_at.is_none() && !state.seen.success => {
+            None if circuit.disabled_at.is_none() => {
+                state.failures = state.failures.min(FAILURES - 1)
+            }
+            Some(_)
+                if state.circuit.failing_since.is_none()
+                    && state.probe_at.is_none()
+                    && !state.seen.success =>
+            {
                 state.failures = FAILURES
             }
             _ => {}
@@ -140,15 +159,25 @@ impl Breaker {
         changed
     }
 
-    /// Tells the store what was seen, and learns what it knows. Returns whether the receiver was disabled or enabled.
-    pub(crate) async fn beat(&self, store: &dyn Store, of: &Subscription) -> Result<bool, StoreError> {
+    /// Tells the store what was seen, and learns what it knows. Returns whether the receiver was
+    /// disabled or enabled.
+    pub(crate) async fn beat(
+        &self,
+        store: &dyn Store,
+        of: &Subscription,
+    ) -> Result<bool, StoreError> {
         let Some(endpoint) = &self.endpoint else { return Ok(false) };
         let (now, known) = circuits::read(store, &of.name).await?;
         let seen = std::mem::take(&mut self.state().seen);
         let next = known.circuit.after(&seen, now, endpoint.disable_after.map(span));
-        let told = if next == known.circuit { Ok(true) } else { circuits::write(store, &of.name, &known, &next).await };
+        let told = if next == known.circuit {
+            Ok(true)
+        } else {
+            circuits::write(store, &of.name, &known, &next).await
+        };
         if !matches!(told, Ok(true)) {
-            // Another worker was first, or nobody knows: it is told again, and what came meanwhile after it.
+            // Another worker was first, or nobody knows: it is told again, and what came meanwhile
+            // after it.
             let mut state = self.state();
             state.seen = seen.then(std::mem::take(&mut state.seen));
             return told.map(|_| false);
@@ -164,7 +193,8 @@ fn log(of: &Subscription, known: &Circuit, next: &Circuit, now: Time) {
     match (known.failing_since, next.failing_since) {
         (_, Some(since)) if known.disabled_at.is_none() && next.disabled_at.is_some() => {
             let failed_for = now.since(since);
-            tracing::error!(%action, %failed_for, "the receiver is disabled; its events are kept until `autoreceive actions enable {action}`");
+            tracing::error!(%action, %failed_for, "the receiver is disabled; its events are kept \
+                until `autoreceive actions enable {action}`");
         }
         (None, Some(_)) => tracing::warn!(%action, "the receiver fails only"),
         (Some(_), None) => tracing::info!(%action, "the receiver accepts again"),

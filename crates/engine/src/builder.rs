@@ -22,8 +22,9 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// A worker on `store` with a random name, batches of up to [`Engine::MAX_BATCH`](crate::Engine::MAX_BATCH) orders and a
-    /// look at the store every second; without policies and actions.
+    /// A worker on `store` with a random name, batches of up to
+    /// [`Engine::MAX_BATCH`](crate::Engine::MAX_BATCH) orders and a look at the store every second;
+    /// without policies and actions.
     pub(crate) fn new(store: Arc<dyn Store>) -> EngineBuilder {
         let settings = Settings {
             worker: format!("{:08x}", rand::random::<u32>()),
@@ -64,7 +65,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Bounds how many orders the timer decides in one batch, 1 to [`Engine::MAX_BATCH`](crate::Engine::MAX_BATCH).
+    /// Bounds how many orders the timer decides in one batch, 1 to
+    /// [`Engine::MAX_BATCH`](crate::Engine::MAX_BATCH).
     pub fn batch(mut self, orders: usize) -> EngineBuilder {
         self.settings.batch = orders.clamp(1, MAX_BATCH);
         self

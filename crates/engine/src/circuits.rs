@@ -12,7 +12,10 @@ pub(crate) struct Known {
 
 /// What is known of an action's endpoint, and the store's time. A text that cannot be read says
 /// nothing against an endpoint.
-pub(crate) async fn read(store: &dyn Store, action: &ActionName) -> Result<(Time, Known), StoreError> {
+pub(crate) async fn read(
+    store: &dyn Store,
+    action: &ActionName,
+) -> Result<(Time, Known), StoreError> {
     let (now, mut texts) = store.get(Space::Circuits, &[action.to_string()]).await?;
     let text = texts.pop().flatten();
     let circuit = text.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
@@ -20,7 +23,12 @@ pub(crate) async fn read(store: &dyn Store, action: &ActionName) -> Result<(Time
 }
 
 /// Writes `next` if what is known is still `known`. Returns whether it was written.
-pub(crate) async fn write(store: &dyn Store, action: &ActionName, known: &Known, next: &Circuit) -> Result<bool, StoreError> {
+pub(crate) async fn write(
+    store: &dyn Store,
+    action: &ActionName,
+    known: &Known,
+    next: &Circuit,
+) -> Result<bool, StoreError> {
     let expected = known.text.as_deref().map_or(Expected::Nothing, Expected::Value);
     let next = next.to_string();
     let change = Cas { key: action.as_str(), expected, value: Some(&next) };

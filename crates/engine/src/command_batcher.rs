@@ -1,7 +1,9 @@
-//! Group commit: commands of many callers are gathered into batches, so that one round trip, and one fsync, serves them all.
+//! Group commit: commands of many callers are gathered into batches, so that one round trip, and
+//! one fsync, serves them all.
 //!
-//! Orders are spread over lanes by their shard, and a lane has one batch on its way at a time: so commands of one order are
-//! carried out in the order in which they were queued, while the lanes overlap.
+//! Orders are spread over lanes by their shard, and a lane has one batch on its way at a time: so
+//! commands of one order are carried out in the order in which they were queued, while the lanes
+//! overlap.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,7 +20,7 @@ use autoreceive_store::{At, Slot, StoreError};
 
 use crate::core::Core;
 use crate::metrics::BySource;
-use crate::planned::{Decided, ChangeResult, ShardPlans};
+use crate::planned::{ChangeResult, Decided, ShardPlans};
 use crate::reply::{Reply, ReplyOutcome, SubmitError};
 use crate::settings::MAX_BATCH;
 
@@ -74,14 +76,22 @@ impl CommandBatcher {
         lanes.get(number).cloned()
     }
 
-    pub(crate) async fn enqueue(&self, core: &Core, id: OrderId, command: Command) -> Result<Pending, SubmitError> {
-        let lane = self.lane(usize::from(core.shard_of(&id)) % LANES).ok_or(SubmitError::Stopping)?;
+    pub(crate) async fn enqueue(
+        &self,
+        core: &Core,
+        id: OrderId,
+        command: Command,
+    ) -> Result<Pending, SubmitError> {
+        let lane =
+            self.lane(usize::from(core.shard_of(&id)) % LANES).ok_or(SubmitError::Stopping)?;
         let (answer, pending) = oneshot::channel();
         match lane.try_send(Request { id, command, answer }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(SubmitError::Stopping),
             Err(mpsc::error::TrySendError::Full(request)) => {
-                lane.send_timeout(request, ROOM_WITHIN).await.map_err(|_| SubmitError::Overloaded)?;
+                lane.send_timeout(request, ROOM_WITHIN)
+                    .await
+                    .map_err(|_| SubmitError::Overloaded)?;
             }
         }
         Ok(Pending(pending))
@@ -100,7 +110,10 @@ async fn run_lane(core: Arc<Core>, mut queue: mpsc::Receiver<Request>) {
         let mut batch = group(requests.drain(..));
         core.note_actions().await;
         while !batch.is_empty() {
-            core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(batch.len() as f64);
+            core.metrics
+                .batch_orders
+                .get_or_create(&BySource { source: SOURCE })
+                .observe(batch.len() as f64);
             let rest = split_off(&mut batch);
             let left = run_batch(&core, batch).await;
             batch = in_order(left, rest);
@@ -142,7 +155,8 @@ fn split_off(groups: &mut [Group]) -> Vec<Group> {
     groups.iter_mut().filter_map(|group| group.split_off(COMMANDS_OF_ONE_ORDER)).collect()
 }
 
-/// The commands that are carried out next: of one order first those that were `left` over, then the `rest`.
+/// The commands that are carried out next: of one order first those that were `left` over, then the
+/// `rest`.
 fn in_order(left: Vec<Group>, rest: Vec<Group>) -> Vec<Group> {
     let mut all = left;
     for group in rest {
@@ -173,7 +187,8 @@ impl Group {
         }
     }
 
-    /// Where nothing was sent, nothing was written, and the callers are told at once. Otherwise the group is to be tried again.
+    /// Where nothing was sent, nothing was written, and the callers are told at once. Otherwise the
+    /// group is to be tried again.
     fn unless_unsent(self, error: &SubmitError) -> Option<Group> {
         if self.sent.is_some() {
             return Some(self);
@@ -189,8 +204,8 @@ impl Group {
     }
 }
 
-/// Decides and commits a batch; what meets a conflict or an unknown outcome is loaded and decided again. Returns the commands
-/// that did not fit into one commit.
+/// Decides and commits a batch; what meets a conflict or an unknown outcome is loaded and decided
+/// again. Returns the commands that did not fit into one commit.
 async fn run_batch(core: &Core, mut groups: Vec<Group>) -> Vec<Group> {
     let mut last = String::from("other commits were always faster");
     let mut unfit = Vec::new();
@@ -209,8 +224,14 @@ async fn run_batch(core: &Core, mut groups: Vec<Group>) -> Vec<Group> {
     unfit
 }
 
-/// One attempt. Returns the groups that have to be decided again; commands that do not fit into this round go to `unfit`.
-async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String, unfit: &mut Vec<Group>) -> Vec<Group> {
+/// One attempt. Returns the groups that have to be decided again; commands that do not fit into
+/// this round go to `unfit`.
+async fn attempt_batch(
+    core: &Core,
+    groups: Vec<Group>,
+    last: &mut String,
+    unfit: &mut Vec<Group>,
+) -> Vec<Group> {
     let loaded = load(core, groups.iter().map(|group| group.id.clone()).collect()).await;
     let (mut again, mut waiting, mut plans) = (Vec::new(), Vec::new(), ShardPlans::default());
     for (mut group, found) in groups.into_iter().zip(loaded) {
@@ -234,13 +255,14 @@ async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String, unfit
             group.answer(sent.replies);
             continue;
         }
-        let Decided { replies, terms, planned } = match core.decide(&group.id, order, &group.commands, now) {
-            Ok(decided) => decided,
-            Err(error) => {
-                group.fail(&SubmitError::Unreadable(error.to_string()));
-                continue;
-            }
-        };
+        let Decided { replies, terms, planned } =
+            match core.decide(&group.id, order, &group.commands, now) {
+                Ok(decided) => decided,
+                Err(error) => {
+                    group.fail(&SubmitError::Unreadable(error.to_string()));
+                    continue;
+                }
+            };
         if let Some(rest) = group.split_off(replies.len()) {
             *unfit = in_order(std::mem::take(unfit), vec![rest]);
         }
@@ -259,8 +281,14 @@ async fn attempt_batch(core: &Core, groups: Vec<Group>, last: &mut String, unfit
 }
 
 /// Commits what was decided, and answers. Returns the groups that have to be decided again.
-async fn commit(core: &Core, waiting: Vec<Waiting>, plans: ShardPlans, last: &mut String) -> Vec<Group> {
-    let mut waiting: HashMap<OrderId, Waiting> = waiting.into_iter().map(|one| (one.0.id.clone(), one)).collect();
+async fn commit(
+    core: &Core,
+    waiting: Vec<Waiting>,
+    plans: ShardPlans,
+    last: &mut String,
+) -> Vec<Group> {
+    let mut waiting: HashMap<OrderId, Waiting> =
+        waiting.into_iter().map(|one| (one.0.id.clone(), one)).collect();
     let (plans, ids) = plans.into_parts();
     let results = core.commit(SOURCE, plans).await;
     let mut again = Vec::new();
@@ -285,7 +313,13 @@ async fn load(core: &Core, ids: Vec<OrderId>) -> Vec<Result<At<Slot>, StoreError
 type Waiting = (Group, Vec<Reply>, Option<Arc<Order>>);
 
 /// Answers a group by its result. Returns it where it has to be decided again.
-fn settle(mut group: Group, replies: Vec<Reply>, order: Option<Arc<Order>>, result: ChangeResult, last: &mut String) -> Option<Group> {
+fn settle(
+    mut group: Group,
+    replies: Vec<Reply>,
+    order: Option<Arc<Order>>,
+    result: ChangeResult,
+    last: &mut String,
+) -> Option<Group> {
     match result {
         ChangeResult::Done => group.answer(replies),
         ChangeResult::Refused(why) => group.fail(&SubmitError::Store(why)),
@@ -299,7 +333,13 @@ fn settle(mut group: Group, replies: Vec<Reply>, order: Option<Arc<Order>>, resu
     None
 }
 
-fn to_replies(replies: Vec<(ReplyOutcome, Option<Arc<Order>>)>, terms: Option<&Arc<autoreceive_domain::Terms>>) -> Vec<Reply> {
-    let reply = |(outcome, order): (ReplyOutcome, Option<Arc<Order>>)| Reply { outcome, order: order.zip(terms.cloned()) };
+fn to_replies(
+    replies: Vec<(ReplyOutcome, Option<Arc<Order>>)>,
+    terms: Option<&Arc<autoreceive_domain::Terms>>,
+) -> Vec<Reply> {
+    let reply = |(outcome, order): (ReplyOutcome, Option<Arc<Order>>)| Reply {
+        outcome,
+        order: order.zip(terms.cloned()),
+    };
     replies.into_iter().map(reply).collect()
 }

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoreceive_domain::{Cause, Event, EventKind, OrderId, Policy, Shard, Terms, Time};
-use autoreceive_store::{Change, Commit, CommitResult, ReadToken, RetentionNote, Round, ShardState, Why};
+use autoreceive_store::{
+    Change, Commit, CommitResult, ReadToken, RetentionNote, Round, ShardState, Why,
+};
 
 use crate::core::Core;
 use crate::metrics::{ByCause, BySource};
@@ -60,8 +62,13 @@ struct Companion {
 }
 
 impl Core {
-    /// Commits what was planned and hands it to the relays. One result for each change of each plan.
-    pub(crate) async fn commit(&self, source: &'static str, plans: Vec<ShardPlan>) -> Vec<Vec<ChangeResult>> {
+    /// Commits what was planned and hands it to the relays. One result for each change of each
+    /// plan.
+    pub(crate) async fn commit(
+        &self,
+        source: &'static str,
+        plans: Vec<ShardPlan>,
+    ) -> Vec<Vec<ChangeResult>> {
         let mut results: Vec<Vec<ChangeResult>> = Vec::with_capacity(plans.len());
         let mut parts = Vec::with_capacity(plans.len());
         for (index, plan) in plans.into_iter().enumerate() {
@@ -75,8 +82,14 @@ impl Core {
     }
 
     /// Sends every part once. Returns what is to be sent again.
-    async fn send(&self, source: &'static str, parts: Vec<Part>, results: &mut [Vec<ChangeResult>]) -> Vec<Part> {
-        let (batches, commits): (Vec<Batch>, Vec<Commit>) = parts.into_iter().map(|part| self.batch(part)).unzip();
+    async fn send(
+        &self,
+        source: &'static str,
+        parts: Vec<Part>,
+        results: &mut [Vec<ChangeResult>],
+    ) -> Vec<Part> {
+        let (batches, commits): (Vec<Batch>, Vec<Commit>) =
+            parts.into_iter().map(|part| self.batch(part)).unzip();
         let results = self.store.commit(commits).await;
         let mut again = Vec::new();
         for (batch, result) in batches.into_iter().zip(results) {
@@ -123,7 +136,8 @@ impl Core {
         let (entries, prepared) = self.outbox.entries(&round.changes, now);
         round.entries = entries;
         let round = Arc::new(round);
-        let commit = Commit { shard, now, state: state.clone(), epoch: None, read, round: round.clone() };
+        let commit =
+            Commit { shard, now, state: state.clone(), epoch: None, read, round: round.clone() };
         (Batch { shard, now, state, round, prepared, companions, origin, conflicts }, commit)
     }
 
@@ -229,9 +243,19 @@ fn in_bounds(index: usize, plan: ShardPlan) -> Vec<Part> {
     let mut bytes = 0;
     for (i, planned) in planned.into_iter().enumerate() {
         let size = bytes_of(&planned.change);
-        let is_full = parts.last().is_none_or(|part| part.planned.len() >= MAX_BATCH || bytes + size > COMMIT_BYTES);
+        let is_full = parts
+            .last()
+            .is_none_or(|part| part.planned.len() >= MAX_BATCH || bytes + size > COMMIT_BYTES);
         if is_full {
-            parts.push(Part { shard, now, state: state.clone(), read: read.take(), planned: Vec::new(), origin: Vec::new(), conflicts: 0 });
+            parts.push(Part {
+                shard,
+                now,
+                state: state.clone(),
+                read: read.take(),
+                planned: Vec::new(),
+                origin: Vec::new(),
+                conflicts: 0,
+            });
             bytes = 0;
         }
         bytes += size;

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use autoreceive_domain::record::Unreadable;
-use autoreceive_domain::{Command, Decision, Event, Order, OrderId, Policies, Shard, ShardCount, Time, decide, decide::decide_absent};
+use autoreceive_domain::{
+    Command, Decision, Event, Order, OrderId, Policies, Shard, ShardCount, Time, decide,
+    decide::decide_absent,
+};
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{Cas, Expected, Space, Store};
 
 use crate::backfills::Backfills;
 use crate::commit::{COMMIT_BYTES, ORDER_BYTES};
+use crate::due_index::DueIndex;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::planned::{Decided, Planned};
@@ -17,7 +21,6 @@ use crate::reply::ReplyOutcome;
 use crate::settings::Settings;
 use crate::shard_assignment::ShardAssignment;
 use crate::terms::TermsBook;
-use crate::due_index::DueIndex;
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
@@ -87,14 +90,19 @@ impl Core {
                 break;
             }
         }
-        let planned = order
-            .filter(|_| !events.is_empty())
-            .map(|order| Planned { policy, ..Planned::new(loaded.as_deref(), order, events, terms.clone()) });
+        let planned = order.filter(|_| !events.is_empty()).map(|order| Planned {
+            policy,
+            ..Planned::new(loaded.as_deref(), order, events, terms.clone())
+        });
         Ok(Decided { replies, terms, planned })
     }
 
     /// Decides what the timer does about an order whose due time has come, if anything.
-    pub(crate) fn decide_due(&self, order: &Order, now: Time) -> Result<Option<Planned>, Unreadable> {
+    pub(crate) fn decide_due(
+        &self,
+        order: &Order,
+        now: Time,
+    ) -> Result<Option<Planned>, Unreadable> {
         let terms = self.book.get(&order.revision).ok_or_else(|| terms_missing(order))?;
         match decide(order, &Command::Due, now, &terms) {
             Decision::Changed(next) => {
@@ -106,16 +114,20 @@ impl Core {
     }
 
     /// Notes the names of all actions in the store once, so that their queues are shown after they
-    /// have left the configuration. A crash before it leaves entries that no figure counts; they are
-    /// counted, and delivered, as soon as a worker with that action starts. While the names cannot
-    /// be noted, orders go on all the same.
+    /// have left the configuration. A crash before it leaves entries that no figure counts; they
+    /// are counted, and delivered, as soon as a worker with that action starts. While the names
+    /// cannot be noted, orders go on all the same.
     pub(crate) async fn note_actions(&self) {
         if self.noted.load(Ordering::Relaxed) {
             return;
         }
         let names: Vec<&str> = self.outbox.names().map(|name| name.as_str()).collect();
-        let changes: Vec<Cas<'_>> = names.iter().map(|&key| Cas { key, expected: Expected::Nothing, value: Some("1") }).collect();
-        let is_noted = changes.is_empty() || self.store.compare_and_set(Space::Actions, &changes).await.is_ok();
+        let changes: Vec<Cas<'_>> = names
+            .iter()
+            .map(|&key| Cas { key, expected: Expected::Nothing, value: Some("1") })
+            .collect();
+        let is_noted = changes.is_empty()
+            || self.store.compare_and_set(Space::Actions, &changes).await.is_ok();
         self.noted.store(is_noted, Ordering::Relaxed);
     }
 }

@@ -1,11 +1,15 @@
-//! What failed for good: found, replayed and discarded, by id or by filter, in steps that are short enough to be waited for.
+//! What failed for good: found, replayed and discarded, by id or by filter, in steps that are short
+//! enough to be waited for.
 
 use autoreceive_domain::event::order_of;
 use autoreceive_domain::{Span, Time};
 
 use autoreceive_domain::Event;
 use autoreceive_domain::record::Unreadable;
-use autoreceive_store::{ActionName, Entry, EntryRef, FollowUp, History, Page, Queue, Settlement, StoreError, Which, entry};
+use autoreceive_store::{
+    ActionName, Entry, EntryRef, FollowUp, History, Page, Queue, Settlement, StoreError, Which,
+    entry,
+};
 
 use crate::worker::Engine;
 
@@ -49,8 +53,9 @@ impl From<Entry> for DeadLetter {
 }
 
 impl DeadLetter {
-    /// What settles it at `now`. A replayed one becomes a pending entry under its event id, with no attempts made; the
-    /// removal from the one lane and the entry in the other are one step of the store.
+    /// What settles it at `now`. A replayed one becomes a pending entry under its event id, with no
+    /// attempts made; the removal from the one lane and the entry in the other are one step of the
+    /// store.
     fn settlement(&self, action: &ActionName, how: Resolution, now: Time) -> Settlement {
         let follow_ups = match (how, &self.text) {
             (Resolution::Replay, Some(text)) => vec![FollowUp {
@@ -92,12 +97,16 @@ impl LetterFilter {
     fn fits(&self, letter: &DeadLetter, now: Time) -> bool {
         let old = self.older_than.is_none_or(|age| letter.died_at <= now.before(age));
         let last = letter.content.as_ref().ok().and_then(|(_, history)| history.errors.last());
-        old && self.error.as_ref().is_none_or(|text| last.is_some_and(|(_, error)| error.contains(text)))
+        old && self
+            .error
+            .as_ref()
+            .is_none_or(|text| last.is_some_and(|(_, error)| error.contains(text)))
     }
 }
 
 impl Engine {
-    /// A page of dead letters. Where few fit the filter, it can be shorter than `limit` and yet not the last.
+    /// A page of dead letters. Where few fit the filter, it can be shorter than `limit` and yet not
+    /// the last.
     ///
     /// # Errors
     /// Where the store does not answer or the cursor is not one of this action's.
@@ -125,36 +134,55 @@ impl Engine {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn dead_letters_of(&self, action: &ActionName, events: &[String]) -> Result<Vec<DeadLetter>, StoreError> {
-        let letter = |id: &String| Some(EntryRef { shard: self.core.shard_of(&order_of(id)?), id: id.clone() });
+    pub async fn dead_letters_of(
+        &self,
+        action: &ActionName,
+        events: &[String],
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let letter = |id: &String| {
+            Some(EntryRef { shard: self.core.shard_of(&order_of(id)?), id: id.clone() })
+        };
         let letters: Vec<EntryRef> = events.iter().filter_map(letter).collect();
         let page = self.core.store.entries(&Queue::dead(action), Which::Named(&letters)).await?;
         Ok(page.items.into_iter().map(DeadLetter::from).collect())
     }
 
-    async fn dead_page(&self, action: &ActionName, cursor: Option<&str>, limit: usize) -> Result<Page<DeadLetter>, StoreError> {
-        let page = self.core.store.entries(&Queue::dead(action), Which::Page { cursor, limit }).await?;
+    async fn dead_page(
+        &self,
+        action: &ActionName,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        let page =
+            self.core.store.entries(&Queue::dead(action), Which::Page { cursor, limit }).await?;
         let letters = page.items.into_iter().map(DeadLetter::from).collect();
         Ok(Page::new(page.now, letters, page.cursor))
     }
 
-    /// Replays or discards the dead letters of these events that are there; without `how`, only counts them.
+    /// Replays or discards the dead letters of these events that are there; without `how`, only
+    /// counts them.
     ///
     /// # Errors
     /// Where the store does not answer; repeating it is safe.
-    pub async fn resolve_events(&self, action: &ActionName, events: &[String], how: Option<Resolution>) -> Result<Resolved, StoreError> {
+    pub async fn resolve_events(
+        &self,
+        action: &ActionName,
+        events: &[String],
+        how: Option<Resolution>,
+    ) -> Result<Resolved, StoreError> {
         let mut resolved = Resolved::default();
         let letters = self.dead_letters_of(action, events).await?;
         self.resolve(action, &letters, how, &mut resolved).await?;
         Ok(resolved)
     }
 
-    /// Replays or discards those that fit the filter, a few thousand at a time: while there is a cursor, there is more.
-    /// Those that are given up after the first step are left alone, so that what fails again is not replayed for ever.
-    /// Without `how`, only counts them.
+    /// Replays or discards those that fit the filter, a few thousand at a time: while there is a
+    /// cursor, there is more. Those that are given up after the first step are left alone, so that
+    /// what fails again is not replayed for ever. Without `how`, only counts them.
     ///
     /// # Errors
-    /// Where the store does not answer or the cursor is not one of these steps'; repeating it is safe.
+    /// Where the store does not answer or the cursor is not one of these steps'; repeating it is
+    /// safe.
     pub async fn resolve_matching(
         &self,
         action: &ActionName,
@@ -165,10 +193,14 @@ impl Engine {
         let mut step = cursor.map(Step::parse).transpose()?;
         let mut resolved = Resolved::default();
         for _ in 0..PAGES {
-            let page = self.dead_page(action, step.as_ref().map(|step| step.cursor.as_str()), PAGE).await?;
+            let page = self
+                .dead_page(action, step.as_ref().map(|step| step.cursor.as_str()), PAGE)
+                .await?;
             let began = step.map_or(page.now, |step| step.began);
-            let (letters, later): (Vec<_>, Vec<_>) = page.items.into_iter().partition(|letter| letter.died_at <= began);
-            let letters: Vec<DeadLetter> = letters.into_iter().filter(|letter| filter.fits(letter, began)).collect();
+            let (letters, later): (Vec<_>, Vec<_>) =
+                page.items.into_iter().partition(|letter| letter.died_at <= began);
+            let letters: Vec<DeadLetter> =
+                letters.into_iter().filter(|letter| filter.fits(letter, began)).collect();
             self.resolve(action, &letters, how, &mut resolved).await?;
             step = page.cursor.filter(|_| later.is_empty()).map(|cursor| Step { began, cursor });
             if step.is_none() {
@@ -187,12 +219,15 @@ impl Engine {
         resolved: &mut Resolved,
     ) -> Result<(), StoreError> {
         resolved.matched += letters.len() as u64;
-        resolved.unreadable += letters.iter().filter(|letter| letter.content.is_err()).count() as u64;
-        let able = |letter: &&DeadLetter| letter.content.is_ok() || how == Some(Resolution::Discard);
+        resolved.unreadable +=
+            letters.iter().filter(|letter| letter.content.is_err()).count() as u64;
+        let able =
+            |letter: &&DeadLetter| letter.content.is_ok() || how == Some(Resolution::Discard);
         let able: Vec<&DeadLetter> = letters.iter().filter(able).collect();
         let Some(how) = how.filter(|_| !able.is_empty()) else { return Ok(()) };
         let now = self.core.store.now().await?;
-        let settlements = able.into_iter().map(|letter| letter.settlement(action, how, now)).collect();
+        let settlements =
+            able.into_iter().map(|letter| letter.settlement(action, how, now)).collect();
         let done = self.core.store.settle(&Queue::dead(action), settlements).await?;
         resolved.done += done;
         let what = if how == Resolution::Replay { "replayed" } else { "discarded" };

@@ -1,5 +1,6 @@
-//! What this worker knows of the next due_index: what the store last said of each shard, and what was committed since. Commits
-//! tell it of nearer due times, and the sweeper sleeps until the nearest.
+//! What this worker knows of the next due_index: what the store last said of each shard, and what
+//! was committed since. Commits tell it of nearer due times, and the sweeper sleeps until the
+//! nearest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +21,11 @@ pub(crate) struct DueIndex {
 impl DueIndex {
     /// Nothing known yet.
     pub(crate) fn new(shards: Shard) -> DueIndex {
-        DueIndex { next: Mutex::new(vec![None; shards.into()]), nearer: Notify::new(), moved: AtomicBool::new(false) }
+        DueIndex {
+            next: Mutex::new(vec![None; shards.into()]),
+            nearer: Notify::new(),
+            moved: AtomicBool::new(false),
+        }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Vec<Option<Time>>) -> T) -> T {
@@ -41,7 +46,8 @@ impl DueIndex {
         }
     }
 
-    /// The shards whose due time `is_ready`. They count as without a due time until it is told anew, so that none is looked at twice.
+    /// The shards whose due time `is_ready`. They count as without a due time until it is told
+    /// anew, so that none is looked at twice.
     pub(crate) fn take_ready(&self, is_ready: impl Fn(Shard, Time) -> bool) -> Vec<Shard> {
         self.with(|next| {
             let mut ready = Vec::new();
@@ -55,9 +61,15 @@ impl DueIndex {
         })
     }
 
-    /// The instant to sleep until, where `ready_at` tells when a shard's due time is this worker's business.
+    /// The instant to sleep until, where `ready_at` tells when a shard's due time is this worker's
+    /// business.
     pub(crate) fn nearest(&self, ready_at: impl Fn(Shard, Time) -> Time) -> Option<Time> {
-        self.with(|next| (0..).zip(next.iter()).filter_map(|(shard, next_due)| next_due.map(|at| ready_at(shard, at))).min())
+        self.with(|next| {
+            (0..)
+                .zip(next.iter())
+                .filter_map(|(shard, next_due)| next_due.map(|at| ready_at(shard, at)))
+                .min()
+        })
     }
 
     /// Notes that the store's time has moved: a due time that was still to come may have passed.

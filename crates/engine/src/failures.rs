@@ -1,5 +1,5 @@
-//! What an action fails at, told in the log: the first failure at once, and no more than a line a second, however many
-//! attempts fail while a receiver is away.
+//! What an action fails at, told in the log: the first failure at once, and no more than a line a
+//! second, however many attempts fail while a receiver is away.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ struct Told {
 }
 
 impl Failures {
-    /// Tells of an event's outcome, if it is a failure and there was no line about another just now.
+    /// Tells of an event's outcome, if it is a failure and there was no line about another just
+    /// now.
     pub(crate) fn note(&self, action: &ActionName, event: &Event, outcome: &Outcome) {
         let (why, next) = match outcome {
             Outcome::Done => return,
@@ -35,7 +36,8 @@ impl Failures {
         if told.at.is_some_and(|at| at.elapsed() < PAUSE) {
             return;
         }
-        tracing::warn!(%action, event = %event.id(), failed = told.failed, why, "an attempt failed; {next}");
+        tracing::warn!(%action, event = %event.id(), failed = told.failed, why, "an attempt \
+            failed; {next}");
         *told = Told { at: Some(Instant::now()), failed: 0 };
     }
 }

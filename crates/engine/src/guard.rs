@@ -9,8 +9,8 @@ use autoreceive_domain::{Observation, OrderId};
 #[async_trait]
 pub trait Guard: Debug + Send + Sync + 'static {
     /// Asks, and where the shop still wants the order to be received, writes that there: one word
-    /// for each order. Asked again after [`ShopDecision::Ours`] it is the same word, whatever the shop has
-    /// written since.
+    /// for each order. Asked again after [`ShopDecision::Ours`] it is the same word, whatever the
+    /// shop has written since.
     async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision>;
 
     /// The receipts of these orders are committed.

@@ -1,9 +1,10 @@
-//! Adopted orders whose time has come. The shop keeps their status and its word wins, so the timer asks a [`Guard`] before it
-//! commits a receipt, here and apart from the sweeper: a shop's server that is slow or away delays no order that was placed by a
-//! command.
+//! Adopted orders whose time has come. The shop keeps their status and its word wins, so the timer
+//! asks a [`Guard`] before it commits a receipt, here and apart from the sweeper: a shop's server
+//! that is slow or away delays no order that was placed by a command.
 //!
-//! What is handed over here is left alone by the sweeper until it was worked on. Nothing is claimed by that: another worker
-//! may ask about the same order, is given the same word, and the version decides whose commit counts.
+//! What is handed over here is left alone by the sweeper until it was worked on. Nothing is claimed
+//! by that: another worker may ask about the same order, is given the same word, and the version
+//! decides whose commit counts.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +48,13 @@ struct State {
 
 impl GuardedReceipts {
     pub(crate) fn new(core: Arc<Core>, guard: Arc<dyn Guard>) -> GuardedReceipts {
-        GuardedReceipts { core, guard, state: Mutex::default(), woken: Notify::new(), room: Notify::new() }
+        GuardedReceipts {
+            core,
+            guard,
+            state: Mutex::default(),
+            woken: Notify::new(),
+            room: Notify::new(),
+        }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -73,7 +80,8 @@ impl GuardedReceipts {
         self.with(|state| state.held.get(&shard).map_or(0, HashSet::len))
     }
 
-    /// Waits a moment while the queue is long. Not where the shop is away: the other orders don't wait for it.
+    /// Waits a moment while the queue is long. Not where the shop is away: the other orders don't
+    /// wait for it.
     pub(crate) async fn room(&self) {
         let is_long = |state: &mut State| state.queue.len() > QUEUE && !state.away;
         if self.with(is_long) {
@@ -84,7 +92,8 @@ impl GuardedReceipts {
     /// Works until told to stop; what is asked about then is finished.
     pub(crate) async fn run(self: Arc<GuardedReceipts>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let batch: Vec<(Shard, OrderId)> = self.with(|state| state.queue.drain(..state.queue.len().min(BATCH)).collect());
+            let batch: Vec<(Shard, OrderId)> =
+                self.with(|state| state.queue.drain(..state.queue.len().min(BATCH)).collect());
             self.room.notify_one();
             if batch.is_empty() {
                 tokio::select! {
@@ -94,7 +103,10 @@ impl GuardedReceipts {
             }
             let ids: Vec<OrderId> = batch.iter().map(|(_, id)| id.clone()).collect();
             let outcome = self.run_once(&ids).await;
-            note_outage(&outcome, self.with(|state| std::mem::replace(&mut state.away, outcome.is_err())));
+            note_outage(
+                &outcome,
+                self.with(|state| std::mem::replace(&mut state.away, outcome.is_err())),
+            );
             if outcome.is_err() {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -149,11 +161,15 @@ impl GuardedReceipts {
     }
 
     fn planned(&self, order: &Arc<Order>, command: &Command, now: Time) -> Option<Planned> {
-        self.core.decide(&order.id, Some(order.clone()), std::iter::once(command), now).ok()?.planned
+        self.core
+            .decide(&order.id, Some(order.clone()), std::iter::once(command), now)
+            .ok()?
+            .planned
     }
 
     async fn ask_and_commit(&self, due: Vec<(At<Arc<Order>>, Planned)>) -> Result<(), String> {
-        let (ask, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, plan)| plan.receives_adopted());
+        let (ask, others): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|(_, plan)| plan.receives_adopted());
         let mut chosen: Vec<Chosen> = Vec::new();
         for (at, plan) in others {
             chosen.push(Chosen { at: at.map(drop), plan, ours: false });
@@ -182,7 +198,10 @@ impl GuardedReceipts {
             return Ok(());
         }
         let core = &self.core;
-        core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(chosen.len() as f64);
+        core.metrics
+            .batch_orders
+            .get_or_create(&BySource { source: SOURCE })
+            .observe(chosen.len() as f64);
         let mut ours: HashSet<OrderId> = HashSet::new();
         let mut plans = ShardPlans::default();
         for Chosen { at, plan, ours: is_ours } in chosen {
@@ -194,7 +213,9 @@ impl GuardedReceipts {
         let (plans, ids) = plans.into_parts();
         let mut done = Vec::new();
         let mut failed = None;
-        for (id, result) in ids.into_iter().flatten().zip(core.commit(SOURCE, plans).await.into_iter().flatten()) {
+        for (id, result) in
+            ids.into_iter().flatten().zip(core.commit(SOURCE, plans).await.into_iter().flatten())
+        {
             match result {
                 ChangeResult::Done if ours.contains(&id) => done.push(id),
                 ChangeResult::Done | ChangeResult::Conflict => {}
@@ -219,7 +240,9 @@ struct Chosen {
 
 fn note_outage(outcome: &Result<(), String>, was_away: bool) {
     match outcome {
-        Err(why) if !was_away => tracing::error!(why, "adopted orders that are due wait for the shop's word"),
+        Err(why) if !was_away => {
+            tracing::error!(why, "adopted orders that are due wait for the shop's word")
+        }
         Ok(()) if was_away => tracing::info!("adopted orders that are due are received again"),
         _ => {}
     }

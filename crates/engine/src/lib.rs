@@ -19,11 +19,12 @@ mod backfills;
 mod breaker;
 mod builder;
 mod circuits;
+mod command_batcher;
 mod commit;
 mod core;
 mod dead_letters;
+mod due_index;
 mod failures;
-mod command_batcher;
 mod guard;
 mod guarded_receipts;
 mod leases;
@@ -34,10 +35,9 @@ mod relay;
 mod reply;
 mod retention;
 mod settings;
-mod sweeper;
 mod shard_assignment;
+mod sweeper;
 mod terms;
-mod due_index;
 mod worker;
 
 // What the engine answers with is part of its API: who calls it needs no store.
@@ -47,8 +47,8 @@ pub use autoreceive_store::{ActionStats, History, Page, Row, Stats, StoreError, 
 pub use action::{Action, Outcome, Subscription};
 pub use actions::{Backfilled, Relocated};
 pub use builder::EngineBuilder;
-pub use dead_letters::{DeadLetter, LetterFilter, Resolution, Resolved};
 pub use command_batcher::Pending;
+pub use dead_letters::{DeadLetter, LetterFilter, Resolution, Resolved};
 pub use guard::{Guard, ShopDecision};
 pub use metrics::Metrics;
 pub use reply::{Reply, ReplyOutcome, SubmitError};

@@ -1,5 +1,5 @@
-//! What the engine counts and measures. One [`Metrics`] for each program, handed to whoever has something to count; there is
-//! no global one.
+//! What the engine counts and measures. One [`Metrics`] for each program, handed to whoever has
+//! something to count; there is no global one.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Every figure that this program counts and measures by itself. What the store knows is added when they are shown.
+/// Every figure that this program counts and measures by itself. What the store knows is added when
+/// they are shown.
 pub struct Metrics {
     registry: Registry,
     /// Orders received, by cause.
@@ -90,7 +91,10 @@ fn seconds() -> Histogram {
 }
 
 fn lags() -> Histogram {
-    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3_600.0])
+    Histogram::new([
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0,
+        3_600.0,
+    ])
 }
 
 fn sizes() -> Histogram {
@@ -130,18 +134,41 @@ impl Metrics {
             self.lag.clone(),
         );
         r.register("attempts", "Attempted events by action and result", self.attempts.clone());
-        r.register_with_unit("attempt_duration", "How long an attempt took", Unit::Seconds, self.attempt_seconds.clone());
-        r.register_with_unit("store_duration", "How long a store call took", Unit::Seconds, self.store_seconds.clone());
+        r.register_with_unit(
+            "attempt_duration",
+            "How long an attempt took",
+            Unit::Seconds,
+            self.attempt_seconds.clone(),
+        );
+        r.register_with_unit(
+            "store_duration",
+            "How long a store call took",
+            Unit::Seconds,
+            self.store_seconds.clone(),
+        );
         r.register("store_errors", "Store calls that failed", self.store_errors.clone());
         r.register("batch_orders", "Orders in one decision round", self.batch_orders.clone());
         r.register("conflicts", "Changes that lost against another commit", self.conflicts.clone());
-        r.register("due_corrected", "DueIndex that did not agree with their order", self.corrected.clone());
-        r.register("unreadable", "Records and entries that could not be read", self.unreadable.clone());
+        r.register(
+            "due_corrected",
+            "DueIndex that did not agree with their order",
+            self.corrected.clone(),
+        );
+        r.register(
+            "unreadable",
+            "Records and entries that could not be read",
+            self.unreadable.clone(),
+        );
         r.register("removed", "Resting orders removed", self.removed.clone());
-        r.register("intake_unguarded", "Adopted orders that were due on a worker without an intake", self.unguarded.clone());
+        r.register(
+            "intake_unguarded",
+            "Adopted orders that were due on a worker without an intake",
+            self.unguarded.clone(),
+        );
     }
 
-    /// The figures in the OpenMetrics text format, without the mark of the end: the service has more to show.
+    /// The figures in the OpenMetrics text format, without the mark of the end: the service has
+    /// more to show.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(8_192);
@@ -152,7 +179,8 @@ impl Metrics {
         text
     }
 
-    /// How many changes that `source` asked for lost against another commit: `commands`, `timer` or `guarded`.
+    /// How many changes that `source` asked for lost against another commit: `commands`, `timer` or
+    /// `guarded`.
     #[must_use]
     pub fn conflicts_of(&self, source: &'static str) -> u64 {
         self.conflicts.get_or_create(&BySource { source }).get()

@@ -1,4 +1,5 @@
-//! From changes to outbox entries: which events each action is given, in which entry, and who attempts it first.
+//! From changes to outbox entries: which events each action is given, in which entry, and who
+//! attempts it first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +12,12 @@ use crate::action::Subscription;
 use crate::breaker::Breaker;
 use crate::leases::Held;
 use autoreceive_store::now::span;
-use autoreceive_store::{ActionName, Change, EntryRef, EventSelection, History, OutboxEntry, Round, Shard};
+use autoreceive_store::{
+    ActionName, Change, EntryRef, EventSelection, History, OutboxEntry, Round, Shard,
+};
 
-/// One action as the committing side sees it: what it is given, and the queue of the relay that attempts it.
+/// One action as the committing side sees it: what it is given, and the queue of the relay that
+/// attempts it.
 pub(crate) struct ActionQueue {
     pub(crate) subscription: Subscription,
     /// The relay's bounded queue of entries that this worker committed and holds under lease.
@@ -58,7 +62,11 @@ impl Outbox {
     }
 
     /// The entries for `changes`, and what is needed to hand them over once they are committed.
-    pub(crate) fn entries(&self, changes: &[Change], now: Time) -> (Vec<OutboxEntry>, Vec<Prepared>) {
+    pub(crate) fn entries(
+        &self,
+        changes: &[Change],
+        now: Time,
+    ) -> (Vec<OutboxEntry>, Vec<Prepared>) {
         let (mut entries, mut prepared) = (Vec::new(), Vec::new());
         let total: usize = changes.iter().map(|change| change.events.len()).sum();
         for (index, queue) in self.queues.iter().enumerate() {
@@ -67,8 +75,10 @@ impl Outbox {
             let whole = wanted.len() == total && total <= queue.subscription.batch;
             for events in wanted.chunks(queue.subscription.batch.max(1)) {
                 // What a receiver cannot take now is better left in the store.
-                let place = if held_back { None } else { queue.hand_off.clone().try_reserve_owned().ok() };
-                let selection = if whole { EventSelection::All } else { EventSelection::Some(events.to_vec()) };
+                let place =
+                    if held_back { None } else { queue.hand_off.clone().try_reserve_owned().ok() };
+                let selection =
+                    if whole { EventSelection::All } else { EventSelection::Some(events.to_vec()) };
                 entries.push(self.entry(queue, selection, now, place.is_some()));
                 prepared.push(Prepared { queue: index, events: events.to_vec(), place });
             }
@@ -76,15 +86,29 @@ impl Outbox {
         (entries, prepared)
     }
 
-    fn entry(&self, queue: &ActionQueue, events: EventSelection, now: Time, leased: bool) -> OutboxEntry {
+    fn entry(
+        &self,
+        queue: &ActionQueue,
+        events: EventSelection,
+        now: Time,
+        leased: bool,
+    ) -> OutboxEntry {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let at = if leased { now.after(span(queue.subscription.lease)) } else { now };
-        OutboxEntry { action: queue.subscription.name.clone(), id: format!("{}-{number}", self.worker), at, events }
+        OutboxEntry {
+            action: queue.subscription.name.clone(),
+            id: format!("{}-{number}", self.worker),
+            at,
+            events,
+        }
     }
 
     /// Tells an action's relay, where there is one, that there is something to claim at once.
     pub(crate) fn notify(&self, action: &ActionName) {
-        self.queues.iter().filter(|queue| queue.subscription.name == *action).for_each(|queue| queue.stored.notify_one());
+        self.queues
+            .iter()
+            .filter(|queue| queue.subscription.name == *action)
+            .for_each(|queue| queue.stored.notify_one());
     }
 
     /// Tells every relay that there may be something to claim at once.
@@ -116,7 +140,9 @@ impl Outbox {
             let Some(queue) = self.queues.get(prepared.queue) else { continue };
             match prepared.place {
                 Some(place) => {
-                    let event = |&(change, event): &(u32, u32)| round.changes.get(change as usize)?.events.get(event as usize).cloned();
+                    let event = |&(change, event): &(u32, u32)| {
+                        round.changes.get(change as usize)?.events.get(event as usize).cloned()
+                    };
                     let events = prepared.events.iter().filter_map(event).collect();
                     let entry = EntryRef { shard, id: entry.id.clone() };
                     queue.held.add(&entry);

@@ -43,7 +43,13 @@ impl ShardPlans {
                 plan.now = plan.now.min(at.now);
                 plan.planned.push(planned);
             }
-            None => self.0.push(ShardPlan { shard, now: at.now, state: at.shard.clone(), read: None, planned: vec![planned] }),
+            None => self.0.push(ShardPlan {
+                shard,
+                now: at.now,
+                state: at.shard.clone(),
+                read: None,
+                planned: vec![planned],
+            }),
         }
     }
 
@@ -76,7 +82,12 @@ pub(crate) struct Decided {
 
 impl Planned {
     /// The change that leads from what was loaded to `order`.
-    pub(crate) fn new(loaded: Option<&Order>, order: Arc<Order>, events: Vec<Event>, terms: Option<Arc<Terms>>) -> Planned {
+    pub(crate) fn new(
+        loaded: Option<&Order>,
+        order: Arc<Order>,
+        events: Vec<Event>,
+        terms: Option<Arc<Terms>>,
+    ) -> Planned {
         let was = loaded.filter(|order| !order.is_resting()).map(|order| order.status);
         let expected = loaded.map_or(0, |order| order.version);
         let deadline = loaded.and_then(|order| order.clock.deadline());
@@ -91,7 +102,9 @@ impl Planned {
 
     /// Whether the timer makes an adopted order RECEIVED by it, about which the shop has a say.
     pub(crate) fn receives_adopted(&self) -> bool {
-        let receives = |order: &Arc<Order>| order.adopted && order.kind == EventKind::Received && order.cause == Cause::Timer;
+        let receives = |order: &Arc<Order>| {
+            order.adopted && order.kind == EventKind::Received && order.cause == Cause::Timer
+        };
         self.change.order.as_ref().is_some_and(receives)
     }
 }

@@ -1,6 +1,7 @@
-//! One relay for each action: it takes entries that were committed here (hand-off) or that it claims from the store,
-//! attempts them, and settles. An entry is under lease while it waits here or is worked on, and the lease is renewed; if
-//! this worker dies, the lease runs out and another claims the entry. So every event is attempted at least once.
+//! One relay for each action: it takes entries that were committed here (hand-off) or that it
+//! claims from the store, attempts them, and settles. An entry is under lease while it waits here
+//! or is worked on, and the lease is renewed; if this worker dies, the lease runs out and another
+//! claims the entry. So every event is attempted at least once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use crate::leases::Held;
 use crate::metrics::{ByAction, ByResult};
 use crate::outbox::ClaimedEntry;
 use autoreceive_store::now::span;
-use autoreceive_store::{Entry, EntryRef, FollowUp, Queue as StoreQueue, Settlement, StoreError, entry};
+use autoreceive_store::{
+    Entry, EntryRef, FollowUp, Queue as StoreQueue, Settlement, StoreError, entry,
+};
 
 mod work;
 
@@ -38,7 +41,8 @@ const CLAIMED_TOGETHER: usize = 256;
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(600);
 /// The wait after the store did not answer.
 const AWAY_PAUSE: Duration = Duration::from_millis(200);
-/// How often settling is tried; after that the entries' leases run out and they are attempted again.
+/// How often settling is tried; after that the entries' leases run out and they are attempted
+/// again.
 const SETTLE_TRIES: u32 = 50;
 
 /// What one action's relay works with.
@@ -67,20 +71,29 @@ struct Schedule {
 }
 
 impl Relay {
-    pub(crate) fn new(core: Arc<Core>, subscription: Subscription, stored: Arc<Notify>, held: Arc<Held>, breaker: Arc<Breaker>) -> Relay {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        subscription: Subscription,
+        stored: Arc<Notify>,
+        held: Arc<Held>,
+        breaker: Arc<Breaker>,
+    ) -> Relay {
         Relay { core, subscription, stored, held, breaker, failures: Failures::default() }
     }
 
-    /// Works until told to stop, then finishes the attempts in hand and gives back what it did not begin.
+    /// Works until told to stop, then finishes the attempts in hand and gives back what it did not
+    /// begin.
     pub(crate) async fn run(self, mut queue: Queue, stop: CancellationToken) {
         let relay = Arc::new(self);
         let (done, settled) = mpsc::channel(SETTLED_TOGETHER);
         let settler = tokio::spawn(relay.clone().settle_all(settled));
         relay.first_beat(&stop).await;
-        let keeping = [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().beat_all())];
+        let keeping =
+            [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().beat_all())];
         let mut attempts = JoinSet::new();
         let mut schedule = Schedule { next_at: None, claimed: None, more: true, to_an_attempt: 1 };
-        // What is to be attempted as soon as there is room: what one claim, or one look into the queue, came to.
+        // What is to be attempted as soon as there is room: what one claim, or one look into the
+        // queue, came to.
         let mut ready = VecDeque::new();
         while !stop.is_cancelled() {
             let (room, closed_for) = relay.begin(&mut ready, &mut attempts, &done);
@@ -112,13 +125,19 @@ impl Relay {
         }
         let until_check = self.core.settings.check_every.saturating_sub(claimed.elapsed());
         let now = self.core.time.estimate();
-        schedule.next_at.map_or(until_check, |at| at.since(now).to_std().max(Duration::from_millis(1)).min(until_check))
+        schedule.next_at.map_or(until_check, |at| {
+            at.since(now).to_std().max(Duration::from_millis(1)).min(until_check)
+        })
     }
 
     /// Claims what there is room for. Where entries are small, many of them make one attempt.
     async fn claim(&self, schedule: &mut Schedule, room: usize) -> Vec<ClaimedEntry> {
         let lease = span(self.subscription.lease);
-        let limit = if self.breaker.holds_back() { 1 } else { (room * schedule.to_an_attempt).min(CLAIMED_TOGETHER) };
+        let limit = if self.breaker.holds_back() {
+            1
+        } else {
+            (room * schedule.to_an_attempt).min(CLAIMED_TOGETHER)
+        };
         let result = self.core.store.claim(&self.subscription.name, limit, lease).await;
         schedule.claimed = Some(Instant::now());
         let claimed = match result {
@@ -135,28 +154,32 @@ impl Relay {
         schedule.more = claimed.next_at.is_some_and(|at| at <= claimed.now);
         let entries = self.readable(claimed.entries);
         let events: usize = entries.iter().map(|entry| entry.events.len()).sum();
-        schedule.to_an_attempt = (self.subscription.batch * entries.len()).checked_div(events).unwrap_or(1).max(1);
+        schedule.to_an_attempt =
+            (self.subscription.batch * entries.len()).checked_div(events).unwrap_or(1).max(1);
         entries
     }
 
-    /// The entries that can be read. One that cannot stays under lease, so that it comes up again later, and is otherwise left
-    /// alone.
+    /// The entries that can be read. One that cannot stays under lease, so that it comes up again
+    /// later, and is otherwise left alone.
     fn readable(&self, entries: Vec<Entry>) -> Vec<ClaimedEntry> {
         let mut readable = Vec::with_capacity(entries.len());
         for found in entries {
             match found.read() {
-                Ok((history, events)) => readable.push(ClaimedEntry { entry: found.entry, events, history }),
+                Ok((history, events)) => {
+                    readable.push(ClaimedEntry { entry: found.entry, events, history })
+                }
                 Err(error) => {
                     self.core.metrics.unreadable.inc();
-                    tracing::error!(action = %self.subscription.name, %error, "an outbox entry is left alone");
+                    tracing::error!(action = %self.subscription.name, %error, "an outbox entry is \
+                        left alone");
                 }
             }
         }
         readable
     }
 
-    /// What was handed over, as much as makes one attempt. Commits of few events are frequent where orders come one by one,
-    /// and an attempt for each would be as slow as its receiver's answer.
+    /// What was handed over, as much as makes one attempt. Commits of few events are frequent where
+    /// orders come one by one, and an attempt for each would be as slow as its receiver's answer.
     fn gather(&self, first: ClaimedEntry, queue: &mut Queue) -> Vec<ClaimedEntry> {
         let (mut events, mut entries) = (first.events.len(), vec![first]);
         while events < self.subscription.batch
@@ -174,7 +197,8 @@ impl Relay {
         ready.extend(gathered(entries, self.breaker.batch(self.subscription.batch)));
     }
 
-    /// Begins as many attempts as there is room for. Returns for how many more there is, or for how long there is none.
+    /// Begins as many attempts as there is room for. Returns for how many more there is, or for how
+    /// long there is none.
     fn begin(
         self: &Arc<Self>,
         ready: &mut Ready,
@@ -182,7 +206,8 @@ impl Relay {
         done: &mpsc::Sender<Settlement>,
     ) -> (usize, Option<Duration>) {
         loop {
-            let room = match self.breaker.room(attempts.len(), self.subscription.concurrency.max(1)) {
+            let room = match self.breaker.room(attempts.len(), self.subscription.concurrency.max(1))
+            {
                 Ok(room) => room,
                 Err(closed_for) => return (0, Some(closed_for)),
             };
@@ -197,10 +222,11 @@ impl Relay {
         }
     }
 
-    /// Attempts all events of some entries, and says what is to be stored in their place. Where the receiver turns out to
-    /// fail only, what was not attempted stays as it is.
+    /// Attempts all events of some entries, and says what is to be stored in their place. Where the
+    /// receiver turns out to fail only, what was not attempted stays as it is.
     async fn attempt(&self, entries: Vec<ClaimedEntry>) -> Vec<Settlement> {
-        let events: Vec<Event> = entries.iter().flat_map(|entry| entry.events.iter().cloned()).collect();
+        let events: Vec<Event> =
+            entries.iter().flat_map(|entry| entry.events.iter().cloned()).collect();
         let mut outcomes = Vec::with_capacity(events.len());
         while outcomes.len() < events.len() && (outcomes.is_empty() || !self.breaker.holds_back()) {
             let left = &events[outcomes.len()..];
@@ -208,7 +234,8 @@ impl Relay {
             outcomes.extend(self.attempt_batch(batch).await);
         }
         let now = self.core.time.estimate();
-        let (mut outcomes, mut settlements, mut untouched) = (outcomes.into_iter(), Vec::with_capacity(entries.len()), Vec::new());
+        let (mut outcomes, mut settlements, mut untouched) =
+            (outcomes.into_iter(), Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             let outcomes: Vec<Outcome> = outcomes.by_ref().take(entry.events.len()).collect();
             match outcomes.is_empty() {
@@ -225,8 +252,11 @@ impl Relay {
         let enabled_at = self.breaker.enabled_at();
         let followed = attempted.iter().zip(outcomes);
         let action = &self.subscription.name;
-        let mut follow_ups: Vec<FollowUp> =
-            followed.filter_map(|(event, outcome)| follow(action, event, outcome, entry.history.as_ref(), now, enabled_at)).collect();
+        let mut follow_ups: Vec<FollowUp> = followed
+            .filter_map(|(event, outcome)| {
+                follow(action, event, outcome, entry.history.as_ref(), now, enabled_at)
+            })
+            .collect();
         if !rest.is_empty() {
             follow_ups.push(FollowUp {
                 queue: StoreQueue::pending(action),
@@ -245,10 +275,16 @@ impl Relay {
         let mut outcomes = self.act(events.to_vec()).await;
         outcomes.resize_with(events.len(), || Outcome::retry("the action gave no outcome for it"));
         let label = ByAction { action: self.subscription.name.to_string() };
-        self.core.metrics.attempt_seconds.get_or_create(&label).observe(start.elapsed().as_secs_f64());
+        self.core
+            .metrics
+            .attempt_seconds
+            .get_or_create(&label)
+            .observe(start.elapsed().as_secs_f64());
         self.count(&outcomes);
         self.breaker.heard(events.iter().zip(&outcomes));
-        events.iter().zip(&outcomes).for_each(|(event, outcome)| self.failures.note(&self.subscription.name, event, outcome));
+        events.iter().zip(&outcomes).for_each(|(event, outcome)| {
+            self.failures.note(&self.subscription.name, event, outcome)
+        });
         outcomes
     }
 
@@ -274,7 +310,10 @@ impl Relay {
                 Outcome::Dead { .. } => dead += 1,
             }
         }
-        for (result, count) in [("done", done), ("retry", retry), ("dead", dead)].into_iter().filter(|(_, count)| *count > 0) {
+        for (result, count) in [("done", done), ("retry", retry), ("dead", dead)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+        {
             let label = ByResult { action: self.subscription.name.to_string(), result };
             self.core.metrics.attempts.get_or_create(&label).inc_by(count);
         }
@@ -284,9 +323,11 @@ impl Relay {
     async fn settle_all(self: Arc<Self>, mut settled: mpsc::Receiver<Settlement>) {
         let mut batch = Vec::with_capacity(SETTLED_TOGETHER);
         while settled.recv_many(&mut batch, SETTLED_TOGETHER).await > 0 {
-            let entries: Vec<EntryRef> = batch.iter().map(|settlement| settlement.entry.clone()).collect();
+            let entries: Vec<EntryRef> =
+                batch.iter().map(|settlement| settlement.entry.clone()).collect();
             if let Err(error) = self.settle(std::mem::take(&mut batch)).await {
-                tracing::error!(action = %self.subscription.name, %error, "finished entries could not be settled and will be attempted again");
+                tracing::error!(action = %self.subscription.name, %error, "finished entries could \
+                    not be settled and will be attempted again");
             }
             entries.iter().for_each(|entry| self.held.remove(entry));
         }
@@ -317,15 +358,23 @@ impl Relay {
             if entries.is_empty() {
                 continue;
             }
-            if let Err(error) = self.core.store.renew(&self.subscription.name, &entries, span(self.subscription.lease)).await {
-                tracing::warn!(action = %self.subscription.name, %error, "leases could not be renewed; others may attempt the same events");
+            if let Err(error) = self
+                .core
+                .store
+                .renew(&self.subscription.name, &entries, span(self.subscription.lease))
+                .await
+            {
+                tracing::warn!(action = %self.subscription.name, %error, "leases could not be \
+                    renewed; others may attempt the same events");
             }
         }
     }
 
     /// Hears how the receiver is doing before anything is attempted: it may be disabled.
     async fn first_beat(&self, stop: &CancellationToken) {
-        while self.breaker.beat(&*self.core.store, &self.subscription).await.is_err() && !stop.is_cancelled() {
+        while self.breaker.beat(&*self.core.store, &self.subscription).await.is_err()
+            && !stop.is_cancelled()
+        {
             tokio::time::sleep(AWAY_PAUSE).await;
         }
     }
@@ -335,15 +384,22 @@ impl Relay {
         loop {
             tokio::time::sleep(self.core.settings.check_every).await;
             // The sweeper reports an outage; what was seen is told at the next beat.
-            if self.breaker.beat(&*self.core.store, &self.subscription).await.is_ok_and(|changed| changed) {
+            if self
+                .breaker
+                .beat(&*self.core.store, &self.subscription)
+                .await
+                .is_ok_and(|changed| changed)
+            {
                 self.stored.notify_one();
             }
         }
     }
 
-    /// Gives back what was handed over or claimed and is not begun. Once the queue is closed, also what is still on its way.
+    /// Gives back what was handed over or claimed and is not begun. Once the queue is closed, also
+    /// what is still on its way.
     async fn give_back_all(&self, queue: &mut Queue, ready: &mut Ready) {
-        let mut entries: Vec<EntryRef> = ready.drain(..).flatten().map(|entry| entry.entry).collect();
+        let mut entries: Vec<EntryRef> =
+            ready.drain(..).flatten().map(|entry| entry.entry).collect();
         while let Ok(entry) = queue.try_recv() {
             entries.push(entry.entry);
         }
@@ -355,7 +411,8 @@ impl Relay {
         self.give_back(&entries).await;
     }
 
-    /// Ends the leases of entries that were not begun, so that another worker, or this one later, need not wait.
+    /// Ends the leases of entries that were not begun, so that another worker, or this one later,
+    /// need not wait.
     async fn give_back(&self, entries: &[EntryRef]) {
         if entries.is_empty() {
             return;

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoreceive_domain::{Order, OrderId, Time};
-use autoreceive_store::{At, Change, Commit, CommitResult, NoteRef, Page, Round, Row, Shard, ShardState, StoreError, View, Why};
+use autoreceive_store::{
+    At, Change, Commit, CommitResult, NoteRef, Page, Round, Row, Shard, ShardState, StoreError,
+    View, Why,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
@@ -91,7 +94,8 @@ async fn remove(core: &Core, removal: Removal) -> bool {
     let Removal { shard, now, state, note, mut changes } = removal;
     for _ in 0..TRIES {
         let count = changes.len() as u64;
-        let round = Round { changes: changes.clone(), notes_done: vec![note.clone()], ..Round::default() };
+        let round =
+            Round { changes: changes.clone(), notes_done: vec![note.clone()], ..Round::default() };
         let round = Arc::new(round);
         let commit = Commit { shard, now, state: state.clone(), epoch: None, read: None, round };
         match core.store.commit(vec![commit]).await.pop() {

@@ -1,8 +1,9 @@
-//! The timer. It finds what is due and submits `Due`, through the same door as everybody else; it claims nothing, for where
-//! two workers meet, the version decides and the other commit is dropped.
+//! The timer. It finds what is due and submits `Due`, through the same door as everybody else; it
+//! claims nothing, for where two workers meet, the version decides and the other commit is dropped.
 //!
-//! It sleeps until the nearest next_due it knows of, is woken by nearer ones that are committed here, and asks the store at
-//! least every [`check_every`](crate::EngineBuilder::check_every): a neighbour may have committed one and died, a laptop may have slept.
+//! It sleeps until the nearest next_due it knows of, is woken by nearer ones that are committed
+//! here, and asks the store at least every [`check_every`](crate::EngineBuilder::check_every): a
+//! neighbour may have committed one and died, a laptop may have slept.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +23,11 @@ use crate::shard_assignment::{ALIVE_WITHIN, PATIENCE};
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, DueOrder, DueShard, Look, Shard, StoreError};
 
-/// How many batches are on their way at the same time: a worker's part of them, for all workers share one store, and others wait
-/// behind what it was sent.
+/// How many batches are on their way at the same time: a worker's part of them, for all workers
+/// share one store, and others wait behind what it was sent.
 const IN_FLIGHT: usize = 4;
-/// The most orders in a batch of another worker's shard: where that one is only slow, both decide the same, and one in vain.
+/// The most orders in a batch of another worker's shard: where that one is only slow, both decide
+/// the same, and one in vain.
 const HELPING: usize = 50;
 /// How many batches of a shard are done before the other shards get their turn.
 const BATCHES_A_TURN: usize = 8;
@@ -65,7 +67,13 @@ struct Visit {
 impl Sweeper {
     pub(crate) fn new(core: Arc<Core>, guarded: Option<Arc<GuardedReceipts>>) -> Sweeper {
         let left_alone = Mutex::new(LeftAlone { since: Instant::now(), orders: HashMap::new() });
-        Sweeper { core, guarded, left_alone, backlog: Mutex::default(), suggested: AtomicUsize::new(MAX_BATCH) }
+        Sweeper {
+            core,
+            guarded,
+            left_alone,
+            backlog: Mutex::default(),
+            suggested: AtomicUsize::new(MAX_BATCH),
+        }
     }
 
     /// Sweeps until told to stop; what is being decided then is finished.
@@ -73,7 +81,8 @@ impl Sweeper {
         let mut looked: Option<Instant> = None;
         let mut away = false;
         while !stop.is_cancelled() {
-            let looking = self.core.due_index.has_time_moved() || looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
+            let looking = self.core.due_index.has_time_moved()
+                || looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
             let result = if looking { self.look_around().await } else { Ok(()) };
             if looking && result.is_ok() {
                 looked = Some(Instant::now());
@@ -92,8 +101,9 @@ impl Sweeper {
         }
     }
 
-    /// Asks the store for the next due time of every shard, and who else is alive. A shard that is away keeps no other from being
-    /// looked at, and without the list of the living the last one stands.
+    /// Asks the store for the next due time of every shard, and who else is alive. A shard that is
+    /// away keeps no other from being looked at, and without the list of the living the last one
+    /// stands.
     async fn look_around(&self) -> Result<(), StoreError> {
         let core = &self.core;
         core.note_actions().await;
@@ -119,12 +129,16 @@ impl Sweeper {
         outcome
     }
 
-    /// Decides what is due by now in the shards that are this worker's, or late in another's: of each shard a few batches.
+    /// Decides what is due by now in the shards that are this worker's, or late in another's: of
+    /// each shard a few batches.
     pub(crate) async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.core.time.estimate();
         let is_ready = |shard, next_due| self.ready_at(shard, next_due) <= now;
-        let mut ready = self.core.due_index.take_ready(|shard, next_due| self.core.assignment.is_mine(shard) && is_ready(shard, next_due));
-        // Who is behind with their own shards does not run after those of others, who are behind as well: they would only meet.
+        let mut ready = self.core.due_index.take_ready(|shard, next_due| {
+            self.core.assignment.is_mine(shard) && is_ready(shard, next_due)
+        });
+        // Who is behind with their own shards does not run after those of others, who are behind as
+        // well: they would only meet.
         let is_behind = ready.iter().any(|shard| self.backlog().contains(shard));
         if !is_behind {
             ready.extend(self.core.due_index.take_ready(is_ready));
@@ -132,8 +146,11 @@ impl Sweeper {
         let visits = self.plan(ready);
         // Signs of life, and what fell due meanwhile, are not to wait for many slow batches.
         let until = Instant::now() + self.core.settings.check_every;
-        let results: Vec<Result<(), StoreError>> =
-            stream::iter(visits).map(|visit| self.visit(visit, until)).buffer_unordered(self.core.assignment.share_of(IN_FLIGHT)).collect().await;
+        let results: Vec<Result<(), StoreError>> = stream::iter(visits)
+            .map(|visit| self.visit(visit, until))
+            .buffer_unordered(self.core.assignment.share_of(IN_FLIGHT))
+            .collect()
+            .await;
         results.into_iter().collect()
     }
 
@@ -147,7 +164,11 @@ impl Sweeper {
         if nearest.is_some_and(|at| at <= now) && !self.backlog().is_empty() {
             return Duration::ZERO;
         }
-        let until_look = self.core.settings.check_every.saturating_sub(looked.map_or(Duration::ZERO, |at| at.elapsed()));
+        let until_look = self
+            .core
+            .settings
+            .check_every
+            .saturating_sub(looked.map_or(Duration::ZERO, |at| at.elapsed()));
         nearest.map_or(until_look, |at| at.since(now).to_std().min(until_look)).max(PAUSE)
     }
 
@@ -155,25 +176,37 @@ impl Sweeper {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shards with a backlog are drained one by one in full batches, those of other workers in small ones; the others, where little is due, share a look. A
-    /// worker begins where its name says, so that two do not walk side by side.
+    /// Shards with a backlog are drained one by one in full batches, those of other workers in
+    /// small ones; the others, where little is due, share a look. A worker begins where its name
+    /// says, so that two do not walk side by side.
     fn plan(&self, mut ready: Vec<Shard>) -> Vec<Visit> {
         if !ready.is_empty() {
-            let start = crc32fast::hash(self.core.assignment.me().as_bytes()) as usize % ready.len();
+            let start =
+                crc32fast::hash(self.core.assignment.me().as_bytes()) as usize % ready.len();
             ready.rotate_left(start);
         }
         let backlog = self.backlog();
         let batch = self.most_at_once();
-        let (full, light): (Vec<Shard>, Vec<Shard>) =
-            ready.into_iter().partition(|&shard| backlog.contains(&shard) || !self.core.assignment.is_mine(shard));
+        let (full, light): (Vec<Shard>, Vec<Shard>) = ready
+            .into_iter()
+            .partition(|&shard| backlog.contains(&shard) || !self.core.assignment.is_mine(shard));
         let share = (batch / light.len().max(1)).max(16).min(batch);
-        let together = light.chunks((batch / share).max(1)).map(|shards| Visit { shards: shards.to_vec(), limit: share, batches: 1 });
+        let together = light.chunks((batch / share).max(1)).map(|shards| Visit {
+            shards: shards.to_vec(),
+            limit: share,
+            batches: 1,
+        });
         let limit = |shard| if self.core.assignment.is_mine(shard) { usize::MAX } else { HELPING };
-        let alone = full.into_iter().map(|shard| Visit { shards: vec![shard], limit: limit(shard), batches: BATCHES_A_TURN });
+        let alone = full.into_iter().map(|shard| Visit {
+            shards: vec![shard],
+            limit: limit(shard),
+            batches: BATCHES_A_TURN,
+        });
         together.chain(alone).collect()
     }
 
-    /// How many orders make one batch: no more than are configured, and than the store takes well just now.
+    /// How many orders make one batch: no more than are configured, and than the store takes well
+    /// just now.
     fn most_at_once(&self) -> usize {
         self.core.settings.batch.min(self.suggested.load(Ordering::Relaxed)).clamp(1, MAX_BATCH)
     }
@@ -200,7 +233,8 @@ impl Sweeper {
         Ok(())
     }
 
-    /// What was taken and is not finished is due, also where it is another worker's that is late: patience is had once.
+    /// What was taken and is not finished is due, also where it is another worker's that is late:
+    /// patience is had once.
     fn put_back(&self, shards: &[Shard]) {
         let overdue = self.core.time.estimate().before(PATIENCE);
         for &shard in shards {
@@ -208,12 +242,13 @@ impl Sweeper {
         }
     }
 
-    /// Reads, decides and commits one batch. Returns the shards in which more is due. A shard that is away is due again later,
-    /// and the others go on.
+    /// Reads, decides and commits one batch. Returns the shards in which more is due. A shard that
+    /// is away is due again later, and the others go on.
     async fn batch(&self, shards: &[Shard], limit: usize) -> Result<Vec<Shard>, StoreError> {
         let core = &self.core;
         let (mut found, mut failed) = (Vec::with_capacity(shards.len()), None);
-        for (&shard, answer) in shards.iter().zip(core.store.due(&self.looks(shards), limit).await) {
+        for (&shard, answer) in shards.iter().zip(core.store.due(&self.looks(shards), limit).await)
+        {
             match answer {
                 Ok(at) => found.push(at),
                 Err(error) => {
@@ -223,7 +258,9 @@ impl Sweeper {
             }
         }
         let orders = found.iter().flat_map(|at| &at.value.orders);
-        core.book.learn(&*core.store, orders.filter_map(|order| order.order.as_ref().ok()?.as_ref())).await?;
+        core.book
+            .learn(&*core.store, orders.filter_map(|order| order.order.as_ref().ok()?.as_ref()))
+            .await?;
         let (mut plans, mut more, mut size) = (Vec::new(), Vec::new(), 0);
         for At { now, shard: state, mut value } in found {
             core.time.heard(now);
@@ -232,7 +269,8 @@ impl Sweeper {
                 more.push(value.shard);
             }
             let shard = value.shard;
-            let planned: Vec<Planned> = value.orders.iter().filter_map(|order| self.decide(shard, order, now)).collect();
+            let planned: Vec<Planned> =
+                value.orders.iter().filter_map(|order| self.decide(shard, order, now)).collect();
             size += planned.len();
             // An empty plan lets the read go.
             if !planned.is_empty() {
@@ -243,18 +281,24 @@ impl Sweeper {
             guarded.room().await;
         }
         if !plans.is_empty() {
-            core.metrics.batch_orders.get_or_create(&BySource { source: SOURCE }).observe(size as f64);
+            core.metrics
+                .batch_orders
+                .get_or_create(&BySource { source: SOURCE })
+                .observe(size as f64);
             failed = self.commit(plans).await.or(failed);
         }
         failed.map_or(Ok(more), Err)
     }
 
-    /// Commits what was decided. Returns why a part of it was not; those orders are still due, and the next look finds them.
+    /// Commits what was decided. Returns why a part of it was not; those orders are still due, and
+    /// the next look finds them.
     async fn commit(&self, plans: Vec<ShardPlan>) -> Option<StoreError> {
         let results = self.core.commit(SOURCE, plans).await;
         results.into_iter().flatten().find_map(|result| match result {
             ChangeResult::Done | ChangeResult::Conflict => None,
-            ChangeResult::Refused(why) | ChangeResult::Unknown(why) => Some(StoreError::Unavailable(why)),
+            ChangeResult::Refused(why) | ChangeResult::Unknown(why) => {
+                Some(StoreError::Unavailable(why))
+            }
         })
     }
 
@@ -264,7 +308,13 @@ impl Sweeper {
             *left = LeftAlone { since: Instant::now(), orders: HashMap::new() };
         }
         let guarded = |shard| self.guarded.as_ref().map_or(0, |guarded| guarded.held(shard));
-        shards.iter().map(|&shard| Look { shard, extra: left.orders.get(&shard).map_or(0, HashSet::len) + guarded(shard) }).collect()
+        shards
+            .iter()
+            .map(|&shard| Look {
+                shard,
+                extra: left.orders.get(&shard).map_or(0, HashSet::len) + guarded(shard),
+            })
+            .collect()
     }
 
     /// Notes the shard's next due time. Returns whether more is due in it.
@@ -288,13 +338,22 @@ impl Sweeper {
         }
         let order = match &due.order {
             Ok(Some(order)) => order,
-            Ok(None) => return Some(self.correct(Change { id: due.id.clone(), expected: 0, was: None, order: None, events: Vec::new() })),
+            Ok(None) => {
+                return Some(self.correct(Change {
+                    id: due.id.clone(),
+                    expected: 0,
+                    was: None,
+                    order: None,
+                    events: Vec::new(),
+                }));
+            }
             Err(error) => return self.leave_alone(shard, &due.id, &error.to_string()),
         };
         if order.next_due_at().is_none_or(|next_due| next_due > now) {
             let was = Some(order.status).filter(|_| !order.is_resting());
             let (id, order) = (due.id.clone(), Arc::new(order.clone()));
-            let change = Change { id, expected: order.version, was, order: Some(order), events: Vec::new() };
+            let change =
+                Change { id, expected: order.version, was, order: Some(order), events: Vec::new() };
             return Some(self.correct(change));
         }
         match self.core.decide_due(order, now) {
@@ -305,13 +364,15 @@ impl Sweeper {
         }
     }
 
-    /// An adopted order is received after a look at the shop's word, where this worker can take one.
+    /// An adopted order is received after a look at the shop's word, where this worker can take
+    /// one.
     fn hand_over(&self, shard: Shard, id: &OrderId) -> Option<Planned> {
         match &self.guarded {
             Some(guarded) => guarded.take(shard, id.clone()),
             None => {
                 self.core.metrics.unguarded.inc();
-                tracing::warn!(order = %id, "an adopted order is due, but this worker has no [intake]: it is left to one that has");
+                tracing::warn!(order = %id, "an adopted order is due, but this worker has no \
+                    [intake]: it is left to one that has");
                 self.note_left_alone(shard, id);
             }
         }
@@ -321,7 +382,8 @@ impl Sweeper {
     /// A due time that does not agree with its order is set right, under the same version check.
     fn correct(&self, change: Change) -> Planned {
         self.core.metrics.corrected.inc();
-        tracing::warn!(order = %change.id, "a noted due time did not agree with its order and is corrected");
+        tracing::warn!(order = %change.id, "a noted due time did not agree with its order and is \
+            corrected");
         Planned::correction(change)
     }
 
@@ -346,7 +408,9 @@ impl Sweeper {
 
 fn note_outage(away: &mut bool, result: &Result<(), StoreError>) {
     match result {
-        Err(error) if !*away => tracing::error!(%error, "the timer cannot reach the store and keeps trying"),
+        Err(error) if !*away => {
+            tracing::error!(%error, "the timer cannot reach the store and keeps trying")
+        }
         Ok(()) if *away => tracing::info!("the timer reaches the store again"),
         _ => {}
     }

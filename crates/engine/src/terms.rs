@@ -1,4 +1,5 @@
-//! The terms of revisions. A revision names its terms for ever, so what was once read never changes.
+//! The terms of revisions. A revision names its terms for ever, so what was once read never
+//! changes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,7 +8,8 @@ use autoreceive_domain::{Order, Policy, Revision, Terms};
 
 use autoreceive_store::{Shard, ShardCount, Store, StoreError};
 
-/// How many revisions are remembered: far more than a shop ever has; if it is exceeded, all are read again.
+/// How many revisions are remembered: far more than a shop ever has; if it is exceeded, all are
+/// read again.
 const REMEMBERED: usize = 10_000;
 
 /// Every revision that was met so far.
@@ -18,7 +20,8 @@ pub(crate) struct TermsBook {
 impl TermsBook {
     /// A book that knows the configured policies.
     pub(crate) fn new<'a>(policies: impl Iterator<Item = &'a Policy>) -> TermsBook {
-        let known = policies.map(|policy| (policy.revision.clone(), policy.terms.clone())).collect();
+        let known =
+            policies.map(|policy| (policy.revision.clone(), policy.terms.clone())).collect();
         TermsBook { known: RwLock::new(known) }
     }
 
@@ -28,7 +31,11 @@ impl TermsBook {
     }
 
     /// Reads the revisions of `orders` that are not known yet.
-    pub(crate) async fn learn<'a>(&self, from: &dyn Store, orders: impl Iterator<Item = &'a Order>) -> Result<(), StoreError> {
+    pub(crate) async fn learn<'a>(
+        &self,
+        from: &dyn Store,
+        orders: impl Iterator<Item = &'a Order>,
+    ) -> Result<(), StoreError> {
         let wanted = self.unknown(from.about().shards, orders);
         if wanted.is_empty() {
             return Ok(());
@@ -46,7 +53,11 @@ impl TermsBook {
         Ok(())
     }
 
-    fn unknown<'a>(&self, shards: ShardCount, orders: impl Iterator<Item = &'a Order>) -> Vec<(Shard, Revision)> {
+    fn unknown<'a>(
+        &self,
+        shards: ShardCount,
+        orders: impl Iterator<Item = &'a Order>,
+    ) -> Vec<(Shard, Revision)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut wanted: Vec<(Shard, Revision)> = Vec::new();
         let mut last: Option<&Revision> = None;
@@ -55,7 +66,9 @@ impl TermsBook {
             if last.replace(&order.revision) == Some(&order.revision) {
                 continue;
             }
-            if !known.contains_key(&order.revision) && wanted.iter().all(|(_, revision)| *revision != order.revision) {
+            if !known.contains_key(&order.revision)
+                && wanted.iter().all(|(_, revision)| *revision != order.revision)
+            {
                 wanted.push((shards.of(&order.id), order.revision.clone()));
             }
         }

@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use autoreceive_domain::{Command, Order, OrderId, Policies, Span, Terms};
 use autoreceive_store::now::StoreTime;
-use autoreceive_store::{Cas, Expected, Metered, Page, Row, Space, Stats, Store, StoreError, TestClock, View};
+use autoreceive_store::{
+    Cas, Expected, Metered, Page, Row, Space, Stats, Store, StoreError, TestClock, View,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::action::Subscription;
 use crate::breaker::Breaker;
 use crate::builder::EngineBuilder;
-use crate::core::Core;
 use crate::command_batcher::{CommandBatcher, Pending};
+use crate::core::Core;
 use crate::guarded_receipts::GuardedReceipts;
-use crate::outbox::{Outbox, ActionQueue};
+use crate::outbox::{ActionQueue, Outbox};
 use crate::relay::{self, Relay};
 use crate::reply::{Reply, SubmitError};
 use crate::settings::MAX_BATCH;
-use crate::sweeper::Sweeper;
 use crate::shard_assignment::{self, ShardAssignment};
+use crate::sweeper::Sweeper;
 use crate::{retention, terms, wakes};
 
 /// The most names that one call asks about or keeps.
@@ -32,7 +34,8 @@ const NAMES: usize = 1_000;
 pub struct Engine {
     pub(crate) core: Arc<Core>,
     commands: CommandBatcher,
-    /// What ends the background work, in this order: no new commands and nothing due; then no new attempts.
+    /// What ends the background work, in this order: no new commands and nothing due; then no new
+    /// attempts.
     stop_deciding: CancellationToken,
     stop_attempting: CancellationToken,
     deciding: TaskTracker,
@@ -56,8 +59,10 @@ impl Engine {
         }
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, metrics.clone()));
         let (queues, queues): (Vec<ActionQueue>, Vec<_>) = actions.into_iter().map(queue).unzip();
-        let relayed: Vec<_> =
-            queues.iter().map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone())).collect();
+        let relayed: Vec<_> = queues
+            .iter()
+            .map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone()))
+            .collect();
         let shards = store.about().shards;
         let core = Arc::new(Core {
             book: terms::TermsBook::new(policies.iter()),
@@ -82,7 +87,9 @@ impl Engine {
             deciding: TaskTracker::new(),
             attempting: TaskTracker::new(),
         };
-        let relays = relayed.into_iter().map(|(of, stored, held, breaker)| Relay::new(engine.core.clone(), of, stored, held, breaker));
+        let relays = relayed.into_iter().map(|(of, stored, held, breaker)| {
+            Relay::new(engine.core.clone(), of, stored, held, breaker)
+        });
         engine.start_loops(relays.zip(queues));
         engine
     }
@@ -93,7 +100,8 @@ impl Engine {
         if let Some(guarded) = &guarded {
             self.deciding.spawn(guarded.clone().run(self.stop_deciding.clone()));
         }
-        self.deciding.spawn(Sweeper::new(self.core.clone(), guarded).run(self.stop_deciding.clone()));
+        self.deciding
+            .spawn(Sweeper::new(self.core.clone(), guarded).run(self.stop_deciding.clone()));
         self.deciding.spawn(retention::run(self.core.clone(), self.stop_deciding.clone()));
         for (relay, queue) in relays {
             self.attempting.spawn(relay.run(queue, self.stop_attempting.clone()));
@@ -108,8 +116,8 @@ impl Engine {
         self.enqueue(id, command).await?.await
     }
 
-    /// Queues a command, waiting a moment for room. Commands of one order are carried out in the order in which they were
-    /// queued; the answer comes with the value returned.
+    /// Queues a command, waiting a moment for room. Commands of one order are carried out in the
+    /// order in which they were queued; the answer comes with the value returned.
     ///
     /// # Errors
     /// Where the queue stays full or the engine is shutting down; nothing was done then.
@@ -124,15 +132,23 @@ impl Engine {
     ///
     /// # Errors
     /// Where the store does not answer or the record cannot be read.
-    pub async fn show(&self, id: &OrderId) -> Result<Option<(Arc<Order>, Arc<Terms>)>, SubmitError> {
+    pub async fn show(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<(Arc<Order>, Arc<Terms>)>, SubmitError> {
         let away = |error: StoreError| SubmitError::Store(error.to_string());
         let found = self.core.store.load(std::slice::from_ref(id)).await.pop();
         let Some(found) = found else { return Ok(None) };
-        let order = found.map_err(away)?.value.map_err(|error| SubmitError::Unreadable(error.to_string()))?;
+        let order = found
+            .map_err(away)?
+            .value
+            .map_err(|error| SubmitError::Unreadable(error.to_string()))?;
         let Some(order) = order else { return Ok(None) };
         self.core.book.learn(&*self.core.store, std::iter::once(&order)).await.map_err(away)?;
         let terms = self.core.book.get(&order.revision);
-        let terms = terms.ok_or_else(|| SubmitError::Unreadable(format!("the terms {} are not in the store", order.revision)))?;
+        let terms = terms.ok_or_else(|| {
+            SubmitError::Unreadable(format!("the terms {} are not in the store", order.revision))
+        })?;
         Ok(Some((Arc::new(order), terms)))
     }
 
@@ -140,7 +156,12 @@ impl Engine {
     ///
     /// # Errors
     /// Where the store does not answer or the cursor is not one of this view.
-    pub async fn page(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    pub async fn page(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         self.core.store.list(view, cursor, limit).await
     }
 
@@ -181,7 +202,11 @@ impl Engine {
         self.set_remembered(names, None).await
     }
 
-    async fn set_remembered(&self, names: &[String], value: Option<&str>) -> Result<(), StoreError> {
+    async fn set_remembered(
+        &self,
+        names: &[String],
+        value: Option<&str>,
+    ) -> Result<(), StoreError> {
         let change = |key| Cas { key, expected: Expected::Anything, value };
         for names in names.chunks(NAMES) {
             let changes: Vec<Cas<'_>> = names.iter().map(|name| change(name.as_str())).collect();
@@ -196,8 +221,8 @@ impl Engine {
         self.core.assignment.is_mine(self.core.shard_of(id))
     }
 
-    /// Gives a sign of life, and tells whether it is this worker that scans: the first of those with an intake that gave one
-    /// within `within`.
+    /// Gives a sign of life, and tells whether it is this worker that scans: the first of those
+    /// with an intake that gave one within `within`.
     ///
     /// # Errors
     /// Where the store does not answer.
@@ -212,8 +237,8 @@ impl Engine {
         self.core.store.about().test_clock
     }
 
-    /// Puts the store's time forward. What has come due by it is looked at here at once, and by other workers at their next
-    /// look; leases and waits for another attempt run out by it, too.
+    /// Puts the store's time forward. What has come due by it is looked at here at once, and by
+    /// other workers at their next look; leases and waits for another attempt run out by it, too.
     ///
     /// # Errors
     /// Where the store has no test clock, it would be too far ahead, or the store does not answer.
@@ -233,31 +258,51 @@ impl Engine {
         self.core.store.now().await.map(drop)
     }
 
-    /// Stops: takes no more commands, finishes those it has and what is being decided; then takes no more entries and
-    /// finishes the attempts in hand, all within `bound`. What is not finished by then is left to its lease.
+    /// Stops: takes no more commands, finishes those it has and what is being decided; then takes
+    /// no more entries and finishes the attempts in hand, all within `bound`. What is not finished
+    /// by then is left to its lease.
     pub async fn stop(&self, bound: Duration) {
         let until = tokio::time::Instant::now() + bound;
         self.stop_deciding.cancel();
         self.deciding.close();
-        let decided = tokio::time::timeout_at(until, async { tokio::join!(self.commands.drained(), self.deciding.wait()) }).await;
-        // Late is better than never, but not worth waiting for: a worker that says nothing is missed soon, too.
-        let _ = tokio::time::timeout_at(until, self.core.store.leave(self.core.assignment.me())).await;
+        let decided = tokio::time::timeout_at(until, async {
+            tokio::join!(self.commands.drained(), self.deciding.wait())
+        })
+        .await;
+        // Late is better than never, but not worth waiting for: a worker that says nothing is
+        // missed soon, too.
+        let _ =
+            tokio::time::timeout_at(until, self.core.store.leave(self.core.assignment.me())).await;
         self.stop_attempting.cancel();
         self.attempting.close();
         let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;
         if decided.is_err() || attempted.is_err() {
-            tracing::warn!("not everything in hand was finished within {bound:?}; it goes on elsewhere when its lease ends");
+            tracing::warn!(
+                "not everything in hand was finished within {bound:?}; it goes on elsewhere when \
+                    its lease ends"
+            );
         }
     }
 }
 
-/// How many entries a relay may hold that it has not begun to work on, for each attempt that it makes at a time.
+/// How many entries a relay may hold that it has not begun to work on, for each attempt that it
+/// makes at a time.
 const QUEUED_PER_ATTEMPT: usize = 8;
 
 fn queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
-    let (hand_off, queue) = tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
+    let (hand_off, queue) =
+        tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
     let breaker = Arc::new(Breaker::new(subscription.endpoint));
-    (ActionQueue { subscription, hand_off, stored: Arc::default(), held: Arc::default(), breaker }, queue)
+    (
+        ActionQueue {
+            subscription,
+            hand_off,
+            stored: Arc::default(),
+            held: Arc::default(),
+            breaker,
+        },
+        queue,
+    )
 }
 
 impl EngineBuilder {

@@ -1,6 +1,7 @@
-//! The store's clock: the server's, and on a store for tests put forward by an offset. Every shard has a copy of the offset,
-//! so that each script finds it in its own slot; whoever reads the time reads it at the same moment. So a worker need not
-//! learn of an advance: what it decided before is stale to the commit script, and what it loads next has the new time.
+//! The store's clock: the server's, and on a store for tests put forward by an offset. Every shard
+//! has a copy of the offset, so that each script finds it in its own slot; whoever reads the time
+//! reads it at the same moment. So a worker need not learn of an advance: what it decided before is
+//! stale to the commit script, and what it loads next has the new time.
 
 use autoreceive_domain::{Span, Time};
 use autoreceive_redis_connection::redis::Pipeline;
@@ -21,8 +22,8 @@ impl RedisStore {
         pipe.cmd("GET").arg(self.keys.clock(0));
     }
 
-    /// The time and the state, where it is still the store that was opened: one that was emptied, or that lost its data with
-    /// a restart, must not be taken for one in which nothing is due.
+    /// The time and the state, where it is still the store that was opened: one that was emptied,
+    /// or that lost its data with a restart, must not be taken for one in which nothing is due.
     pub(super) fn found(&self, replies: &mut Replies) -> Result<At<()>, StoreError> {
         let identity = replies.text()?;
         match self.state.get() {
@@ -53,7 +54,8 @@ impl RedisStore {
         call.arg(by.ms()).arg(Span::LONGEST.ms());
         let mut calls = Pipeline::new();
         calls.add_command(call);
-        let answers: Result<_, _> = self.link.run(&self.scripts.advance, &calls).await.into_iter().collect();
+        let answers: Result<_, _> =
+            self.link.run(&self.scripts.advance, &calls).await.into_iter().collect();
         match Replies::new(answers.map_err(unavailable)?).integer()? {
             ..0 => Err(StoreError::TOO_FAR),
             ahead => Ok(TestClock { now: self.ask_now().await?, ahead: Span::from_ms(ahead) }),

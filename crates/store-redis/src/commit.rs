@@ -49,10 +49,15 @@ impl RedisStore {
         results.into_iter().map(|result| result.unwrap_or_else(none)).collect()
     }
 
-    /// Why nothing of a commit is sent. Identity and format are compared here with what was found at
-    /// the start; once each shard has a key of its own for them, the script and the watch look at it.
+    /// Why nothing of a commit is sent. Identity and format are compared here with what was found
+    /// at the start; once each shard has a key of its own for them, the script and the watch look
+    /// at it.
     fn refused(&self, commit: &Commit) -> Option<CommitResult> {
-        if self.state.get().is_none_or(|is| is.id != commit.state.id || is.format != commit.state.format) {
+        if self
+            .state
+            .get()
+            .is_none_or(|is| is.id != commit.state.id || is.format != commit.state.format)
+        {
             let why = "the shard is not the one that was read: it belongs to another store, or \
                        has another format";
             return Some(CommitResult::Refused(Refusal::Gone(why.to_owned())));
@@ -106,7 +111,8 @@ impl RedisStore {
         let mut calls = Pipeline::with_capacity(1);
         calls.add_command(call);
         let answer = self.link.run(&self.scripts.commit, &calls).await.pop();
-        let answer = answer.unwrap_or_else(|| Err(Failure::Unanswered("no answer".to_owned().into())));
+        let answer =
+            answer.unwrap_or_else(|| Err(Failure::Unanswered("no answer".to_owned().into())));
         result_of(|place| changes.get(place).map(|change| &change.id), answer)
     }
 }
@@ -115,7 +121,10 @@ fn result(changes: &[Change], answer: Result<Value, Failure>) -> CommitResult {
     result_of(|place| changes.get(place).map(|change| &change.id), answer)
 }
 
-fn result_of<'a>(id: impl Fn(usize) -> Option<&'a OrderId>, answer: Result<Value, Failure>) -> CommitResult {
+fn result_of<'a>(
+    id: impl Fn(usize) -> Option<&'a OrderId>,
+    answer: Result<Value, Failure>,
+) -> CommitResult {
     let answer = match answer {
         Ok(Value::Array(answer)) => answer,
         Ok(other) => return CommitResult::Unknown(format!("Redis answered {other:?}")),
@@ -136,7 +145,9 @@ fn result_of<'a>(id: impl Fn(usize) -> Option<&'a OrderId>, answer: Result<Value
 /// What a failure says about a commit.
 pub(super) fn failed(failure: Failure) -> CommitResult {
     match failure {
-        Failure::Unreachable(why) | Failure::Refused(why) => CommitResult::Refused(Refusal::Unavailable(why.into())),
+        Failure::Unreachable(why) | Failure::Refused(why) => {
+            CommitResult::Refused(Refusal::Unavailable(why.into()))
+        }
         Failure::Unanswered(why) => CommitResult::Unknown(why.into()),
     }
 }

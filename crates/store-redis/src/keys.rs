@@ -1,5 +1,5 @@
-//! Every key name of this store, and no other file has one. `{p}` is the shard: the hash tag that keeps all that one
-//! script touches in one slot of a cluster.
+//! Every key name of this store, and no other file has one. `{p}` is the shard: the hash tag that
+//! keeps all that one script touches in one slot of a cluster.
 
 use autoreceive_domain::{ActionName, Shard, ShardCount};
 use autoreceive_store::{Lane, List, Queue, Space};

@@ -28,8 +28,8 @@ use autoreceive_domain::{ActionName, OrderId, Revision, Shard, ShardCount, Span,
 use autoreceive_redis_connection::{Link, Options};
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{
-    About, At, Commit, CommitResult, DueShard, Look, OpenError, Operations, Orders, Page, Round, Row, ShardState, Slot, Stats, Store,
-    StoreError, TestClock, View,
+    About, At, Commit, CommitResult, DueShard, Look, OpenError, Operations, Orders, Page, Round,
+    Row, ShardState, Slot, Stats, Store, StoreError, TestClock, View,
 };
 
 mod clock;
@@ -51,7 +51,8 @@ mod stats;
 mod watch;
 mod writes;
 
-/// The most changes in one commit: Lua cannot spread out 8,000 values, and each is an id and a record.
+/// The most changes in one commit: Lua cannot spread out 8,000 values, and each is an id and a
+/// record.
 const MAX_CHANGES: usize = 3_500;
 /// The most members that one other call names.
 const MAX_MEMBERS: usize = 1_000;
@@ -76,7 +77,14 @@ pub struct RedisSettings {
 impl Default for RedisSettings {
     fn default() -> RedisSettings {
         let (url, prefix) = ("redis://127.0.0.1:6379".to_owned(), "ar".to_owned());
-        RedisSettings { url, prefix, shards: 64, timeout: Span::FIVE_SECONDS, connections: 8, test_clock: false }
+        RedisSettings {
+            url,
+            prefix,
+            shards: 64,
+            timeout: Span::FIVE_SECONDS,
+            connections: 8,
+            test_clock: false,
+        }
     }
 }
 
@@ -86,7 +94,8 @@ impl fmt::Debug for RedisSettings {
         let RedisSettings { url: _, prefix, shards, timeout, connections, test_clock } = self;
         write!(
             f,
-            "RedisSettings {{ prefix: {prefix:?}, shards: {shards}, timeout: {timeout}, connections: {connections}, test_clock: {test_clock}, .. }}"
+            "RedisSettings {{ prefix: {prefix:?}, shards: {shards}, timeout: {timeout}, \
+                connections: {connections}, test_clock: {test_clock}, .. }}"
         )
     }
 }
@@ -116,10 +125,12 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects, checks the server, the user's rights and what is stored, and creates the store where there is none.
+    /// Connects, checks the server, the user's rights and what is stored, and creates the store
+    /// where there is none.
     ///
     /// # Errors
-    /// Where the store cannot be used; the message says what was found, what is expected, and what to do.
+    /// Where the store cannot be used; the message says what was found, what is expected, and what
+    /// to do.
     pub async fn open(settings: RedisSettings) -> Result<RedisStore, OpenError> {
         let shards = settings.checked()?;
         let address = open::address(&settings)?;
@@ -147,10 +158,12 @@ impl RedisStore {
         self.actions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps in mind which actions a round has entries for: their keys are looked at before the next transaction.
+    /// Keeps in mind which actions a round has entries for: their keys are looked at before the
+    /// next transaction.
     fn note_actions(&self, round: &Round) {
         for entry in &round.entries {
-            let is_known = self.actions.read().unwrap_or_else(PoisonError::into_inner).contains(&entry.action);
+            let is_known =
+                self.actions.read().unwrap_or_else(PoisonError::into_inner).contains(&entry.action);
             if !is_known {
                 let mut actions = self.actions.write().unwrap_or_else(PoisonError::into_inner);
                 if !actions.contains(&entry.action) {
@@ -191,7 +204,12 @@ impl Orders for RedisStore {
         self.commit_all(commits).await
     }
 
-    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    async fn list(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         self.page_of(view, cursor, limit).await
     }
 }

@@ -27,9 +27,16 @@ pub(super) type After = (Time, String);
 type Key<'a> = dyn Fn(Shard) -> String + Sync + 'a;
 
 impl RedisStore {
-    pub(super) async fn page_of(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    pub(super) async fn page_of(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         match view {
-            View::Upcoming | View::Overdue | View::Held => self.page_by_time(view, cursor, limit).await,
+            View::Upcoming | View::Overdue | View::Held => {
+                self.page_by_time(view, cursor, limit).await
+            }
             View::Resting => match cursor {
                 Some(cursor) => Err(StoreError::wrong_cursor(cursor)),
                 None => self.resting(limit).await,
@@ -39,7 +46,12 @@ impl RedisStore {
         }
     }
 
-    async fn page_by_time(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    async fn page_by_time(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         let list = view.to_string();
         let after = cursor.map(|cursor| read_cursor(&list, cursor)).transpose()?;
         let now = self.ask_now().await?;
@@ -77,7 +89,12 @@ impl RedisStore {
     }
 
     /// At which rank the page begins in each shard.
-    async fn starts(&self, key: &Key<'_>, from: Option<Time>, after: Option<&After>) -> Result<Vec<u64>, StoreError> {
+    async fn starts(
+        &self,
+        key: &Key<'_>,
+        from: Option<Time>,
+        after: Option<&After>,
+    ) -> Result<Vec<u64>, StoreError> {
         let (first, beyond) = match (after, from) {
             (Some((at, _)), _) => (format!("({}", at.ms()), at.ms().to_string()),
             (None, Some(from)) => (from.ms().to_string(), from.ms().to_string()),
@@ -99,10 +116,15 @@ impl RedisStore {
         Ok(ranks.into_iter().map(|(low, _)| low).collect())
     }
 
-    /// Among entries of the same millisecond, which Redis keeps in the order of their ids, finds the
-    /// first beyond `id` by halving: a herd of a million falls due in one millisecond, and a page of
-    /// it should cost no more than another.
-    async fn narrow(&self, key: &Key<'_>, ranks: &mut [(u64, u64)], id: &str) -> Result<(), StoreError> {
+    /// Among entries of the same millisecond, which Redis keeps in the order of their ids, finds
+    /// the first beyond `id` by halving: a herd of a million falls due in one millisecond, and a
+    /// page of it should cost no more than another.
+    async fn narrow(
+        &self,
+        key: &Key<'_>,
+        ranks: &mut [(u64, u64)],
+        id: &str,
+    ) -> Result<(), StoreError> {
         loop {
             let mut pipe = Pipeline::new();
             let open = (0..ranks.len()).filter(|&shard| ranks[shard].0 < ranks[shard].1);
@@ -125,7 +147,12 @@ impl RedisStore {
     }
 
     /// From each shard as many lines as the whole page can take, and one more.
-    async fn lines(&self, key: &Key<'_>, starts: &[u64], limit: usize) -> Result<Vec<Line>, StoreError> {
+    async fn lines(
+        &self,
+        key: &Key<'_>,
+        starts: &[u64],
+        limit: usize,
+    ) -> Result<Vec<Line>, StoreError> {
         let mut pipe = Pipeline::with_capacity(starts.len());
         for (shard, start) in starts.iter().enumerate() {
             let end = start.saturating_add(limit as u64);
@@ -173,7 +200,9 @@ impl RedisStore {
 
     /// Every order of every note.
     async fn noted(&self, notes: Vec<Line>) -> Result<Vec<Row>, StoreError> {
-        let ids_of = |note: &Line| -> Vec<OrderId> { note.id.split('\n').filter_map(|id| id.parse().ok()).collect() };
+        let ids_of = |note: &Line| -> Vec<OrderId> {
+            note.id.split('\n').filter_map(|id| id.parse().ok()).collect()
+        };
         let ids: Vec<Vec<OrderId>> = notes.iter().map(ids_of).collect();
         let mut pipe = Pipeline::with_capacity(notes.len());
         for (note, ids) in notes.iter().zip(&ids).filter(|(_, ids)| !ids.is_empty()) {
@@ -194,7 +223,11 @@ impl RedisStore {
     }
 
     /// The lines with what a hash of each shard has under their ids, in their order.
-    pub(super) async fn with_texts(&self, key: &Key<'_>, lines: Vec<Line>) -> Result<Vec<(Line, Option<String>)>, StoreError> {
+    pub(super) async fn with_texts(
+        &self,
+        key: &Key<'_>,
+        lines: Vec<Line>,
+    ) -> Result<Vec<(Line, Option<String>)>, StoreError> {
         let shards = by_shard(lines.iter().map(|line| line.shard));
         let mut pipe = Pipeline::with_capacity(shards.len());
         for (shard, places) in &shards {

@@ -25,7 +25,12 @@ impl Log for RedisStore {
         Ok(())
     }
 
-    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
+    async fn page(
+        &self,
+        list: &List,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, StoreError> {
         let from = match cursor {
             Some(cursor) => format!("({}", read_cursor(list, cursor)?),
             None => "+".to_owned(),

@@ -1,5 +1,5 @@
-//! What is checked before the store is used, so that nothing fails half-way later. Each message says what was found, what
-//! is expected, and the way out; none has the password.
+//! What is checked before the store is used, so that nothing fails half-way later. Each message
+//! says what was found, what is expected, and the way out; none has the password.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,10 @@ const SHARD_COMMANDS: [(&str, u8); 19] = [
 
 /// Reads the address.
 pub(super) fn address(settings: &RedisSettings) -> Result<Address, OpenError> {
-    settings.url.parse().map_err(|why| OpenError::Unfit(format!("the Redis address cannot be read; {why}")))
+    settings
+        .url
+        .parse()
+        .map_err(|why| OpenError::Unfit(format!("the Redis address cannot be read; {why}")))
 }
 
 fn refuse<T>(why: String) -> Result<T, OpenError> {
@@ -53,21 +56,29 @@ impl RedisSettings {
     /// The most connections.
     const MAX_CONNECTIONS: usize = 64;
 
-    /// Everything that is wrong with the settings, a line each, which begins with the field's name. The address is read
-    /// when the store is opened.
+    /// Everything that is wrong with the settings, a line each, which begins with the field's name.
+    /// The address is read when the store is opened.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let RedisSettings { url: _, prefix, shards, timeout, connections, test_clock: _ } = self;
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'.');
         let mut problems = Vec::new();
-        if !(1..=RedisSettings::PREFIX_BYTES).contains(&prefix.len()) || !prefix.bytes().all(is_plain) {
-            problems.push(format!("prefix: {prefix:?} is not 1 to {} of A-Z, a-z, 0-9, _, -, : and .", RedisSettings::PREFIX_BYTES));
+        if !(1..=RedisSettings::PREFIX_BYTES).contains(&prefix.len())
+            || !prefix.bytes().all(is_plain)
+        {
+            problems.push(format!(
+                "prefix: {prefix:?} is not 1 to {} of A-Z, a-z, 0-9, _, -, : and .",
+                RedisSettings::PREFIX_BYTES
+            ));
         }
         if ShardCount::new(*shards).is_none() {
             problems.push(format!("shards: is {shards}; expected 1 to {}", ShardCount::MAX));
         }
         if !(1..=RedisSettings::MAX_CONNECTIONS).contains(connections) {
-            problems.push(format!("connections: is {connections}; expected 1 to {}", RedisSettings::MAX_CONNECTIONS));
+            problems.push(format!(
+                "connections: is {connections}; expected 1 to {}",
+                RedisSettings::MAX_CONNECTIONS
+            ));
         }
         if timeout.ms() == 0 {
             problems.push("timeout: is 0; expected at least 1ms, and 5s is usual".to_owned());
@@ -98,7 +109,10 @@ impl RedisStore {
         let info = info(&self.link).await?;
         check_server(&info)?;
         if info.get("aof_enabled").is_some_and(|enabled| enabled == "0") {
-            tracing::warn!("this Redis keeps no append-only file: when it restarts, what it acknowledged is lost; set `appendonly yes`");
+            tracing::warn!(
+                "this Redis keeps no append-only file: when it restarts, what it acknowledged is \
+                    lost; set `appendonly yes`"
+            );
         }
         self.check_rights().await?;
         self.check_meta().await?;
@@ -128,13 +142,17 @@ impl RedisStore {
         let mut calls = Pipeline::new();
         calls.add_command(call);
         let mut answers = self.link.run(&self.scripts.probe, &calls).await;
-        let refused = answers.pop().unwrap_or(Ok(Value::Nil)).map_err(|failure| failed("its scripts cannot be run", failure))?;
+        let refused = answers
+            .pop()
+            .unwrap_or(Ok(Value::Nil))
+            .map_err(|failure| failed("its scripts cannot be run", failure))?;
         let refused: Vec<String> = list(refused).chunks(2).map(|pair| pair.join(" ")).collect();
         if refused.is_empty() {
             return Ok(());
         }
         refuse(format!(
-            "this user may not run {}; give it the rights `~{}:* +@all -@dangerous +info`, for example",
+            "this user may not run {}; give it the rights `~{}:* +@all -@dangerous +info`, for \
+                example",
             refused.join(", "),
             self.prefix
         ))
@@ -153,11 +171,22 @@ impl RedisStore {
         }
         let mut calls = Pipeline::new();
         calls.add_command(call);
-        let answer = self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
-        let fields = list(answer.map_err(|failure| failed(&format!("the note of what this store is cannot be made in {key}"), failure))?);
-        let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).and_then(|pair| pair.get(1)).map(String::as_str);
+        let answer =
+            self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
+        let fields = list(answer.map_err(|failure| {
+            failed(&format!("the note of what this store is cannot be made in {key}"), failure)
+        })?);
+        let field = |name: &str| {
+            fields
+                .chunks(2)
+                .find(|pair| pair[0] == name)
+                .and_then(|pair| pair.get(1))
+                .map(String::as_str)
+        };
         if field("program") != Some(PROGRAM) {
-            return refuse(format!("{key} was not written by autoreceive; choose another prefix or database"));
+            return refuse(format!(
+                "{key} was not written by autoreceive; choose another prefix or database"
+            ));
         }
         let format = field("format").unwrap_or("none");
         let current = Format::CURRENT.0;
@@ -171,14 +200,16 @@ impl RedisStore {
             }
             _ => {
                 return refuse(format!(
-                    "the store has format {format}; this version reads format {current}: run the version of autoreceive that wrote it, or a newer one"
+                    "the store has format {format}; this version reads format {current}: run the \
+                        version of autoreceive that wrote it, or a newer one"
                 ));
             }
         }
         let shards = field("shards").unwrap_or("none");
         if shards.parse() != Ok(self.shards.get()) {
             return refuse(format!(
-                "the store was created with {shards} shards, which cannot be changed; {} are configured: configure {shards}",
+                "the store was created with {shards} shards, which cannot be changed; {} are \
+                    configured: configure {shards}",
                 self.shards
             ));
         }
@@ -186,7 +217,11 @@ impl RedisStore {
         self.state.get_or_init(|| Arc::new(ShardState::new(identity, Format::CURRENT)));
         let for_tests = field("test_clock").is_some();
         if for_tests != self.test_clock {
-            return refuse(format!("the store under the prefix {:?}: {}", self.prefix, OpenError::other_clock(for_tests)));
+            return refuse(format!(
+                "the store under the prefix {:?}: {}",
+                self.prefix,
+                OpenError::other_clock(for_tests)
+            ));
         }
         Ok(())
     }
@@ -195,13 +230,19 @@ impl RedisStore {
         self.check_types_of(&self.keys.fixed(self.shards)).await
     }
 
-    /// Rights, and types, those of the queues of `actions` in one shard too: whether transactions can be trusted again.
-    pub(super) async fn check_again(&self, shard: Shard, actions: &[ActionName]) -> Result<(), OpenError> {
+    /// Rights, and types, those of the queues of `actions` in one shard too: whether transactions
+    /// can be trusted again.
+    pub(super) async fn check_again(
+        &self,
+        shard: Shard,
+        actions: &[ActionName],
+    ) -> Result<(), OpenError> {
         self.check_rights().await?;
         let mut all = self.keys.fixed(self.shards);
         for action in actions {
             for lane in [Lane::Pending, Lane::Dead] {
-                let [times, texts] = self.keys.queue(shard, &Queue { action: action.clone(), lane });
+                let [times, texts] =
+                    self.keys.queue(shard, &Queue { action: action.clone(), lane });
                 all.extend([(times, "zset"), (texts, "hash")]);
             }
         }
@@ -213,12 +254,17 @@ impl RedisStore {
         for (key, _) in keys {
             pipe.cmd("TYPE").arg(key);
         }
-        let answers = self.link.send(&pipe).await.map_err(|failure| failed("its keys cannot be looked at", failure))?;
+        let answers = self
+            .link
+            .send(&pipe)
+            .await
+            .map_err(|failure| failed("its keys cannot be looked at", failure))?;
         for ((key, want), answer) in keys.iter().zip(answers) {
             let is = text(answer).unwrap_or_default();
             if is != *want && is != "none" {
                 return refuse(format!(
-                    "the key {key} is a {is}, and a {want} is expected: something else writes under the prefix {:?}; choose another prefix",
+                    "the key {key} is a {is}, and a {want} is expected: something else writes \
+                        under the prefix {:?}; choose another prefix",
                     self.prefix
                 ));
             }
@@ -230,7 +276,9 @@ impl RedisStore {
 /// The texts of an answer.
 fn list(answer: Value) -> Vec<String> {
     match answer {
-        Value::Array(list) => list.into_iter().map(|value| text(value).unwrap_or_default()).collect(),
+        Value::Array(list) => {
+            list.into_iter().map(|value| text(value).unwrap_or_default()).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -238,30 +286,53 @@ fn list(answer: Value) -> Vec<String> {
 async fn info(link: &Link) -> Result<HashMap<String, String>, OpenError> {
     let mut pipe = Pipeline::new();
     pipe.cmd("INFO");
-    let answer = link.send(&pipe).await.map_err(|failure| failed("cannot be reached", failure))?.pop();
+    let answer =
+        link.send(&pipe).await.map_err(|failure| failed("cannot be reached", failure))?.pop();
     let info = match answer.unwrap_or(Value::Nil) {
-        Value::ServerError(error) => return refuse(format!("INFO is refused ({}); its version must be known", server_text(&error))),
+        Value::ServerError(error) => {
+            return refuse(format!(
+                "INFO is refused ({}); its version must be known",
+                server_text(&error)
+            ));
+        }
         answer => text(answer).unwrap_or_default(),
     };
-    Ok(info.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+    Ok(info
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect())
 }
 
 fn check_server(info: &HashMap<String, String>) -> Result<(), OpenError> {
     let field = |name: &str| info.get(name).map_or("", String::as_str);
     let version = field("redis_version");
-    if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 7) {
+    if version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok())
+        .is_none_or(|major| major < 7)
+    {
         return refuse(format!("its version is {version:?}; 7.0 or newer is needed"));
     }
     let policy = field("maxmemory_policy");
     if policy.starts_with("allkeys-") {
-        return refuse(format!("its maxmemory-policy is {policy}, which deletes orders when memory runs short; set it to noeviction"));
+        return refuse(format!(
+            "its maxmemory-policy is {policy}, which deletes orders when memory runs short; set \
+                it to noeviction"
+        ));
     }
     if field("role") == "slave" {
-        return refuse("it is a replica, which cannot be written to; give the address of its primary".to_owned());
+        return refuse(
+            "it is a replica, which cannot be written to; give the address of its primary"
+                .to_owned(),
+        );
     }
     if field("cluster_enabled") == "1" {
         return refuse(
-            "it is a node of a Redis Cluster, which this address form cannot use; give the address of a server of its own".to_owned(),
+            "it is a node of a Redis Cluster, which this address form cannot use; give the \
+                address of a server of its own"
+                .to_owned(),
         );
     }
     if field("loading") == "1" {

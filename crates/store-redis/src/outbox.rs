@@ -12,7 +12,9 @@ use super::reply::{Replies, text};
 use super::{MAX_MEMBERS, RedisStore, by_shard};
 use autoreceive_redis_connection::Failure;
 use autoreceive_redis_connection::Script;
-use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which};
+use autoreceive_store::{
+    Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
+};
 
 /// How many entries one script adds.
 const PUT_AT_ONCE: usize = 200;
@@ -30,7 +32,11 @@ impl RedisStore {
     /// Shares `limit` out over the shards where something has come up; a shard that does not answer
     /// is left out. Every call begins at another shard, so that a long queue in one does not starve
     /// the others.
-    pub(super) async fn ready(&self, key: impl Fn(Shard) -> String, limit: usize) -> Result<Ready, StoreError> {
+    pub(super) async fn ready(
+        &self,
+        key: impl Fn(Shard) -> String,
+        limit: usize,
+    ) -> Result<Ready, StoreError> {
         let shards: Vec<Shard> = self.shards.all().collect();
         let firsts = self.first_times(&shards, &key).await?;
         let now = firsts.now;
@@ -127,7 +133,12 @@ impl RedisStore {
         call
     }
 
-    async fn page_of_entries(&self, queue: &Queue, cursor: Option<&str>, limit: usize) -> Result<Page<Entry>, StoreError> {
+    async fn page_of_entries(
+        &self,
+        queue: &Queue,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Entry>, StoreError> {
         let list = match queue.lane {
             Lane::Pending => format!("pending/{}", queue.action),
             Lane::Dead => format!("dead/{}", queue.action),
@@ -145,7 +156,11 @@ impl RedisStore {
         Ok(Page::new(now, self.entries_of(queue, lines).await?, cursor))
     }
 
-    async fn named_entries(&self, queue: &Queue, named: &[EntryRef]) -> Result<Page<Entry>, StoreError> {
+    async fn named_entries(
+        &self,
+        queue: &Queue,
+        named: &[EntryRef],
+    ) -> Result<Page<Entry>, StoreError> {
         let mut pipe = Pipeline::with_capacity(named.len() + 3);
         self.ask_time(&mut pipe);
         for EntryRef { shard, id } in named {
@@ -188,7 +203,12 @@ impl RedisStore {
 
 #[async_trait]
 impl Outbox for RedisStore {
-    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
+    async fn claim(
+        &self,
+        action: &ActionName,
+        limit: usize,
+        lease: Span,
+    ) -> Result<Claimed, StoreError> {
         let ready = self.ready(|shard| self.keys.out(shard, action), limit).await?;
         let mut claimed = Claimed { now: ready.now, entries: Vec::new(), next_at: ready.next_at };
         let mut calls = Pipeline::with_capacity(ready.takes.len());
@@ -215,7 +235,12 @@ impl Outbox for RedisStore {
         }
     }
 
-    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+    async fn renew(
+        &self,
+        action: &ActionName,
+        entries: &[EntryRef],
+        lease: Span,
+    ) -> Result<(), StoreError> {
         let mut calls = Pipeline::new();
         for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
             let keys = [self.keys.out(shard, action), self.keys.clock(shard)];
@@ -235,7 +260,8 @@ impl Outbox for RedisStore {
     }
 
     async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError> {
-        let (plain, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|settlement| settlement.follow_ups.is_empty());
+        let (plain, others): (Vec<_>, Vec<_>) =
+            done.into_iter().partition(|settlement| settlement.follow_ups.is_empty());
         let plain: Vec<EntryRef> = plain.into_iter().map(|settlement| settlement.entry).collect();
         let mut calls = Pipeline::with_capacity(others.len());
         for settlement in &others {
@@ -274,7 +300,12 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     one.into_iter().chain(other).min()
 }
 
-fn take_claimed(claimed: &mut Claimed, shard: Shard, lease: Span, answer: Value) -> Result<(), StoreError> {
+fn take_claimed(
+    claimed: &mut Claimed,
+    shard: Shard,
+    lease: Span,
+    answer: Value,
+) -> Result<(), StoreError> {
     let mut parts = Replies::new(vec![answer]).nested()?;
     let now = Time::from_ms(parts.integer()?);
     claimed.now = claimed.now.max(now);

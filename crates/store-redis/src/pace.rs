@@ -1,20 +1,22 @@
-//! How many due orders are taken at once. A commit of many is faster for each of them, but Redis does nothing else
-//! meanwhile; so the number follows how soon commits are answered. With several on their way, an answer takes as long as all
-//! those before it, and the PING of another client nearly as long (p99, `autoreceive bench herd`). A server that is slower, or
-//! asked by many workers, gets smaller ones.
+//! How many due orders are taken at once. A commit of many is faster for each of them, but Redis
+//! does nothing else meanwhile; so the number follows how soon commits are answered. With several
+//! on their way, an answer takes as long as all those before it, and the PING of another client
+//! nearly as long (p99, `autoreceive bench herd`). A server that is slower, or asked by many
+//! workers, gets smaller ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Commits that are answered later than this, the way to the server and back aside, are made smaller.
+/// Commits that are answered later than this, the way to the server and back aside, are made
+/// smaller.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(12);
 /// The fewest: below that the round trips cost more than the work.
 const LEAST: usize = 50;
 const FIRST: usize = 200;
 const MOST: usize = 500;
-/// For so long, and no more than twice as long, the shortest answer is remembered: after a failover the way to the server
-/// may be longer.
+/// For so long, and no more than twice as long, the shortest answer is remembered: after a failover
+/// the way to the server may be longer.
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// Shrinks by a quarter, grows by an eighth.
@@ -23,8 +25,8 @@ pub(super) struct Pace {
     way: Mutex<Way>,
 }
 
-/// The way to the server and back, which smaller commits do not shorten: the shortest answer of this window and the one
-/// before.
+/// The way to the server and back, which smaller commits do not shorten: the shortest answer of
+/// this window and the one before.
 #[derive(Default)]
 struct Way {
     since: Option<Instant>,
@@ -89,13 +91,21 @@ mod tests {
         }
         assert_eq!(pace.orders(), MOST);
         pace.answered(1, Duration::from_millis(500), now);
-        assert_eq!(pace.orders(), MOST, "a single command that was slow says nothing about large commits");
+        assert_eq!(
+            pace.orders(),
+            MOST,
+            "a single command that was slow says nothing about large commits"
+        );
         for _ in 0..100 {
             pace.answered(pace.orders(), Duration::from_millis(500), now);
         }
         assert_eq!(pace.orders(), LEAST);
         pace.answered(LEAST - 1, Duration::from_millis(5), now);
-        assert_eq!(pace.orders(), LEAST, "a small commit that was fast says nothing about large ones");
+        assert_eq!(
+            pace.orders(),
+            LEAST,
+            "a small commit that was fast says nothing about large ones"
+        );
     }
 
     #[test]
@@ -105,7 +115,11 @@ mod tests {
         // The other server answers one commit a second, each after 40 ms.
         let mut sizes = Vec::new();
         for second in 1..120 {
-            pace.answered(pace.orders(), Duration::from_millis(40), start + Duration::from_secs(second));
+            pace.answered(
+                pace.orders(),
+                Duration::from_millis(40),
+                start + Duration::from_secs(second),
+            );
             sizes.push(pace.orders());
         }
         assert_eq!(sizes[20], LEAST, "at first it is taken for a slow one");

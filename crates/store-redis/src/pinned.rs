@@ -35,8 +35,8 @@ struct Idle {
 /// A connection for the caller alone; dropped, it goes back.
 pub(super) struct Pinned {
     pool: Pool,
-    /// None before the first exchange, during one, and after a failure: an exchange that was cut off
-    /// leaves a connection in an unknown state, so it is closed.
+    /// None before the first exchange, during one, and after a failure: an exchange that was cut
+    /// off leaves a connection in an unknown state, so it is closed.
     connection: Option<DedicatedConnection>,
     /// How often the server was gone before it was made.
     era: u64,
@@ -96,7 +96,12 @@ impl Pinned {
     }
 
     /// Sends all commands of `pipe`, on a new connection where there is none.
-    pub(super) async fn exchange(&mut self, link: &Link, deadline: Deadline, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn exchange(
+        &mut self,
+        link: &Link,
+        deadline: Deadline,
+        pipe: &Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => link.connect_by(deadline).await?,

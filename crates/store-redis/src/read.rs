@@ -24,7 +24,8 @@ impl RedisStore {
             pipe.add_command(self.records(*shard, places.iter().map(|&place| &ids[place])));
         }
         let asked = self.ask(&pipe).await;
-        let (found, mut replies) = match asked.and_then(|mut all| Ok((self.found(&mut all)?, all))) {
+        let (found, mut replies) = match asked.and_then(|mut all| Ok((self.found(&mut all)?, all)))
+        {
             Ok(answered) => answered,
             Err(error) => return ids.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -47,7 +48,11 @@ impl RedisStore {
         slots
     }
 
-    pub(super) fn records<'a>(&self, shard: Shard, ids: impl Iterator<Item = &'a OrderId>) -> autoreceive_redis_connection::redis::Cmd {
+    pub(super) fn records<'a>(
+        &self,
+        shard: Shard,
+        ids: impl Iterator<Item = &'a OrderId>,
+    ) -> autoreceive_redis_connection::redis::Cmd {
         let mut get = autoreceive_redis_connection::redis::cmd("HMGET");
         get.arg(self.keys.orders(shard));
         for id in ids {
@@ -56,7 +61,10 @@ impl RedisStore {
         get
     }
 
-    pub(super) async fn all_terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
+    pub(super) async fn all_terms(
+        &self,
+        wanted: &[(Shard, Revision)],
+    ) -> Result<Vec<Option<Terms>>, StoreError> {
         let mut pipe = Pipeline::with_capacity(wanted.len());
         for (shard, revision) in wanted {
             pipe.cmd("HGET").arg(self.keys.terms(*shard)).arg(revision.as_str());
@@ -66,7 +74,11 @@ impl RedisStore {
     }
 
     /// The lowest time in one sorted set of each of `shards`.
-    pub(super) async fn first_times(&self, shards: &[Shard], key: impl Fn(Shard) -> String) -> Result<At<Each<Option<Time>>>, StoreError> {
+    pub(super) async fn first_times(
+        &self,
+        shards: &[Shard],
+        key: impl Fn(Shard) -> String,
+    ) -> Result<At<Each<Option<Time>>>, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         for &shard in shards {
@@ -112,7 +124,8 @@ impl RedisStore {
             }
             found => found,
         };
-        let all_failed = |error: StoreError| looks.iter().map(|_| Err(error.clone())).collect::<Vec<_>>();
+        let all_failed =
+            |error: StoreError| looks.iter().map(|_| Err(error.clone())).collect::<Vec<_>>();
         let found = match found {
             Ok(found) => found,
             Err(error) => return all_failed(error),
@@ -132,7 +145,9 @@ impl RedisStore {
             }
         }
         let watched = match (looks, &*found.value) {
-            ([look], [Ok(ids)]) if ids.len() >= watch::LEAST => self.read_watching(look.shard, ids, &pipe).await,
+            ([look], [Ok(ids)]) if ids.len() >= watch::LEAST => {
+                self.read_watching(look.shard, ids, &pipe).await
+            }
             _ => None,
         };
         let (mut replies, mut read) = match watched {
@@ -161,7 +176,12 @@ impl RedisStore {
     }
 
     /// The ids whose noted due time is not later than `by`, for each shard looked at.
-    async fn due_ids(&self, looks: &[Look], limit: usize, by: Time) -> Result<At<Each<Vec<OrderId>>>, StoreError> {
+    async fn due_ids(
+        &self,
+        looks: &[Look],
+        limit: usize,
+        by: Time,
+    ) -> Result<At<Each<Vec<OrderId>>>, StoreError> {
         let mut pipe = Pipeline::with_capacity(looks.len() + 3);
         self.ask_time(&mut pipe);
         for look in looks {
@@ -183,7 +203,8 @@ impl RedisStore {
 }
 
 fn read_terms(revision: &Revision, text: Option<String>) -> Result<Option<Terms>, StoreError> {
-    let unreadable = |error| StoreError::Unavailable(format!("the terms of {revision} cannot be read: {error}"));
+    let unreadable =
+        |error| StoreError::Unavailable(format!("the terms of {revision} cannot be read: {error}"));
     text.map(|text| text.parse().map_err(unreadable)).transpose()
 }
 
@@ -198,8 +219,8 @@ fn order_ids(shard: Shard, found: &[Value]) -> Vec<OrderId> {
     ids
 }
 
-/// The orders with their records. Where the server's clock was put back, an order that is due by the
-/// time believed, but not by the server's, is left to a later call.
+/// The orders with their records. Where the server's clock was put back, an order that is due by
+/// the time believed, but not by the server's, is left to a later call.
 fn with_records(ids: Vec<OrderId>, records: &[Value], now: Time, by: Time) -> Vec<DueOrder> {
     let mut due = Vec::with_capacity(ids.len());
     for (id, record) in ids.into_iter().zip(records) {

@@ -12,7 +12,11 @@ use autoreceive_store::{Cas, Expected, Register, Space, StoreError};
 
 #[async_trait]
 impl Register for RedisStore {
-    async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError> {
+    async fn get(
+        &self,
+        space: Space,
+        keys: &[String],
+    ) -> Result<(Time, Vec<Option<String>>), StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         for part in keys.chunks(MAX_MEMBERS) {
@@ -30,7 +34,11 @@ impl Register for RedisStore {
         Ok((now, values))
     }
 
-    async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError> {
+    async fn compare_and_set(
+        &self,
+        space: Space,
+        changes: &[Cas<'_>],
+    ) -> Result<Vec<bool>, StoreError> {
         let mut calls = Pipeline::new();
         for part in changes.chunks(MAX_MEMBERS) {
             let mut call = self.scripts.register.call(&[self.keys.space(space)]);

@@ -37,7 +37,11 @@ impl<'a> Missing<'a> {
         let failed: Vec<&Write> = failed.map(|(write, _)| write).collect();
         let is_fact = |write: &&Write| matches!(write.part, Part::Counts | Part::Facts);
         let (facts, of_orders): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_fact);
-        let counts = if facts.iter().any(|write| write.part == Part::Counts) { writes.counts.clone() } else { Vec::new() };
+        let counts = if facts.iter().any(|write| write.part == Part::Counts) {
+            writes.counts.clone()
+        } else {
+            Vec::new()
+        };
         let parts: Vec<Part> = of_orders.iter().map(|write| write.part).collect();
         let changes = if parts.is_empty() { Vec::new() } else { round.changes.iter().collect() };
         Missing { changes, parts, counts, facts }
@@ -61,7 +65,9 @@ impl RedisStore {
         let mut pause = PAUSE;
         loop {
             let call = self.repair_call(shard, &missing);
-            let why = match timeout(deadline.remaining(), self.run_commit(call, &missing.changes)).await {
+            let why = match timeout(deadline.remaining(), self.run_commit(call, &missing.changes))
+                .await
+            {
                 Ok(CommitResult::Committed) => {
                     tracing::info!(shard, "what was missing of a commit is written now");
                     return;

@@ -1,5 +1,5 @@
-//! What Redis answers, taken apart. An answer of another shape, or an error among the answers, is a store that does not
-//! serve: never a panic.
+//! What Redis answers, taken apart. An answer of another shape, or an error among the answers, is a
+//! store that does not serve: never a panic.
 
 use std::vec::IntoIter;
 
@@ -44,7 +44,9 @@ impl Replies {
         let mut parts = self.nested()?;
         let (seconds, micros) = (parts.integer()?, parts.integer()?);
         let ahead = self.moment()?.map_or(0, Time::ms);
-        Ok(Time::from_ms(seconds.saturating_mul(1_000).saturating_add(micros / 1_000).saturating_add(ahead)))
+        Ok(Time::from_ms(
+            seconds.saturating_mul(1_000).saturating_add(micros / 1_000).saturating_add(ahead),
+        ))
     }
 
     /// A text; none where there is none.
@@ -93,9 +95,11 @@ impl Replies {
         let mut scored = Vec::with_capacity(list.len() / 2);
         while let (Some(member), Some(score)) = (list.next(), list.next()) {
             let score = number(&score).ok_or_else(|| strange(&format!("the score {score:?}")))?;
-            // A member that is no text is shown as well as it can be: it must still be seen that something is there.
+            // A member that is no text is shown as well as it can be: it must still be seen that
+            // something is there.
             let member = match member {
-                Value::BulkString(bytes) => String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()),
+                Value::BulkString(bytes) => String::from_utf8(bytes)
+                    .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()),
                 other => format!("{other:?}"),
             };
             scored.push((member, Time::from_ms(score)));
@@ -110,7 +114,10 @@ impl Replies {
 }
 
 fn strange(what: &str) -> StoreError {
-    StoreError::Unavailable(format!("Redis answered {}", what.chars().take(120).collect::<String>()))
+    StoreError::Unavailable(format!(
+        "Redis answered {}",
+        what.chars().take(120).collect::<String>()
+    ))
 }
 
 /// A whole number; scores come as text, the largest ones in scientific notation.
@@ -148,7 +155,9 @@ pub(super) fn order(id: &OrderId, value: &Value) -> Result<Option<Order>, Unread
     let wrong = || Unreadable { id: id.to_string(), what: "not a text".to_owned() };
     match value {
         Value::Nil => Ok(None),
-        Value::BulkString(bytes) => record::decode(id, std::str::from_utf8(bytes).map_err(|_| wrong())?).map(Some),
+        Value::BulkString(bytes) => {
+            record::decode(id, std::str::from_utf8(bytes).map_err(|_| wrong())?).map(Some)
+        }
         _ => Err(wrong()),
     }
 }

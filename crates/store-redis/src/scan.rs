@@ -24,14 +24,22 @@ impl Place {
             let parts: Vec<&str> = cursor.split('.').collect();
             let [shard, scan, process] = parts.try_into().ok()?;
             scan.parse::<u64>().ok()?;
-            Some(Place { shard: shard.parse().ok()?, scan: scan.to_owned(), process: process.to_owned() })
+            Some(Place {
+                shard: shard.parse().ok()?,
+                scan: scan.to_owned(),
+                process: process.to_owned(),
+            })
         };
         read().ok_or_else(|| StoreError::wrong_cursor(cursor))
     }
 }
 
 impl RedisStore {
-    pub(super) async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    pub(super) async fn scan(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         let start = || Place { shard: 0, scan: "0".to_owned(), process: String::new() };
         let place = cursor.map_or_else(|| Ok(start()), Place::parse)?;
         if place.shard >= self.shards.get() {
@@ -56,7 +64,12 @@ impl RedisStore {
     }
 
     /// One step, and which process made it.
-    async fn scan_shard(&self, shard: Shard, from: &str, limit: usize) -> Result<(Page<Row>, String), StoreError> {
+    async fn scan_shard(
+        &self,
+        shard: Shard,
+        from: &str,
+        limit: usize,
+    ) -> Result<(Page<Row>, String), StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         pipe.cmd("INFO").arg("server");

@@ -16,9 +16,11 @@ impl RedisStore {
         pipe.cmd("HKEYS").arg(self.keys.space(Space::Actions));
         pipe.cmd("HGETALL").arg(self.keys.space(Space::Circuits));
         let mut replies = self.ask(&pipe).await?;
-        let (now, names, circuits) = (self.time_of(&mut replies)?, replies.texts()?, circuits(&mut replies)?);
+        let (now, names, circuits) =
+            (self.time_of(&mut replies)?, replies.texts()?, circuits(&mut replies)?);
         // A name that is none was not written by this program.
-        let mut actions: Vec<ActionName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut actions: Vec<ActionName> =
+            names.iter().filter_map(|name| name.parse().ok()).collect();
         actions.sort_unstable();
         let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
         let stats = |name: &ActionName| ActionStats {
@@ -27,7 +29,16 @@ impl RedisStore {
         };
         let actions = actions.iter().map(stats).collect();
         let (orders, totals) = (Vec::new(), Vec::new());
-        let mut stats = Stats { now, orders, totals, waiting: 0, overdue: 0, oldest_overdue: None, held: 0, actions };
+        let mut stats = Stats {
+            now,
+            orders,
+            totals,
+            waiting: 0,
+            overdue: 0,
+            oldest_overdue: None,
+            held: 0,
+            actions,
+        };
         for _ in self.shards.all() {
             add_shard(&mut stats, &mut replies)?;
         }
@@ -44,19 +55,31 @@ impl RedisStore {
             pipe.cmd("ZCARD").arg(self.keys.held(shard));
             for action in actions {
                 pipe.cmd("ZCARD").arg(self.keys.out(shard, action));
-                pipe.cmd("ZRANGE").arg(self.keys.out(shard, action)).arg(0).arg(0).arg("WITHSCORES");
+                pipe.cmd("ZRANGE")
+                    .arg(self.keys.out(shard, action))
+                    .arg(0)
+                    .arg(0)
+                    .arg("WITHSCORES");
                 pipe.cmd("ZCARD").arg(self.keys.dead(shard, action));
-                pipe.cmd("ZRANGE").arg(self.keys.dead(shard, action)).arg(0).arg(0).arg("WITHSCORES");
+                pipe.cmd("ZRANGE")
+                    .arg(self.keys.dead(shard, action))
+                    .arg(0)
+                    .arg(0)
+                    .arg("WITHSCORES");
             }
         }
         pipe
     }
 }
 
-/// How the endpoints of all actions are doing. What cannot be read says nothing against an endpoint.
+/// How the endpoints of all actions are doing. What cannot be read says nothing against an
+/// endpoint.
 fn circuits(replies: &mut Replies) -> Result<HashMap<String, Circuit>, StoreError> {
     let texts = replies.texts()?;
-    Ok(texts.chunks_exact(2).filter_map(|pair| Some((pair[0].clone(), pair[1].parse().ok()?))).collect())
+    Ok(texts
+        .chunks_exact(2)
+        .filter_map(|pair| Some((pair[0].clone(), pair[1].parse().ok()?)))
+        .collect())
 }
 
 fn add_shard(stats: &mut Stats, replies: &mut Replies) -> Result<(), StoreError> {

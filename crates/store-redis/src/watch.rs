@@ -1,7 +1,7 @@
 //! A commit of the timer without a script: what it read is watched, and what follows is written as
-//! one transaction, which Redis drops whole where anything that was read has changed since. It takes
-//! Redis half the time that the script takes (docs/benchmarks.md). Where it does not fit, or nothing
-//! came of it, the script is called.
+//! one transaction, which Redis drops whole where anything that was read has changed since. It
+//! takes Redis half the time that the script takes (docs/benchmarks.md). Where it does not fit, or
+//! nothing came of it, the script is called.
 //!
 //! Why it is safe:
 //!
@@ -64,7 +64,9 @@ impl Watched {
     fn is_before(&self, commit: &Commit) -> bool {
         let round = &commit.round;
         let mut versions = self.versions.iter();
-        let mut was_read = |change: &Change| versions.any(|(id, version)| *id == change.id && *version == change.expected);
+        let mut was_read = |change: &Change| {
+            versions.any(|(id, version)| *id == change.id && *version == change.expected)
+        };
         let age = span(self.read_at.elapsed());
         let now = self.now.after(age);
         self.shard == commit.shard
@@ -127,7 +129,12 @@ impl RedisStore {
 
     /// Carries out `reads`, the first of which reads the records of `ids`, and watches what was
     /// read. None where that failed; no token where it cannot be watched.
-    pub(super) async fn read_watching(&self, shard: Shard, ids: &[OrderId], reads: &Pipeline) -> Option<(Replies, Option<ReadToken>)> {
+    pub(super) async fn read_watching(
+        &self,
+        shard: Shard,
+        ids: &[OrderId],
+        reads: &Pipeline,
+    ) -> Option<(Replies, Option<ReadToken>)> {
         if !self.may_watch(shard).await {
             return None;
         }
@@ -162,7 +169,13 @@ impl RedisStore {
 
     /// Ends the transaction before, watches, looks at what a commit would change, reads, and opens
     /// the transaction.
-    fn watching(&self, shard: Shard, was_open: bool, actions: &[ActionName], reads: &Pipeline) -> Pipeline {
+    fn watching(
+        &self,
+        shard: Shard,
+        was_open: bool,
+        actions: &[ActionName],
+        reads: &Pipeline,
+    ) -> Pipeline {
         let keys = &self.keys;
         let mut pipe = Pipeline::with_capacity(14 + 2 * actions.len());
         if was_open {
@@ -198,7 +211,11 @@ impl RedisStore {
     }
 
     /// The shard's time, where all rights, types and counts are as they should be.
-    async fn checked(&self, answers: Vec<Value>, actions: usize) -> Result<Option<Time>, StoreError> {
+    async fn checked(
+        &self,
+        answers: Vec<Value>,
+        actions: usize,
+    ) -> Result<Option<Time>, StoreError> {
         let mut replies = Replies::new(answers);
         let At { now, .. } = self.found(&mut replies)?;
         let refused = replies.texts();
@@ -220,7 +237,12 @@ impl RedisStore {
 
     /// Commits what follows from a watched read. None where nothing was written, and the script is
     /// to be called.
-    pub(super) async fn commit_watched(&self, read: ReadToken, commit: &Commit, writes: &Writes) -> Option<CommitResult> {
+    pub(super) async fn commit_watched(
+        &self,
+        read: ReadToken,
+        commit: &Commit,
+        writes: &Writes,
+    ) -> Option<CommitResult> {
         let mut read = read.into_read::<Watched>()?;
         let is_ours = self.pinned.owns(&read.connection);
         if !is_ours || read.connection.era() != self.link.era() || !read.is_before(commit) {
@@ -251,7 +273,8 @@ impl RedisStore {
         tracing::error!(
             shard = commit.shard,
             why,
-            "a key or a right was changed while orders were committed: what is missing is written again"
+            "a key or a right was changed while orders were committed: what is missing is written \
+                again"
         );
         let missing = Missing::of(&commit.round, writes, &answers);
         self.repair(commit.shard, missing, deadline).await;

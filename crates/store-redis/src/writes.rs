@@ -63,7 +63,12 @@ impl Writes {
     }
 
     /// The commands of some parts of some changes: no facts.
-    pub(super) fn of_orders(keys: &Keys, shard: Shard, changes: &[&Change], parts: &[Part]) -> Writes {
+    pub(super) fn of_orders(
+        keys: &Keys,
+        shard: Shard,
+        changes: &[&Change],
+        parts: &[Part],
+    ) -> Writes {
         let mut writes = Writes::none(keys, shard);
         writes.orders(keys.orders(shard), changes, &Records::of(changes));
         writes.due(keys.due(shard), changes);
@@ -90,7 +95,14 @@ impl Writes {
     }
 
     /// The same, with room for so many arguments of so many bytes.
-    fn add_large(&mut self, part: Part, name: &str, key: String, args: usize, bytes: usize) -> &mut Cmd {
+    fn add_large(
+        &mut self,
+        part: Part,
+        name: &str,
+        key: String,
+        args: usize,
+        bytes: usize,
+    ) -> &mut Cmd {
         let mut command = Cmd::with_capacity(2 + args, name.len() + key.len() + bytes);
         command.arg(name).arg(&key);
         if !self.keys.contains(&key) {
@@ -144,7 +156,13 @@ impl Writes {
     }
 
     /// One command for all members; none where there are none.
-    fn remove<'a>(&mut self, part: Part, command: &str, key: String, members: impl Iterator<Item = &'a str>) {
+    fn remove<'a>(
+        &mut self,
+        part: Part,
+        command: &str,
+        key: String,
+        members: impl Iterator<Item = &'a str>,
+    ) {
         let mut members = members.peekable();
         if members.peek().is_some() {
             let remove = self.add(part, command, key);

@@ -1,4 +1,5 @@
-//! The store's clock: the machine's, and on a store for tests put forward by the offset that stands in the file.
+//! The store's clock: the machine's, and on a store for tests put forward by the offset that stands
+//! in the file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,14 +8,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use autoreceive_domain::{Span, Time};
 use rusqlite::{Connection, OptionalExtension};
 
-/// The offset is part of the file from its first moment on, or never: whether the table exists tells the kinds apart.
-pub(super) const TABLE: &str = "CREATE TABLE test_clock (ahead_ms INTEGER NOT NULL) STRICT; INSERT INTO test_clock VALUES (0);";
+/// The offset is part of the file from its first moment on, or never: whether the table exists
+/// tells the kinds apart.
+pub(super) const TABLE: &str = "CREATE TABLE test_clock (ahead_ms INTEGER NOT NULL) STRICT; \
+    INSERT INTO test_clock VALUES (0);";
 
 /// A store's clock; clones show the same time.
 #[derive(Clone)]
 pub(super) struct Clock {
-    /// By how many milliseconds it is ahead; none on a store whose time is the real one. No other process uses the file, so
-    /// it need not be read again.
+    /// By how many milliseconds it is ahead; none on a store whose time is the real one. No other
+    /// process uses the file, so it need not be read again.
     ahead_ms: Option<Arc<AtomicI64>>,
 }
 
@@ -27,7 +30,9 @@ impl Clock {
     /// The clock of a file.
     pub fn of(connection: &Connection) -> rusqlite::Result<Clock> {
         let ahead: Option<i64> = match is_for_tests(connection)? {
-            true => Some(connection.query_row("SELECT ahead_ms FROM test_clock", [], |row| row.get(0))?),
+            true => Some(
+                connection.query_row("SELECT ahead_ms FROM test_clock", [], |row| row.get(0))?,
+            ),
             false => None,
         };
         Ok(Clock { ahead_ms: ahead.map(|ahead| Arc::new(AtomicI64::new(ahead))) })
@@ -52,18 +57,27 @@ impl Clock {
 
 /// Whether the file was created with a test clock.
 pub(super) fn is_for_tests(connection: &Connection) -> rusqlite::Result<bool> {
-    let table = connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'test_clock'", [], |_| Ok(())).optional()?;
+    let table = connection
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'test_clock'", [], |_| Ok(()))
+        .optional()?;
     Ok(table.is_some())
 }
 
 /// Moves the offset in the file, and returns it; nothing where it would be too large.
 pub(super) fn advance(connection: &Connection, by: Span) -> rusqlite::Result<Option<Span>> {
-    let sql = "UPDATE test_clock SET ahead_ms = ahead_ms + ?1 WHERE ahead_ms + ?1 <= ?2 RETURNING ahead_ms";
-    connection.prepare_cached(sql)?.query_row([by.ms(), Span::LONGEST.ms()], |row| row.get(0).map(Span::from_ms)).optional()
+    let sql = "UPDATE test_clock SET ahead_ms = ahead_ms + ?1 WHERE ahead_ms + ?1 <= ?2 RETURNING \
+        ahead_ms";
+    connection
+        .prepare_cached(sql)?
+        .query_row([by.ms(), Span::LONGEST.ms()], |row| row.get(0).map(Span::from_ms))
+        .optional()
 }
 
 /// The real time, by this machine.
-#[expect(clippy::disallowed_methods, reason = "a store is what reads the time, and this one reads it here only")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a store is what reads the time, and this one reads it here only"
+)]
 pub(super) fn machine() -> Time {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_ms(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))

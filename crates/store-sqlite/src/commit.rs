@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use autoreceive_domain::{Order, OrderId, Shard, Time, record};
-use autoreceive_store::{Change, Commit, CommitResult, Lane, RetentionNote, Round, STALE_AFTER, Why, entry};
+use autoreceive_store::{
+    Change, Commit, CommitResult, Lane, RetentionNote, Round, STALE_AFTER, Why, entry,
+};
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::outbox::{self, Stored};
@@ -27,9 +29,14 @@ impl Prepared {
     /// checks the versions.
     pub fn new(commit: Commit) -> Prepared {
         let round = commit.round;
-        let records = round.changes.iter().map(|change| change.order.as_deref().map(record::encode)).collect();
+        let records = round
+            .changes
+            .iter()
+            .map(|change| change.order.as_deref().map(record::encode))
+            .collect();
         let text = |events| Some(entry::encode(None, events)).filter(|text| !text.is_empty());
-        let entries = round.entries.iter().map(|entry| text(entry.events.of(&round.changes))).collect();
+        let entries =
+            round.entries.iter().map(|entry| text(entry.events.of(&round.changes))).collect();
         let counts = round.tally();
         Prepared { shard: commit.shard, decided: commit.now, round, records, entries, counts }
     }
@@ -76,7 +83,9 @@ impl Prepared {
         let mut losers = Vec::new();
         for (change, record) in self.round.changes.iter().zip(&self.records) {
             let written = match change.order.as_deref().zip(record.as_deref()) {
-                Some((order, record)) => statements.put(self.shard, order, record, expected(change))?,
+                Some((order, record)) => {
+                    statements.put(self.shard, order, record, expected(change))?
+                }
                 None => statements.remove(change.id.as_str(), expected(change))?,
             };
             if !written {
@@ -89,15 +98,22 @@ impl Prepared {
     fn write_entries(&self, connection: &Connection) -> rusqlite::Result<()> {
         for (entry, text) in self.round.entries.iter().zip(&self.entries) {
             let Some(text) = text else { continue };
-            let stored =
-                Stored { action: entry.action.as_str(), lane: Lane::Pending, shard: self.shard, id: &entry.id, at: entry.at, text };
+            let stored = Stored {
+                action: entry.action.as_str(),
+                lane: Lane::Pending,
+                shard: self.shard,
+                id: &entry.id,
+                at: entry.at,
+                text,
+            };
             outbox::store(connection, &stored)?;
         }
         Ok(())
     }
 
     fn write_counts(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO counts (name, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count";
+        let sql = "INSERT INTO counts (name, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET count \
+            = count + excluded.count";
         let mut statement = connection.prepare_cached(sql)?;
         for (name, by) in &self.counts {
             statement.execute(params![name, by])?;
@@ -109,7 +125,9 @@ impl Prepared {
         for note in &self.round.notes {
             let ids = self.members(note);
             if !ids.is_empty() {
-                let mut statement = connection.prepare_cached("INSERT INTO retention (shard, look_at, ids) VALUES (?, ?, ?)")?;
+                let mut statement = connection.prepare_cached(
+                    "INSERT INTO retention (shard, look_at, ids) VALUES (?, ?, ?)",
+                )?;
                 statement.execute(params![self.shard, note.look_at.ms(), ids.join("\n")])?;
             }
         }
@@ -120,14 +138,17 @@ impl Prepared {
     }
 
     fn members(&self, note: &RetentionNote) -> Vec<&str> {
-        let changes = note.members.iter().filter_map(|&member| self.round.changes.get(member as usize));
+        let changes =
+            note.members.iter().filter_map(|&member| self.round.changes.get(member as usize));
         changes.map(|change| change.id.as_str()).collect()
     }
 
     /// The first terms under a revision stand: equal revisions mean equal terms.
     fn write_terms(&self, connection: &Connection) -> rusqlite::Result<()> {
         for policy in &self.round.policies {
-            let mut statement = connection.prepare_cached("INSERT INTO terms (revision, terms) VALUES (?, ?) ON CONFLICT DO NOTHING")?;
+            let mut statement = connection.prepare_cached(
+                "INSERT INTO terms (revision, terms) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            )?;
             statement.execute(params![policy.revision.as_str(), policy.terms.to_string()])?;
         }
         Ok(())
@@ -154,8 +175,10 @@ struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     fn prepare(connection: &'c Connection) -> rusqlite::Result<Statements<'c>> {
-        let insert = "INSERT INTO orders (version, due_at, held_since, record, id, shard) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-        let update = "UPDATE orders SET version = ?, due_at = ?, held_since = ?, record = ? WHERE id = ? AND version = ?";
+        let insert = "INSERT INTO orders (version, due_at, held_since, record, id, shard) VALUES \
+            (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        let update = "UPDATE orders SET version = ?, due_at = ?, held_since = ?, record = ? WHERE \
+            id = ? AND version = ?";
         Ok(Statements {
             insert: connection.prepare_cached(insert)?,
             update: connection.prepare_cached(update)?,
@@ -164,9 +187,16 @@ impl<'c> Statements<'c> {
         })
     }
 
-    fn put(&mut self, shard: Shard, order: &Order, record: &str, expected: i64) -> rusqlite::Result<bool> {
+    fn put(
+        &mut self,
+        shard: Shard,
+        order: &Order,
+        record: &str,
+        expected: i64,
+    ) -> rusqlite::Result<bool> {
         let (id, version) = (order.id.as_str(), i64::try_from(order.version).unwrap_or(i64::MAX));
-        let (due_at, held_since) = (order.next_due_at().map(Time::ms), order.held_since().map(Time::ms));
+        let (due_at, held_since) =
+            (order.next_due_at().map(Time::ms), order.held_since().map(Time::ms));
         let written = match expected {
             0 => self.insert.execute(params![version, due_at, held_since, record, id, shard])?,
             _ => self.update.execute(params![version, due_at, held_since, record, id, expected])?,

@@ -20,9 +20,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoreceive_domain::{ActionName, OrderId, Revision, Shard, ShardCount, Span, Terms, Time};
 use autoreceive_store::{
-    About, At, Cas, Claimed, Commit, CommitResult, DueShard, Entry, EntryRef, Format, List, Log, Look, NewEntry, OpenError, Operations,
-    Orders, Outbox, Page, Queue, Refusal, Register, Row, Settlement, ShardState, Slot, Space, Stats, Store, StoreError, TestClock, View,
-    Which, Why,
+    About, At, Cas, Claimed, Commit, CommitResult, DueShard, Entry, EntryRef, Format, List, Log,
+    Look, NewEntry, OpenError, Operations, Orders, Outbox, Page, Queue, Refusal, Register, Row,
+    Settlement, ShardState, Slot, Space, Stats, Store, StoreError, TestClock, View, Which, Why,
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -53,16 +53,19 @@ const SHARD_COUNT: ShardCount = match ShardCount::new(8) {
     None => unreachable!(),
 };
 
-const WRITER: Duty = Duty { name: "sqlite-writer", behavior: TransactionBehavior::Immediate, group: 64 };
-const READER: Duty = Duty { name: "sqlite-reader", behavior: TransactionBehavior::Deferred, group: 1 };
+const WRITER: Duty =
+    Duty { name: "sqlite-writer", behavior: TransactionBehavior::Immediate, group: 64 };
+const READER: Duty =
+    Duty { name: "sqlite-reader", behavior: TransactionBehavior::Deferred, group: 1 };
 
 /// A reader more than is needed to keep the writer busy, so that a long count delays no order.
 const READERS: usize = 2;
 
-/// Orders in an SQLite file. What it answered is on the disk. Dropping it waits until the file is closed.
+/// Orders in an SQLite file. What it answered is on the disk. Dropping it waits until the file is
+/// closed.
 pub struct SqliteStore {
-    /// None in memory, where one connection sees the data and does everything. Closed before the writer, so that the
-    /// writer can tidy up.
+    /// None in memory, where one connection sees the data and does everything. Closed before the
+    /// writer, so that the writer can tidy up.
     readers: Option<Threads>,
     writer: Threads,
     clock: Clock,
@@ -97,9 +100,17 @@ impl SqliteStore {
         let (writer, clock, identity) = open::writer(path, timeout, test_clock)?;
         let state = Arc::new(ShardState::new(identity, Format::CURRENT));
         let writer = Threads::start(vec![writer], WRITER, timeout).map_err(no_thread)?;
-        let readers = (0..READERS).map(|_| open::reader(path, timeout)).collect::<Result<_, _>>()?;
+        let readers =
+            (0..READERS).map(|_| open::reader(path, timeout)).collect::<Result<_, _>>()?;
         let readers = Threads::start(readers, READER, timeout).map_err(no_thread)?;
-        Ok(SqliteStore { readers: Some(readers), writer, clock, state, workers: Mutex::default(), _lock: Some(lock) })
+        Ok(SqliteStore {
+            readers: Some(readers),
+            writer,
+            clock,
+            state,
+            workers: Mutex::default(),
+            _lock: Some(lock),
+        })
     }
 
     /// A store that is gone when it is dropped, for tests.
@@ -107,10 +118,19 @@ impl SqliteStore {
     /// # Errors
     /// Where there is no memory or thread for it.
     pub fn in_memory() -> Result<SqliteStore, OpenError> {
-        let (connection, identity) = open::memory().map_err(|error| OpenError::Unfit(error.to_string()))?;
+        let (connection, identity) =
+            open::memory().map_err(|error| OpenError::Unfit(error.to_string()))?;
         let state = Arc::new(ShardState::new(identity, Format::CURRENT));
-        let writer = Threads::start(vec![connection], WRITER, Duration::from_secs(5)).map_err(no_thread)?;
-        Ok(SqliteStore { readers: None, writer, clock: Clock::real(), state, workers: Mutex::default(), _lock: None })
+        let writer =
+            Threads::start(vec![connection], WRITER, Duration::from_secs(5)).map_err(no_thread)?;
+        Ok(SqliteStore {
+            readers: None,
+            writer,
+            clock: Clock::real(),
+            state,
+            workers: Mutex::default(),
+            _lock: None,
+        })
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -168,7 +188,11 @@ impl SqliteStore {
     }
 
     /// The answers of one read to each of `count` questions: all of them fail together.
-    fn each<T>(&self, answer: Result<(Time, Vec<T>), StoreError>, count: usize) -> Vec<Result<At<T>, StoreError>> {
+    fn each<T>(
+        &self,
+        answer: Result<(Time, Vec<T>), StoreError>,
+        count: usize,
+    ) -> Vec<Result<At<T>, StoreError>> {
         match answer {
             Ok((now, values)) => values.into_iter().map(|value| Ok(self.at(now, value))).collect(),
             Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
@@ -197,7 +221,8 @@ impl Orders for SqliteStore {
 
     async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
         // All shards share one file, and so what one knows all know.
-        let revisions: Vec<Revision> = wanted.iter().map(|(_, revision)| revision.clone()).collect();
+        let revisions: Vec<Revision> =
+            wanted.iter().map(|(_, revision)| revision.clone()).collect();
         self.read(move |connection, _| read::terms(connection, &revisions)).await
     }
 
@@ -214,31 +239,57 @@ impl Orders for SqliteStore {
         join_all(commits.into_iter().map(|commit| self.commit_one(commit))).await
     }
 
-    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    async fn list(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         let paged = match (view, cursor) {
             (View::Upcoming, _) => Paged::Upcoming,
             (View::Overdue, _) => Paged::Overdue,
             (View::Held, _) => Paged::Held,
             (View::All, _) => Paged::All,
-            (View::Resting, None) => return self.read(move |connection, clock| page::resting(connection, limit, clock.now())).await,
+            (View::Resting, None) => {
+                return self
+                    .read(move |connection, clock| page::resting(connection, limit, clock.now()))
+                    .await;
+            }
             (View::Resting, Some(cursor)) => return Err(StoreError::wrong_cursor(cursor)),
             _ => return Err(StoreError::Unavailable(format!("it has no list of {view} orders"))),
         };
         let after = Place::parse(&view.to_string(), cursor)?;
-        self.read(move |connection, clock| page::page(connection, paged, after, limit, clock.now())).await
+        self.read(move |connection, clock| page::page(connection, paged, after, limit, clock.now()))
+            .await
     }
 }
 
 #[async_trait]
 impl Outbox for SqliteStore {
-    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
+    async fn claim(
+        &self,
+        action: &ActionName,
+        limit: usize,
+        lease: Span,
+    ) -> Result<Claimed, StoreError> {
         let action = action.clone();
-        self.write(move |connection, clock| outbox::claim(connection, action.as_str(), limit, lease, clock.now())).await
+        self.write(move |connection, clock| {
+            outbox::claim(connection, action.as_str(), limit, lease, clock.now())
+        })
+        .await
     }
 
-    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+    async fn renew(
+        &self,
+        action: &ActionName,
+        entries: &[EntryRef],
+        lease: Span,
+    ) -> Result<(), StoreError> {
         let (action, entries) = (action.clone(), entries.to_vec());
-        self.write(move |connection, clock| outbox::renew(connection, action.as_str(), &entries, clock.now().after(lease))).await
+        self.write(move |connection, clock| {
+            outbox::renew(connection, action.as_str(), &entries, clock.now().after(lease))
+        })
+        .await
     }
 
     async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError> {
@@ -256,11 +307,17 @@ impl Outbox for SqliteStore {
         match which {
             Which::Page { cursor, limit } => {
                 let after = Place::parse(&outbox::cursors(&queue), cursor)?;
-                self.read(move |connection, clock| outbox::page(connection, &queue, after, limit, clock.now())).await
+                self.read(move |connection, clock| {
+                    outbox::page(connection, &queue, after, limit, clock.now())
+                })
+                .await
             }
             Which::Named(names) => {
                 let names = names.to_vec();
-                self.read(move |connection, clock| outbox::named(connection, &queue, &names, clock.now())).await
+                self.read(move |connection, clock| {
+                    outbox::named(connection, &queue, &names, clock.now())
+                })
+                .await
             }
         }
     }
@@ -268,14 +325,26 @@ impl Outbox for SqliteStore {
 
 #[async_trait]
 impl Register for SqliteStore {
-    async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError> {
+    async fn get(
+        &self,
+        space: Space,
+        keys: &[String],
+    ) -> Result<(Time, Vec<Option<String>>), StoreError> {
         let keys = keys.to_vec();
-        self.read(move |connection, clock| Ok((clock.now(), register::get(connection, space, &keys)?))).await
+        self.read(move |connection, clock| {
+            Ok((clock.now(), register::get(connection, space, &keys)?))
+        })
+        .await
     }
 
-    async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError> {
+    async fn compare_and_set(
+        &self,
+        space: Space,
+        changes: &[Cas<'_>],
+    ) -> Result<Vec<bool>, StoreError> {
         let changes: Vec<register::Change> = changes.iter().map(register::Change::from).collect();
-        self.write(move |connection, _| register::compare_and_set(connection, space, &changes)).await
+        self.write(move |connection, _| register::compare_and_set(connection, space, &changes))
+            .await
     }
 
     async fn heartbeat(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError> {
@@ -302,10 +371,16 @@ impl Log for SqliteStore {
         self.write(move |connection, _| log::append(connection, &list, &rows, cap)).await
     }
 
-    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
+    async fn page(
+        &self,
+        list: &List,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, StoreError> {
         let before = log::before(list, cursor)?;
         let list = list.clone();
-        self.read(move |connection, clock| log::page(connection, &list, before, limit, clock.now())).await
+        self.read(move |connection, clock| log::page(connection, &list, before, limit, clock.now()))
+            .await
     }
 }
 
@@ -324,7 +399,10 @@ impl Operations for SqliteStore {
         if !self.clock.is_for_tests() {
             return Err(StoreError::NO_TEST_CLOCK);
         }
-        let ahead = self.write(move |connection, _| clock::advance(connection, by)).await?.ok_or(StoreError::TOO_FAR)?;
+        let ahead = self
+            .write(move |connection, _| clock::advance(connection, by))
+            .await?
+            .ok_or(StoreError::TOO_FAR)?;
         self.clock.raise(ahead);
         Ok(TestClock { now: self.clock.now(), ahead })
     }

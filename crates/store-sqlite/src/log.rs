@@ -15,9 +15,16 @@ pub(super) fn before(list: &List, cursor: Option<&str>) -> Result<i64, StoreErro
 
 pub(super) const NEWEST: &str = "SELECT ifnull(max(seq), 0) FROM log WHERE list = ?";
 
-pub(super) fn append(connection: &Connection, list: &List, lines: &[String], cap: usize) -> rusqlite::Result<()> {
-    let mut seq: i64 = connection.prepare_cached(NEWEST)?.query_row([list.as_str()], |row| row.get(0))?;
-    let mut insert = connection.prepare_cached("INSERT INTO log (list, seq, row) VALUES (?, ?, ?)")?;
+pub(super) fn append(
+    connection: &Connection,
+    list: &List,
+    lines: &[String],
+    cap: usize,
+) -> rusqlite::Result<()> {
+    let mut seq: i64 =
+        connection.prepare_cached(NEWEST)?.query_row([list.as_str()], |row| row.get(0))?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO log (list, seq, row) VALUES (?, ?, ?)")?;
     for line in lines {
         seq += 1;
         insert.execute(params![list.as_str(), seq, line])?;
@@ -27,10 +34,17 @@ pub(super) fn append(connection: &Connection, list: &List, lines: &[String], cap
     Ok(())
 }
 
-pub(super) fn page(connection: &Connection, list: &List, before: i64, limit: usize, now: Time) -> rusqlite::Result<Page<String>> {
+pub(super) fn page(
+    connection: &Connection,
+    list: &List,
+    before: i64,
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<Page<String>> {
     let sql = "SELECT seq, row FROM log WHERE list = ? AND seq < ? ORDER BY seq DESC LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_map(params![list.as_str(), before, rows(limit.saturating_add(1))], line)?;
+    let found =
+        statement.query_map(params![list.as_str(), before, rows(limit.saturating_add(1))], line)?;
     let mut found: Vec<(i64, String)> = found.collect::<rusqlite::Result<_>>()?;
     let more = found.len() > limit;
     found.truncate(limit);

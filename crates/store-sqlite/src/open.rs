@@ -20,7 +20,8 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// Prepared statements that a connection keeps; there are about 40 in all.
 const STATEMENTS: usize = 64;
 
-/// How often, and how long after each try, a lock that another process has is tried again: half a second altogether.
+/// How often, and how long after each try, a lock that another process has is tried again: half a
+/// second altogether.
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
@@ -29,22 +30,31 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = lock_path(path);
     let shown = lock_path.display();
     let file = File::create(&lock_path).map_err(|error| {
-        cannot(path, &format!("{shown} cannot be created: {error}. Its directory must exist, and this user must be allowed to write to it"))
+        cannot(
+            path,
+            &format!(
+                "{shown} cannot be created: {error}. Its directory must exist, and \
+            this user must be allowed to write to it"
+            ),
+        )
     })?;
     match within_a_moment(|| file.try_lock()) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(cannot(
             path,
             &format!(
-                "another process uses it (it holds {shown}). Stop that process first, or name another file; several workers need Redis"
+                "another process uses it (it holds {shown}). Stop that process first, or name \
+                    another file; several workers need Redis"
             ),
         )),
-        Err(TryLockError::Error(error)) => Err(cannot(path, &format!("{shown} cannot be locked: {error}. Use a local disk"))),
+        Err(TryLockError::Error(error)) => {
+            Err(cannot(path, &format!("{shown} cannot be locked: {error}. Use a local disk")))
+        }
     }
 }
 
-/// Tries again while another process has the lock: the one before may be about to end, and a program that is being started
-/// has what its parent held until it runs.
+/// Tries again while another process has the lock: the one before may be about to end, and a
+/// program that is being started has what its parent held until it runs.
 fn within_a_moment(lock: impl Fn() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
     for _ in 0..LOCK_TRIES {
         match lock() {
@@ -61,21 +71,30 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The connection that writes, the file's clock and its identity. The file is created where there is none, and changed only where it is
-/// ours and has a clock of the kind that is asked for.
-pub(super) fn writer(path: &Path, timeout: Duration, test_clock: bool) -> Result<(Connection, Clock, Identity), OpenError> {
+/// The connection that writes, the file's clock and its identity. The file is created where there
+/// is none, and changed only where it is ours and has a clock of the kind that is asked for.
+pub(super) fn writer(
+    path: &Path,
+    timeout: Duration,
+    test_clock: bool,
+) -> Result<(Connection, Clock, Identity), OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
-    // Half of the time that the caller waits, so that it hears of another program's lock before it gives up.
+    // Half of the time that the caller waits, so that it hears of another program's lock before it
+    // gives up.
     connection.busy_timeout(timeout / 2).map_err(failed)?;
     let is_new = check(path, &connection)?;
     let for_tests = clock::is_for_tests(&connection).map_err(failed)?;
     if !is_new && for_tests != test_clock {
         return Err(cannot(path, OpenError::other_clock(for_tests)));
     }
-    // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere `fullfsync` does nothing.
+    // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere
+    // `fullfsync` does nothing.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA journal_size_limit = 67108864;")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = \
+            ON; PRAGMA journal_size_limit = 67108864;",
+        )
         .map_err(failed)?;
     prepare(&connection).map_err(failed)?;
     if is_new {
@@ -89,8 +108,11 @@ pub(super) fn writer(path: &Path, timeout: Duration, test_clock: bool) -> Result
 /// A connection that only reads; the file must have been opened by [`writer`].
 pub(super) fn reader(path: &Path, timeout: Duration) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
     connection.busy_timeout(timeout).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
@@ -108,20 +130,32 @@ pub(super) fn memory() -> rusqlite::Result<(Connection, Identity)> {
 /// What sets the file apart from every other: made with it, and kept in it.
 pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     let sql = "SELECT value FROM meta WHERE name = 'identity'";
-    connection.prepare_cached(sql)?.query_row([], |row| Ok(Identity::from(row.get_ref(0)?.as_str()?)))
+    connection
+        .prepare_cached(sql)?
+        .query_row([], |row| Ok(Identity::from(row.get_ref(0)?.as_str()?)))
 }
 
 /// Looks at what the file is without changing it, and returns whether it is new.
 fn check(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(path, &error));
+    let number = |sql| {
+        connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0))
+            .map_err(|error| explain(path, &error))
+    };
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let ours = number("PRAGMA application_id")? == i64::from(APPLICATION_ID);
     let layout = number("PRAGMA user_version")?;
     if connection.is_readonly("main").unwrap_or(false) {
-        return Err(cannot(path, "it is read-only. Allow this user to write to it and to its directory"));
+        return Err(cannot(
+            path,
+            "it is read-only. Allow this user to write to it and to its directory",
+        ));
     }
     if !ours && (tables > 0 || layout != 0) {
-        return Err(cannot(path, "it is another program's SQLite database. It was not changed; name another file"));
+        return Err(cannot(
+            path,
+            "it is another program's SQLite database. It was not changed; name another file",
+        ));
     }
     match layout {
         LAYOUT => Ok(false),
@@ -156,18 +190,29 @@ fn create(connection: &mut Connection, test_clock: bool) -> rusqlite::Result<()>
     if test_clock {
         transaction.execute_batch(clock::TABLE)?;
     }
-    transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LAYOUT};"))?;
+    transaction.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LAYOUT};"
+    ))?;
     transaction.commit()
 }
 
 fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => cannot(path, "it is not an SQLite database. It was not changed; name another file"),
-        Some(ErrorCode::DatabaseCorrupt) => cannot(path, &format!("it is damaged ({error}). Restore it from a backup")),
+        Some(ErrorCode::NotADatabase) => {
+            cannot(path, "it is not an SQLite database. It was not changed; name another file")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            cannot(path, &format!("it is damaged ({error}). Restore it from a backup"))
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             cannot(path, "another process is writing to it. Stop that process first")
         }
-        _ => cannot(path, &format!("{error}. Its directory must exist, and this user must be allowed to write to both")),
+        _ => cannot(
+            path,
+            &format!(
+                "{error}. Its directory must exist, and this user must be allowed to write to both"
+            ),
+        ),
     }
 }
 

@@ -44,7 +44,8 @@ pub(super) fn store(connection: &Connection, entry: &Stored) -> rusqlite::Result
 }
 
 fn store_if_absent(connection: &Connection, entry: &Stored) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) VALUES (?, ?, ?, ?, ?, ?) \
+        ON CONFLICT DO NOTHING";
     insert(connection, sql, entry).map(drop)
 }
 
@@ -54,9 +55,16 @@ fn insert(connection: &Connection, sql: &str, entry: &Stored) -> rusqlite::Resul
     connection.prepare_cached(sql)?.execute(params![action, number(lane), shard, id, at.ms(), text])
 }
 
-pub(super) const FIRST: &str = "SELECT shard, id, at, text, key FROM outbox WHERE action = ? AND lane = ? ORDER BY at LIMIT ?";
+pub(super) const FIRST: &str =
+    "SELECT shard, id, at, text, key FROM outbox WHERE action = ? AND lane = ? ORDER BY at LIMIT ?";
 
-pub(super) fn claim(connection: &Connection, action: &str, limit: usize, lease: Span, now: Time) -> rusqlite::Result<Claimed> {
+pub(super) fn claim(
+    connection: &Connection,
+    action: &str,
+    limit: usize,
+    lease: Span,
+    now: Time,
+) -> rusqlite::Result<Claimed> {
     let until = now.after(lease);
     let mut statement = connection.prepare_cached(FIRST)?;
     let mut found = statement.query(params![action, PENDING, rows(limit.saturating_add(1))])?;
@@ -78,7 +86,12 @@ pub(super) fn claim(connection: &Connection, action: &str, limit: usize, lease: 
     Ok(claimed)
 }
 
-pub(super) fn renew(connection: &Connection, action: &str, entries: &[EntryRef], until: Time) -> rusqlite::Result<()> {
+pub(super) fn renew(
+    connection: &Connection,
+    action: &str,
+    entries: &[EntryRef],
+    until: Time,
+) -> rusqlite::Result<()> {
     let sql = "UPDATE outbox SET at = ? WHERE action = ? AND id = ? AND shard = ? AND lane = ?";
     let mut extend = connection.prepare_cached(sql)?;
     for entry in entries {
@@ -87,18 +100,36 @@ pub(super) fn renew(connection: &Connection, action: &str, entries: &[EntryRef],
     Ok(())
 }
 
-pub(super) fn settle(connection: &Connection, queue: &Queue, done: &[Settlement]) -> rusqlite::Result<u64> {
-    let mut remove = connection.prepare_cached("DELETE FROM outbox WHERE action = ? AND id = ? AND shard = ? AND lane = ?")?;
+pub(super) fn settle(
+    connection: &Connection,
+    queue: &Queue,
+    done: &[Settlement],
+) -> rusqlite::Result<u64> {
+    let mut remove = connection.prepare_cached(
+        "DELETE FROM outbox WHERE action = ? AND id = ? AND shard = ? AND lane = ?",
+    )?;
     let mut settled = 0;
     for Settlement { entry, follow_ups } in done {
-        if remove.execute(params![queue.action.as_str(), entry.id, entry.shard, number(queue.lane)])? == 0 {
+        if remove.execute(params![
+            queue.action.as_str(),
+            entry.id,
+            entry.shard,
+            number(queue.lane)
+        ])? == 0
+        {
             continue;
         }
         settled += 1;
         for next in follow_ups {
             let Queue { action, lane } = &next.queue;
-            let next_entry =
-                Stored { action: action.as_str(), lane: *lane, shard: entry.shard, id: &next.id, at: next.at, text: &next.text };
+            let next_entry = Stored {
+                action: action.as_str(),
+                lane: *lane,
+                shard: entry.shard,
+                id: &next.id,
+                at: next.at,
+                text: &next.text,
+            };
             match next.only_if_absent {
                 true => store_if_absent(connection, &next_entry)?,
                 false => store(connection, &next_entry)?,
@@ -108,23 +139,41 @@ pub(super) fn settle(connection: &Connection, queue: &Queue, done: &[Settlement]
     Ok(settled)
 }
 
-pub(super) fn put(connection: &Connection, queue: &Queue, entries: &[NewEntry]) -> rusqlite::Result<u64> {
+pub(super) fn put(
+    connection: &Connection,
+    queue: &Queue,
+    entries: &[NewEntry],
+) -> rusqlite::Result<u64> {
     let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) SELECT ?1, ?2, ?3, ?4, ?5, ?6
                WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE action = ?1 AND id = ?4 AND shard = ?3)";
     let mut added = 0;
     for NewEntry { entry, at, text } in entries {
-        let new = Stored { action: queue.action.as_str(), lane: queue.lane, shard: entry.shard, id: &entry.id, at: *at, text };
+        let new = Stored {
+            action: queue.action.as_str(),
+            lane: queue.lane,
+            shard: entry.shard,
+            id: &entry.id,
+            at: *at,
+            text,
+        };
         added += insert(connection, sql, &new)? as u64;
     }
     Ok(added)
 }
 
-pub(super) fn page(connection: &Connection, queue: &Queue, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page<Entry>> {
+pub(super) fn page(
+    connection: &Connection,
+    queue: &Queue,
+    after: Place,
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<Page<Entry>> {
     let sql = "SELECT shard, id, at, text, key FROM outbox
                WHERE action = ? AND lane = ? AND (at, key) > (?, ?) ORDER BY at, key LIMIT ?";
     let (at, key) = after.columns();
     let mut statement = connection.prepare_cached(sql)?;
-    let columns = params![queue.action.as_str(), number(queue.lane), at, key, rows(limit.saturating_add(1))];
+    let columns =
+        params![queue.action.as_str(), number(queue.lane), at, key, rows(limit.saturating_add(1))];
     let found = statement.query_map(columns, |row| {
         let entry = entry(row)?;
         Ok((Place::new(entry.at, row.get(4)?), entry))
@@ -132,8 +181,14 @@ pub(super) fn page(connection: &Connection, queue: &Queue, after: Place, limit: 
     Ok(page::of(&cursors(queue), found.collect::<rusqlite::Result<_>>()?, limit, now))
 }
 
-pub(super) fn named(connection: &Connection, queue: &Queue, names: &[EntryRef], now: Time) -> rusqlite::Result<Page<Entry>> {
-    let sql = "SELECT shard, id, at, text FROM outbox WHERE action = ? AND id = ? AND shard = ? AND lane = ?";
+pub(super) fn named(
+    connection: &Connection,
+    queue: &Queue,
+    names: &[EntryRef],
+    now: Time,
+) -> rusqlite::Result<Page<Entry>> {
+    let sql = "SELECT shard, id, at, text FROM outbox WHERE action = ? AND id = ? AND shard = ? \
+        AND lane = ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut entries = Vec::new();
     for name in names {

@@ -62,36 +62,61 @@ pub(super) enum Paged {
     All,
 }
 
-pub(super) fn page(connection: &Connection, view: Paged, after: Place, limit: usize, now: Time) -> rusqlite::Result<Page<Row>> {
+pub(super) fn page(
+    connection: &Connection,
+    view: Paged,
+    after: Place,
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<Page<Row>> {
     let (list, found) = match view {
-        Paged::Upcoming => (View::Upcoming, by_due(connection, after.max(Place { at: now.ms(), key: i64::MAX }), i64::MAX, limit)?),
+        Paged::Upcoming => (
+            View::Upcoming,
+            by_due(connection, after.max(Place { at: now.ms(), key: i64::MAX }), i64::MAX, limit)?,
+        ),
         Paged::Overdue => (View::Overdue, by_due(connection, after, now.ms(), limit)?),
         Paged::Held => (View::Held, held(connection, after, limit)?),
         Paged::All => (View::All, all(connection, after, limit)?),
     };
     let mut page = of(&list.to_string(), found, limit, now);
     if matches!(view, Paged::All) && after == Place::START {
-        page.total = Some(connection.query_row("SELECT count(*) FROM orders", [], |row| row.get(0).map(i64::unsigned_abs))?);
+        page.total = Some(connection.query_row("SELECT count(*) FROM orders", [], |row| {
+            row.get(0).map(i64::unsigned_abs)
+        })?);
     }
     Ok(page)
 }
 
 /// One more than `limit`, where there are more.
-fn held(connection: &Connection, after: Place, limit: usize) -> rusqlite::Result<Vec<(Place, Row)>> {
+fn held(
+    connection: &Connection,
+    after: Place,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Place, Row)>> {
     let sql = "SELECT key, held_since, shard, id, record FROM orders
                WHERE (held_since, key) > (?, ?) AND held_since IS NOT NULL ORDER BY held_since, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map(params![after.at, after.key, rows(limit.saturating_add(1))], placed_row)?.collect()
+    statement
+        .query_map(params![after.at, after.key, rows(limit.saturating_add(1))], placed_row)?
+        .collect()
 }
 
 /// One more than `limit`, where there are more; those of all shards, merged.
-fn by_due(connection: &Connection, after: Place, until: i64, limit: usize) -> rusqlite::Result<Vec<(Place, Row)>> {
+fn by_due(
+    connection: &Connection,
+    after: Place,
+    until: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Place, Row)>> {
     let sql = "SELECT key, due_at, shard, id, record FROM orders
                WHERE shard = ? AND (due_at, key) > (?, ?) AND due_at <= ? ORDER BY due_at, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = Vec::new();
     for shard in SHARD_COUNT.all() {
-        let of_shard = statement.query_map(params![shard, after.at, after.key, until, rows(limit.saturating_add(1))], placed_row)?;
+        let of_shard = statement.query_map(
+            params![shard, after.at, after.key, until, rows(limit.saturating_add(1))],
+            placed_row,
+        )?;
         for row in of_shard {
             found.push(row?);
         }
@@ -102,7 +127,8 @@ fn by_due(connection: &Connection, after: Place, until: i64, limit: usize) -> ru
 
 /// One more than `limit`, where there are more, in the order in which they were placed.
 fn all(connection: &Connection, after: Place, limit: usize) -> rusqlite::Result<Vec<(Place, Row)>> {
-    let sql = "SELECT key, ifnull(due_at, 0), shard, id, record FROM orders WHERE key > ? ORDER BY key LIMIT ?";
+    let sql = "SELECT key, ifnull(due_at, 0), shard, id, record FROM orders WHERE key > ? ORDER \
+        BY key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     statement.query_map(params![after.key, rows(limit.saturating_add(1))], placed_row)?.collect()
 }
@@ -114,8 +140,13 @@ fn placed_row(row: &rusqlite::Row) -> rusqlite::Result<(Place, Row)> {
 }
 
 /// The notes whose time has come, at most `limit` of them, with all their orders.
-pub(super) fn resting(connection: &Connection, limit: usize, now: Time) -> rusqlite::Result<Page<Row>> {
-    let sql = "SELECT key, shard, look_at, ids FROM retention WHERE look_at <= ? ORDER BY look_at, key LIMIT ?";
+pub(super) fn resting(
+    connection: &Connection,
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<Page<Row>> {
+    let sql = "SELECT key, shard, look_at, ids FROM retention WHERE look_at <= ? ORDER BY \
+        look_at, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query(params![now.ms(), rows(limit)])?;
     let mut items = Vec::new();

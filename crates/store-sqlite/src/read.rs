@@ -16,34 +16,53 @@ pub(super) fn load_one(connection: &Connection, id: &OrderId) -> rusqlite::Resul
 }
 
 /// Terms that cannot be read are not known.
-pub(super) fn terms(connection: &Connection, revisions: &[Revision]) -> rusqlite::Result<Vec<Option<Terms>>> {
+pub(super) fn terms(
+    connection: &Connection,
+    revisions: &[Revision],
+) -> rusqlite::Result<Vec<Option<Terms>>> {
     let mut statement = connection.prepare_cached("SELECT terms FROM terms WHERE revision = ?")?;
     let mut find = |revision: &Revision| {
-        let text: Option<String> = statement.query_row([revision.as_str()], |row| row.get(0)).optional()?;
+        let text: Option<String> =
+            statement.query_row([revision.as_str()], |row| row.get(0)).optional()?;
         Ok(text.and_then(|text| text.parse().ok()))
     };
     revisions.iter().map(&mut find).collect()
 }
 
-pub(super) fn due(connection: &Connection, looks: &[Look], limit: usize, now: Time) -> rusqlite::Result<Vec<DueShard>> {
+pub(super) fn due(
+    connection: &Connection,
+    looks: &[Look],
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<Vec<DueShard>> {
     match limit {
         0 => looks.iter().map(|look| next_due_in(connection, look)).collect(),
         _ => looks.iter().map(|look| due_in(connection, look, limit, now)).collect(),
     }
 }
 
-pub(super) const NEXT_DUE: &str = "SELECT due_at FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+pub(super) const NEXT_DUE: &str =
+    "SELECT due_at FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 
 /// When something is due next, answered by the index alone.
 fn next_due_in(connection: &Connection, look: &Look) -> rusqlite::Result<DueShard> {
     let mut due = DueShard::empty(look.shard);
-    due.next_at = connection.prepare_cached(NEXT_DUE)?.query_row([look.shard], |row| time(row, 0)).optional()?;
+    due.next_at = connection
+        .prepare_cached(NEXT_DUE)?
+        .query_row([look.shard], |row| time(row, 0))
+        .optional()?;
     Ok(due)
 }
 
-fn due_in(connection: &Connection, look: &Look, limit: usize, now: Time) -> rusqlite::Result<DueShard> {
+fn due_in(
+    connection: &Connection,
+    look: &Look,
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<DueShard> {
     let limit = limit.saturating_add(look.extra);
-    let sql = "SELECT id, due_at, record FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT ?";
+    let sql = "SELECT id, due_at, record FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER \
+        BY due_at LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query(params![look.shard, rows(limit.saturating_add(1))])?;
     let mut due = DueShard::empty(look.shard);
@@ -71,10 +90,20 @@ pub(super) fn rows(limit: usize) -> i64 {
 /// An id in the file was one when it was written.
 pub(super) fn order_id(row: &Row, column: usize) -> rusqlite::Result<OrderId> {
     let id = row.get_ref(column)?.as_str()?;
-    id.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
+    id.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
 }
 
-pub(super) fn order(row: &Row, column: usize, id: &OrderId) -> rusqlite::Result<Result<Order, Unreadable>> {
+pub(super) fn order(
+    row: &Row,
+    column: usize,
+    id: &OrderId,
+) -> rusqlite::Result<Result<Order, Unreadable>> {
     match row.get_ref(column)?.as_str() {
         Ok(text) => Ok(record::decode(id, text)),
         Err(_) => Ok(Err(Unreadable { id: id.to_string(), what: "it is not UTF-8".to_owned() })),

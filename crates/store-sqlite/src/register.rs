@@ -39,23 +39,36 @@ impl Wanted {
     }
 }
 
-pub(super) fn get(connection: &Connection, space: Space, keys: &[String]) -> rusqlite::Result<Vec<Option<String>>> {
+pub(super) fn get(
+    connection: &Connection,
+    space: Space,
+    keys: &[String],
+) -> rusqlite::Result<Vec<Option<String>>> {
     keys.iter().map(|key| find(connection, space, key)).collect()
 }
 
 /// Makes the changes that find what they expect, one after the other, and says which they are.
-pub(super) fn compare_and_set(connection: &Connection, space: Space, changes: &[Change]) -> rusqlite::Result<Vec<bool>> {
+pub(super) fn compare_and_set(
+    connection: &Connection,
+    space: Space,
+    changes: &[Change],
+) -> rusqlite::Result<Vec<bool>> {
     changes.iter().map(|change| compare_and_set_one(connection, space, change)).collect()
 }
 
-fn compare_and_set_one(connection: &Connection, space: Space, change: &Change) -> rusqlite::Result<bool> {
+fn compare_and_set_one(
+    connection: &Connection,
+    space: Space,
+    change: &Change,
+) -> rusqlite::Result<bool> {
     let (space_name, key) = (space.as_str(), change.key.as_str());
     if !change.expected.is(find(connection, space, key)?.as_deref()) {
         return Ok(false);
     }
     match &change.value {
         Some(value) => {
-            let sql = "INSERT INTO register (space, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
+            let sql = "INSERT INTO register (space, key, value) VALUES (?, ?, ?) ON CONFLICT DO \
+                UPDATE SET value = excluded.value";
             connection.prepare_cached(sql)?.execute(params![space_name, key, value])?;
         }
         None => {
@@ -69,6 +82,9 @@ fn compare_and_set_one(connection: &Connection, space: Space, change: &Change) -
 /// A value that is not UTF-8 is none.
 fn find(connection: &Connection, space: Space, key: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT value FROM register WHERE space = ? AND key = ?";
-    let found = connection.prepare_cached(sql)?.query_row([space.as_str(), key], |row| text(row, 0)).optional()?;
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([space.as_str(), key], |row| text(row, 0))
+        .optional()?;
     Ok(found.flatten())
 }

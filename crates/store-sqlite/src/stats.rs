@@ -29,12 +29,15 @@ pub(super) fn stats(connection: &Connection, now: Time) -> rusqlite::Result<Stat
 }
 
 fn add_overdue(connection: &Connection, stats: &mut Stats) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT count(*), min(due_at) FROM orders WHERE shard = ? AND due_at <= ?")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*), min(due_at) FROM orders WHERE shard = ? AND due_at <= ?",
+    )?;
     for shard in SHARD_COUNT.all() {
-        let (late, oldest): (_, Option<i64>) =
-            statement.query_row(params![shard, stats.now.ms()], |row| Ok((count(row, 0)?, row.get(1)?)))?;
+        let (late, oldest): (_, Option<i64>) = statement
+            .query_row(params![shard, stats.now.ms()], |row| Ok((count(row, 0)?, row.get(1)?)))?;
         stats.overdue += late;
-        stats.oldest_overdue = [stats.oldest_overdue, oldest.map(Time::from_ms)].into_iter().flatten().min();
+        stats.oldest_overdue =
+            [stats.oldest_overdue, oldest.map(Time::from_ms)].into_iter().flatten().min();
     }
     Ok(())
 }

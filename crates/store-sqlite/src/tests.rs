@@ -29,9 +29,21 @@ fn placed(id: &str, data: &str) -> Change {
 /// A commit of all `changes`, whatever their shard: they all lie in one file.
 fn commit(store: &SqliteStore, changes: Vec<Change>) -> Commit {
     let first = changes[0].id.clone();
-    let entry = OutboxEntry { action: "sync".parse().unwrap(), id: format!("e-{first}"), at: machine(), events: EventSelection::All };
+    let entry = OutboxEntry {
+        action: "sync".parse().unwrap(),
+        id: format!("e-{first}"),
+        at: machine(),
+        events: EventSelection::All,
+    };
     let round = Arc::new(Round { changes, entries: vec![entry], ..Round::default() });
-    Commit { shard: SHARD_COUNT.of(&first), now: machine(), state: Arc::clone(&store.state), epoch: None, read: None, round }
+    Commit {
+        shard: SHARD_COUNT.of(&first),
+        now: machine(),
+        state: Arc::clone(&store.state),
+        epoch: None,
+        read: None,
+        round,
+    }
 }
 
 /// A new order of about 5 KB with its entry.
@@ -42,16 +54,26 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
 /// How many orders there are, and how many entries.
 async fn counted(store: &SqliteStore) -> (u64, u64) {
     let count = |connection: &Connection, table| {
-        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0).map(i64::unsigned_abs))
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0).map(i64::unsigned_abs)
+        })
     };
-    store.read(move |connection, _| Ok((count(connection, "orders")?, count(connection, "outbox")?))).await.unwrap()
+    store
+        .read(move |connection, _| Ok((count(connection, "orders")?, count(connection, "outbox")?)))
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
     let directory = tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
-    let limit_pages = |pages: u32| store.write(move |connection, _| connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")));
+    let store =
+        SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
+    let limit_pages = |pages: u32| {
+        store.write(move |connection, _| {
+            connection.execute_batch(&format!("PRAGMA max_page_count = {pages}"))
+        })
+    };
     limit_pages(40).await.unwrap();
     let (mut done, mut refused) = (0, 0);
     for round in 0..20 {
@@ -59,7 +81,9 @@ async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
         for result in store.commit(commits).await {
             match result {
                 CommitResult::Committed => done += 1,
-                CommitResult::Refused(Refusal::Unavailable(why)) => refused += u64::from(why.contains("full")),
+                CommitResult::Refused(Refusal::Unavailable(why)) => {
+                    refused += u64::from(why.contains("full"))
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -91,7 +115,11 @@ async fn a_commit_that_loses_leaves_nothing_in_the_transaction_that_it_shares() 
     let results = store.commit(commits.collect()).await;
     for (i, result) in results.into_iter().enumerate() {
         let losers = taken.iter().map(|change| change.id.clone()).collect();
-        let expected = if i % 3 == 0 { CommitResult::Conflict { losers, why: Why::Version } } else { CommitResult::Committed };
+        let expected = if i % 3 == 0 {
+            CommitResult::Conflict { losers, why: Why::Version }
+        } else {
+            CommitResult::Committed
+        };
         assert_eq!(result, expected, "{i}");
     }
     assert_eq!(counted(&store).await, (2 + 40 * 2, 1 + 40));
@@ -103,7 +131,8 @@ async fn a_commit_that_follows_from_another_store_layout_or_pause_writes_nothing
     let store = SqliteStore::in_memory().unwrap();
     let other = SqliteStore::in_memory().unwrap();
     assert_ne!(store.state.id, other.state.id);
-    let of_another = Commit { state: Arc::clone(&other.state), ..commit(&store, vec![placed("A-1", "")]) };
+    let of_another =
+        Commit { state: Arc::clone(&other.state), ..commit(&store, vec![placed("A-1", "")]) };
     let of_nobody = Arc::new(ShardState::new(Identity::from(""), Format::CURRENT));
     let of_nobody = Commit { state: of_nobody, ..commit(&store, vec![placed("A-1", "")]) };
     let older = Arc::new(ShardState::new(store.state.id.clone(), Format(1)));
@@ -112,7 +141,10 @@ async fn a_commit_that_follows_from_another_store_layout_or_pause_writes_nothing
         assert!(matches!(result, CommitResult::Refused(Refusal::Gone(_))), "{result:?}");
     }
     let paused = Commit { epoch: Some(Epoch(7)), ..commit(&store, vec![placed("A-1", "")]) };
-    assert_eq!(store.commit(vec![paused]).await, [CommitResult::Conflict { losers: Vec::new(), why: Why::Epoch }]);
+    assert_eq!(
+        store.commit(vec![paused]).await,
+        [CommitResult::Conflict { losers: Vec::new(), why: Why::Epoch }]
+    );
     assert_eq!(counted(&store).await, (0, 0));
     let unpaused = Commit { epoch: Some(Epoch::NONE), ..commit(&store, vec![placed("A-1", "")]) };
     assert_eq!(store.commit(vec![unpaused]).await, [CommitResult::Committed]);
@@ -134,7 +166,10 @@ async fn the_next_due_time_and_the_queues_are_read_from_an_index() {
         })
     };
     let next = plan(read::NEXT_DUE).await.unwrap();
-    assert!(next.contains("USING COVERING INDEX orders_by_due") && !next.contains("B-TREE"), "{next}");
+    assert!(
+        next.contains("USING COVERING INDEX orders_by_due") && !next.contains("B-TREE"),
+        "{next}"
+    );
     let first = plan(outbox::FIRST).await.unwrap();
     assert!(first.contains("USING INDEX outbox_by_time") && !first.contains("B-TREE"), "{first}");
     let newest = plan(log::NEWEST).await.unwrap();
@@ -166,15 +201,23 @@ fn insert(connection: &Connection, number: i64) -> rusqlite::Result<usize> {
 }
 
 fn all(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
-    connection.prepare("SELECT number FROM numbers ORDER BY number")?.query_map([], |row| row.get(0))?.collect()
+    connection
+        .prepare("SELECT number FROM numbers ORDER BY number")?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
-/// SQLite forgets `defer_foreign_keys` at the end of a transaction, so it shows whether two jobs share one.
+/// SQLite forgets `defer_foreign_keys` at the end of a transaction, so it shows whether two jobs
+/// share one.
 #[tokio::test]
 async fn what_waits_together_is_one_transaction() {
     let (threads, go) = numbers().await;
     let mark = threads.run(|connection| connection.execute_batch("PRAGMA defer_foreign_keys = ON"));
-    let look = || threads.run(|connection| connection.query_row("PRAGMA defer_foreign_keys", [], |row| row.get::<_, bool>(0)));
+    let look = || {
+        threads.run(|connection| {
+            connection.query_row("PRAGMA defer_foreign_keys", [], |row| row.get::<_, bool>(0))
+        })
+    };
     let (mark, together, ()) = tokio::join!(mark, look(), async { go.send(()).unwrap() });
     assert!(mark.is_ok() && together.unwrap());
     assert!(!look().await.unwrap());

@@ -1,5 +1,6 @@
-//! The threads that own the connections, so that no disk is ever waited for on the async runtime. Work that is waiting
-//! when a thread gets to it is done in one transaction and answered after it: one fsync serves all of it.
+//! The threads that own the connections, so that no disk is ever waited for on the async runtime.
+//! Work that is waiting when a thread gets to it is done in one transaction and answered after it:
+//! one fsync serves all of it.
 
 use std::io;
 use std::slice;
@@ -31,11 +32,13 @@ pub(super) struct Duty {
     pub group: usize,
 }
 
-/// Threads with a connection each, and the queue they share. Dropping it finishes what is waiting and closes them.
+/// Threads with a connection each, and the queue they share. Dropping it finishes what is waiting
+/// and closes them.
 pub(super) struct Threads {
     queue: mpsc::Sender<Box<dyn Job>>,
     timeout: Duration,
-    // Declared after the queue, and so dropped after it: the threads end when the queue is closed and empty.
+    // Declared after the queue, and so dropped after it: the threads end when the queue is closed
+    // and empty.
     _joined: Joined,
 }
 
@@ -50,7 +53,11 @@ impl Drop for Joined {
 }
 
 impl Threads {
-    pub fn start(connections: Vec<Connection>, duty: Duty, timeout: Duration) -> io::Result<Threads> {
+    pub fn start(
+        connections: Vec<Connection>,
+        duty: Duty,
+        timeout: Duration,
+    ) -> io::Result<Threads> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         let spawn = |connection| {
@@ -61,8 +68,8 @@ impl Threads {
         Ok(Threads { queue, timeout, _joined: Joined(threads) })
     }
 
-    /// Runs `work` in a transaction and returns its result once that is durable. `work` can run twice, the first time in a
-    /// transaction that is rolled back.
+    /// Runs `work` in a transaction and returns its result once that is durable. `work` can run
+    /// twice, the first time in a transaction that is rolled back.
     pub async fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
@@ -79,7 +86,9 @@ impl Threads {
         match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Failure::Unknown("the store was closed".to_owned())),
-            Err(_) => Err(Failure::Unknown(format!("the disk did not answer within {:?}", self.timeout))),
+            Err(_) => {
+                Err(Failure::Unknown(format!("the disk did not answer within {:?}", self.timeout)))
+            }
         }
     }
 }
@@ -103,7 +112,8 @@ impl<T: Send, F: Fn(&Connection) -> rusqlite::Result<T> + Send> Job for Call<T, 
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Failure>) {
-        let result = self.result.ok_or_else(|| Failure::Refused("it was not carried out".to_owned()));
+        let result =
+            self.result.ok_or_else(|| Failure::Refused("it was not carried out".to_owned()));
         // Who asked may have gone away meanwhile.
         let _ = self.reply.send(outcome.and(result));
     }
@@ -128,9 +138,14 @@ fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>
 }
 
 /// One job, or its size, made the group's transaction fail; no other job is to suffer from it.
-fn serve_alone(connection: &mut Connection, behavior: TransactionBehavior, jobs: Vec<Box<dyn Job>>) {
+fn serve_alone(
+    connection: &mut Connection,
+    behavior: TransactionBehavior,
+    jobs: Vec<Box<dyn Job>>,
+) {
     for mut job in jobs {
-        let outcome = transact(connection, behavior, slice::from_mut(&mut job)).map_err(Failure::from);
+        let outcome =
+            transact(connection, behavior, slice::from_mut(&mut job)).map_err(Failure::from);
         job.answer(outcome);
     }
 }
@@ -141,7 +156,8 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: &Result<(), Failure>) {
     }
 }
 
-/// The jobs that wait now, at most `most`; where there is none, the next one. Nothing once the queue is closed and empty.
+/// The jobs that wait now, at most `most`; where there is none, the next one. Nothing once the
+/// queue is closed and empty.
 fn take(queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, most: usize) -> Option<Vec<Box<dyn Job>>> {
     let mut queue = queue.lock();
     let mut jobs = vec![queue.blocking_recv()?];
@@ -153,7 +169,11 @@ fn take(queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, most: usize) -> Option<Vec<
     Some(jobs)
 }
 
-fn transact(connection: &mut Connection, behavior: TransactionBehavior, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+fn transact(
+    connection: &mut Connection,
+    behavior: TransactionBehavior,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), Failed> {
     let transaction = connection.transaction_with_behavior(behavior).map_err(Failed::Begin)?;
     for job in jobs {
         job.run(&transaction).map_err(Failed::Work)?;
@@ -164,12 +184,19 @@ fn transact(connection: &mut Connection, behavior: TransactionBehavior, jobs: &m
 impl From<Failed> for Failure {
     fn from(failed: Failed) -> Failure {
         match failed {
-            // A write that fails for want of room leaves the last frame out, but after a failed fsync nobody can say what a
-            // power loss would leave.
-            Failed::Commit(error) if !matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) => {
+            // A write that fails for want of room leaves the last frame out, but after a failed
+            // fsync nobody can say what a power loss would leave.
+            Failed::Commit(error)
+                if !matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)
+                ) =>
+            {
                 Failure::Unknown(error.to_string())
             }
-            Failed::Begin(error) | Failed::Work(error) | Failed::Commit(error) => Failure::Refused(error.to_string()),
+            Failed::Begin(error) | Failed::Work(error) | Failed::Commit(error) => {
+                Failure::Refused(error.to_string())
+            }
         }
     }
 }

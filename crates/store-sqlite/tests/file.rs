@@ -18,7 +18,9 @@ fn open(path: &Path) -> Kept {
 
 /// Why the file was refused, which must name it.
 fn refusal(path: &Path) -> String {
-    let Err(error) = SqliteStore::open(path, Duration::from_secs(1)) else { panic!("{} was opened", path.display()) };
+    let Err(error) = SqliteStore::open(path, Duration::from_secs(1)) else {
+        panic!("{} was opened", path.display())
+    };
     let text = error.to_string();
     assert!(text.contains(&path.display().to_string()), "{text}");
     text
@@ -53,12 +55,17 @@ async fn a_file_that_is_no_database_is_refused_and_not_changed() {
 async fn another_programs_database_is_refused_and_not_changed() {
     let (_directory, path) = directory();
     let shop = Connection::open(&path).unwrap();
-    shop.execute_batch("CREATE TABLE orders (id TEXT); INSERT INTO orders VALUES ('A-1');").unwrap();
+    shop.execute_batch("CREATE TABLE orders (id TEXT); INSERT INTO orders VALUES ('A-1');")
+        .unwrap();
     shop.close().unwrap();
     let content = fs::read(&path).unwrap();
     assert!(refusal(&path).contains("another program"));
     assert_eq!(fs::read(&path).unwrap(), content);
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "nothing but the file and its lock");
+    assert_eq!(
+        fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        2,
+        "nothing but the file and its lock"
+    );
 }
 
 /// Why a file is refused that has this layout number. It is not changed.
@@ -66,7 +73,8 @@ fn refusal_of_layout(layout: i32) -> String {
     let (_directory, path) = directory();
     drop(open(&path));
     let file = Connection::open(&path).unwrap();
-    file.execute_batch(&format!("PRAGMA user_version = {layout}; PRAGMA journal_mode = DELETE;")).unwrap();
+    file.execute_batch(&format!("PRAGMA user_version = {layout}; PRAGMA journal_mode = DELETE;"))
+        .unwrap();
     file.close().unwrap();
     let content = fs::read(&path).unwrap();
     let text = refusal(&path);
@@ -86,7 +94,10 @@ async fn a_file_of_a_newer_version_is_refused_and_not_changed() {
 async fn a_file_of_an_unreleased_version_is_refused_and_not_changed() {
     for layout in [1, 3, 9] {
         let text = refusal_of_layout(layout);
-        assert!(text.contains("an unreleased version") && text.contains("begin with a new file"), "{text}");
+        assert!(
+            text.contains("an unreleased version") && text.contains("begin with a new file"),
+            "{text}"
+        );
     }
 }
 
@@ -131,7 +142,10 @@ async fn assert_whole(store: &Kept, orders: &[Arc<Order>]) {
     assert_eq!(due_ids(store).await, ["late"]);
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.waiting, stats.overdue, stats.held), (2, 1, 1));
-    assert_eq!(stats.orders.iter().find(|(status, _)| *status == Status::Paid), Some(&(Status::Paid, 3)));
+    assert_eq!(
+        stats.orders.iter().find(|(status, _)| *status == Status::Paid),
+        Some(&(Status::Paid, 3))
+    );
     assert_eq!(lanes(store, &sync()).await, (1, 0));
 }
 
@@ -154,13 +168,15 @@ async fn everything_that_was_answered_is_there_after_a_kill() {
     let orders = fill(&store).await;
     let copy = directory.path().join("copy.db");
     for ending in ["", "-wal"] {
-        fs::copy(format!("{}{ending}", path.display()), format!("{}{ending}", copy.display())).unwrap();
+        fs::copy(format!("{}{ending}", path.display()), format!("{}{ending}", copy.display()))
+            .unwrap();
     }
     assert_whole(&open(&copy), &orders).await;
     assert_whole(&store, &orders).await;
 }
 
-/// A commit cut off anywhere in the log is there whole or not at all: the order, its count and its entry.
+/// A commit cut off anywhere in the log is there whole or not at all: the order, its count and its
+/// entry.
 #[tokio::test]
 async fn a_commit_cut_off_by_a_power_loss_is_there_whole_or_not_at_all() {
     let (directory, path) = directory();
@@ -181,7 +197,11 @@ async fn a_commit_cut_off_by_a_power_loss_is_there_whole_or_not_at_all() {
         assert!(loaded(&cut, &id("first")).await.is_some());
         let is_there = loaded(&cut, &id("order-of-e1")).await.is_some();
         let stats = cut.stats().await.unwrap();
-        assert_eq!(stats.orders, [(Status::PendingPayment, 1 + u64::from(is_there))], "cut at {end}");
+        assert_eq!(
+            stats.orders,
+            [(Status::PendingPayment, 1 + u64::from(is_there))],
+            "cut at {end}"
+        );
         assert_eq!(lanes(&cut, &sync()).await, (usize::from(is_there), 0), "cut at {end}");
         seen[usize::from(is_there)] += 1;
     }
@@ -203,7 +223,9 @@ async fn what_cannot_be_read_is_reported_and_left_alone() {
     keep_entry(&store, "good", now).await;
     keep_entry(&store, "bad", now).await;
     let vandal = Connection::open(&path).unwrap();
-    vandal.execute("UPDATE orders SET record = '1|?|nonsense' WHERE id = ?", [neighbours[0].as_str()]).unwrap();
+    vandal
+        .execute("UPDATE orders SET record = '1|?|nonsense' WHERE id = ?", [neighbours[0].as_str()])
+        .unwrap();
     vandal.execute("UPDATE outbox SET text = CAST(x'ff' AS TEXT) WHERE id = 'bad'", []).unwrap();
 
     let mut slots = slots(&store, &neighbours).await;
@@ -222,11 +244,16 @@ async fn what_cannot_be_read_is_reported_and_left_alone() {
         assert_eq!((entry.text.is_some(), entry.read().is_ok()), (is_good, is_good));
     }
     assert!(claim(&store, hours(1)).await.entries.is_empty(), "leased like the others");
-    let record: String = vandal.query_row("SELECT record FROM orders WHERE id = ?", [neighbours[0].as_str()], |row| row.get(0)).unwrap();
+    let record: String = vandal
+        .query_row("SELECT record FROM orders WHERE id = ?", [neighbours[0].as_str()], |row| {
+            row.get(0)
+        })
+        .unwrap();
     assert_eq!(record, "1|?|nonsense");
 }
 
-/// Somebody's `sqlite3` shell is writing: commits are refused, nothing of them is written, and it passes by itself.
+/// Somebody's `sqlite3` shell is writing: commits are refused, nothing of them is written, and it
+/// passes by itself.
 #[tokio::test]
 async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterwards() {
     let (_directory, path) = directory();

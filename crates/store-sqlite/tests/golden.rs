@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoreceive_domain::decide::decide_place;
-use autoreceive_domain::{Cause, Command, Decision, Event, Order, Place, Policy, Span, Terms, Time, decide};
+use autoreceive_domain::{
+    Cause, Command, Decision, Event, Order, Place, Policy, Span, Terms, Time, decide,
+};
 use autoreceive_store::{
-    ActionName, Cas, Change, Commit, CommitResult, EntryRef, EventSelection, Expected, FollowUp, History, Log, Look, Operations, Orders,
-    Outbox, OutboxEntry, Queue, Register, RetentionNote, Round, Settlement, Shard, ShardState, Space, Store, entry,
+    ActionName, Cas, Change, Commit, CommitResult, EntryRef, EventSelection, Expected, FollowUp,
+    History, Log, Look, Operations, Orders, Outbox, OutboxEntry, Queue, Register, RetentionNote,
+    Round, Settlement, Shard, ShardState, Space, Store, entry,
 };
 use autoreceive_store_sqlite::SqliteStore;
 use rusqlite::Connection;
@@ -56,7 +59,12 @@ async fn state(store: &SqliteStore, shard: Shard) -> Arc<ShardState> {
 
 async fn commit(store: &SqliteStore, change: Change, entry_id: &str, rests: bool) -> EntryRef {
     let shard = store.about().shards.of(&change.id);
-    let entry = OutboxEntry { action: action(), id: entry_id.to_owned(), at: now(), events: EventSelection::All };
+    let entry = OutboxEntry {
+        action: action(),
+        id: entry_id.to_owned(),
+        at: now(),
+        events: EventSelection::All,
+    };
     let note = RetentionNote { look_at: now().after(hours(720)), members: vec![0] };
     let round = Round {
         changes: vec![change],
@@ -66,7 +74,14 @@ async fn commit(store: &SqliteStore, change: Change, entry_id: &str, rests: bool
         notes_done: Vec::new(),
     };
     let decided = store.now().await.unwrap();
-    let commit = Commit { shard, now: decided, state: state(store, shard).await, epoch: None, read: None, round: Arc::new(round) };
+    let commit = Commit {
+        shard,
+        now: decided,
+        state: state(store, shard).await,
+        epoch: None,
+        read: None,
+        round: Arc::new(round),
+    };
     assert_eq!(store.commit(vec![commit]).await, [CommitResult::Committed]);
     EntryRef { shard, id: entry_id.to_owned() }
 }
@@ -84,7 +99,11 @@ async fn fill(store: &SqliteStore) {
     let event = received.events[1].clone();
     let entry = commit(store, received, "e3", true).await;
 
-    let history = History { attempts: 17, first_at: now(), errors: vec![(now().after(hours(2)), "HTTP 503".to_owned())] };
+    let history = History {
+        attempts: 17,
+        first_at: now(),
+        errors: vec![(now().after(hours(2)), "HTTP 503".to_owned())],
+    };
     let dead = FollowUp {
         queue: Queue::dead(&action()),
         id: event.id(),
@@ -104,13 +123,21 @@ async fn fill(store: &SqliteStore) {
 /// The statements that make the file, and its rows.
 fn dump(path: &Path) -> String {
     let file = Connection::open(path).unwrap();
-    let number = |name: &str| -> i64 { file.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap() };
-    let mut out = format!("application_id {:#x}\nuser_version {}\n", number("application_id"), number("user_version"));
-    let mut schema = file.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").unwrap();
+    let number = |name: &str| -> i64 {
+        file.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap()
+    };
+    let mut out = format!(
+        "application_id {:#x}\nuser_version {}\n",
+        number("application_id"),
+        number("user_version")
+    );
+    let mut schema =
+        file.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").unwrap();
     for sql in schema.query_map([], |row| row.get::<_, String>(0)).unwrap() {
         let _ = write!(out, "\n{};\n", sql.unwrap());
     }
-    let mut tables = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").unwrap();
+    let mut tables =
+        file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").unwrap();
     for table in tables.query_map([], |row| row.get::<_, String>(0)).unwrap() {
         dump_table(&file, &table.unwrap(), &mut out);
     }
@@ -144,7 +171,11 @@ async fn a_file_is_written_to_the_letter() {
     let identity = state(&store, 0).await.id.as_str().to_owned();
     drop(store);
 
-    assert!(identity.len() == 16 && identity.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{identity}");
+    assert!(
+        identity.len() == 16
+            && identity.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+        "{identity}"
+    );
     let found = dump(&path).replace(&identity, "IDENTITY");
     assert!(found == GOLDEN, "the file is now\n{found}");
 }

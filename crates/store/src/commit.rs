@@ -90,9 +90,9 @@ impl EventSelection {
     pub fn of<'a>(&'a self, changes: &'a [Change]) -> Box<dyn Iterator<Item = &'a Event> + 'a> {
         match self {
             EventSelection::All => Box::new(changes.iter().flat_map(|change| &change.events)),
-            EventSelection::Some(some) => {
-                Box::new(some.iter().filter_map(|&(change, event)| changes.get(change as usize)?.events.get(event as usize)))
-            }
+            EventSelection::Some(some) => Box::new(some.iter().filter_map(|&(change, event)| {
+                changes.get(change as usize)?.events.get(event as usize)
+            })),
         }
     }
 }
@@ -199,7 +199,9 @@ impl Change {
     /// Whether both move the same counts by the same: most changes of a commit do.
     fn counts_like(&self, other: &Change) -> bool {
         let event = |event: &Event| (event.kind(), event.cause());
-        self.was == other.was && self.counted_as() == other.counted_as() && self.events.iter().map(event).eq(other.events.iter().map(event))
+        self.was == other.was
+            && self.counted_as() == other.counted_as()
+            && self.events.iter().map(event).eq(other.events.iter().map(event))
     }
 }
 

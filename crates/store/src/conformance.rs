@@ -53,7 +53,8 @@ impl fmt::Debug for Subject {
 
 /// Runs one test on a runtime of its own with two threads, so that tasks that meet really meet.
 pub fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(test);
 }
 
@@ -341,7 +342,8 @@ mod tests {
 
     /// The functions of a group that are tests, as its file has them.
     fn written(text: &'static str) -> BTreeSet<&'static str> {
-        let names = text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());
+        let names =
+            text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());
         names.filter(|name| *name != "all").collect()
     }
 
@@ -383,11 +385,17 @@ mod tests {
             Ok(())
         }
 
-        async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
+        async fn page(
+            &self,
+            list: &List,
+            cursor: Option<&str>,
+            limit: usize,
+        ) -> Result<Page<String>, StoreError> {
             let lists = self.0.lock().unwrap();
             let (cut, kept) = lists.get(list).cloned().unwrap_or_default();
             // A cursor is the list's name and the number of the row that the page ends before.
-            let number = |cursor: &str| cursor.strip_prefix(list.as_str())?.strip_prefix('/')?.parse().ok();
+            let number =
+                |cursor: &str| cursor.strip_prefix(list.as_str())?.strip_prefix('/')?.parse().ok();
             let end: usize = match cursor {
                 Some(cursor) => number(cursor).ok_or_else(|| StoreError::wrong_cursor(cursor))?,
                 None => cut + kept.len(),

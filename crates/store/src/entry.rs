@@ -1,6 +1,7 @@
-//! Outbox entries as text, the same in every store: for each event two lines, the order's id and its record at that
-//! version, which holds everything that an attempt needs. An entry that was attempted before begins with one line more, its
-//! history, which a TAB sets apart: neither an id nor a record has control characters.
+//! Outbox entries as text, the same in every store: for each event two lines, the order's id and
+//! its record at that version, which holds everything that an attempt needs. An entry that was
+//! attempted before begins with one line more, its history, which a TAB sets apart: neither an id
+//! nor a record has control characters.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +16,10 @@ const ERROR_BYTES: usize = 300;
 
 /// The text of an entry with `events`.
 #[must_use]
-pub fn encode<'a>(history: Option<&History>, events: impl IntoIterator<Item = &'a Event>) -> String {
+pub fn encode<'a>(
+    history: Option<&History>,
+    events: impl IntoIterator<Item = &'a Event>,
+) -> String {
     let mut out = String::new();
     if let Some(history) = history {
         encode_history(&mut out, history);
@@ -35,19 +39,24 @@ fn encode_history(out: &mut String, history: &History) {
     let _ = write!(out, "\t{}\t{}", history.attempts, history.first_at.ms());
     for (at, error) in &history.errors {
         let _ = write!(out, "\t{} ", at.ms());
-        let end = (0..=ERROR_BYTES.min(error.len())).rev().find(|&end| error.is_char_boundary(end)).unwrap_or(0);
+        let end = (0..=ERROR_BYTES.min(error.len()))
+            .rev()
+            .find(|&end| error.is_char_boundary(end))
+            .unwrap_or(0);
         out.extend(error[..end].chars().map(|c| if c.is_control() { ' ' } else { c }));
     }
 }
 
-/// The text of an entry whose attempts begin anew at `now`. Its last errors stay to be seen until new ones take their
-/// place. What is not ours is left as it is.
+/// The text of an entry whose attempts begin anew at `now`. Its last errors stay to be seen until
+/// new ones take their place. What is not ours is left as it is.
 #[must_use]
 pub fn afresh(text: &str, now: Time) -> String {
     let anew = || {
         let (attempts, rest) = text.strip_prefix('\t')?.split_once('\t')?;
         let first_at = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let is_ours = first_at > 0 && !attempts.is_empty() && attempts.bytes().all(|byte| byte.is_ascii_digit());
+        let is_ours = first_at > 0
+            && !attempts.is_empty()
+            && attempts.bytes().all(|byte| byte.is_ascii_digit());
         is_ours.then(|| format!("\t0\t{}{}", now.ms(), &rest[first_at..]))
     };
     anew().unwrap_or_else(|| text.to_owned())
@@ -61,7 +70,9 @@ pub fn decode(id: &str, text: &str) -> Result<(Option<History>, Vec<Event>), Unr
     let wrong = |what: &str| Unreadable { id: id.to_owned(), what: what.to_owned() };
     let mut lines = text.split('\n').peekable();
     let history = match lines.next_if(|line| line.starts_with('\t')) {
-        Some(line) => Some(decode_history(line).ok_or_else(|| wrong("the history of its attempts"))?),
+        Some(line) => {
+            Some(decode_history(line).ok_or_else(|| wrong("the history of its attempts"))?)
+        }
         None => None,
     };
     let mut events = Vec::new();
@@ -107,7 +118,11 @@ mod tests {
 
     fn history(errors: &[&str]) -> History {
         let at = Time::from_ms(1_800_000_000_000);
-        History { attempts: 7, first_at: at, errors: errors.iter().map(|&text| (at, text.to_owned())).collect() }
+        History {
+            attempts: 7,
+            first_at: at,
+            errors: errors.iter().map(|&text| (at, text.to_owned())).collect(),
+        }
     }
 
     proptest! {
@@ -131,9 +146,11 @@ mod tests {
     #[test]
     fn an_error_is_kept_on_one_line_and_short() {
         let long = "하".repeat(200);
-        let text = encode(Some(&history(&["two\nlines\tand a tab", &long, ""])), [&event("A-1", None)]);
+        let text =
+            encode(Some(&history(&["two\nlines\tand a tab", &long, ""])), [&event("A-1", None)]);
         let (history, events) = decode("e1", &text).unwrap();
-        let errors: Vec<String> = history.unwrap().errors.into_iter().map(|(_, text)| text).collect();
+        let errors: Vec<String> =
+            history.unwrap().errors.into_iter().map(|(_, text)| text).collect();
         assert_eq!(errors, ["two lines and a tab", &long[..300], ""]);
         assert_eq!(events, [event("A-1", None)]);
     }
@@ -143,8 +160,17 @@ mod tests {
         let (events, now) = ([event("A-1", None)], Time::from_ms(1_900_000_000_000));
         let before = history(&["first", "second"]);
         let expected = History { attempts: 0, first_at: now, errors: before.errors.clone() };
-        assert_eq!(decode("e1", &afresh(&encode(Some(&before), &events), now)).unwrap().0, Some(expected));
-        for text in [encode(None, &events), String::new(), "\t".to_owned(), "\tx\t1".to_owned(), "\t1\t".to_owned()] {
+        assert_eq!(
+            decode("e1", &afresh(&encode(Some(&before), &events), now)).unwrap().0,
+            Some(expected)
+        );
+        for text in [
+            encode(None, &events),
+            String::new(),
+            "\t".to_owned(),
+            "\tx\t1".to_owned(),
+            "\t1\t".to_owned(),
+        ] {
             assert_eq!(afresh(&text, now), text);
         }
     }

@@ -17,9 +17,11 @@ pub enum StoreError {
 
 impl StoreError {
     /// The time of a store that serves a shop is the real one.
-    pub const NO_TEST_CLOCK: StoreError = StoreError::Clock("this store was not created with a test clock");
+    pub const NO_TEST_CLOCK: StoreError =
+        StoreError::Clock("this store was not created with a test clock");
     /// More than [`Span::LONGEST`](autoreceive_domain::Span::LONGEST) in all.
-    pub const TOO_FAR: StoreError = StoreError::Clock("would put the clock forward by more than 3653d in all");
+    pub const TOO_FAR: StoreError =
+        StoreError::Clock("would put the clock forward by more than 3653d in all");
 
     /// A cursor that leads nowhere; no more of it is repeated than helps.
     #[must_use]

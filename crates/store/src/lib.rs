@@ -35,13 +35,18 @@ mod outbox;
 mod register;
 mod stats;
 
-pub use commit::{Change, Commit, CommitResult, EventSelection, OutboxEntry, ReadToken, Refusal, RetentionNote, Round, STALE_AFTER, Why};
+pub use commit::{
+    Change, Commit, CommitResult, EventSelection, OutboxEntry, ReadToken, Refusal, RetentionNote,
+    Round, STALE_AFTER, Why,
+};
 pub use error::{OpenError, StoreError};
 pub use list::{NoteRef, Page, Row, View};
 pub use log::List;
 pub use look::{At, DueOrder, DueShard, Epoch, Format, Identity, Look, ShardState, Slot};
 pub use metered::{Metered, Observer};
-pub use outbox::{Claimed, Entry, EntryRef, FollowUp, History, Lane, NewEntry, Queue, Settlement, Which};
+pub use outbox::{
+    Claimed, Entry, EntryRef, FollowUp, History, Lane, NewEntry, Queue, Settlement, Which,
+};
 pub use register::{Cas, Expected, Space};
 pub use stats::{ActionStats, Stats};
 
@@ -59,19 +64,24 @@ pub trait Orders: Send + Sync {
 
     /// Up to `limit` orders of each shard whose next due time has come, the earliest first, and
     /// when to look again. Nothing is claimed. An order that came due within the last moments may
-    /// be left to the next call. With a limit of 0 only [`DueShard::next_at`] is asked for, then the
-    /// earliest due time of the shard. It must be cheap: the timer asks every shard for it about
-    /// once a second.
+    /// be left to the next call. With a limit of 0 only [`DueShard::next_at`] is asked for, then
+    /// the earliest due time of the shard. It must be cheap: the timer asks every shard for it
+    /// about once a second.
     async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>>;
 
-    /// Commits each of `commits`, independently of the others, and each whole or not at all: record,
-    /// due time, entries, counts, notes and terms, if every change finds the expected version, the
-    /// decision is not older than [`STALE_AFTER`], and the shard is still the one that was read.
-    /// A result for each, in their order.
+    /// Commits each of `commits`, independently of the others, and each whole or not at all:
+    /// record, due time, entries, counts, notes and terms, if every change finds the expected
+    /// version, the decision is not older than [`STALE_AFTER`], and the shard is still the one that
+    /// was read. A result for each, in their order.
     async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitResult>;
 
     /// A page of a view, from where `cursor` (of an earlier page of this view) points.
-    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError>;
+    async fn list(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError>;
 }
 
 /// The outbox: for every action a queue of entries that wait ([`Lane::Pending`]), and one of those
@@ -80,10 +90,20 @@ pub trait Orders: Send + Sync {
 pub trait Outbox: Send + Sync {
     /// Leases up to `limit` pending entries whose time has come: until `lease` from now nobody else
     /// is given them. A shard that is away is left out.
-    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError>;
+    async fn claim(
+        &self,
+        action: &ActionName,
+        limit: usize,
+        lease: Span,
+    ) -> Result<Claimed, StoreError>;
 
     /// Moves the end of the lease of pending entries that are still there to `lease` from now.
-    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError>;
+    async fn renew(
+        &self,
+        action: &ActionName,
+        entries: &[EntryRef],
+        lease: Span,
+    ) -> Result<(), StoreError>;
 
     /// Removes entries from `queue` and stores their follow-ups, each settlement atomically. An
     /// entry that is no longer there is passed over with its follow-ups: somebody else settled it.
@@ -103,11 +123,19 @@ pub trait Outbox: Send + Sync {
 #[async_trait]
 pub trait Register: Send + Sync {
     /// The values under `keys`, in their order, and the store's time.
-    async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError>;
+    async fn get(
+        &self,
+        space: Space,
+        keys: &[String],
+    ) -> Result<(Time, Vec<Option<String>>), StoreError>;
 
     /// Sets or removes values where the expected ones stand, each change on its own, one after
     /// another. Returns for each whether it was made.
-    async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError>;
+    async fn compare_and_set(
+        &self,
+        space: Space,
+        changes: &[Cas<'_>],
+    ) -> Result<Vec<bool>, StoreError>;
 
     /// Notes that worker `me` is alive, and returns the names of all that gave a sign of life
     /// within `within`, `me` among them, sorted. By the real time, also on a store with a test
@@ -127,7 +155,12 @@ pub trait Log: Send + Sync {
 
     /// A page of a list, the newest row first, from where `cursor` (of an earlier page of this
     /// list) points. Rows that are added meanwhile do not move those that a cursor leads to.
-    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError>;
+    async fn page(
+        &self,
+        list: &List,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, StoreError>;
 }
 
 /// The time, and figures of the whole.

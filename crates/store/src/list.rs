@@ -18,7 +18,8 @@ pub enum View {
     Held,
     /// Those that rest and whose time has come to look whether they can be removed, the earliest
     /// first. A page holds whole notes: its limit counts notes, and every order of a note is a row,
-    /// also one that is gone. There is no cursor: notes that were looked at are removed by a commit.
+    /// also one that is gone. There is no cursor: notes that were looked at are removed by a
+    /// commit.
     Resting,
     /// All that there are, in no particular order: every order that is there from the first page to
     /// the last comes up at least once. The first page says how many there are.

@@ -25,7 +25,9 @@ impl FromStr for List {
     type Err = NotAList;
 
     fn from_str(text: &str) -> Result<List, NotAList> {
-        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte);
+        let is_allowed = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte)
+        };
         let fits = (1..=100).contains(&text.len()) && text.bytes().all(is_allowed);
         if fits { Ok(List(text.into())) } else { Err(NotAList) }
     }

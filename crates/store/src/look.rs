@@ -125,7 +125,14 @@ impl DueShard {
     /// A shard in which nothing is due.
     #[must_use]
     pub fn empty(shard: Shard) -> DueShard {
-        DueShard { shard, orders: Vec::new(), parked: Vec::new(), next_at: None, suggested: usize::MAX, read: None }
+        DueShard {
+            shard,
+            orders: Vec::new(),
+            parked: Vec::new(),
+            next_at: None,
+            suggested: usize::MAX,
+            read: None,
+        }
     }
 }
 

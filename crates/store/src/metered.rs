@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use autoreceive_domain::{ActionName, OrderId, Revision, Shard, Span, Terms, Time};
 
 use crate::{
-    About, At, Cas, Claimed, Commit, CommitResult, DueShard, Entry, EntryRef, List, Log, Look, NewEntry, Operations, Orders, Outbox, Page,
-    Queue, Register, Row, Settlement, Slot, Space, Stats, Store, StoreError, TestClock, View, Which,
+    About, At, Cas, Claimed, Commit, CommitResult, DueShard, Entry, EntryRef, List, Log, Look,
+    NewEntry, Operations, Orders, Outbox, Page, Queue, Register, Row, Settlement, Slot, Space,
+    Stats, Store, StoreError, TestClock, View, Which,
 };
 
 /// Is told of every call to a store.
@@ -30,7 +31,12 @@ impl Metered {
         Metered { store, observer }
     }
 
-    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = T>, failed: impl FnOnce(&T) -> bool) -> T {
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = T>,
+        failed: impl FnOnce(&T) -> bool,
+    ) -> T {
         let start = Instant::now();
         let result = call.await;
         self.observer.store_called(operation, start.elapsed(), failed(&result));
@@ -48,7 +54,9 @@ fn any_failed<T>(results: &[Result<T, StoreError>]) -> bool {
 }
 
 fn uncommitted(results: &[CommitResult]) -> bool {
-    results.iter().any(|result| !matches!(result, CommitResult::Committed | CommitResult::Conflict { .. }))
+    results
+        .iter()
+        .any(|result| !matches!(result, CommitResult::Committed | CommitResult::Conflict { .. }))
 }
 
 #[async_trait]
@@ -69,18 +77,33 @@ impl Orders for Metered {
         self.timed("commit", self.store.commit(commits), |results| uncommitted(results)).await
     }
 
-    async fn list(&self, view: View, cursor: Option<&str>, limit: usize) -> Result<Page<Row>, StoreError> {
+    async fn list(
+        &self,
+        view: View,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
         self.timed("list", self.store.list(view, cursor, limit), failed).await
     }
 }
 
 #[async_trait]
 impl Outbox for Metered {
-    async fn claim(&self, action: &ActionName, limit: usize, lease: Span) -> Result<Claimed, StoreError> {
+    async fn claim(
+        &self,
+        action: &ActionName,
+        limit: usize,
+        lease: Span,
+    ) -> Result<Claimed, StoreError> {
         self.timed("claim", self.store.claim(action, limit, lease), failed).await
     }
 
-    async fn renew(&self, action: &ActionName, entries: &[EntryRef], lease: Span) -> Result<(), StoreError> {
+    async fn renew(
+        &self,
+        action: &ActionName,
+        entries: &[EntryRef],
+        lease: Span,
+    ) -> Result<(), StoreError> {
         self.timed("renew", self.store.renew(action, entries, lease), failed).await
     }
 
@@ -99,11 +122,19 @@ impl Outbox for Metered {
 
 #[async_trait]
 impl Register for Metered {
-    async fn get(&self, space: Space, keys: &[String]) -> Result<(Time, Vec<Option<String>>), StoreError> {
+    async fn get(
+        &self,
+        space: Space,
+        keys: &[String],
+    ) -> Result<(Time, Vec<Option<String>>), StoreError> {
         self.timed("get", self.store.get(space, keys), failed).await
     }
 
-    async fn compare_and_set(&self, space: Space, changes: &[Cas<'_>]) -> Result<Vec<bool>, StoreError> {
+    async fn compare_and_set(
+        &self,
+        space: Space,
+        changes: &[Cas<'_>],
+    ) -> Result<Vec<bool>, StoreError> {
         self.timed("compare_and_set", self.store.compare_and_set(space, changes), failed).await
     }
 
@@ -122,7 +153,12 @@ impl Log for Metered {
         self.timed("append", self.store.append(list, rows, cap), failed).await
     }
 
-    async fn page(&self, list: &List, cursor: Option<&str>, limit: usize) -> Result<Page<String>, StoreError> {
+    async fn page(
+        &self,
+        list: &List,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, StoreError> {
         self.timed("page", self.store.page(list, cursor, limit), failed).await
     }
 }

@@ -1,5 +1,6 @@
-//! What time it probably is at the store: for sleeping, for the next attempt of an action, and for asking what may be due.
-//! No decision about an order is made with it: those take the time that came with the data.
+//! What time it probably is at the store: for sleeping, for the next attempt of an action, and for
+//! asking what may be due. No decision about an order is made with it: those take the time that
+//! came with the data.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,8 @@ impl StoreTime {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
     }
 
-    /// The time it is there by now, never later than it really is; the epoch, where nothing was heard yet.
+    /// The time it is there by now, never later than it really is; the epoch, where nothing was
+    /// heard yet.
     #[must_use]
     pub fn estimate(&self) -> Time {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);

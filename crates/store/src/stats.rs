@@ -44,7 +44,14 @@ impl ActionStats {
     /// Those of an action that nothing is known of.
     #[must_use]
     pub fn idle(name: ActionName) -> ActionStats {
-        ActionStats { name, pending: 0, next_at: None, dead: 0, oldest_dead: None, circuit: Circuit::default() }
+        ActionStats {
+            name,
+            pending: 0,
+            next_at: None,
+            dead: 0,
+            oldest_dead: None,
+            circuit: Circuit::default(),
+        }
     }
 }
 
@@ -54,7 +61,8 @@ pub(crate) fn count_key(kind: EventKind, cause: Cause) -> String {
 }
 
 impl Stats {
-    /// Takes in one stored count, under the key that [`Change::tally`](crate::Change::tally) gave it. An unknown key is a newer version's.
+    /// Takes in one stored count, under the key that [`Change::tally`](crate::Change::tally) gave
+    /// it. An unknown key is a newer version's.
     pub fn add_count(&mut self, key: &str, count: i64) {
         let count = u64::try_from(count).unwrap_or(0);
         if let Ok(status) = key.parse::<Status>() {

@@ -34,8 +34,8 @@ pub struct ActionItem {
     /// Its figures.
     #[serde(flatten)]
     pub figures: ActionView,
-    /// Whether the worker that answers is configured with it; if none is, its entries wait until one is, or until they are
-    /// moved to another action or dropped.
+    /// Whether the worker that answers is configured with it; if none is, its entries wait until
+    /// one is, or until they are moved to another action or dropped.
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub configured: bool,
 }
@@ -74,7 +74,8 @@ pub struct BackfilledView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = 128450))]
     pub total: Option<u64>,
-    /// Nothing was done, because the action has enough to work on: send the same request again in a second or more.
+    /// Nothing was done, because the action has enough to work on: send the same request again in a
+    /// second or more.
     #[cfg_attr(feature = "openapi", schema(example = false))]
     pub busy: bool,
     /// There is more: send the request again with this cursor.

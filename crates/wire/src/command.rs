@@ -1,5 +1,5 @@
-//! What is asked, as it comes in: one struct for the fields of each command. The order's id and the command's word stand
-//! elsewhere (in the path, in the line), so that the same fields serve both.
+//! What is asked, as it comes in: one struct for the fields of each command. The order's id and the
+//! command's word stand elsewhere (in the path, in the line), so that the same fields serve both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,8 @@ use crate::time::read_time;
 
 mod data;
 
-/// The largest amount: beyond it programs that count in doubles, JavaScript's among them, lose digits.
+/// The largest amount: beyond it programs that count in doubles, JavaScript's among them, lose
+/// digits.
 pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
 
 /// The fields of `place`.
@@ -31,7 +32,15 @@ pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
 #[serde(deny_unknown_fields)]
 pub struct PlaceFields {
     /// Who bought: the shop's own id of the buyer, 1 to 128 bytes.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "u-7"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 1,
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "u-7"
+        )
+    )]
     pub buyer_id: String,
     /// The policy whose terms hold for the order; `default` without it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,11 +92,14 @@ pub struct NewOrder {
 
 #[cfg(feature = "openapi")]
 impl PartialSchema for NewOrder {
-    /// The fields of `place` and the id, in one object: a schema of two parts would refuse each other's fields.
+    /// The fields of `place` and the id, in one object: a schema of two parts would refuse each
+    /// other's fields.
     fn schema() -> RefOr<Schema> {
         let mut schema = PlaceFields::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
-            object.properties.insert("order_id".to_owned(), Ref::from_schema_name(OrderIdText::name()).into());
+            object
+                .properties
+                .insert("order_id".to_owned(), Ref::from_schema_name(OrderIdText::name()).into());
             object.required.push("order_id".to_owned());
             object.description = Some("A new order.".to_owned());
         }
@@ -133,13 +145,26 @@ pub struct ShipFields {
     pub at: Option<String>,
     /// Who carries it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "CJ"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 1,
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "CJ"
+        )
+    )]
     pub carrier: Option<String>,
     /// Under which number.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "6123-4567")
+        schema(
+            min_length = 1,
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "6123-4567"
+        )
     )]
     pub tracking: Option<String>,
 }
@@ -160,7 +185,8 @@ pub struct ReceiveFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExtendFields {
-    /// Which extension of the order it is, counted from 1; 1 without it. Sent again with the same number it changes nothing.
+    /// Which extension of the order it is, counted from 1; 1 without it. Sent again with the same
+    /// number it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1))]
     pub number: Option<Number>,
@@ -174,14 +200,24 @@ pub struct HoldFields {
     /// Why, 1 to 200 bytes.
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")
+        schema(
+            min_length = 1,
+            max_length = 200,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "arrived broken"
+        )
     )]
     pub reason: String,
     /// Names the hold, 1 to 64 bytes; without it, the reason does, which then has to be as short.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")
+        schema(
+            min_length = 1,
+            max_length = 64,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "dispute-9"
+        )
     )]
     pub id: Option<String>,
 }
@@ -194,7 +230,12 @@ pub struct ReleaseFields {
     /// The hold's name.
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "dispute-9")
+        schema(
+            min_length = 1,
+            max_length = 64,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "dispute-9"
+        )
     )]
     pub id: String,
 }
@@ -207,7 +248,12 @@ pub struct CancelFields {
     /// Why, 1 to 200 bytes.
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "arrived broken")
+        schema(
+            min_length = 1,
+            max_length = 200,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "arrived broken"
+        )
     )]
     pub reason: String,
 }
@@ -221,7 +267,12 @@ pub struct RefundFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$", example = "returned")
+        schema(
+            min_length = 1,
+            max_length = 200,
+            pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]+$",
+            example = "returned"
+        )
     )]
     pub reason: Option<String>,
 }
@@ -239,9 +290,15 @@ pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command,
         Verb::Receive => read::<ReceiveFields>(json, hidden)?.command(),
         Verb::Extend => read::<ExtendFields>(json, hidden)?.command(),
         Verb::Hold => read::<HoldFields>(json, hidden)?.command(),
-        Verb::Release => Ok(Command::Release { id: text("id", &read::<ReleaseFields>(json, hidden)?.id)? }),
-        Verb::Cancel => Ok(Command::Cancel { reason: text("reason", &read::<CancelFields>(json, hidden)?.reason)? }),
-        Verb::Refund => Ok(Command::Refund { reason: optional("reason", read::<RefundFields>(json, hidden)?.reason.as_deref())? }),
+        Verb::Release => {
+            Ok(Command::Release { id: text("id", &read::<ReleaseFields>(json, hidden)?.id)? })
+        }
+        Verb::Cancel => Ok(Command::Cancel {
+            reason: text("reason", &read::<CancelFields>(json, hidden)?.reason)?,
+        }),
+        Verb::Refund => Ok(Command::Refund {
+            reason: optional("reason", read::<RefundFields>(json, hidden)?.reason.as_deref())?,
+        }),
         Verb::Observe | Verb::Due => Err(unknown_command(verb.as_str())),
     }
 }
@@ -301,7 +358,8 @@ impl PlaceFields {
     }
 
     fn command(self) -> Result<Command, Wrong> {
-        let amount = self.amount.map(|amount| whole("amount", &amount, 0, MAX_AMOUNT)).transpose()?;
+        let amount =
+            self.amount.map(|amount| whole("amount", &amount, 0, MAX_AMOUNT)).transpose()?;
         Ok(Command::Place(Box::new(Place {
             buyer_id: Some(text("buyer_id", &self.buyer_id)?),
             policy: self.policy.as_deref().map(PolicyName::from).unwrap_or_default(),
@@ -338,14 +396,18 @@ impl ReceiveFields {
         match self.by.as_deref() {
             None | Some("buyer") => Ok(Command::Receive { by: Cause::Buyer }),
             Some("operator") => Ok(Command::Receive { by: Cause::Operator }),
-            Some(other) => Err(Wrong::value("by", format_args!("is {other:?}; \"buyer\" or \"operator\" is expected"))),
+            Some(other) => Err(Wrong::value(
+                "by",
+                format_args!("is {other:?}; \"buyer\" or \"operator\" is expected"),
+            )),
         }
     }
 }
 
 impl ExtendFields {
     fn command(self) -> Result<Command, Wrong> {
-        let number = self.number.map_or(Ok(1), |number| whole("number", &number, 1, u32::MAX.into()))?;
+        let number =
+            self.number.map_or(Ok(1), |number| whole("number", &number, 1, u32::MAX.into()))?;
         Ok(Command::Extend { number: u32::try_from(number).unwrap_or(u32::MAX) })
     }
 }
@@ -355,7 +417,9 @@ impl HoldFields {
         let reason: Reason = text("reason", &self.reason)?;
         let id = match &self.id {
             Some(id) => text("id", id)?,
-            None => self.reason.parse().map_err(|_| Wrong::value("id", "is required where the reason has more than 64 bytes"))?,
+            None => self.reason.parse().map_err(|_| {
+                Wrong::value("id", "is required where the reason has more than 64 bytes")
+            })?,
         };
         Ok(Command::Hold { id, reason })
     }
@@ -365,7 +429,10 @@ fn text<T: FromStr<Err: fmt::Display>>(field: &'static str, text: &str) -> Resul
     text.parse().map_err(|error| Wrong::value(field, error))
 }
 
-fn optional<T: FromStr<Err: fmt::Display>>(field: &'static str, value: Option<&str>) -> Result<Option<T>, Wrong> {
+fn optional<T: FromStr<Err: fmt::Display>>(
+    field: &'static str,
+    value: Option<&str>,
+) -> Result<Option<T>, Wrong> {
     value.map(|value| text(field, value)).transpose()
 }
 

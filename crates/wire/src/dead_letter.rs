@@ -27,8 +27,8 @@ pub struct DeadLetters {
     pub now: Time,
     /// The dead letters, those that were given up first first.
     pub items: Vec<LetterView>,
-    /// What to ask the next page with; left out on the last one. With a filter a page can have few items, or none, and yet
-    /// a cursor.
+    /// What to ask the next page with; left out on the last one. With a filter a page can have few
+    /// items, or none, and yet a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "1795392000000.A-1:3"))]
     pub cursor: Option<String>,
@@ -51,7 +51,10 @@ pub struct LetterView {
     pub content: Option<LetterContent>,
     /// Why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "the entry cannot be read"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(nullable = false, example = "the entry cannot be read")
+    )]
     pub unreadable: Option<String>,
     /// The event as it is sent; only where one dead letter was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,8 +173,8 @@ pub enum WhichDeadLetters {
     Matching(DeadLetterFilter, Option<String>),
 }
 
-/// Reads which dead letters are meant, and whether they are only to be counted. Nothing said is not all: that would be too
-/// easily said by mistake.
+/// Reads which dead letters are meant, and whether they are only to be counted. Nothing said is not
+/// all: that would be too easily said by mistake.
 ///
 /// # Errors
 /// Where it is not of the form of [`WhichFields`], says nothing, or says two things.
@@ -180,14 +183,31 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), Wrong> {
     let filter = read_filter(fields.older_than.as_deref(), fields.error.as_deref())?;
     let (all, filtered) = (fields.all == Some(true), filter != DeadLetterFilter::default());
     let which = match (fields.ids, all, filtered) {
-        (Some(ids), false, false) if fields.cursor.is_none() && (1..=MAX_IDS).contains(&ids.len()) => WhichDeadLetters::Ids(ids),
-        (Some(_), false, false) => return Err(Wrong::value("ids", format_args!("must be 1 to {MAX_IDS} event ids, without a cursor"))),
-        (None, true, false) | (None, false, true) => WhichDeadLetters::Matching(filter, fields.cursor),
+        (Some(ids), false, false)
+            if fields.cursor.is_none() && (1..=MAX_IDS).contains(&ids.len()) =>
+        {
+            WhichDeadLetters::Ids(ids)
+        }
+        (Some(_), false, false) => {
+            return Err(Wrong::value(
+                "ids",
+                format_args!("must be 1 to {MAX_IDS} event ids, without a cursor"),
+            ));
+        }
+        (None, true, false) | (None, false, true) => {
+            WhichDeadLetters::Matching(filter, fields.cursor)
+        }
         (None, false, false) => {
-            let expected = "must be {\"ids\":[\"A-1:3\"]}, {\"all\":true}, or a filter such as {\"older_than\":\"24h\",\"error\":\"503\"}";
+            let expected = "must be {\"ids\":[\"A-1:3\"]}, {\"all\":true}, or a filter such as \
+                {\"older_than\":\"24h\",\"error\":\"503\"}";
             return Err(Wrong::value("body", expected));
         }
-        _ => return Err(Wrong::value("body", "names more than one of ids, all and a filter (older_than, error); one is expected")),
+        _ => {
+            return Err(Wrong::value(
+                "body",
+                "names more than one of ids, all and a filter (older_than, error); one is expected",
+            ));
+        }
     };
     Ok((which, fields.dry_run == Some(true)))
 }
@@ -196,13 +216,24 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), Wrong> {
 ///
 /// # Errors
 /// Where `older_than` is no length of time, or `error` is empty or longer than any that is kept.
-pub fn read_filter(older_than: Option<&str>, error: Option<&str>) -> Result<DeadLetterFilter, Wrong> {
-    let span = |text: &str| text.parse().map_err(|wrong| Wrong::value("older_than", format_args!("is wrong: {wrong}")));
+pub fn read_filter(
+    older_than: Option<&str>,
+    error: Option<&str>,
+) -> Result<DeadLetterFilter, Wrong> {
+    let span = |text: &str| {
+        text.parse().map_err(|wrong| Wrong::value("older_than", format_args!("is wrong: {wrong}")))
+    };
     let checked = |text: &str| match text.len() {
         1..=MAX_ERROR_BYTES => Ok(text.to_owned()),
-        _ => Err(Wrong::value("error", format_args!("must be 1 to {MAX_ERROR_BYTES} bytes of an error's text"))),
+        _ => Err(Wrong::value(
+            "error",
+            format_args!("must be 1 to {MAX_ERROR_BYTES} bytes of an error's text"),
+        )),
     };
-    Ok(DeadLetterFilter { older_than: older_than.map(span).transpose()?, error: error.map(checked).transpose()? })
+    Ok(DeadLetterFilter {
+        older_than: older_than.map(span).transpose()?,
+        error: error.map(checked).transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -212,13 +243,25 @@ mod tests {
     #[test]
     fn what_is_meant_is_said_in_exactly_one_way() {
         let meant = |json: &str| read_which(json.as_bytes()).map_err(|wrong| wrong.code());
-        assert_eq!(meant(r#"{"ids":["A-1:3"],"dry_run":true}"#), Ok((WhichDeadLetters::Ids(vec!["A-1:3".to_owned()]), true)));
+        assert_eq!(
+            meant(r#"{"ids":["A-1:3"],"dry_run":true}"#),
+            Ok((WhichDeadLetters::Ids(vec!["A-1:3".to_owned()]), true))
+        );
         assert_eq!(
             meant(r#"{"all":true,"cursor":"c"}"#),
-            Ok((WhichDeadLetters::Matching(DeadLetterFilter::default(), Some("c".to_owned())), false))
+            Ok((
+                WhichDeadLetters::Matching(DeadLetterFilter::default(), Some("c".to_owned())),
+                false
+            ))
         );
-        let filter = DeadLetterFilter { older_than: Some(autoreceive_domain::Span::from_hours(24)), error: Some("503".to_owned()) };
-        assert_eq!(meant(r#"{"older_than":"24h","error":"503"}"#), Ok((WhichDeadLetters::Matching(filter, None), false)));
+        let filter = DeadLetterFilter {
+            older_than: Some(autoreceive_domain::Span::from_hours(24)),
+            error: Some("503".to_owned()),
+        };
+        assert_eq!(
+            meant(r#"{"older_than":"24h","error":"503"}"#),
+            Ok((WhichDeadLetters::Matching(filter, None), false))
+        );
         for json in [
             "{}",
             r#"{"all":false}"#,
@@ -234,6 +277,9 @@ mod tests {
             assert_eq!(meant(json), Err("invalid"), "{json}");
         }
         let many = serde_json::json!({"ids": vec!["a"; MAX_IDS + 1]}).to_string();
-        assert_eq!((meant(&many), meant(r#"{"al":true}"#), meant("[]")), (Err("invalid"), Err("malformed"), Err("malformed")));
+        assert_eq!(
+            (meant(&many), meant(r#"{"al":true}"#), meant("[]")),
+            (Err("invalid"), Err("malformed"), Err("malformed"))
+        );
     }
 }

@@ -53,9 +53,11 @@ impl From<&Event> for EventView {
     }
 }
 
-/// The JSON text of an event as it is sent to receivers: `{"id","type","timestamp","data":{"cause","order":{…}}}`.
+/// The JSON text of an event as it is sent to receivers:
+/// `{"id","type","timestamp","data":{"cause","order":{…}}}`.
 #[must_use]
 pub fn event_json(event: &Event) -> String {
-    // Only a map with keys that are not texts, or a failing `Serialize`, could fail here, and the view has neither.
+    // Only a map with keys that are not texts, or a failing `Serialize`, could fail here, and the
+    // view has neither.
     serde_json::to_string(&EventView::from(event)).unwrap_or_default()
 }

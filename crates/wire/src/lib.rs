@@ -1,4 +1,5 @@
-//! The words and JSON that people and programs meet: one form for HTTP, bulk lines, webhooks and the command line.
+//! The words and JSON that people and programs meet: one form for HTTP, bulk lines, webhooks and
+//! the command line.
 //!
 //! | module | holds |
 //! |---|---|
@@ -16,8 +17,8 @@
 
 pub mod action;
 pub mod command;
-pub mod event;
 pub mod dead_letter;
+pub mod event;
 pub mod line;
 pub mod order;
 pub mod problem;

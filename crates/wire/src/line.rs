@@ -24,7 +24,8 @@ struct Head {
     command: String,
 }
 
-/// A line: these two fields, and the command's own beside them, under the names that they have in the command's route.
+/// A line: these two fields, and the command's own beside them, under the names that they have in
+/// the command's route.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"order_id": "A-1", "command": "cancel", "reason": "out of stock"})))]
@@ -163,10 +164,15 @@ mod tests {
 
     #[test]
     fn a_line_is_a_command_whatever_the_order_of_its_fields() {
-        for json in [r#"{"order_id":"A-1","command":"release","id":"dispute"}"#, r#"{"id":"dispute","command":"release","order_id":"A-1"}"#]
-        {
+        for json in [
+            r#"{"order_id":"A-1","command":"release","id":"dispute"}"#,
+            r#"{"id":"dispute","command":"release","order_id":"A-1"}"#,
+        ] {
             let (id, command) = line(json).unwrap();
-            assert_eq!((id.as_str(), command), ("A-1", Command::Release { id: "dispute".parse().unwrap() }));
+            assert_eq!(
+                (id.as_str(), command),
+                ("A-1", Command::Release { id: "dispute".parse().unwrap() })
+            );
         }
     }
 
@@ -174,15 +180,35 @@ mod tests {
     fn a_wrong_line_names_its_order_where_it_can() {
         for (json, id, code, field) in [
             (r#"{"order_id":"A-1","command":"due"}"#, Some("A-1"), "invalid", Some("command")),
-            (r#"{"order_id":"A-1","command":"pay","by":"buyer"}"#, Some("A-1"), "malformed", Some("by")),
-            (r#"{"order_id":"A-1","command":"cancel","reason":""}"#, Some("A-1"), "invalid", Some("reason")),
+            (
+                r#"{"order_id":"A-1","command":"pay","by":"buyer"}"#,
+                Some("A-1"),
+                "malformed",
+                Some("by"),
+            ),
+            (
+                r#"{"order_id":"A-1","command":"cancel","reason":""}"#,
+                Some("A-1"),
+                "invalid",
+                Some("reason"),
+            ),
             (r#"{"order_id":"","command":"pay"}"#, None, "invalid", Some("order_id")),
-            (r#"{"order_id":"A-1","order_id":"A-2","command":"pay"}"#, None, "malformed", Some("order_id")),
+            (
+                r#"{"order_id":"A-1","order_id":"A-2","command":"pay"}"#,
+                None,
+                "malformed",
+                Some("order_id"),
+            ),
             (r#"{"order_id":"A-1"}"#, None, "malformed", Some("command")),
             ("garbage", None, "malformed", None),
         ] {
             let error = line(json).unwrap_err();
-            assert_eq!((error.wrong.code(), error.wrong.field()), (code, field), "{json}: {}", error.wrong);
+            assert_eq!(
+                (error.wrong.code(), error.wrong.field()),
+                (code, field),
+                "{json}: {}",
+                error.wrong
+            );
             assert_eq!(error.order_id.as_ref().map(OrderId::as_str), id, "{json}");
         }
     }

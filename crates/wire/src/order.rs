@@ -3,7 +3,8 @@
 use autoreceive_domain::order::{BuyerId, HoldId, Label, Reason};
 use autoreceive_domain::words::Currency;
 use autoreceive_domain::{
-    Cause, Clock, ClockKind, EventKind, Hold, Order, OrderId, PolicyName, Revision, Span, StartsAt, Status, Terms, Time,
+    Cause, Clock, ClockKind, EventKind, Hold, Order, OrderId, PolicyName, Revision, Span, StartsAt,
+    Status, Terms, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,7 +12,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 #[cfg(feature = "openapi")]
-use crate::schema::{AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord, StateWord, StatusWord};
+use crate::schema::{
+    AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord,
+    StateWord, StatusWord,
+};
 use crate::text;
 
 /// An order as it is shown. Times, texts and amounts that it does not have are left out.
@@ -82,7 +86,8 @@ pub struct OrderView {
     /// How often the receive deadline was extended.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub extensions: u32,
-    /// Whether it was taken over from the keys that the shop writes, which it follows; left out where it was not.
+    /// Whether it was taken over from the keys that the shop writes, which it follows; left out
+    /// where it was not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "openapi", schema(required = false, example = true))]
     pub adopted: bool,
@@ -321,12 +326,20 @@ impl From<&Order> for OrderTimes {
 
 impl ClockView {
     fn new(clock: &Clock) -> Option<ClockView> {
-        let shown = |kind: &ClockKind, state| ClockView { kind: *kind, state, deadline: None, remaining: None, next_reminder_at: None };
+        let shown = |kind: &ClockKind, state| ClockView {
+            kind: *kind,
+            state,
+            deadline: None,
+            remaining: None,
+            next_reminder_at: None,
+        };
         match clock {
             Clock::None => None,
-            Clock::Running { kind, deadline, remind_at } => {
-                Some(ClockView { deadline: Some(*deadline), next_reminder_at: *remind_at, ..shown(kind, ClockState::Running) })
-            }
+            Clock::Running { kind, deadline, remind_at } => Some(ClockView {
+                deadline: Some(*deadline),
+                next_reminder_at: *remind_at,
+                ..shown(kind, ClockState::Running)
+            }),
             Clock::Paused { kind, remaining } => {
                 let remaining = Some(*remaining);
                 Some(ClockView { remaining, ..shown(kind, ClockState::Paused) })
@@ -337,7 +350,12 @@ impl ClockView {
 
 impl From<&Hold> for HoldView {
     fn from(hold: &Hold) -> HoldView {
-        HoldView { id: hold.id.clone(), reason: hold.reason.clone(), since: hold.since, released_at: hold.released_at }
+        HoldView {
+            id: hold.id.clone(),
+            reason: hold.reason.clone(),
+            since: hold.since,
+            released_at: hold.released_at,
+        }
     }
 }
 

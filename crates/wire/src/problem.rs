@@ -13,7 +13,11 @@ use crate::schema::{StatusWord, VerbWord};
 ///
 /// Words are plain texts here, so that a client can read the problems of a newer service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema), schema(description = "Why a request was not carried out, after RFC 9457."))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(ToSchema),
+    schema(description = "Why a request was not carried out, after RFC 9457.")
+)]
 pub struct Problem {
     /// Always `about:blank`: the code says more.
     #[serde(default)]
@@ -24,7 +28,10 @@ pub struct Problem {
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = true, example = "not_shippable"))]
     pub code: Cow<'static, str>,
     /// The reason, for people.
-    #[cfg_attr(feature = "openapi", schema(example = "order A-1 is CANCELLED and cannot be shipped"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "order A-1 is CANCELLED and cannot be shipped")
+    )]
     pub title: String,
     /// The status code of the answer.
     #[serde(default)]
@@ -57,7 +64,11 @@ impl Problem {
 }
 
 /// Joins what is said for people about something that was not carried out.
-pub(crate) fn explained(title: &str, detail: Option<&str>, allowed: Option<&[Cow<'static, str>]>) -> String {
+pub(crate) fn explained(
+    title: &str,
+    detail: Option<&str>,
+    allowed: Option<&[Cow<'static, str>]>,
+) -> String {
     let mut said = title.to_owned();
     if let Some(detail) = detail {
         said = format!("{said}. {detail}");

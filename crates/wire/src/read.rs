@@ -1,10 +1,14 @@
-//! Strict reading of JSON objects: an unknown, doubled or missing field is a mistake, and a mistake is told by its field.
+//! Strict reading of JSON objects: an unknown, doubled or missing field is a mistake, and a mistake
+//! is told by its field.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess,
+    Visitor,
+};
 use serde_json::error::Category;
 
 /// The longest text of a mistake, in characters; a mistake quotes what was sent.
@@ -79,11 +83,13 @@ fn shortened(message: &str) -> String {
 /// [`Wrong::Form`] where it is not JSON, not an object, or not of the form of `T`.
 pub fn read<T: DeserializeOwned>(json: &[u8], hidden: &[&str]) -> Result<T, Wrong> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let read = T::deserialize(Object { inner: &mut deserializer, hidden }).and_then(|value| deserializer.end().map(|()| value));
+    let read = T::deserialize(Object { inner: &mut deserializer, hidden })
+        .and_then(|value| deserializer.end().map(|()| value));
     read.map_err(|error| explain::<T>(json, hidden, &error))
 }
 
-/// Says where a mistake is. Following the path costs time, so it is done only where there is a mistake.
+/// Says where a mistake is. Following the path costs time, so it is done only where there is a
+/// mistake.
 fn explain<T: DeserializeOwned>(json: &[u8], hidden: &[&str], error: &serde_json::Error) -> Wrong {
     if json.trim_ascii().is_empty() {
         return Wrong::form("an empty text is not JSON; a JSON object is expected");
@@ -92,26 +98,39 @@ fn explain<T: DeserializeOwned>(json: &[u8], hidden: &[&str], error: &serde_json
         return Wrong::form(format_args!("this is not JSON: {error}"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let field = serde_path_to_error::deserialize::<_, T>(Object { inner: &mut deserializer, hidden })
-        .err()
-        .and_then(|error| first_field(error.path()));
-    // Who is told the field need not count lines and columns, least of all those of the {} that an empty body stands for.
+    let field =
+        serde_path_to_error::deserialize::<_, T>(Object { inner: &mut deserializer, hidden })
+            .err()
+            .and_then(|error| first_field(error.path()));
+    // Who is told the field need not count lines and columns, least of all those of the {} that an
+    // empty body stands for.
     let said = error.to_string();
-    let said = said.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())).unwrap_or(&said);
+    let said = said
+        .strip_suffix(&format!(" at line {} column {}", error.line(), error.column()))
+        .unwrap_or(&said);
     match field {
-        Some(field) => Wrong::Form { message: shortened(&format!("{field}: {said}{}", example(&field))), field: Some(field) },
+        Some(field) => Wrong::Form {
+            message: shortened(&format!("{field}: {said}{}", example(&field))),
+            field: Some(field),
+        },
         None => Wrong::Form { field: quoted_field(said), message: shortened(said) },
     }
 }
 
 /// How the value of a field is written that is often sent as a number.
 fn example(field: &str) -> &'static str {
-    if LENGTHS.contains(&field) { "; a length of time is written as \"24h\" or \"86400s\"" } else { "" }
+    if LENGTHS.contains(&field) {
+        "; a length of time is written as \"24h\" or \"86400s\""
+    } else {
+        ""
+    }
 }
 
 /// The field that a mistake of the object as a whole is about; no path leads to it.
 fn quoted_field(error: &str) -> Option<String> {
-    let rest = ["missing field `", "duplicate field `"].into_iter().find_map(|start| error.strip_prefix(start))?;
+    let rest = ["missing field `", "duplicate field `"]
+        .into_iter()
+        .find_map(|start| error.strip_prefix(start))?;
     rest.split_once('`').map(|(field, _)| field.to_owned())
 }
 
@@ -122,7 +141,8 @@ fn first_field(path: &serde_path_to_error::Path) -> Option<String> {
     })
 }
 
-/// Hands out an object's fields but the hidden ones. Unlike serde's own reading of a struct it accepts no array.
+/// Hands out an object's fields but the hidden ones. Unlike serde's own reading of a struct it
+/// accepts no array.
 struct Object<'h, D> {
     inner: D,
     hidden: &'h [&'h str],
@@ -161,7 +181,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<'_, V> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
     type Error = A::Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
         while let Some(key) = self.inner.next_key::<Cow<'de, str>>()? {
             if !self.hidden.contains(&key.as_ref()) {
                 return seed.deserialize(key.into_deserializer()).map(Some);
@@ -177,7 +200,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
 }
 
 /// Reads an object of the form of `T` whose field `name` stands beside those of `T`.
-pub(crate) fn read_beside<'de, T, D>(deserializer: D, name: &'static str) -> Result<(String, T), D::Error>
+pub(crate) fn read_beside<'de, T, D>(
+    deserializer: D,
+    name: &'static str,
+) -> Result<(String, T), D::Error>
 where
     T: serde::Deserialize<'de>,
     D: Deserializer<'de>,
@@ -213,7 +239,10 @@ struct Others<'t, A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Others<'_, A> {
     type Error = A::Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
         while let Some(key) = self.inner.next_key::<Cow<'de, str>>()? {
             if key != self.name {
                 return seed.deserialize(key.into_deserializer()).map(Some);
@@ -230,14 +259,32 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Others<'_, A> {
     }
 }
 
-/// The largest number up to which every whole one can be told from its neighbours where it is written as `1.0` or `1e3`.
+/// The largest number up to which every whole one can be told from its neighbours where it is
+/// written as `1.0` or `1e3`.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// A whole number in any range, so that one outside the allowed range is told as a wrong value, not as a wrong form.
-pub(super) fn whole(field: &'static str, number: &serde_json::Number, min: u64, max: u64) -> Result<u64, Wrong> {
-    let expected = || Wrong::value(field, format_args!("is {number}; a whole number from {min} to {max} is expected"));
-    let written_with_point = || number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=EXACT).contains(n)).map(|n| n as u64);
-    number.as_u64().or_else(written_with_point).filter(|n| (min..=max).contains(n)).ok_or_else(expected)
+/// A whole number in any range, so that one outside the allowed range is told as a wrong value, not
+/// as a wrong form.
+pub(super) fn whole(
+    field: &'static str,
+    number: &serde_json::Number,
+    min: u64,
+    max: u64,
+) -> Result<u64, Wrong> {
+    let expected = || {
+        Wrong::value(
+            field,
+            format_args!("is {number}; a whole number from {min} to {max} is expected"),
+        )
+    };
+    let written_with_point = || {
+        number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=EXACT).contains(n)).map(|n| n as u64)
+    };
+    number
+        .as_u64()
+        .or_else(written_with_point)
+        .filter(|n| (min..=max).contains(n))
+        .ok_or_else(expected)
 }
 
 #[cfg(test)]
@@ -259,8 +306,14 @@ mod tests {
 
     #[test]
     fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
-        let whole = |text: &str| whole("amount", &text.parse().unwrap(), 0, 9_007_199_254_740_991).ok();
-        for (text, number) in [("59000.0", 59_000), ("5.9e4", 59_000), ("-0.0", 0), ("9007199254740991.0", 9_007_199_254_740_991)] {
+        let whole =
+            |text: &str| whole("amount", &text.parse().unwrap(), 0, 9_007_199_254_740_991).ok();
+        for (text, number) in [
+            ("59000.0", 59_000),
+            ("5.9e4", 59_000),
+            ("-0.0", 0),
+            ("9007199254740991.0", 9_007_199_254_740_991),
+        ] {
             assert_eq!(whole(text), Some(number), "{text}");
         }
         for text in ["0.5", "-1.0", "-1", "9007199254740992", "9007199254740992.0", "1e300"] {
@@ -270,7 +323,8 @@ mod tests {
 
     #[test]
     fn hidden_fields_are_passed_over_wherever_they_stand() {
-        let sample: Sample = read(br#" {"command":[1,{"name":2}],"name":"n","at":null} "#, &["command"]).unwrap();
+        let sample: Sample =
+            read(br#" {"command":[1,{"name":2}],"name":"n","at":null} "#, &["command"]).unwrap();
         assert_eq!((sample.name.as_str(), sample.at), ("n", None));
     }
 
@@ -285,7 +339,10 @@ mod tests {
         ] {
             let wrong = wrong(json);
             assert_eq!((wrong.field(), wrong.code()), (Some(field), "malformed"), "{json}");
-            assert!(wrong.to_string().contains(part) && !wrong.to_string().contains("column"), "{json}: {wrong}");
+            assert!(
+                wrong.to_string().contains(part) && !wrong.to_string().contains("column"),
+                "{json}: {wrong}"
+            );
         }
     }
 

@@ -84,7 +84,10 @@ pub struct ItemView {
     pub order: Option<OrderView>,
     /// Why its record cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "the record of A-1 cannot be read"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(nullable = false, example = "the record of A-1 cannot be read")
+    )]
     pub error: Option<String>,
 }
 
@@ -160,7 +163,8 @@ pub struct ScanView {
     /// How many were adopted by it.
     #[cfg_attr(feature = "openapi", schema(example = 12))]
     pub adopted: u64,
-    /// How many are paid without a trigger since before the first scan: `autoreceive adopt` takes them over.
+    /// How many are paid without a trigger since before the first scan: `autoreceive adopt` takes
+    /// them over.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub history: u64,
     /// How many were placed by a command, and follow commands.

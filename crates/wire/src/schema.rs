@@ -1,4 +1,5 @@
-//! How words, ids, times and lengths are described in the OpenAPI document. The words are those of the domain.
+//! How words, ids, times and lengths are described in the OpenAPI document. The words are those of
+//! the domain.
 
 use std::borrow::Cow;
 
@@ -37,11 +38,18 @@ macro_rules! described {
 fn words<W, S: Into<String>>(all: impl IntoIterator<Item = W>, word: impl Fn(W) -> S) -> Object {
     let all: Vec<String> = all.into_iter().map(|one| word(one).into()).collect();
     let example = all.first().cloned();
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all)).examples(example.map(|word| json!(word))).build()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(all))
+        .examples(example.map(|word| json!(word)))
+        .build()
 }
 
 fn text(description: &str, example: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).examples([json!(example)])
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .examples([json!(example)])
 }
 
 described! {
@@ -63,26 +71,32 @@ described! {
     ByWord = "ReceivedBy": words(["buyer", "operator"], |by| by);
     /// What a shop sends along.
     AnyData = "Data": ObjectBuilder::new().schema_type(SchemaType::AnyValue).examples([json!({"cart": 7})])
-        .description(Some("Any JSON up to 4,096 bytes without the blanks between its parts, and 64 levels deep.")).build();
+        .description(Some("Any JSON up to 4,096 bytes without the blanks between its parts, and \
+            64 levels deep.")).build();
     /// Which page.
     ViewWord = "View": words(ListName::ALL, |list| list.as_str());
     /// An order's id.
-    OrderIdText = "OrderId": text("The shop's id of an order: 1 to 128 bytes of UTF-8 without control characters. Never reused.", "A-1")
+    OrderIdText = "OrderId": text("The shop's id of an order: 1 to 128 bytes of UTF-8 without \
+        control characters. Never reused.", "A-1")
         .min_length(Some(1)).max_length(Some(OrderId::MAX)).pattern(Some(NO_CONTROLS)).build();
     /// An action's name.
-    ActionText = "ActionName": text("An action's name: 1 to 32 of `a-z`, `0-9`, `_` and `-`.", "shop").pattern(Some("^[a-z0-9_-]{1,32}$")).build();
+    ActionText = "ActionName": text("An action's name: 1 to 32 of `a-z`, `0-9`, `_` and \
+        `-`.", "shop").pattern(Some("^[a-z0-9_-]{1,32}$")).build();
     /// An event's id.
-    EventIdText = "EventId": text("An event's id: the order's id, percent-encoded, a colon, and the order's version.", "A-1:3")
+    EventIdText = "EventId": text("An event's id: the order's id, percent-encoded, a colon, and \
+        the order's version.", "A-1:3")
         .min_length(Some(1)).pattern(Some("^[A-Za-z0-9_%-]+:[0-9]+$")).build();
     /// A time, as it comes in.
     TimeText = "Time": text(
-        "A time: RFC 3339 with any offset, from 1970 to 9999. Anything finer than a millisecond is cut off.", "2026-11-23T09:00:00+09:00",
+        "A time: RFC 3339 with any offset, from 1970 to 9999. Anything finer than a millisecond \
+            is cut off.", "2026-11-23T09:00:00+09:00",
     ).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build();
     /// A time, as it goes out.
     InstantText = "Instant": text("A time: RFC 3339 in UTC, with milliseconds.", "2026-11-23T00:00:00.000Z")
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build();
     /// A length of time.
     LengthText = "Length": text(
-        "A length of time: a whole number and one of `ms`, `s`, `m`, `h`, `d`; at most ten years. `7d` is always 168 hours.", "24h",
+        "A length of time: a whole number and one of `ms`, `s`, `m`, `h`, `d`; at most ten years. \
+            `7d` is always 168 hours.", "24h",
     ).pattern(Some("^[0-9]+(ms|s|m|h|d)$")).format(Some(SchemaFormat::Custom("length".to_owned()))).build();
 }

@@ -7,7 +7,10 @@ use std::str::FromStr;
 
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::words::Currency;
-use autoreceive_domain::{ActionName, Cause, ClockKind, EventKind, OrderId, PolicyName, Revision, Span, StartsAt, Status, Text, Time};
+use autoreceive_domain::{
+    ActionName, Cause, ClockKind, EventKind, OrderId, PolicyName, Revision, Span, StartsAt, Status,
+    Text, Time,
+};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::ser::Serializer;
 
@@ -141,11 +144,16 @@ impl<T: AsText> Visitor<'_> for Reader<T> {
     }
 }
 
-pub(crate) fn serialize<T: AsText, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<T: AsText, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     value.write(serializer)
 }
 
-pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     deserializer.deserialize_str(Reader(PhantomData))
 }
 
@@ -172,14 +180,19 @@ pub(crate) mod option {
 
     use super::{AsText, One};
 
-    pub(crate) fn serialize<T: AsText, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<T: AsText, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => value.write(serializer),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
         Ok(Option::<One<T>>::deserialize(deserializer)?.map(|One(value)| value))
     }
 }
@@ -192,11 +205,16 @@ pub(crate) mod list {
 
     use super::{AsText, One};
 
-    pub(crate) fn serialize<T: AsText, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<T: AsText, S: Serializer>(
+        values: &[T],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(values.iter().map(One))
     }
 
-    pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<T>, D::Error> {
         let values = Vec::<One<T>>::deserialize(deserializer)?;
         Ok(values.into_iter().map(|One(value)| value).collect())
     }

@@ -1,4 +1,5 @@
-//! Instants and durations as text. Out go RFC 3339 in UTC with milliseconds and the domain's durations; in comes any offset.
+//! Instants and durations as text. Out go RFC 3339 in UTC with milliseconds and the domain's
+//! durations; in comes any offset.
 
 use autoreceive_domain::{Span, Time};
 use jiff::Timestamp;
@@ -42,7 +43,10 @@ pub struct AdvanceFields {
 /// Where it is not of the form of [`AdvanceFields`], or no length of time.
 pub fn read_advance(json: &[u8]) -> Result<Span, Wrong> {
     let fields: AdvanceFields = read(json, &[])?;
-    fields.advance.parse().map_err(|wrong| Wrong::value("advance", format_args!("is wrong: {wrong}")))
+    fields
+        .advance
+        .parse()
+        .map_err(|wrong| Wrong::value("advance", format_args!("is wrong: {wrong}")))
 }
 
 /// Reads an instant. Anything finer than a millisecond is cut off.
@@ -55,7 +59,8 @@ pub fn read_time(field: &'static str, text: &str) -> Result<Time, Wrong> {
         Wrong::value(
             field,
             format!(
-                "{shown:?} is not a time: RFC 3339 with an offset is expected, for example \"2026-11-23T09:00:00+09:00\", from 1970 to 9999"
+                "{shown:?} is not a time: RFC 3339 with an offset is expected, for example \
+                    \"2026-11-23T09:00:00+09:00\", from 1970 to 9999"
             ),
         )
     };
@@ -90,8 +95,16 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused_with_the_field_named() {
         let far = "9".repeat(5_000);
-        for text in ["", "now", "2026-11-23", "2026-11-23T00:00:00", "1969-12-31T23:59:59.999Z", "1763856000", "2026-13-01T00:00:00Z", &far]
-        {
+        for text in [
+            "",
+            "now",
+            "2026-11-23",
+            "2026-11-23T00:00:00",
+            "1969-12-31T23:59:59.999Z",
+            "1763856000",
+            "2026-13-01T00:00:00Z",
+            &far,
+        ] {
             let wrong = read_time("paid_at", text).unwrap_err();
             assert_eq!(wrong.field(), Some("paid_at"), "{text:?}");
             assert!(wrong.to_string().len() < 300, "{wrong}");

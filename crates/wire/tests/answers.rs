@@ -22,12 +22,15 @@ fn pages_and_figures() {
     the_same_again::<PageView>(&format!(
         r#"{{"now":"{NOW}","items":[{{"order_id":"A-1","at":"{NOW}","order":null,"error":"x"}}],"cursor":"c"}}"#
     ));
-    let action =
-        format!(r#"{{"name":"shop","pending":1,"next_at":"{NOW}","dead":0,"oldest_dead":null,"failing_since":null,"disabled_at":null"#);
+    let action = format!(
+        r#"{{"name":"shop","pending":1,"next_at":"{NOW}","dead":0,"oldest_dead":null,"failing_since":null,"disabled_at":null"#
+    );
     the_same_again::<StatsView>(&format!(
         r#"{{"now":"{NOW}","orders":{{"PAID":1}},"events":[{{"type":"order.paid","cause":"shop","count":1}}],"waiting":1,"overdue":0,"oldest_overdue":null,"held":0,"actions":[{action}}}],"intake":{{"scans_here":true,"listening":true,"notifications":"on","trouble":"","last_scan":{{"seconds":3.2,"orders":1,"adopted":1,"history":0,"placed_by_command":0,"bad_keys":0}}}}}}"#
     ));
-    the_same_again::<Actions>(&format!(r#"{{"now":"{NOW}","actions":[{action},"configured":true}}]}}"#));
+    the_same_again::<Actions>(&format!(
+        r#"{{"now":"{NOW}","actions":[{action},"configured":true}}]}}"#
+    ));
 }
 
 #[test]
@@ -50,7 +53,9 @@ fn dead_letters_that_can_be_read_and_that_cannot() {
 
 #[test]
 fn lines() {
-    the_same_again::<LineAnswer>(r#"{"line":1,"order_id":"A-1","result":"changed","status":"PAID","version":2}"#);
+    the_same_again::<LineAnswer>(
+        r#"{"line":1,"order_id":"A-1","result":"changed","status":"PAID","version":2}"#,
+    );
     the_same_again::<LineAnswer>(
         r#"{"line":1,"order_id":null,"result":"invalid","error":{"code":"x","title":"y","field":"z","allowed":["pay"]}}"#,
     );
@@ -58,5 +63,7 @@ fn lines() {
 
 #[test]
 fn a_new_order_with_its_data_as_it_was_sent() {
-    the_same_again::<NewOrder>(r#"{"order_id":"A-1","buyer_id":"B-7","amount":1,"data":{"z":1.10,"a":12345678901234567890123}}"#);
+    the_same_again::<NewOrder>(
+        r#"{"order_id":"A-1","buyer_id":"B-7","amount":1,"data":{"z":1.10,"a":12345678901234567890123}}"#,
+    );
 }

@@ -1,5 +1,6 @@
-//! Two instances of the pattern's job, and two workers of ours. Each instance has a runtime of its own: killing it drops all that
-//! it was doing where it waits for an answer, which is what the death of a process looks like from outside.
+//! Two instances of the pattern's job, and two workers of ours. Each instance has a runtime of its
+//! own: killing it drops all that it was doing where it waits for an answer, which is what the
+//! death of a process looks like from outside.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,11 @@ pub(super) trait Side: Send + Sync + 'static {
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build().context("starting an instance")
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("starting an instance")
 }
 
 /// The pattern's scheduled job.
@@ -90,7 +95,12 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) fn new(url: &str, store: StoreConfig, takeover: &Takeover, actions: Actions) -> anyhow::Result<Ours> {
+    pub(super) fn new(
+        url: &str,
+        store: StoreConfig,
+        takeover: &Takeover,
+        actions: Actions,
+    ) -> anyhow::Result<Ours> {
         let window = Span::from_ms(i64::try_from(takeover.window.as_millis())?);
         let policy = Policy::new("default", Terms { receive_after: window, ..Terms::default() })?;
         let settings = intake::Settings {
@@ -112,7 +122,8 @@ pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
         cancelled: vec!["CANCELLED".to_owned()],
         refunded: vec!["REFUNDED".to_owned()],
     };
-    Shop::new(url, Duration::from_secs(5), shape(pattern::STATUS), shape(pattern::TRIGGER), words).map_err(anyhow::Error::msg)
+    Shop::new(url, Duration::from_secs(5), shape(pattern::STATUS), shape(pattern::TRIGGER), words)
+        .map_err(anyhow::Error::msg)
 }
 
 /// The post-receive actions: noted when they are done.
@@ -134,16 +145,28 @@ impl Action for Actions {
 impl Side for Ours {
     fn start(&self) -> anyhow::Result<Runtime> {
         let runtime = runtime()?;
-        // A lease short enough that what a killed worker was about to attempt is attempted within the measurement.
-        let action = Subscription { lease: Duration::from_secs(1), ..Subscription::new("actions".parse()?, self.actions.clone()) };
-        let (store, policy, settings) = (self.store.clone(), self.policy.clone(), self.settings.clone());
+        // A lease short enough that what a killed worker was about to attempt is attempted within
+        // the measurement.
+        let action = Subscription {
+            lease: Duration::from_secs(1),
+            ..Subscription::new("actions".parse()?, self.actions.clone())
+        };
+        let (store, policy, settings) =
+            (self.store.clone(), self.policy.clone(), self.settings.clone());
         let shop = Arc::new(shop(&self.url)?);
         runtime.spawn(async move {
             let store = app::open_store(&store, false).await?;
             let telemetry = Telemetry::default();
             let guard = intake::guard(&shop, &policy, &telemetry.intake);
-            let engine = Engine::builder(store).policy(policy).action(action).guard(guard).metrics(telemetry.engine.clone()).start();
-            Intake::new(shop, settings, engine, telemetry.intake).run(CancellationToken::new()).await;
+            let engine = Engine::builder(store)
+                .policy(policy)
+                .action(action)
+                .guard(guard)
+                .metrics(telemetry.engine.clone())
+                .start();
+            Intake::new(shop, settings, engine, telemetry.intake)
+                .run(CancellationToken::new())
+                .await;
             Ok::<_, crate::store::OpenError>(())
         });
         Ok(runtime)

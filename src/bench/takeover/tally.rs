@@ -1,4 +1,5 @@
-//! What went wrong, counted from what the shop saw of its orders and from the actions that were carried out.
+//! What went wrong, counted from what the shop saw of its orders and from the actions that were
+//! carried out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::bench::shop::Life;
 
-/// The post-receive actions that were carried out: for each order under which event ids, and how often. The pattern has no ids.
+/// The post-receive actions that were carried out: for each order under which event ids, and how
+/// often. The pattern has no ids.
 #[derive(Debug, Clone, Default)]
 pub struct Done(Arc<Mutex<HashMap<String, HashMap<String, u32>>>>);
 
@@ -19,7 +21,8 @@ impl Done {
         *done.entry(order.to_owned()).or_default().entry(event.to_owned()).or_default() += 1;
     }
 
-    /// Under how many different ids; a repeat under the same id is one that the receiver knows to be one.
+    /// Under how many different ids; a repeat under the same id is one that the receiver knows to
+    /// be one.
     #[must_use]
     pub fn ids(&self, order: &str) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(order).map_or(0, HashMap::len)
@@ -64,15 +67,19 @@ impl Tally {
         self.paid += 1;
         let was_cancelled = life.cancelled_from.as_deref() == Some("PAID");
         self.cancelled += usize::from(was_cancelled);
-        self.overwritten += usize::from(was_cancelled && (life.last.as_deref() == Some("RECEIVED") || actions > 0));
+        self.overwritten +=
+            usize::from(was_cancelled && (life.last.as_deref() == Some("RECEIVED") || actions > 0));
         self.doubled += usize::from(actions > 1);
         // Whoever was cancelled after the receipt had been received before.
-        let received = life.last.as_deref() == Some("RECEIVED") || life.cancelled_from.as_deref() == Some("RECEIVED");
+        let received = life.last.as_deref() == Some("RECEIVED")
+            || life.cancelled_from.as_deref() == Some("RECEIVED");
         self.never += usize::from(life.cancelled_from.is_none() && !received);
         self.lost += usize::from(received && !was_cancelled && actions == 0);
         if let Some(seen) = life.received {
             match seen.checked_duration_since(paid + window) {
-                Some(late) => self.late_ms.push(u64::try_from(late.as_millis()).unwrap_or(u64::MAX)),
+                Some(late) => {
+                    self.late_ms.push(u64::try_from(late.as_millis()).unwrap_or(u64::MAX))
+                }
                 None => self.early += 1,
             }
         }

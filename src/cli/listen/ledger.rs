@@ -51,9 +51,18 @@ impl Ledger {
     pub fn verified(&self, id: &str, body: &[u8], verdict: &Verdict) {
         let times = self.with(|counts| counts.take(id, verdict.status.is_success()));
         match serde_json::from_slice::<Value>(body) {
-            Err(_) => output::print(&format!("signed, but not JSON  id {}{}  {verdict}", shown(id), repeated(times))),
+            Err(_) => output::print(&format!(
+                "signed, but not JSON  id {}{}  {verdict}",
+                shown(id),
+                repeated(times)
+            )),
             Ok(_) if self.json => output::print(&one_line(body)),
-            Ok(event) => output::print(&format!("{}  id {}{}  {verdict}", line(&event), shown(id), repeated(times))),
+            Ok(event) => output::print(&format!(
+                "{}  id {}{}  {verdict}",
+                line(&event),
+                shown(id),
+                repeated(times)
+            )),
         }
     }
 
@@ -68,7 +77,8 @@ impl Ledger {
         self.with(|counts| {
             let Counts { events, repeats, failed, refused, .. } = counts;
             format!(
-                "{} deliveries: {events} new, {repeats} repeated, {refused} refused; {failed} answered with 500",
+                "{} deliveries: {events} new, {repeats} repeated, {refused} refused; {failed} \
+                    answered with 500",
                 *events + *repeats + *refused
             )
         })
@@ -103,8 +113,16 @@ impl Counts {
 fn line(event: &Value) -> String {
     let order = &event["data"]["order"];
     let text = |value: &Value| value.as_str().map_or_else(|| "–".to_owned(), shown);
-    let (kind, id, status, cause) = (text(&event["type"]), text(&order["order_id"]), text(&order["status"]), text(&event["data"]["cause"]));
-    format!("{kind}  {id}  {status}  version {}  by {cause}", order["version"].as_u64().unwrap_or(0))
+    let (kind, id, status, cause) = (
+        text(&event["type"]),
+        text(&order["order_id"]),
+        text(&order["status"]),
+        text(&event["data"]["cause"]),
+    );
+    format!(
+        "{kind}  {id}  {status}  version {}  by {cause}",
+        order["version"].as_u64().unwrap_or(0)
+    )
 }
 
 /// JSON as it came, on one line: a line break can only stand between its parts.

@@ -79,7 +79,8 @@ pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String
     let timeout = limits::timeout(keys.timeout, scope)?;
     let DatabaseKeys { url, prefix, statement, points, .. } = keys;
     check_prefix(&prefix, scope)?;
-    let statements = statement.map(|text| statements(&text, &url, scope)).transpose()?.unwrap_or_default();
+    let statements =
+        statement.map(|text| statements(&text, &url, scope)).transpose()?.unwrap_or_default();
     let points = points.map(|value| value.resolve(scope)).transpose()?;
     Ok(DatabaseConfig { url, timeout, prefix, statements, points })
 }
@@ -87,26 +88,46 @@ pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String
 fn statements(text: &str, url: &MaskedUrl, scope: &Scope) -> Result<Vec<Statement>, String> {
     // The scheme was checked when the address was read.
     let dialect = Dialect::of(url.expose().as_str()).unwrap_or(Dialect::Postgres);
-    Statement::parse_all(text, dialect).map_err(|wrong| format!("{}: {wrong}", scope.key("statement")))
+    Statement::parse_all(text, dialect)
+        .map_err(|wrong| format!("{}: {wrong}", scope.key("statement")))
 }
 
 /// A prefix that needs no quotes on any database.
 fn check_prefix(prefix: &str, scope: &Scope) -> Result<(), String> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    if (1..=32).contains(&prefix.len()) && prefix.bytes().all(allowed) && !prefix.starts_with(|c: char| c.is_ascii_digit()) {
+    if (1..=32).contains(&prefix.len())
+        && prefix.bytes().all(allowed)
+        && !prefix.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Ok(());
     }
-    Err(format!("{}: {prefix:?} is not 1 to 32 of a-z, 0-9 and _, beginning with no digit", scope.key("prefix")))
+    Err(format!(
+        "{}: {prefix:?} is not 1 to 32 of a-z, 0-9 and _, beginning with no digit",
+        scope.key("prefix")
+    ))
 }
 
 impl PointsValue {
     fn resolve(&self, scope: &Scope) -> Result<Points, String> {
         if let Some(kind) = FOR_POINTS.iter().find(|kind| !scope.common.on.contains(kind)) {
-            return Err(format!("{}: lacks {:?}, which {} needs", scope.key("on"), kind.as_str(), scope.key("points")));
+            return Err(format!(
+                "{}: lacks {:?}, which {} needs",
+                scope.key("on"),
+                kind.as_str(),
+                scope.key("points")
+            ));
         }
         let key = scope.key("points");
-        let others = Earning { rate: rate(&key, &self.rate)?, minimum_amount: self.minimum_amount, cap: self.cap };
-        let rules = self.rules.iter().enumerate().map(|(at, rule)| rule.resolve(&format!("{key}.rules[{at}]"), &others));
+        let others = Earning {
+            rate: rate(&key, &self.rate)?,
+            minimum_amount: self.minimum_amount,
+            cap: self.cap,
+        };
+        let rules = self
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(at, rule)| rule.resolve(&format!("{key}.rules[{at}]"), &others));
         Ok(Points { rules: rules.collect::<Result<_, _>>()?, others })
     }
 }
@@ -114,9 +135,14 @@ impl PointsValue {
 impl RuleValue {
     fn resolve(&self, key: &str, others: &Earning) -> Result<Rule, String> {
         if self.policy.is_none() && self.currency.is_none() {
-            return Err(format!("{key}: names neither a policy nor a currency; what fits every order is set in points itself"));
+            return Err(format!(
+                "{key}: names neither a policy nor a currency; what fits every order is set in \
+                    points itself"
+            ));
         }
-        if let Some(Err(wrong)) = self.currency.as_ref().map(|currency| currency.parse::<Currency>()) {
+        if let Some(Err(wrong)) =
+            self.currency.as_ref().map(|currency| currency.parse::<Currency>())
+        {
             return Err(format!("{key}.currency: {wrong}"));
         }
         let rate = self.rate.as_ref().map_or(Ok(others.rate), |text| rate(key, text))?;
@@ -131,7 +157,12 @@ fn rate(key: &str, text: &str) -> Result<Rate, String> {
 }
 
 fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {
-    let url = MaskedUrl::parse(&values::hidden(deserializer)?).filter(|url| Dialect::of(url.expose().as_str()).is_some());
+    let url = MaskedUrl::parse(&values::hidden(deserializer)?)
+        .filter(|url| Dialect::of(url.expose().as_str()).is_some());
     let named = url.filter(|url| url.expose().path().len() > 1);
-    named.ok_or_else(|| D::Error::custom("expected postgres://user:password@host/database, or the same with mysql://"))
+    named.ok_or_else(|| {
+        D::Error::custom(
+            "expected postgres://user:password@host/database, or the same with mysql://",
+        )
+    })
 }

@@ -68,7 +68,8 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// The longest that the letters of one batch may take; far below the 10 minutes after which the engine gives them up.
+/// The longest that the letters of one batch may take; far below the 10 minutes after which the
+/// engine gives them up.
 const LONGEST_BATCH_MS: i64 = 300_000;
 /// The longest text of one's own.
 const TEMPLATE_BYTES: u64 = 64 * 1024;
@@ -76,14 +77,20 @@ const TEMPLATE_BYTES: u64 = 64 * 1024;
 pub fn check(keys: EmailKeys, scope: &Scope) -> Result<EmailConfig, String> {
     let timeout = limits::timeout(keys.timeout, scope)?;
     limits::rate(keys.rate, scope)?;
-    if i64::try_from(scope.batch).unwrap_or(i64::MAX).saturating_mul(timeout.ms()) > LONGEST_BATCH_MS {
+    if i64::try_from(scope.batch).unwrap_or(i64::MAX).saturating_mul(timeout.ms())
+        > LONGEST_BATCH_MS
+    {
         let (batch, key) = (scope.key("batch"), scope.key("timeout"));
-        return Err(format!("{batch} ({}): times {key} ({timeout}) must be at most 5m; letters are sent one after the other", scope.batch));
+        return Err(format!(
+            "{batch} ({}): times {key} ({timeout}) must be at most 5m; letters are sent one after the other",
+            scope.batch
+        ));
     }
     let writing = writing(&keys, scope)?;
     let server = server(&keys, writing.from.domain(), scope)?;
     // Made once to see whether its templates can be read.
-    Email::new(writing.clone(), server.clone(), timeout.to_std(), None).map_err(|why| format!("{}: {why}", scope.key("templates")))?;
+    Email::new(writing.clone(), server.clone(), timeout.to_std(), None)
+        .map_err(|why| format!("{}: {why}", scope.key("templates")))?;
     Ok(EmailConfig { writing, server, timeout, rate: keys.rate })
 }
 
@@ -93,18 +100,37 @@ fn server(keys: &EmailKeys, hello: &str, scope: &Scope) -> Result<Server, String
         TlsWord::Tls => (Security::Tls, 465),
         TlsWord::None => (Security::None, 25),
     };
-    let (host, port) = host_and_port(&keys.server, usual_port)
-        .ok_or_else(|| format!("{}: expected a host, or host:port, for example \"smtp.example.com:587\"", scope.key("server")))?;
+    let (host, port) = host_and_port(&keys.server, usual_port).ok_or_else(|| {
+        format!(
+            "{}: expected a host, or host:port, for example \"smtp.example.com:587\"",
+            scope.key("server")
+        )
+    })?;
     if security == Security::None && !is_loopback(&host) {
-        return Err(format!("{}: \"none\" is for a server on this machine, but {} is another one", scope.key("tls"), scope.key("server")));
+        return Err(format!(
+            "{}: \"none\" is for a server on this machine, but {} is another one",
+            scope.key("tls"),
+            scope.key("server")
+        ));
     }
-    let authorities = keys.ca_file.as_ref().map(|path| limits::authorities(path, scope)).transpose()?;
-    Ok(Server { host, port, hello: hello.to_owned(), security, login: login(keys, scope)?, authorities })
+    let authorities =
+        keys.ca_file.as_ref().map(|path| limits::authorities(path, scope)).transpose()?;
+    Ok(Server {
+        host,
+        port,
+        hello: hello.to_owned(),
+        security,
+        login: login(keys, scope)?,
+        authorities,
+    })
 }
 
 fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
     let url = reqwest::Url::parse(&format!("smtp://{text}")).ok()?;
-    let only_host = url.username().is_empty() && url.password().is_none() && url.path().is_empty() && url.query().is_none();
+    let only_host = url.username().is_empty()
+        && url.password().is_none()
+        && url.path().is_empty()
+        && url.query().is_none();
     let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
     (only_host && !host.is_empty()).then(|| (host.to_owned(), url.port().unwrap_or(usual)))
 }
@@ -116,30 +142,51 @@ fn is_loopback(host: &str) -> bool {
 fn login(keys: &EmailKeys, scope: &Scope) -> Result<Option<Login>, String> {
     match (&keys.user, &keys.password_env) {
         (None, None) => Ok(None),
-        (Some(user), Some(variable)) => Ok(Some(Login::new(user.clone(), scope.variable("password_env", variable)?.to_owned()))),
-        _ => Err(format!("{} and {}: one needs the other", scope.key("user"), scope.key("password_env"))),
+        (Some(user), Some(variable)) => {
+            Ok(Some(Login::new(user.clone(), scope.variable("password_env", variable)?.to_owned())))
+        }
+        _ => Err(format!(
+            "{} and {}: one needs the other",
+            scope.key("user"),
+            scope.key("password_env")
+        )),
     }
 }
 
 fn writing(keys: &EmailKeys, scope: &Scope) -> Result<Writing, String> {
-    let from: Sender = keys.from.parse().map_err(|wrong| format!("{}: {wrong}", scope.key("from")))?;
-    for (key, pointer) in [("to_pointer", Some(&keys.to_pointer)), ("language_pointer", keys.language_pointer.as_ref())] {
+    let from: Sender =
+        keys.from.parse().map_err(|wrong| format!("{}: {wrong}", scope.key("from")))?;
+    for (key, pointer) in [
+        ("to_pointer", Some(&keys.to_pointer)),
+        ("language_pointer", keys.language_pointer.as_ref()),
+    ] {
         if pointer.is_some_and(|pointer| !pointer.starts_with('/')) {
-            return Err(format!("{}: expected a JSON pointer into the order's data, for example \"/email\"", scope.key(key)));
+            return Err(format!(
+                "{}: expected a JSON pointer into the order's data, for example \"/email\"",
+                scope.key(key)
+            ));
         }
     }
     if jiff::tz::TimeZone::get(&keys.time_zone).is_err() {
-        return Err(format!("{}: {:?} is not a time zone, for example \"Asia/Seoul\"", scope.key("time_zone"), keys.time_zone));
+        return Err(format!(
+            "{}: {:?} is not a time zone, for example \"Asia/Seoul\"",
+            scope.key("time_zone"),
+            keys.time_zone
+        ));
     }
     let mut letters = email::built_in();
     if let Some(directory) = &keys.templates {
-        letters.extend(own_letters(directory).map_err(|why| format!("{}: {why}", scope.key("templates")))?);
+        letters.extend(
+            own_letters(directory).map_err(|why| format!("{}: {why}", scope.key("templates")))?,
+        );
     }
     for kind in &scope.common.on {
         if !letters.contains_key(&(*kind, keys.language.clone())) {
-            let (on, language, file) = (scope.key("on"), scope.key("language"), file_name(*kind, &keys.language));
+            let (on, language, file) =
+                (scope.key("on"), scope.key("language"), file_name(*kind, &keys.language));
             return Err(format!(
-                "{on}: there is no text about {kind} in {language} ({:?}); {} can hold it as {file}",
+                "{on}: there is no text about {kind} in {language} ({:?}); {} can hold it as \
+                    {file}",
                 keys.language,
                 scope.key("templates")
             ));
@@ -161,13 +208,21 @@ fn file_name(kind: EventKind, language: &str) -> String {
 
 /// Every file that is named like a text; others are passed over.
 fn own_letters(directory: &Path) -> Result<Letters, String> {
-    let unreadable = |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+    let unreadable =
+        |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let mut letters = Letters::new();
     for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
         let path = entry.map_err(|error| unreadable(directory, error))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let Some((stem, language)) = name.strip_suffix(".txt").and_then(|name| name.split_once('.')) else { continue };
-        let Some(kind) = EventKind::ALL.into_iter().find(|kind| email::file_stem(*kind) == stem) else { continue };
+        let Some((stem, language)) =
+            name.strip_suffix(".txt").and_then(|name| name.split_once('.'))
+        else {
+            continue;
+        };
+        let Some(kind) = EventKind::ALL.into_iter().find(|kind| email::file_stem(*kind) == stem)
+        else {
+            continue;
+        };
         if path.metadata().is_ok_and(|metadata| metadata.len() > TEMPLATE_BYTES) {
             return Err(format!("{} is larger than 64 KiB", path.display()));
         }

@@ -17,7 +17,13 @@ pub fn limits(keys: &EndpointKeys, url: &str, scope: &Scope) -> Result<Limits, S
     address::check_url(url, keys.allow_private).map_err(|refused| refused_url(&refused, scope))?;
     let authorities = keys.ca_file.map(|path| authorities(path, scope)).transpose()?;
     let EndpointKeys { rate, allow_private, .. } = *keys;
-    Ok(Limits { timeout: timeout.to_std(), rate, concurrency: scope.concurrency, allow_private, authorities })
+    Ok(Limits {
+        timeout: timeout.to_std(),
+        rate,
+        concurrency: scope.concurrency,
+        allow_private,
+        authorities,
+    })
 }
 
 /// The values of the keys.
@@ -33,13 +39,17 @@ fn refused_url(refused: &address::Refused, scope: &Scope) -> String {
     match refused {
         address::Refused::Private(host) => {
             let allow = scope.key("allow_private");
-            format!("{url}: {host} is a private address; set {allow} = true if events are meant to go there")
+            format!(
+                "{url}: {host} is a private address; set {allow} = true if events are meant to go \
+                    there"
+            )
         }
         _ => format!("{url}: {refused}"),
     }
 }
 
-/// When a receiver is disabled where nothing else is configured: when the first of its events would be given up.
+/// When a receiver is disabled where nothing else is configured: when the first of its events would
+/// be given up.
 #[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be none")]
 pub fn three_days() -> Option<Span> {
     Some(Span::THREE_DAYS)
@@ -50,7 +60,10 @@ pub fn endpoint(disable_after: Option<Span>, scope: &Scope) -> Result<Endpoint, 
     let (least, most) = (Span::from_secs(60), Span::from_hours(30 * 24));
     match disable_after.filter(|after| !(least..=most).contains(after)) {
         None => Ok(Endpoint { disable_after: disable_after.map(Span::to_std) }),
-        Some(after) => Err(format!("{}: is {after}; expected {least} to {most}, or \"never\"", scope.key("disable_after"))),
+        Some(after) => Err(format!(
+            "{}: is {after}; expected {least} to {most}, or \"never\"",
+            scope.key("disable_after")
+        )),
     }
 }
 

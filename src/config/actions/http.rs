@@ -80,15 +80,29 @@ fn post() -> String {
 
 pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
     let url = &keys.url.0;
-    let wrong_origin = || format!("{}: expected https:// or http:// and a host without a template or a password", scope.key("url"));
+    let wrong_origin = || {
+        format!(
+            "{}: expected https:// or http:// and a host without a template or a password",
+            scope.key("url")
+        )
+    };
     let origin = http::origin(url).ok_or_else(wrong_origin)?;
-    let bounds = EndpointKeys { timeout: keys.timeout, rate: keys.rate, allow_private: keys.allow_private, ca_file: keys.ca_file.as_ref() };
+    let bounds = EndpointKeys {
+        timeout: keys.timeout,
+        rate: keys.rate,
+        allow_private: keys.allow_private,
+        ca_file: keys.ca_file.as_ref(),
+    };
     let limits = endpoint::limits(&bounds, &origin, scope)?;
     let endpoint = endpoint::endpoint(keys.disable_after, scope)?;
     let request = Request {
         method: method(&keys.method, scope)?,
         url: url.clone(),
-        headers: keys.headers.iter().map(|(name, value)| header(name, &value.0, scope)).collect::<Result<_, _>>()?,
+        headers: keys
+            .headers
+            .iter()
+            .map(|(name, value)| header(name, &value.0, scope))
+            .collect::<Result<_, _>>()?,
         body: keys.body.map(|body| body.0),
         secrets: secrets(&keys.env, scope)?,
         expected: expected(keys.ok_pointer, keys.ok_value, scope)?,
@@ -99,14 +113,17 @@ pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
 
 fn method(name: &str, scope: &Scope) -> Result<Method, String> {
     match name {
-        "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => Ok(Method::from_bytes(name.as_bytes()).unwrap_or(Method::POST)),
+        "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => {
+            Ok(Method::from_bytes(name.as_bytes()).unwrap_or(Method::POST))
+        }
         _ => Err(format!("{}: expected GET, POST, PUT, PATCH or DELETE", scope.key("method"))),
     }
 }
 
 fn header(name: &str, value: &str, scope: &Scope) -> Result<(HeaderName, String), String> {
     let key = scope.key(&format!("headers.{name}"));
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{key}: is not the name of a header"))?;
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("{key}: is not the name of a header"))?;
     if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&parsed) {
         return Err(format!("{key}: is set by the program itself"));
     }
@@ -114,15 +131,30 @@ fn header(name: &str, value: &str, scope: &Scope) -> Result<(HeaderName, String)
 }
 
 fn secrets(names: &[String], scope: &Scope) -> Result<Secrets, String> {
-    let each = names.iter().map(|name| scope.variable("env", name).map(|value| (name.clone(), value.to_owned())));
+    let each = names
+        .iter()
+        .map(|name| scope.variable("env", name).map(|value| (name.clone(), value.to_owned())));
     Ok(Secrets(each.collect::<Result<_, _>>()?))
 }
 
-fn expected(pointer: Option<String>, value: Option<String>, scope: &Scope) -> Result<Option<Expected>, String> {
+fn expected(
+    pointer: Option<String>,
+    value: Option<String>,
+    scope: &Scope,
+) -> Result<Option<Expected>, String> {
     match (pointer, value) {
         (None, None) => Ok(None),
-        (Some(pointer), Some(value)) if pointer.starts_with('/') => Ok(Some(Expected { pointer, value })),
-        (Some(_), Some(_)) => Err(format!("{}: expected a JSON pointer, for example \"/result_code\"", scope.key("ok_pointer"))),
-        _ => Err(format!("{} and {}: one needs the other", scope.key("ok_pointer"), scope.key("ok_value"))),
+        (Some(pointer), Some(value)) if pointer.starts_with('/') => {
+            Ok(Some(Expected { pointer, value }))
+        }
+        (Some(_), Some(_)) => Err(format!(
+            "{}: expected a JSON pointer, for example \"/result_code\"",
+            scope.key("ok_pointer")
+        )),
+        _ => Err(format!(
+            "{} and {}: one needs the other",
+            scope.key("ok_pointer"),
+            scope.key("ok_value")
+        )),
     }
 }

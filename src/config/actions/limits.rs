@@ -9,17 +9,23 @@ use super::Scope;
 
 /// How long a receiver may take where nothing else is configured.
 const TIMEOUT: Span = Span::TEN_SECONDS;
-/// The longest an attempt may wait for its turns; far below the 10 minutes after which the engine gives it up.
+/// The longest an attempt may wait for its turns; far below the 10 minutes after which the engine
+/// gives it up.
 const LONGEST_QUEUE_SECONDS: usize = 300;
 
-/// How long a receiver may take: less than the lease, so that no other worker starts the same while this one waits.
+/// How long a receiver may take: less than the lease, so that no other worker starts the same while
+/// this one waits.
 pub fn timeout(timeout: Option<Span>, scope: &Scope) -> Result<Span, String> {
     let (timeout, lease) = (timeout.unwrap_or(TIMEOUT), scope.common.lease);
     if timeout == Span::ZERO {
         return Err(format!("{}: must be longer than nothing", scope.key("timeout")));
     }
     if lease <= timeout {
-        return Err(format!("{} ({lease}): must be longer than {} ({timeout})", scope.key("lease"), scope.key("timeout")));
+        return Err(format!(
+            "{} ({lease}): must be longer than {} ({timeout})",
+            scope.key("lease"),
+            scope.key("timeout")
+        ));
     }
     Ok(timeout)
 }
@@ -35,7 +41,8 @@ pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
     if at_once / rate as usize > LONGEST_QUEUE_SECONDS {
         let (batch, concurrency) = (scope.key("batch"), scope.key("concurrency"));
         return Err(format!(
-            "{key} ({rate}): {batch} times {concurrency} would wait for more than {LONGEST_QUEUE_SECONDS} s; lower one of them"
+            "{key} ({rate}): {batch} times {concurrency} would wait for more than \
+                {LONGEST_QUEUE_SECONDS} s; lower one of them"
         ));
     }
     Ok(())
@@ -44,7 +51,13 @@ pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
 /// Reads the certificates of a file.
 pub fn authorities(path: &PathBuf, scope: &Scope) -> Result<Vec<u8>, String> {
     let key = scope.key("ca_file");
-    let pem = std::fs::read(path).map_err(|error| format!("{key}: {} cannot be read: {error}", path.display()))?;
-    let some = Certificate::from_pem_bundle(&pem).is_ok_and(|certificates| !certificates.is_empty());
-    if some { Ok(pem) } else { Err(format!("{key}: {} holds no certificate in PEM form", path.display())) }
+    let pem = std::fs::read(path)
+        .map_err(|error| format!("{key}: {} cannot be read: {error}", path.display()))?;
+    let some =
+        Certificate::from_pem_bundle(&pem).is_ok_and(|certificates| !certificates.is_empty());
+    if some {
+        Ok(pem)
+    } else {
+        Err(format!("{key}: {} holds no certificate in PEM form", path.display()))
+    }
 }

@@ -40,13 +40,20 @@ pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
     let timeout = limits::timeout(keys.timeout, scope)?;
     let StreamKeys { url, stream, max_len, ca_file, .. } = keys;
     if stream.is_empty() || stream.len() > 256 {
-        return Err(format!("{}: expected a key of 1 to 256 bytes, for example \"orders\"", scope.key("stream")));
+        return Err(format!(
+            "{}: expected a key of 1 to 256 bytes, for example \"orders\"",
+            scope.key("stream")
+        ));
     }
     if max_len == 0 {
-        return Err(format!("{}: is 0; entries would be gone before anybody could read them", scope.key("max_len")));
+        return Err(format!(
+            "{}: is 0; entries would be gone before anybody could read them",
+            scope.key("max_len")
+        ));
     }
     let authorities = ca_file.map(|path| limits::authorities(&path, scope)).transpose()?;
     let settings = Settings { key: stream, max_len, timeout: timeout.to_std(), authorities };
-    Stream::new(url.expose().as_str(), settings.clone()).map_err(|why| format!("{}: {why}", scope.key("url")))?;
+    Stream::new(url.expose().as_str(), settings.clone())
+        .map_err(|why| format!("{}: {why}", scope.key("url")))?;
     Ok(StreamConfig { url, settings })
 }

@@ -46,7 +46,8 @@ pub struct WebhookKeys {
     ca_file: Option<PathBuf>,
 }
 
-/// The most secrets that a message is signed with: the one in use, the next one, and room for a mistake.
+/// The most secrets that a message is signed with: the one in use, the next one, and room for a
+/// mistake.
 const MOST_SECRETS: usize = 4;
 
 pub fn check(keys: WebhookKeys, scope: &Scope) -> Result<WebhookConfig, String> {
@@ -61,16 +62,26 @@ fn signing_secrets(keys: &WebhookKeys, scope: &Scope) -> Result<Vec<SigningSecre
     let names = format!("{} and {}", scope.key("secret"), scope.key("secret_env"));
     let secrets: Vec<SigningSecret> = match (&keys.secret, &keys.secret_env) {
         (Some(secrets), None) => secrets.as_slice().to_vec(),
-        (None, Some(variables)) => variables.as_slice().iter().map(|variable| from_variable(variable, scope)).collect::<Result<_, _>>()?,
+        (None, Some(variables)) => variables
+            .as_slice()
+            .iter()
+            .map(|variable| from_variable(variable, scope))
+            .collect::<Result<_, _>>()?,
         (Some(_), Some(_)) => return Err(format!("{names} are both set; keep one")),
         (None, None) => {
-            return Err(format!("{names} are both missing; messages are signed with one of them: `autoreceive secret new` makes one"));
+            return Err(format!(
+                "{names} are both missing; messages are signed with one of them: `autoreceive \
+                    secret new` makes one"
+            ));
         }
     };
     if (1..=MOST_SECRETS).contains(&secrets.len()) {
         return Ok(secrets);
     }
-    Err(format!("{names}: hold {} secrets; expected 1 to {MOST_SECRETS}, the first one signs first", secrets.len()))
+    Err(format!(
+        "{names}: hold {} secrets; expected 1 to {MOST_SECRETS}, the first one signs first",
+        secrets.len()
+    ))
 }
 
 fn from_variable(variable: &str, scope: &Scope) -> Result<SigningSecret, String> {
@@ -79,13 +90,19 @@ fn from_variable(variable: &str, scope: &Scope) -> Result<SigningSecret, String>
 }
 
 /// One secret or a list; what is wrong is never repeated.
-fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Several<SigningSecret>>, D::Error> {
+fn secrets<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Several<SigningSecret>>, D::Error> {
     let parse = |text: &toml::Value| {
-        let text = text.as_str().ok_or_else(|| D::Error::custom("expected a text in quotes, or a list of them"))?;
+        let text = text
+            .as_str()
+            .ok_or_else(|| D::Error::custom("expected a text in quotes, or a list of them"))?;
         text.parse::<SigningSecret>().map_err(D::Error::custom)
     };
     match toml::Value::deserialize(deserializer)? {
-        toml::Value::Array(many) => Ok(Some(Several::Many(many.iter().map(parse).collect::<Result<_, _>>()?))),
+        toml::Value::Array(many) => {
+            Ok(Some(Several::Many(many.iter().map(parse).collect::<Result<_, _>>()?)))
+        }
         one => Ok(Some(Several::One(parse(&one)?))),
     }
 }

@@ -1,5 +1,6 @@
-//! The retry contract (row 20 of the promises), by a clock that is put forward: a real engine, a real webhook and a receiver
-//! that answers as its path says. Every wait is the documented one, and up to a tenth more.
+//! The retry contract (row 20 of the promises), by a clock that is put forward: a real engine, a
+//! real webhook and a receiver that answers as its path says. Every wait is the documented one, and
+//! up to a tenth more.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,9 +26,11 @@ const DOCUMENTED: [i64; 7] = [5, 30, 120, 600, 3_600, 10_800, 21_600];
 const HOUR: i64 = 3_600;
 /// A length that no wait has, so that an entry that is worked on is told from one that waits.
 const LEASE_SECONDS: u64 = 50 * 60;
-/// By how much the engine's idea of the store's time may be behind: the way of the answer that it heard it with.
+/// By how much the engine's idea of the store's time may be behind: the way of the answer that it
+/// heard it with.
 const BEHIND_MS: i64 = 500;
-/// How long an attempt may take on a busy machine, from its arrival until what follows from it is decided.
+/// How long an attempt may take on a busy machine, from its arrival until what follows from it is
+/// decided.
 const BUSY_MS: i64 = 4_000;
 
 /// When an attempt arrived, and when the next one is due, if there is one.
@@ -39,7 +42,10 @@ struct Attempt {
 impl Attempt {
     fn waits(&self, least: i64, most: i64) {
         let waits = self.due.expect("another attempt").ms() - self.at.ms();
-        assert!((least * 1_000 - BEHIND_MS..=most * 1_000 + BUSY_MS).contains(&waits), "{waits} ms, not {least} to {most} s");
+        assert!(
+            (least * 1_000 - BEHIND_MS..=most * 1_000 + BUSY_MS).contains(&waits),
+            "{waits} ms, not {least} to {most} s"
+        );
     }
 }
 
@@ -51,23 +57,38 @@ fn answer(way: &str, number: usize) -> (StatusCode, HeaderMap) {
         ("gone", _) => (410, &[]),
         ("busy", 1 | 2) => (429, &[("retry-after", "7200")]),
         ("hurried", 1) => (429, &[("retry-after", "1")]),
-        ("closed", 1) => (503, &[("date", "Mon, 23 Nov 2026 10:00:00 GMT"), ("retry-after", "Mon, 23 Nov 2026 14:30:00 GMT")]),
+        ("closed", 1) => (
+            503,
+            &[
+                ("date", "Mon, 23 Nov 2026 10:00:00 GMT"),
+                ("retry-after", "Mon, 23 Nov 2026 14:30:00 GMT"),
+            ],
+        ),
         ("greedy", 1) => (429, &[("retry-after", "999999")]),
         ("odd", 1) => (429, &[("retry-after", "tomorrow")]),
         _ => (204, &[]),
     };
-    let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let headers =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     (
         StatusCode::from_u16(status).unwrap(),
-        headers.collect::<Vec<(axum::http::HeaderName, axum::http::HeaderValue)>>().into_iter().collect(),
+        headers
+            .collect::<Vec<(axum::http::HeaderName, axum::http::HeaderValue)>>()
+            .into_iter()
+            .collect(),
     )
 }
 
 /// Plays the whole life of one event, and returns its attempts and whether it is dead in the end.
 async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     let directory = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> =
-        Arc::new(SqliteStore::open_with_test_clock(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap());
+    let store: Arc<dyn Store> = Arc::new(
+        SqliteStore::open_with_test_clock(
+            &directory.path().join("orders.db"),
+            Duration::from_secs(30),
+        )
+        .unwrap(),
+    );
     let arrivals = Arc::new(Mutex::new(Vec::<Time>::new()));
     let (clock, log) = (store.clone(), arrivals.clone());
     let take = move |Path(way): Path<String>| async move {
@@ -78,7 +99,9 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/{way}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/{way}", post(take))).await });
+    tokio::spawn(
+        async move { axum::serve(listener, Router::new().route("/{way}", post(take))).await },
+    );
 
     let limits = Limits { allow_private: true, ..Limits::default() };
     let webhook = Webhook::new(&url, &[SECRET.parse().unwrap()], &limits).unwrap();
@@ -86,18 +109,31 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     shop.lease = Duration::from_secs(LEASE_SECONDS);
     shop.endpoint = Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
     let policy = Policy::new("default", Terms::default()).unwrap();
-    let engine = Engine::builder(store.clone()).policy(policy).action(shop).check_every(Duration::from_millis(20)).start();
+    let engine = Engine::builder(store.clone())
+        .policy(policy)
+        .action(shop)
+        .check_every(Duration::from_millis(20))
+        .start();
     engine.submit("A-1".parse().unwrap(), Place::new().into()).await.unwrap();
 
     let mut attempts: Vec<Attempt> = Vec::new();
     let dead = loop {
-        eventually("an attempt is made", 60, async || arrivals.lock().unwrap().len() > attempts.len()).await;
+        eventually("an attempt is made", 60, async || {
+            arrivals.lock().unwrap().len() > attempts.len()
+        })
+        .await;
         let at = arrivals.lock().unwrap()[attempts.len()];
         if let Some(due) = attempts.last().and_then(|last| last.due) {
-            assert!((due.ms()..due.ms() + BUSY_MS).contains(&at.ms()), "{} ms after it was due", at.ms() - due.ms());
+            assert!(
+                (due.ms()..due.ms() + BUSY_MS).contains(&at.ms()),
+                "{} ms after it was \
+                due",
+                at.ms() - due.ms()
+            );
         }
         let mut due = None;
-        let leased = |due: Time| (due.ms() - at.ms() - LEASE_SECONDS as i64 * 1_000).abs() < 2 * BUSY_MS;
+        let leased =
+            |due: Time| (due.ms() - at.ms() - LEASE_SECONDS as i64 * 1_000).abs() < 2 * BUSY_MS;
         eventually("what follows is decided", 60, async || {
             due = engine.stats().await.unwrap().actions[0].next_at;
             due.is_none_or(|due| !leased(due))
@@ -120,7 +156,8 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seventy_five_hours_of_failures_are_attempted_at_the_documented_times_and_given_up_after_72() {
+async fn seventy_five_hours_of_failures_are_attempted_at_the_documented_times_and_given_up_after_72()
+ {
     for way in ["down", "elsewhere"] {
         let (attempts, dead) = attempts(way).await;
         assert!(dead && (16..=18).contains(&attempts.len()), "{way}: {} attempts", attempts.len());

@@ -25,7 +25,14 @@ fn writing() -> Writing {
 }
 
 fn server(port: u16, security: Security) -> Server {
-    Server { host: "127.0.0.1".to_owned(), port, hello: "shop.example".to_owned(), security, login: None, authorities: None }
+    Server {
+        host: "127.0.0.1".to_owned(),
+        port,
+        hello: "shop.example".to_owned(),
+        security,
+        login: None,
+        authorities: None,
+    }
 }
 
 fn email(port: u16) -> Email {
@@ -33,7 +40,8 @@ fn email(port: u16) -> Email {
 }
 
 fn event_with(id: &str, data: &Value) -> Event {
-    let order = Order { data: Some(Data::new(&data.to_string()).unwrap()), ..(*event(id, 5).0).clone() };
+    let order =
+        Order { data: Some(Data::new(&data.to_string()).unwrap()), ..(*event(id, 5).0).clone() };
     Event(Arc::new(order))
 }
 
@@ -47,17 +55,34 @@ async fn send(email: &Email, event: &Event) -> Outcome {
 
 /// The header's value, folded lines joined.
 fn header(letter: &Value, name: &str) -> Vec<String> {
-    let head = letter["raw"].as_str().unwrap().split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
+    let head =
+        letter["raw"].as_str().unwrap().split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
     let prefix = format!("{name}: ");
     head.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
-/// What Python's own reader of letters, another one than wrote them, makes of a letter: subject and text.
+/// What Python's own reader of letters, another one than wrote them, makes of a letter: subject and
+/// text.
 fn read(letter: &Value) -> (String, String) {
-    let program = "import sys, json, email, email.policy\nm = email.message_from_string(sys.argv[1], policy=email.policy.default)\nprint(json.dumps([m['subject'], m.get_content(), sorted(m.keys())]))";
-    let output = std::process::Command::new("/usr/bin/python3").args(["-c", program, letter["raw"].as_str().unwrap()]).output().unwrap();
+    let program = "import sys, json, email, email.policy\nm = \
+        email.message_from_string(sys.argv[1], \
+        policy=email.policy.default)\nprint(json.dumps([m['subject'], m.get_content(), \
+        sorted(m.keys())]))";
+    let output = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", program, letter["raw"].as_str().unwrap()])
+        .output()
+        .unwrap();
     let read: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let keys = ["Content-Transfer-Encoding", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"];
+    let keys = [
+        "Content-Transfer-Encoding",
+        "Content-Type",
+        "Date",
+        "From",
+        "MIME-Version",
+        "Message-ID",
+        "Subject",
+        "To",
+    ];
     assert_eq!(read[2], json!(keys), "{read}");
     (read[0].as_str().unwrap().to_owned(), read[1].as_str().unwrap().to_owned())
 }
@@ -67,9 +92,22 @@ async fn a_letter_is_written_in_the_language_of_the_order() {
     let mut server = SmtpServer::start("none", false);
     let email = email(server.port);
     let cases = [
-        (json!({"email": "kim@buyer.example"}), "[주문 주문-7] 구매가 확정되었습니다", "KST에 확정되었습니다"),
-        (json!({"email": "kim@buyer.example", "language": "en-US"}), "Order 주문-7 is complete", "KST"),
-        (json!({"email": "kim@buyer.example", "language": "fr"}), "[주문 주문-7] 구매가 확정되었습니다", "주문-7의 구매가"),
+        (
+            json!({"email": "kim@buyer.example"}),
+            "[주문 주문-7] 구매가 확정되었습니다",
+            "KST에 확정되었습니다",
+        ),
+        (
+            json!({"email": "kim@buyer.example", "language": "en-US"}),
+            "Order 주문-7 is \
+            complete",
+            "KST",
+        ),
+        (
+            json!({"email": "kim@buyer.example", "language": "fr"}),
+            "[주문 주문-7] 구매가 확정되었습니다",
+            "주문-7의 구매가",
+        ),
     ];
     for (data, subject, within) in cases {
         let event = event_with("주문-7", &data);
@@ -78,7 +116,10 @@ async fn a_letter_is_written_in_the_language_of_the_order() {
         let (read_subject, text) = read(&letter);
         assert_eq!(read_subject, subject);
         assert!(text.contains(within), "{text}");
-        assert_eq!((&letter["from"], &letter["to"]), (&json!("shop@shop.example"), &json!(["kim@buyer.example"])));
+        assert_eq!(
+            (&letter["from"], &letter["to"]),
+            (&json!("shop@shop.example"), &json!(["kim@buyer.example"]))
+        );
     }
 }
 
@@ -94,7 +135,10 @@ async fn a_repeat_has_the_same_message_id_and_another_event_another_one() {
             ids.extend(header(&server.letter(), "Message-ID"));
         }
     }
-    assert_eq!(send(&email, &event_with("A-1", &json!({"email": "lee@buyer.example"}))).await, Outcome::Done);
+    assert_eq!(
+        send(&email, &event_with("A-1", &json!({"email": "lee@buyer.example"}))).await,
+        Outcome::Done
+    );
     ids.extend(header(&server.letter(), "Message-ID"));
     assert_eq!(ids.len(), 5);
     assert_eq!(ids[0], ids[1]);
@@ -111,8 +155,13 @@ async fn nothing_that_an_order_holds_becomes_a_header_or_another_receiver() {
         (EventKind::Received, "ko".to_owned()),
         "Subject: {{ data.order.data.x }}\n\n{{ data.order.data.x }}\n".to_owned(),
     )]);
-    let email =
-        Email::new(Writing { letters, ..writing() }, self::server(server.port, Security::None), Duration::from_secs(20), None).unwrap();
+    let email = Email::new(
+        Writing { letters, ..writing() },
+        self::server(server.port, Security::None),
+        Duration::from_secs(20),
+        None,
+    )
+    .unwrap();
     for hostile in [
         "a\r\nBcc: evil@evil.example\r\n\r\nb",
         "a\nTo: evil@evil.example",
@@ -142,10 +191,26 @@ async fn an_order_without_an_address_that_letters_can_go_to_is_final() {
         (json!({"email": null}), "the order's data has no address at /email"),
         (json!({"email": ["a@b.example"]}), "the order's data has no address at /email"),
         (json!({"email": ""}), "what the order's data has at /email is not an e-mail address"),
-        (json!({"email": "nobody"}), "what the order's data has at /email is not an e-mail address"),
-        (json!({"email": "a@b.example, c@d.example"}), "what the order's data has at /email is not an e-mail address"),
-        (json!({"email": "a@b.example>\r\nRCPT TO:<c@d.example"}), "what the order's data has at /email is not an e-mail address"),
-        (json!({"email": "A <a@b.example>"}), "what the order's data has at /email is not an e-mail address"),
+        (
+            json!({"email": "nobody"}),
+            "what the order's data has at /email is not an e-mail \
+            address",
+        ),
+        (
+            json!({"email": "a@b.example, c@d.example"}),
+            "what the order's data has at /email is \
+            not an e-mail address",
+        ),
+        (
+            json!({"email": "a@b.example>\r\nRCPT TO:<c@d.example"}),
+            "what the order's data has at \
+            /email is not an e-mail address",
+        ),
+        (
+            json!({"email": "A <a@b.example>"}),
+            "what the order's data has at /email is not an \
+            e-mail address",
+        ),
     ];
     let mut events: Vec<Event> = cases.iter().map(|(data, _)| event_with("A-1", data)).collect();
     events.push(event("no-data", 5));
@@ -154,7 +219,14 @@ async fn an_order_without_an_address_that_letters_can_go_to_is_final() {
     for (outcome, (_, expected)) in outcomes.iter().zip(&cases) {
         assert_eq!(*outcome, Outcome::Dead { why: (*expected).to_owned() });
     }
-    assert_eq!(outcomes[8], Outcome::Dead { why: "the order's data has no address at /email".to_owned() });
+    assert_eq!(
+        outcomes[8],
+        Outcome::Dead {
+            why: "the order's data has no address at \
+        /email"
+                .to_owned()
+        }
+    );
     assert_eq!((outcomes.len(), &outcomes[9]), (10, &Outcome::Done));
     assert_eq!(server.letter()["to"], json!(["kim@buyer.example"]));
 }
@@ -164,7 +236,8 @@ async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_harms_the_next_letter()
     let server = SmtpServer::start("none", false);
     let email = email(server.port);
     let receivers = ["kim", "busy", "gone", "spam", "flaky", "lee"];
-    let events: Vec<Event> = receivers.iter().map(|name| to(&format!("{name}@buyer.example"))).collect();
+    let events: Vec<Event> =
+        receivers.iter().map(|name| to(&format!("{name}@buyer.example"))).collect();
     let outcomes = email.attempt(&events).await;
     let dead = |why: &str| Outcome::Dead { why: why.to_owned() };
     assert_eq!(
@@ -179,14 +252,21 @@ async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_harms_the_next_letter()
         ]
     );
     assert_eq!(send(&email, &events[4]).await, Outcome::Done);
-    let accepted: Vec<Value> = server.stop().into_iter().map(|letter| letter["to"][0].clone()).collect();
+    let accepted: Vec<Value> =
+        server.stop().into_iter().map(|letter| letter["to"][0].clone()).collect();
     assert_eq!(accepted, ["kim@buyer.example", "lee@buyer.example", "flaky@buyer.example"]);
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_or_is_away_delays_a_batch_once() {
     let server = SmtpServer::start("none", false);
-    let hanging = Email::new(writing(), self::server(server.port, Security::None), Duration::from_millis(400), None).unwrap();
+    let hanging = Email::new(
+        writing(),
+        self::server(server.port, Security::None),
+        Duration::from_millis(400),
+        None,
+    )
+    .unwrap();
     let events = [to("kim@buyer.example"), to("hang@buyer.example"), to("lee@buyer.example")];
     let outcomes = hanging.attempt(&events).await;
     let late = Outcome::retry("the mail server did not answer in time");
@@ -206,14 +286,22 @@ async fn a_connection_is_secured_and_the_sender_known() {
             Email::new(writing(), server, Duration::from_secs(20), None).unwrap()
         };
         let trusted = Some(smtp.authority.pem().into_bytes());
-        let (good, wrong_password, untrusted) = (through(USER.1, trusted.clone()), through("canary", trusted), through(USER.1, None));
+        let (good, wrong_password, untrusted) =
+            (through(USER.1, trusted.clone()), through("canary", trusted), through(USER.1, None));
         let letter = to("kim@buyer.example");
         assert_eq!(send(&good, &letter).await, Outcome::Done, "{word}");
         assert_eq!(smtp.letter()["secured"], true);
         // A wrong password is no letter's fault.
         let outcome = send(&wrong_password, &letter).await;
-        assert!(why(&outcome).starts_with("the mail server said 535") && !why(&outcome).contains("canary"), "{outcome:?}");
-        assert!(why(&send(&untrusted, &letter).await).starts_with("TLS: the receiver's certificate is self-signed"));
+        assert!(
+            why(&outcome).starts_with("the mail server said 535")
+                && !why(&outcome).contains("canary"),
+            "{outcome:?}"
+        );
+        assert!(why(&send(&untrusted, &letter).await).starts_with(
+            "TLS: the receiver's \
+            certificate is self-signed"
+        ));
         assert_eq!(smtp.stop(), Vec::<Value>::new());
     }
 }
@@ -221,7 +309,9 @@ async fn a_connection_is_secured_and_the_sender_known() {
 #[tokio::test]
 async fn a_server_that_offers_no_starttls_gets_nothing() {
     let smtp = SmtpServer::start("none", false);
-    let email = Email::new(writing(), server(smtp.port, Security::Starttls), Duration::from_secs(20), None).unwrap();
+    let email =
+        Email::new(writing(), server(smtp.port, Security::Starttls), Duration::from_secs(20), None)
+            .unwrap();
     let outcome = send(&email, &to("kim@buyer.example")).await;
     assert!(why(&outcome).contains("STARTTLS"), "{outcome:?}");
     assert_eq!(smtp.stop(), Vec::<Value>::new());

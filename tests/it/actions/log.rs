@@ -25,11 +25,21 @@ impl Write for Lines {
 async fn the_log_action_writes_a_line_for_each_event() {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    assert_eq!(Log("log".parse().unwrap()).attempt(&[event("A-1", 5), event("B-2", 6)]).await, [Outcome::Done, Outcome::Done]);
+    assert_eq!(
+        Log("log".parse().unwrap()).attempt(&[event("A-1", 5), event("B-2", 6)]).await,
+        [Outcome::Done, Outcome::Done]
+    );
     drop(guard);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert_eq!(text.lines().count(), 2, "{text}");
-    assert!(text.lines().next().unwrap().ends_with("order.received action=log order=A-1 version=5 cause=timer"), "{text}");
+    assert!(
+        text.lines()
+            .next()
+            .unwrap()
+            .ends_with("order.received action=log order=A-1 version=5 cause=timer"),
+        "{text}"
+    );
 }

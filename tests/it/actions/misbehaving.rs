@@ -1,5 +1,5 @@
-//! Delivery to a receiver that misbehaves on purpose (row 19 of the promises): a real engine and its relay, and a receiver
-//! that treats the first attempt of each event badly in one of many ways.
+//! Delivery to a receiver that misbehaves on purpose (row 19 of the promises): a real engine and
+//! its relay, and a receiver that treats the first attempt of each event badly in one of many ways.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::process::eventually;
 use crate::support::receiver::SECRET;
 
-/// The ways, each followed by how often its events are seen: once where the status was said, twice where it failed.
+/// The ways, each followed by how often its events are seen: once where the status was said, twice
+/// where it failed.
 const WAYS: [(&str, usize); 12] = [
     ("good", 1),
     ("500", 2),
@@ -62,7 +63,11 @@ async fn one(mut stream: TcpStream, seen: Seen) {
         ids.push(id);
         ids.len()
     };
-    let _ = if attempts == 1 { misbehave(&way, &mut stream).await } else { say(&mut stream, "204 No Content", "").await };
+    let _ = if attempts == 1 {
+        misbehave(&way, &mut stream).await
+    } else {
+        say(&mut stream, "204 No Content", "").await
+    };
 }
 
 async fn misbehave(way: &str, stream: &mut TcpStream) -> std::io::Result<()> {
@@ -91,7 +96,15 @@ async fn misbehave(way: &str, stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 async fn say(stream: &mut TcpStream, status: &str, headers: &str) -> std::io::Result<()> {
-    stream.write_all(format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(
+            format!(
+                "HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: \
+        close\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await?;
     stream.shutdown().await
 }
 
@@ -110,7 +123,11 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+            let header = |name: &str| {
+                head.lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(|value| value.trim().to_owned())
+            };
             if body.len() >= header("content-length:")?.parse().unwrap() {
                 return Some((header("webhook-id:")?, body.as_bytes().to_vec()));
             }
@@ -125,7 +142,10 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 fn engine(action: impl Action) -> Engine {
     let policies = [Policy::new("default", Terms::default()).unwrap()];
     let subscription = Subscription::new("shop".parse().unwrap(), action).on(&[EventKind::Placed]);
-    Engine::builder(Arc::new(SqliteStore::in_memory().unwrap())).policies(policies).action(subscription).start()
+    Engine::builder(Arc::new(SqliteStore::in_memory().unwrap()))
+        .policies(policies)
+        .action(subscription)
+        .start()
 }
 
 async fn place(engine: &Engine, id: &str) {
@@ -135,7 +155,8 @@ async fn place(engine: &Engine, id: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_whatever_the_receiver_does_and_every_attempt_has_the_same_id() {
     let (url, seen) = receiver().await;
-    let limits = Limits { timeout: Duration::from_secs(2), allow_private: true, ..Limits::default() };
+    let limits =
+        Limits { timeout: Duration::from_secs(2), allow_private: true, ..Limits::default() };
     let webhook = Webhook::new(&url, &[SECRET.parse().unwrap()], &limits).unwrap();
     let engine = engine(webhook);
     for (way, _) in WAYS {
@@ -145,7 +166,8 @@ async fn nothing_is_lost_whatever_the_receiver_does_and_every_attempt_has_the_sa
     }
     eventually("nothing is left to deliver", 120, async || {
         let actions = engine.stats().await.unwrap().actions;
-        actions.iter().all(|action| action.pending == 0) && seen.lock().unwrap().len() == WAYS.len() * OF_EACH
+        actions.iter().all(|action| action.pending == 0)
+            && seen.lock().unwrap().len() == WAYS.len() * OF_EACH
     })
     .await;
     for (way, expected) in WAYS {

@@ -13,7 +13,12 @@ use crate::support::redis_server::RedisServer;
 use crate::support::tls::Authority;
 
 fn settings(max_len: u64) -> Settings {
-    Settings { key: "orders".to_owned(), max_len, timeout: Duration::from_secs(10), authorities: None }
+    Settings {
+        key: "orders".to_owned(),
+        max_len,
+        timeout: Duration::from_secs(10),
+        authorities: None,
+    }
 }
 
 fn stream(redis: &RedisServer, max_len: u64) -> Stream {
@@ -22,14 +27,20 @@ fn stream(redis: &RedisServer, max_len: u64) -> Stream {
 
 /// The fields of every entry.
 fn entries(redis: &RedisServer) -> Vec<Vec<String>> {
-    let range: Vec<(String, Vec<String>)> = redis::from_redis_value(redis.cli(&["XRANGE", "orders", "-", "+"]).unwrap()).unwrap();
+    let range: Vec<(String, Vec<String>)> =
+        redis::from_redis_value(redis.cli(&["XRANGE", "orders", "-", "+"]).unwrap()).unwrap();
     range.into_iter().map(|(_, fields)| fields).collect()
 }
 
 fn fields(event: &Event) -> Vec<String> {
     let (order, version) = (event.0.id.to_string(), event.0.version.to_string());
-    let pairs =
-        [("id", event.id()), ("type", event.kind().to_string()), ("order_id", order), ("version", version), ("body", event_json(event))];
+    let pairs = [
+        ("id", event.id()),
+        ("type", event.kind().to_string()),
+        ("order_id", order),
+        ("version", version),
+        ("body", event_json(event)),
+    ];
     pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
 }
 
@@ -46,7 +57,8 @@ async fn the_stream_keeps_about_as_many_entries_as_configured() {
     let redis = RedisServer::start(&[]);
     let stream = stream(&redis, 500);
     for batch in 0..20 {
-        let events: Vec<Event> = (1..=200).map(|version| event(&format!("A-{batch}"), version)).collect();
+        let events: Vec<Event> =
+            (1..=200).map(|version| event(&format!("A-{batch}"), version)).collect();
         stream.attempt(&events).await;
     }
     // Whole nodes of 100 entries are cut off.
@@ -61,7 +73,10 @@ async fn a_redis_that_is_away_or_refuses_is_tried_again_and_works_once_it_is_bac
     assert_eq!(stream.attempt(&event).await, [Outcome::Done, Outcome::Done]);
     redis.kill();
     let outcomes = stream.attempt(&event).await;
-    assert!(outcomes.len() == 2 && outcomes.iter().all(|outcome| !why(outcome).is_empty()), "{outcomes:?}");
+    assert!(
+        outcomes.len() == 2 && outcomes.iter().all(|outcome| !why(outcome).is_empty()),
+        "{outcomes:?}"
+    );
     redis.restart();
     assert_eq!(stream.attempt(&event).await, [Outcome::Done, Outcome::Done]);
     redis.cli(&["DEL", "orders"]).unwrap();
@@ -78,25 +93,42 @@ async fn a_redis_that_is_away_or_refuses_is_tried_again_and_works_once_it_is_bac
 async fn a_redis_that_does_not_answer_is_given_up_after_the_timeout() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://127.0.0.1:{}", listener.local_addr().unwrap().port());
-    let stream = Stream::new(&url, Settings { timeout: Duration::from_millis(300), ..settings(10) }).unwrap();
+    let stream =
+        Stream::new(&url, Settings { timeout: Duration::from_millis(300), ..settings(10) })
+            .unwrap();
     assert_eq!(why(&stream.attempt(&[event("A-1", 5)]).await[0]), "Redis did not answer in time");
 }
 
 #[tokio::test]
 async fn a_redis_is_spoken_to_over_tls_where_its_authority_is_trusted() {
-    let (directory, authority, port) = (tempfile::tempdir().unwrap(), Authority::new(), free_port().to_string());
+    let (directory, authority, port) =
+        (tempfile::tempdir().unwrap(), Authority::new(), free_port().to_string());
     let (certificate, key) = authority.certificate("127.0.0.1", 2099).pem();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    for (name, text) in [("certificate.pem", certificate), ("key.pem", key), ("ca.pem", authority.pem())] {
+    for (name, text) in
+        [("certificate.pem", certificate), ("key.pem", key), ("ca.pem", authority.pem())]
+    {
         std::fs::write(path(name), text).unwrap();
     }
-    let files = ["--tls-cert-file", &path("certificate.pem"), "--tls-key-file", &path("key.pem"), "--tls-ca-cert-file", &path("ca.pem")];
+    let files = [
+        "--tls-cert-file",
+        &path("certificate.pem"),
+        "--tls-key-file",
+        &path("key.pem"),
+        "--tls-ca-cert-file",
+        &path("ca.pem"),
+    ];
     let more = ["--tls-port", &port, "--tls-auth-clients", "no"];
     let redis = RedisServer::start(&[&files[..], &more[..]].concat());
     let url = format!("rediss://127.0.0.1:{port}");
-    let trusting = Stream::new(&url, Settings { authorities: Some(authority.pem().into_bytes()), ..settings(10) }).unwrap();
+    let trusting = Stream::new(
+        &url,
+        Settings { authorities: Some(authority.pem().into_bytes()), ..settings(10) },
+    )
+    .unwrap();
     assert_eq!(trusting.attempt(&[event("A-1", 5)]).await, [Outcome::Done]);
     assert_eq!(entries(&redis).len(), 1);
-    let outcome = Stream::new(&url, settings(10)).unwrap().attempt(&[event("A-1", 5)]).await.remove(0);
+    let outcome =
+        Stream::new(&url, settings(10)).unwrap().attempt(&[event("A-1", 5)]).await.remove(0);
     assert!(why(&outcome).contains("certificate"), "{outcome:?}");
 }

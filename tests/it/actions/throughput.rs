@@ -1,6 +1,6 @@
-//! How fast webhooks are delivered, and what a receiver that is down costs the others. The short form only shows that it can
-//! be measured; the figures come from
-//! `AUTORECEIVE_TEST_EVENTS=30000 AUTORECEIVE_TEST_SECONDS=10 AUTORECEIVE_TEST_ROUNDS=5 cargo test --release throughput --
+//! How fast webhooks are delivered, and what a receiver that is down costs the others. The short
+//! form only shows that it can be measured; the figures come from `AUTORECEIVE_TEST_EVENTS=30000
+//! AUTORECEIVE_TEST_SECONDS=10 AUTORECEIVE_TEST_ROUNDS=5 cargo test --release throughput --
 //! --nocapture --test-threads 1`.
 
 use std::path::{Path, PathBuf};
@@ -29,7 +29,15 @@ fn number(variable: &str, otherwise: usize) -> usize {
 
 fn config(directory: &Path, store: &str, actions: &[String]) -> PathBuf {
     let path = directory.join("shop.toml");
-    std::fs::write(&path, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n{}", actions.concat())).unwrap();
+    std::fs::write(
+        &path,
+        format!(
+            "[store]\nurl = \"{store}\"\n[log]\nlevel = \
+        \"warn\"\n{}",
+            actions.concat()
+        ),
+    )
+    .unwrap();
     path
 }
 
@@ -64,7 +72,13 @@ async fn place(url: &str, range: std::ops::Range<usize>) {
     };
     let ids: Vec<usize> = range.collect();
     for part in ids.chunks(10_000) {
-        let answer = post_json(url, "/v1/commands", part.iter().map(|&i| line(i)).collect(), "application/x-ndjson").await;
+        let answer = post_json(
+            url,
+            "/v1/commands",
+            part.iter().map(|&i| line(i)).collect(),
+            "application/x-ndjson",
+        )
+        .await;
         assert_eq!(answer.matches("\"changed\"").count(), part.len());
     }
 }
@@ -73,27 +87,43 @@ async fn place(url: &str, range: std::ops::Range<usize>) {
 async fn pending(url: &str, name: &str) -> u64 {
     let text = reqwest::get(format!("{url}/v1/actions")).await.unwrap().text().await.unwrap();
     let actions: Value = serde_json::from_str(&text).unwrap();
-    let action = actions["actions"].as_array().unwrap().iter().find(|action| action["name"] == name).cloned();
+    let action = actions["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|action| action["name"] == name)
+        .cloned();
     action.map_or(0, |action| action["pending"].as_u64().unwrap())
 }
 
-/// All orders fall due at once; returns how many of them a second were received and delivered to `shop`.
+/// All orders fall due at once; returns how many of them a second were received and delivered to
+/// `shop`.
 async fn herd(store: &str, directory: &Path, actions: &[String], events: usize) -> f64 {
     let service = Process::serve_with(&config(directory, store, actions), &["--test-clock"]).await;
     place(&service.url, 0..events).await;
     let began = Instant::now();
     for by in ["2000d", "1100d"] {
-        post_json(&service.url, "/v1/test/clock", json!({ "advance": by }).to_string(), "application/json").await;
+        post_json(
+            &service.url,
+            "/v1/test/clock",
+            json!({ "advance": by }).to_string(),
+            "application/json",
+        )
+        .await;
     }
     eventually("all of them are received and delivered", 600, async || {
-        let text = reqwest::get(format!("{}/v1/stats", service.url)).await.unwrap().text().await.unwrap();
+        let text =
+            reqwest::get(format!("{}/v1/stats", service.url)).await.unwrap().text().await.unwrap();
         let stats: Value = serde_json::from_str(&text).unwrap();
         stats["waiting"] == 0 && pending(&service.url, "shop").await == 0
     })
     .await;
     let seconds = began.elapsed().as_secs_f64();
-    let metrics = reqwest::get(format!("{}/metrics", service.url)).await.unwrap().text().await.unwrap();
-    let done = metrics.lines().find_map(|line| line.strip_prefix("autoreceive_attempts_total{action=\"shop\",result=\"done\"} "));
+    let metrics =
+        reqwest::get(format!("{}/metrics", service.url)).await.unwrap().text().await.unwrap();
+    let done = metrics.lines().find_map(|line| {
+        line.strip_prefix("autoreceive_attempts_total{action=\"shop\",result=\"done\"} ")
+    });
     assert_eq!(done, Some(&*events.to_string()));
     events as f64 / seconds
 }
@@ -102,8 +132,17 @@ async fn webhooks_per_second(name: &str, store: impl Fn() -> String) {
     let events = number("AUTORECEIVE_TEST_EVENTS", 500);
     let directory = tempfile::tempdir().unwrap();
     let listener = Listener::start(&["--json"]).await;
-    let rate = herd(&store(), directory.path(), &[webhook("shop", &listener.url, "on = [\"order.received\"]")], events).await;
-    println!("{name}: {events} orders received and delivered to `autoreceive listen`: {rate:.0} a second");
+    let rate = herd(
+        &store(),
+        directory.path(),
+        &[webhook("shop", &listener.url, "on = [\"order.received\"]")],
+        events,
+    )
+    .await;
+    println!(
+        "{name}: {events} orders received and delivered to `autoreceive listen`: {rate:.0} a \
+        second"
+    );
     assert_eq!(listener.printed().lines().count(), events);
 }
 
@@ -120,21 +159,37 @@ async fn webhooks_are_delivered_from_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_or_is_down_does_not_slow_the_others_down() {
-    let (events, rounds) = (number("AUTORECEIVE_TEST_EVENTS", 500), number("AUTORECEIVE_TEST_ROUNDS", 1));
-    let neighbours = [("alone", None), ("beside one that hangs", Some(hanging().await)), ("beside one that is down", Some(DOWN.into()))];
+    let (events, rounds) =
+        (number("AUTORECEIVE_TEST_EVENTS", 500), number("AUTORECEIVE_TEST_ROUNDS", 1));
+    let neighbours = [
+        ("alone", None),
+        ("beside one that hangs", Some(hanging().await)),
+        ("beside one that is down", Some(DOWN.into())),
+    ];
     let mut rates = vec![Vec::new(); neighbours.len()];
     // In turn, so that what else the machine does falls on all of them.
     for _ in 0..rounds {
         for (rates, (_, bad)) in rates.iter_mut().zip(&neighbours) {
-            let (redis, directory, listener) = (RedisServer::start(&[]), tempfile::tempdir().unwrap(), Listener::start(&["--json"]).await);
+            let (redis, directory, listener) = (
+                RedisServer::start(&[]),
+                tempfile::tempdir().unwrap(),
+                Listener::start(&["--json"]).await,
+            );
             let mut actions = vec![webhook("shop", &listener.url, "on = [\"order.received\"]")];
-            actions.extend(bad.as_ref().map(|url: &String| webhook("bad", url, "on = [\"order.received\"]")));
+            actions.extend(
+                bad.as_ref().map(|url: &String| webhook("bad", url, "on = [\"order.received\"]")),
+            );
             rates.push(herd(&redis.url(), directory.path(), &actions, events).await);
         }
     }
     for ((name, _), mut rates) in neighbours.into_iter().zip(rates) {
         rates.sort_unstable_by(f64::total_cmp);
-        println!("{name}: {:.0} a second, median of {rounds} ({:.0} to {:.0})", rates[rounds / 2], rates[0], rates[rounds - 1]);
+        println!(
+            "{name}: {:.0} a second, median of {rounds} ({:.0} to {:.0})",
+            rates[rounds / 2],
+            rates[0],
+            rates[rounds - 1]
+        );
     }
 }
 
@@ -165,7 +220,8 @@ impl Lags {
     }
 }
 
-/// How long it took to tell of each order of a steady stream, 400 a second, beside a receiver that is `bad`; sorted.
+/// How long it took to tell of each order of a steady stream, 400 a second, beside a receiver that
+/// is `bad`; sorted.
 async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> {
     let (lags, directory) = (Lags::default(), tempfile::tempdir().unwrap());
     let mut actions = vec![webhook("shop", &lags.receiver().await, "on = [\"order.placed\"]")];
@@ -179,7 +235,8 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
         lags.0.lock().unwrap().0.push(Instant::now());
         place(&service.url, i * TOGETHER..(i + 1) * TOGETHER).await;
     }
-    eventually("all are told", 60, async || lags.0.lock().unwrap().1.len() >= ticks * TOGETHER).await;
+    eventually("all are told", 60, async || lags.0.lock().unwrap().1.len() >= ticks * TOGETHER)
+        .await;
     let mut told = lags.0.lock().unwrap().1.clone();
     told.sort_unstable();
     assert!(service.terminate().await.success());
@@ -188,9 +245,17 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_down_adds_little_to_the_others_lag() {
-    let (ticks, rounds) = (number("AUTORECEIVE_TEST_SECONDS", 1) * 20, number("AUTORECEIVE_TEST_ROUNDS", 1));
-    let neighbours =
-        [("alone", None), ("beside one that is down", Some(DOWN.to_owned())), ("beside one that hangs", Some(hanging().await))];
+    let (ticks, rounds) =
+        (number("AUTORECEIVE_TEST_SECONDS", 1) * 20, number("AUTORECEIVE_TEST_ROUNDS", 1));
+    let neighbours = [
+        ("alone", None),
+        ("beside one that is down", Some(DOWN.to_owned())),
+        (
+            "beside one that \
+            hangs",
+            Some(hanging().await),
+        ),
+    ];
     for name in ["SQLite", "Redis"] {
         let mut p99s = vec![Vec::new(); neighbours.len()];
         for _ in 0..rounds {
@@ -203,7 +268,12 @@ async fn a_receiver_that_is_down_adds_little_to_the_others_lag() {
         }
         for ((neighbour, _), mut p99s) in neighbours.iter().zip(p99s) {
             p99s.sort_unstable();
-            println!("{name}, {neighbour}: p99 {:?}, median of {rounds} ({:?} to {:?})", p99s[rounds / 2], p99s[0], p99s[rounds - 1]);
+            println!(
+                "{name}, {neighbour}: p99 {:?}, median of {rounds} ({:?} to {:?})",
+                p99s[rounds / 2],
+                p99s[0],
+                p99s[rounds - 1]
+            );
         }
     }
 }

@@ -11,7 +11,12 @@ use crate::support::tls::{Authority, serve};
 
 async fn post(port: u16, trusted: Option<&Authority>) -> Outcome {
     let authorities = trusted.map(|authority| authority.pem().into_bytes());
-    let limits = Limits { timeout: Duration::from_secs(20), allow_private: true, authorities, ..Limits::default() };
+    let limits = Limits {
+        timeout: Duration::from_secs(20),
+        allow_private: true,
+        authorities,
+        ..Limits::default()
+    };
     let url = format!("https://127.0.0.1:{port}/");
     let webhook = Webhook::new(&url, &[SigningSecret::fresh().parse().unwrap()], &limits).unwrap();
     webhook.attempt(&[event("A-1", 5)]).await.remove(0)

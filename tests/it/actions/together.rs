@@ -11,8 +11,12 @@ use crate::support::smtp_server::SmtpServer;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_tells_everybody_who_is_configured() {
     let directory = tempfile::tempdir().unwrap();
-    let (redis, mut smtp, receiver, (gateway, seen)) =
-        (RedisServer::start(&[]), SmtpServer::start("none", false), Receiver::start().await, gateway(r#"{"ok": true}"#).await);
+    let (redis, mut smtp, receiver, (gateway, seen)) = (
+        RedisServer::start(&[]),
+        SmtpServer::start("none", false),
+        Receiver::start().await,
+        gateway(r#"{"ok": true}"#).await,
+    );
     let config = format!(
         r#"
         [actions.hook]
@@ -50,14 +54,22 @@ async fn a_service_tells_everybody_who_is_configured() {
     std::fs::write(&path, config).unwrap();
     let service = Process::serve(&path).await;
     let place = json!({"order_id": "A-1", "command": "place", "buyer_id": "kim", "amount": 59_000, "currency": "KRW", "data": {"email": "kim@buyer.example", "phone": "010"}});
-    let body = format!("{place}\n{}\n", json!({"order_id": "A-1", "command": "cancel", "reason": "changed my mind"}));
-    let request = reqwest::Client::new().post(format!("{}/v1/commands", service.url)).header("content-type", "application/x-ndjson");
+    let body = format!(
+        "{place}\n{}\n",
+        json!({"order_id": "A-1", "command": "cancel", "reason": "changed my mind"})
+    );
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/commands", service.url))
+        .header("content-type", "application/x-ndjson");
     let answer = request.body(body).send().await.unwrap().text().await.unwrap();
     assert_eq!(answer.matches("\"changed\"").count(), 2, "{answer}");
     eventually("everything is delivered", 30, async || {
-        let stats = reqwest::get(format!("{}/v1/stats", service.url)).await.unwrap().bytes().await.unwrap();
+        let stats =
+            reqwest::get(format!("{}/v1/stats", service.url)).await.unwrap().bytes().await.unwrap();
         let stats: Value = serde_json::from_slice(&stats).unwrap();
-        stats["actions"].as_array().is_some_and(|actions| actions.len() == 4 && actions.iter().all(|action| action["pending"] == 0))
+        stats["actions"].as_array().is_some_and(|actions| {
+            actions.len() == 4 && actions.iter().all(|action| action["pending"] == 0)
+        })
     })
     .await;
     assert_eq!(receiver.orders(), 1);

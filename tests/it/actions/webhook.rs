@@ -59,7 +59,10 @@ impl Receiver {
             .route("/status/{code}", post(status))
             .route("/by-id", post(by_id))
             .route("/busy", post(async || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "77")])))
-            .route("/redirect", post(async || (StatusCode::TEMPORARY_REDIRECT, [("location", "/ok")])))
+            .route(
+                "/redirect",
+                post(async || (StatusCode::TEMPORARY_REDIRECT, [("location", "/ok")])),
+            )
             .route("/hang", post(async || std::future::pending::<()>().await))
             .route("/endless", post(endless))
             .route("/together", post(together))
@@ -92,7 +95,8 @@ async fn only(webhook: &Webhook, event: &Event) -> Outcome {
 }
 
 async fn ok(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    if seen.signer.verify(&body, &headers).is_err() || headers["content-type"] != "application/json" {
+    if seen.signer.verify(&body, &headers).is_err() || headers["content-type"] != "application/json"
+    {
         seen.forged.fetch_add(1, Ordering::SeqCst);
         return StatusCode::UNAUTHORIZED;
     }
@@ -183,7 +187,13 @@ async fn each_event_of_a_batch_has_an_outcome_of_its_own_in_order() {
     let receiver = Receiver::start().await;
     let events = [event("A", 3), event("B", 1), event("C", 2), event("D", 1)];
     let outcomes = receiver.webhook("/by-id").attempt(&events).await;
-    assert!(matches!(outcomes[..], [Outcome::Retry { .. }, Outcome::Done, Outcome::Dead { .. }, Outcome::Done]), "{outcomes:?}");
+    assert!(
+        matches!(
+            outcomes[..],
+            [Outcome::Retry { .. }, Outcome::Done, Outcome::Dead { .. }, Outcome::Done]
+        ),
+        "{outcomes:?}"
+    );
     assert_eq!(why(&outcomes[0]), "status 500");
 }
 
@@ -199,12 +209,19 @@ async fn sixteen_events_of_a_batch_are_posted_at_a_time_and_no_more() {
 #[tokio::test]
 async fn no_more_requests_are_under_way_than_the_receivers_limit_however_many_attempts_are_made() {
     let receiver = Receiver::start().await;
-    let limits = Limits { timeout: TIMEOUT, concurrency: 3, allow_private: true, ..Limits::default() };
+    let limits =
+        Limits { timeout: TIMEOUT, concurrency: 3, allow_private: true, ..Limits::default() };
     let url = format!("{}/slowly", receiver.url);
     let webhook = Webhook::new(&url, &[receiver.secret.parse().unwrap()], &limits).unwrap();
     let events: Vec<Event> = (1..=20).map(|version| event("A-1", version)).collect();
     let attempts = (0..4).map(|_| webhook.attempt(&events));
-    assert!(futures_util::future::join_all(attempts).await.into_iter().flatten().all(|outcome| outcome == Outcome::Done));
+    assert!(
+        futures_util::future::join_all(attempts)
+            .await
+            .into_iter()
+            .flatten()
+            .all(|outcome| outcome == Outcome::Done)
+    );
     assert_eq!(receiver.seen.most_in_flight.load(Ordering::SeqCst), 3);
 }
 
@@ -212,7 +229,10 @@ async fn no_more_requests_are_under_way_than_the_receivers_limit_however_many_at
 async fn every_status_but_2xx_and_410_is_tried_again() {
     let receiver = Receiver::start().await;
     for code in [400, 401, 404, 422, 500, 502, 503] {
-        assert_eq!(receiver.outcome(&format!("/status/{code}")).await, Outcome::retry(format!("status {code}")));
+        assert_eq!(
+            receiver.outcome(&format!("/status/{code}")).await,
+            Outcome::retry(format!("status {code}"))
+        );
     }
     for code in [200, 201, 202, 204] {
         assert_eq!(receiver.outcome(&format!("/status/{code}")).await, Outcome::Done);
@@ -224,20 +244,28 @@ async fn every_status_but_2xx_and_410_is_tried_again() {
 async fn a_receiver_that_is_busy_says_how_long_to_wait() {
     let receiver = Receiver::start().await;
     let after = Some(Duration::from_secs(77));
-    assert_eq!(receiver.outcome("/busy").await, Outcome::Retry { why: "status 429".to_owned(), after });
+    assert_eq!(
+        receiver.outcome("/busy").await,
+        Outcome::Retry { why: "status 429".to_owned(), after }
+    );
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let receiver = Receiver::start().await;
-    assert_eq!(why(&receiver.outcome("/redirect").await), "status 307: a redirect, which is not followed");
+    assert_eq!(
+        why(&receiver.outcome("/redirect").await),
+        "status 307: a redirect, which is not \
+        followed"
+    );
     assert!(receiver.seen.messages.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_receiver_that_hangs_is_given_up_after_the_timeout() {
     let receiver = Receiver::start().await;
-    let webhook = webhook(&format!("{}/hang", receiver.url), &receiver.secret, Duration::from_millis(300));
+    let webhook =
+        webhook(&format!("{}/hang", receiver.url), &receiver.secret, Duration::from_millis(300));
     assert_eq!(why(&only(&webhook, &event("A-1", 5)).await), "timed out after 300ms");
 }
 
@@ -289,7 +317,11 @@ async fn while_a_secret_is_changed_messages_are_signed_with_both() {
 
 #[tokio::test]
 async fn a_private_target_is_refused_with_the_key_that_allows_it() {
-    let refused = Webhook::new("http://127.0.0.1:1/", &[SigningSecret::fresh().parse().unwrap()], &Limits::default());
+    let refused = Webhook::new(
+        "http://127.0.0.1:1/",
+        &[SigningSecret::fresh().parse().unwrap()],
+        &Limits::default(),
+    );
     let why = refused.err().unwrap().to_string();
     assert!(why.starts_with("127.0.0.1 is a private address; set allow_private = true"), "{why}");
 }
@@ -299,8 +331,18 @@ fn a_fresh_secret_is_one_and_differs_from_the_last() {
     let (a, b) = (SigningSecret::fresh(), SigningSecret::fresh());
     assert_ne!(a, b);
     assert_eq!(a.parse::<SigningSecret>().unwrap().expose().len(), 32);
-    for wrong in ["", "whsec_", "whsec_c2hvcnQ=", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7o!"] {
+    for wrong in [
+        "",
+        "whsec_",
+        "whsec_c2hvcnQ=",
+        "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7o!",
+    ] {
         let error = wrong.parse::<SigningSecret>().unwrap_err().to_string();
-        assert!(error.contains("autoreceive secret new") && (wrong.is_empty() || !error.contains("C2FV")), "{error}");
+        assert!(
+            error.contains("autoreceive secret new")
+                && (wrong.is_empty() || !error.contains("C2FV")),
+            "{error}"
+        );
     }
 }

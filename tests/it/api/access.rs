@@ -16,14 +16,19 @@ use crate::support::service::Service;
 struct GuardedReceipts {
     client: Client,
     tokens: [String; 3],
-    /// Requests come from addresses of their own, so that one test's failures do not run into the bound.
+    /// Requests come from addresses of their own, so that one test's failures do not run into the
+    /// bound.
     addresses: AtomicU8,
 }
 
 impl GuardedReceipts {
     async fn start() -> GuardedReceipts {
         let tokens = Role::ALL.map(|_| fresh_token());
-        let accepted = tokens.iter().zip(Role::ALL).map(|(token, role)| (TokenHash::of(token), role)).collect();
+        let accepted = tokens
+            .iter()
+            .zip(Role::ALL)
+            .map(|(token, role)| (TokenHash::of(token), role))
+            .collect();
         let service = Service::start_for(Access { tokens: accepted, tls: None }).await;
         GuardedReceipts { client: Client::of(service), tokens, addresses: AtomicU8::new(1) }
     }
@@ -34,17 +39,42 @@ impl GuardedReceipts {
 
     /// Sends a request with this `Authorization`, from an address that no other request comes from.
     async fn ask(&self, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
-        self.ask_from(self.addresses.fetch_add(1, Ordering::Relaxed), method, path, authorization, body).await
+        self.ask_from(
+            self.addresses.fetch_add(1, Ordering::Relaxed),
+            method,
+            path,
+            authorization,
+            body,
+        )
+        .await
     }
 
-    async fn ask_from(&self, host: u8, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
-        let media = if path == "/v1/commands" { "application/x-ndjson" } else { "application/json" };
-        let authorization = if authorization.is_empty() { String::new() } else { format!("authorization: {authorization}\r\n") };
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {media}\r\n{authorization}");
+    async fn ask_from(
+        &self,
+        host: u8,
+        method: &str,
+        path: &str,
+        authorization: &str,
+        body: &str,
+    ) -> Answer {
+        let media =
+            if path == "/v1/commands" { "application/x-ndjson" } else { "application/json" };
+        let authorization = if authorization.is_empty() {
+            String::new()
+        } else {
+            format!("authorization: {authorization}\r\n")
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: \
+            close\r\ncontent-type: {media}\r\n{authorization}"
+        );
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 1, host], 0))).unwrap();
         let mut stream = socket.connect(self.client.address.parse().unwrap()).await.unwrap();
-        stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
+            .await
+            .unwrap();
         let mut received = Vec::new();
         stream.read_to_end(&mut received).await.unwrap();
         parse(&received)
@@ -87,11 +117,18 @@ async fn every_route_lets_in_the_roles_that_it_names_and_nobody_else() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let role = expected_role(method, path);
-            let said = operation["security"].as_array().unwrap().first().map(|demand| demand["token"][0].as_str().unwrap());
+            let said = operation["security"]
+                .as_array()
+                .unwrap()
+                .first()
+                .map(|demand| demand["token"][0].as_str().unwrap());
             assert_eq!(said, role.map(Role::as_str), "{method} {path}");
             let (method, place) = (
                 method.to_uppercase(),
-                path.replace("{order_id}", "A-1").replace("{file}", "index.html").replace("{name}", "shop").replace("{event_id}", "A-1:1"),
+                path.replace("{order_id}", "A-1")
+                    .replace("{file}", "index.html")
+                    .replace("{name}", "shop")
+                    .replace("{event_id}", "A-1:1"),
             );
             every_token(&guarded, &method, &place, &body(path), role).await;
             routes += 1;
@@ -100,9 +137,20 @@ async fn every_route_lets_in_the_roles_that_it_names_and_nobody_else() {
     assert!(routes >= 27, "only {routes} routes");
 }
 
-async fn every_token(guarded: &GuardedReceipts, method: &str, path: &str, body: &str, role: Option<Role>) {
-    let events =
-        async || guarded.ask("GET", "/v1/stats", &format!("Bearer {}", guarded.token(Role::Read)), "").await.json()["events"].clone();
+async fn every_token(
+    guarded: &GuardedReceipts,
+    method: &str,
+    path: &str,
+    body: &str,
+    role: Option<Role>,
+) {
+    let events = async || {
+        guarded
+            .ask("GET", "/v1/stats", &format!("Bearer {}", guarded.token(Role::Read)), "")
+            .await
+            .json()["events"]
+            .clone()
+    };
     let before = events().await;
     let hash = TokenHash::of(guarded.token(Role::Operate)).to_string();
     let token = guarded.token(Role::Operate);
@@ -130,13 +178,28 @@ async fn every_token(guarded: &GuardedReceipts, method: &str, path: &str, body: 
     }
     let small = Role::ALL.into_iter().filter(|has| role.is_some_and(|role| *has < role));
     for has in small {
-        let answer = guarded.ask(method, path, &format!("Bearer {}", guarded.token(has)), body).await;
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (403, Some("role_too_small")), "{method} {path} as {has:?}");
+        let answer =
+            guarded.ask(method, path, &format!("Bearer {}", guarded.token(has)), body).await;
+        assert_eq!(
+            (answer.status, answer.json()["code"].as_str()),
+            (403, Some("role_too_small")),
+            "{method} {path} as {has:?}"
+        );
     }
-    assert_eq!(events().await, before, "{method} {path} changed something for somebody who may not");
+    assert_eq!(
+        events().await,
+        before,
+        "{method} {path} changed something for somebody who may \
+        not"
+    );
     for has in Role::ALL.into_iter().filter(|has| role.is_none_or(|role| *has >= role)) {
-        let answer = guarded.ask(method, path, &format!("bearer {}", guarded.token(has)), body).await;
-        assert!(![401, 403, 405, 429, 500].contains(&answer.status), "{method} {path} as {has:?}: {answer:?}");
+        let answer =
+            guarded.ask(method, path, &format!("bearer {}", guarded.token(has)), body).await;
+        assert!(
+            ![401, 403, 405, 429, 500].contains(&answer.status),
+            "{method} {path} as {has:?}: \
+            {answer:?}"
+        );
     }
 }
 
@@ -170,7 +233,8 @@ async fn a_stranger_cannot_tell_an_order_that_exists_from_one_that_does_not() {
 #[tokio::test]
 async fn who_guesses_tokens_is_told_to_wait_and_who_has_one_is_not() {
     let guarded = GuardedReceipts::start().await;
-    let guess = async |host| guarded.ask_from(host, "GET", "/v1/stats", "Bearer ar_guessed", "").await;
+    let guess =
+        async |host| guarded.ask_from(host, "GET", "/v1/stats", "Bearer ar_guessed", "").await;
     let mut refused = None;
     for _ in 0..200 {
         let answer = guess(200).await;
@@ -185,5 +249,9 @@ async fn who_guesses_tokens_is_told_to_wait_and_who_has_one_is_not() {
     assert!(refused.head.contains("\r\nretry-after: 10"), "{refused:?}");
     assert_eq!(guess(201).await.status, 401, "another address");
     let read = format!("Bearer {}", guarded.token(Role::Read));
-    assert_eq!(guarded.ask_from(200, "GET", "/v1/stats", &read, "").await.status, 200, "the same address, with a token");
+    assert_eq!(
+        guarded.ask_from(200, "GET", "/v1/stats", &read, "").await.status,
+        200,
+        "the same address, with a token"
+    );
 }

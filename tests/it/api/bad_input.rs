@@ -32,7 +32,9 @@ fn row(
 
 /// Bodies that are wrong for every command.
 fn wrong_for_all(path: &str) -> Vec<Row> {
-    let post = |headers, body: Vec<u8>, status, code, names| row("POST", path, headers, body, status, code, names);
+    let post = |headers, body: Vec<u8>, status, code, names| {
+        row("POST", path, headers, body, status, code, names)
+    };
     let deep = |open: &str| open.repeat(10_000).into_bytes();
     vec![
         post(JSON, b"{".to_vec(), 400, "malformed", "not JSON"),
@@ -46,11 +48,35 @@ fn wrong_for_all(path: &str) -> Vec<Row> {
         post(JSON, deep("{\"a\":"), 400, "malformed", ""),
         post(JSON, vec![b' '; 64 * 1024 + 1], 413, "too_large", "65536"),
         post(JSON, vec![b'x'; 1_000_000], 413, "too_large", "65536"),
-        post("content-type: text/plain", b"{}".to_vec(), 415, "unsupported_media_type", "application/json"),
-        post("content-type: application/x-www-form-urlencoded", b"a=1".to_vec(), 415, "unsupported_media_type", "application/json"),
-        post("content-type: multipart/form-data; boundary=x", b"".to_vec(), 415, "unsupported_media_type", "application/json"),
+        post(
+            "content-type: text/plain",
+            b"{}".to_vec(),
+            415,
+            "unsupported_media_type",
+            "application/json",
+        ),
+        post(
+            "content-type: application/x-www-form-urlencoded",
+            b"a=1".to_vec(),
+            415,
+            "unsupported_media_type",
+            "application/json",
+        ),
+        post(
+            "content-type: multipart/form-data; boundary=x",
+            b"".to_vec(),
+            415,
+            "unsupported_media_type",
+            "application/json",
+        ),
         post("", b"{}".to_vec(), 415, "unsupported_media_type", "application/json"),
-        post("content-type: application/json\norigin: https://evil.example", b"{}".to_vec(), 403, "foreign_page", "other sites"),
+        post(
+            "content-type: application/json\norigin: https://evil.example",
+            b"{}".to_vec(),
+            403,
+            "foreign_page",
+            "other sites",
+        ),
         post("origin: null", b"".to_vec(), 403, "foreign_page", "other sites"),
         row("GET", "http://evil.example/v1/stats", "", "", 403, "foreign_host", "localhost"),
     ]
@@ -83,7 +109,8 @@ fn wrong_places() -> Vec<Row> {
             json!({"receive_after": 86_400}),
             400,
             "malformed",
-            "receive_after: invalid type: integer `86400`, expected a string; a length of time is written as \"24h\" or \"86400s\"",
+            "receive_after: invalid type: integer `86400`, expected a string; a length of time is \
+                written as \"24h\" or \"86400s\"",
         ),
         place(json!({"command": "place"}), 400, "malformed", "command"),
         place(json!({"order_id": ""}), 422, "invalid", "order_id"),
@@ -106,7 +133,15 @@ fn wrong_places() -> Vec<Row> {
 
 fn wrong_commands() -> Vec<Row> {
     let command = |command: &str, fields: Value, status, code, names| {
-        row("POST", format!("/v1/orders/A-1/{command}"), JSON, fields.to_string(), status, code, names)
+        row(
+            "POST",
+            format!("/v1/orders/A-1/{command}"),
+            JSON,
+            fields.to_string(),
+            status,
+            code,
+            names,
+        )
     };
     vec![
         command("pay", json!({"at": "now"}), 422, "invalid", "at"),
@@ -125,7 +160,14 @@ fn wrong_commands() -> Vec<Row> {
         command("release", json!({"id": "never"}), 409, "not_held", "hold"),
         command("cancel", json!({}), 400, "malformed", "reason"),
         command("refund", json!({"reason": ""}), 422, "invalid", "reason"),
-        command("due", json!({}), 404, "unknown_command", "place, pay, ship, deliver, receive, extend, hold, release, cancel, refund"),
+        command(
+            "due",
+            json!({}),
+            404,
+            "unknown_command",
+            "place, pay, ship, deliver, receive, \
+            extend, hold, release, cancel, refund",
+        ),
         command("Pay", json!({}), 404, "unknown_command", "place, pay"),
         command("%00", json!({}), 404, "unknown_command", "place, pay"),
         command("place", json!({"buyer_id": "other"}), 409, "order_exists", "another"),
@@ -133,8 +175,12 @@ fn wrong_commands() -> Vec<Row> {
 }
 
 fn wrong_ids() -> Vec<Row> {
-    let pay = |id: &str, status, code, names| row("POST", format!("/v1/orders/{id}/pay"), "", "", status, code, names);
-    let show = |id: &str, status, code, names| row("GET", format!("/v1/orders/{id}"), "", "", status, code, names);
+    let pay = |id: &str, status, code, names| {
+        row("POST", format!("/v1/orders/{id}/pay"), "", "", status, code, names)
+    };
+    let show = |id: &str, status, code, names| {
+        row("GET", format!("/v1/orders/{id}"), "", "", status, code, names)
+    };
     let long = "x".repeat(129);
     vec![
         pay("a%00b", 422, "invalid", "order_id"),
@@ -155,7 +201,8 @@ fn wrong_ids() -> Vec<Row> {
 }
 
 fn wrong_paths() -> Vec<Row> {
-    let get = |path: &'static str, status, code, names| row("GET", path, "", "", status, code, names);
+    let get =
+        |path: &'static str, status, code, names| row("GET", path, "", "", status, code, names);
     vec![
         get("/", 404, "not_found", "/"),
         get("/v1/orders/", 404, "not_found", "/v1/orders/"),
@@ -179,14 +226,33 @@ fn wrong_paths() -> Vec<Row> {
         row("POST", "/metrics", JSON, "{}", 405, "method_not_allowed", "POST"),
         row("NONSENSE", "/healthz", "", "", 405, "method_not_allowed", "NONSENSE"),
         row("POST", "/v1/commands", "", "", 415, "unsupported_media_type", "application/x-ndjson"),
-        row("POST", "/v1/commands", "content-type: text/plain", "{}", 415, "unsupported_media_type", "application/x-ndjson"),
-        row("POST", "/v1/commands", "content-type: application/x-ndjson\norigin: http://evil.example", "{}", 403, "foreign_page", "sites"),
+        row(
+            "POST",
+            "/v1/commands",
+            "content-type: text/plain",
+            "{}",
+            415,
+            "unsupported_media_type",
+            "application/x-ndjson",
+        ),
+        row(
+            "POST",
+            "/v1/commands",
+            "content-type: application/x-ndjson\norigin: \
+            http://evil.example",
+            "{}",
+            403,
+            "foreign_page",
+            "sites",
+        ),
     ]
 }
 
 fn wrong_letters() -> Vec<Row> {
     const LETTERS: &str = "/v1/actions/shop/dead-letters";
-    let which = |body: &str, status, code, names| row("POST", format!("{LETTERS}/replay"), JSON, body, status, code, names);
+    let which = |body: &str, status, code, names| {
+        row("POST", format!("{LETTERS}/replay"), JSON, body, status, code, names)
+    };
     let get = |path: &str, status, code, names| row("GET", path, "", "", status, code, names);
     vec![
         which("{}", 422, "invalid", "body"),
@@ -212,12 +278,19 @@ fn wrong_letters() -> Vec<Row> {
 }
 
 fn check(row: &Row, answer: &Answer) {
-    let (sent, said) = (String::from_utf8_lossy(&row.body[..row.body.len().min(80)]), String::from_utf8_lossy(&answer.body));
+    let (sent, said) = (
+        String::from_utf8_lossy(&row.body[..row.body.len().min(80)]),
+        String::from_utf8_lossy(&answer.body),
+    );
     let what = format!("{} {} {sent:?} → {} {said}", row.method, row.path, answer.head);
     assert_eq!(answer.status, row.status, "{what}");
     assert!(answer.head.contains("content-type: application/problem+json"), "{what}");
     let problem = answer.json();
-    assert_eq!((&problem["status"], &problem["code"]), (&json!(row.status), &json!(row.code)), "{what}");
+    assert_eq!(
+        (&problem["status"], &problem["code"]),
+        (&json!(row.status), &json!(row.code)),
+        "{what}"
+    );
     assert!(problem["title"].as_str().unwrap().contains(row.names), "{what}");
     assert!(answer.body.len() < 2_000, "{what}");
     if row.code == "invalid" {
@@ -244,11 +317,32 @@ async fn whatever_is_wrong_is_told_and_changes_nothing() {
     let paid = json!({"order_id": "A-1", "buyer_id": "B-7", "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3650d"});
     assert_eq!(client.post("/v1/orders", &paid).await.status, 201);
     let before = state(&client).await;
-    let paths = ["orders", "orders/A-1/pay", "orders/A-1/ship", "orders/A-1/deliver", "orders/A-1/receive", "orders/A-1/extend"];
-    let others = ["orders/A-1/hold", "orders/A-1/release", "orders/A-1/cancel", "orders/A-1/refund", "orders/A-1/place"];
-    let others = [&others[..], &["actions/shop/dead-letters/replay", "actions/shop/dead-letters/discard"]].concat();
-    let for_all = paths.iter().chain(&others).flat_map(|path| wrong_for_all(&format!("/v1/{path}")));
-    let rows = for_all.chain(wrong_places()).chain(wrong_commands()).chain(wrong_ids()).chain(wrong_paths()).chain(wrong_letters());
+    let paths = [
+        "orders",
+        "orders/A-1/pay",
+        "orders/A-1/ship",
+        "orders/A-1/deliver",
+        "orders/A-1/receive",
+        "orders/A-1/extend",
+    ];
+    let others = [
+        "orders/A-1/hold",
+        "orders/A-1/release",
+        "orders/A-1/cancel",
+        "orders/A-1/refund",
+        "orders/A-1/place",
+    ];
+    let others =
+        [&others[..], &["actions/shop/dead-letters/replay", "actions/shop/dead-letters/discard"]]
+            .concat();
+    let for_all =
+        paths.iter().chain(&others).flat_map(|path| wrong_for_all(&format!("/v1/{path}")));
+    let rows = for_all
+        .chain(wrong_places())
+        .chain(wrong_commands())
+        .chain(wrong_ids())
+        .chain(wrong_paths())
+        .chain(wrong_letters());
     for row in rows {
         let answer = client.request(row.method, &row.path, row.headers, &row.body).await;
         check(&row, &answer);
@@ -272,7 +366,11 @@ async fn a_wrong_line_is_told_and_changes_nothing() {
         (vec![b'x'; 70_000], "invalid", "65536"),
         (br#"{"command":"pay"}"#.to_vec(), "malformed", "order_id"),
         (br#"{"order_id":"N-1"}"#.to_vec(), "malformed", "command"),
-        (br#"{"order_id":"N-1","command":"pay","command":"cancel"}"#.to_vec(), "malformed", "command"),
+        (
+            br#"{"order_id":"N-1","command":"pay","command":"cancel"}"#.to_vec(),
+            "malformed",
+            "command",
+        ),
         (line(json!({"order_id": 1})), "malformed", "order_id"),
         (line(json!({"command": null})), "malformed", "command"),
         (line(json!({"line": 1})), "malformed", "line"),
@@ -285,12 +383,17 @@ async fn a_wrong_line_is_told_and_changes_nothing() {
         (line(json!({"data": "x".repeat(4_095)})), "invalid", "data"),
         (line(json!({"at": "today"})), "invalid", "at"),
     ];
-    let lines: Vec<u8> = rows.iter().flat_map(|(line, ..)| [line, b"\n".as_slice()].concat()).collect();
+    let lines: Vec<u8> =
+        rows.iter().flat_map(|(line, ..)| [line, b"\n".as_slice()].concat()).collect();
     let answers = client.bulk(lines).await;
     assert_eq!(answers.len(), rows.len());
     for ((line, code, names), answer) in rows.iter().zip(&answers) {
         let what = format!("{} → {answer}", String::from_utf8_lossy(&line[..line.len().min(80)]));
-        assert_eq!((&answer["result"], &answer["error"]["code"]), (&json!("invalid"), &json!(code)), "{what}");
+        assert_eq!(
+            (&answer["result"], &answer["error"]["code"]),
+            (&json!("invalid"), &json!(code)),
+            "{what}"
+        );
         assert!(answer["error"]["title"].as_str().unwrap().contains(names), "{what}");
     }
     assert_eq!(client.get("/v1/stats").await.json()["events"], json!([]));

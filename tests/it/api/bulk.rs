@@ -32,8 +32,16 @@ async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
     let answers = client.bulk(lines).await;
     assert_eq!(answers.len(), 3_000);
     for (i, answers) in answers.chunks(6).enumerate() {
-        assert_eq!(of(answers, "result"), ["changed", "changed", "changed", "unchanged", "rejected", "changed"], "A-{i}");
-        assert_eq!(of(answers, "status"), ["PENDING_PAYMENT", "PAID", "SHIPPED", "SHIPPED", "SHIPPED", "RECEIVED"], "A-{i}");
+        assert_eq!(
+            of(answers, "result"),
+            ["changed", "changed", "changed", "unchanged", "rejected", "changed"],
+            "A-{i}"
+        );
+        assert_eq!(
+            of(answers, "status"),
+            ["PENDING_PAYMENT", "PAID", "SHIPPED", "SHIPPED", "SHIPPED", "RECEIVED"],
+            "A-{i}"
+        );
         assert!(answers.iter().all(|answer| answer["order_id"] == format!("A-{i}")));
     }
     assert!(answers.iter().zip(1..).all(|(answer, number)| answer["line"] == number));
@@ -43,7 +51,8 @@ async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
 #[tokio::test]
 async fn one_bad_line_harms_no_other() {
     let client = Client::start().await;
-    let long = format!(r#"{{"order_id":"A-9","command":"cancel","reason":"{}"}}"#, "x".repeat(70_000));
+    let long =
+        format!(r#"{{"order_id":"A-9","command":"cancel","reason":"{}"}}"#, "x".repeat(70_000));
     let lines = [
         r#"{"order_id":"A-1","command":"place","buyer_id":"B-7"}"#,
         "",
@@ -56,11 +65,27 @@ async fn one_bad_line_harms_no_other() {
         r#"{"order_id":"A-1","command":"pay"}"#,
     ];
     let answers = client.bulk(lines.join("\r\n")).await;
-    assert_eq!(of(&answers, "result"), ["changed", "invalid", "invalid", "invalid", "rejected", "invalid", "rejected", "changed"]);
+    assert_eq!(
+        of(&answers, "result"),
+        ["changed", "invalid", "invalid", "invalid", "rejected", "invalid", "rejected", "changed"]
+    );
     let numbers: Vec<_> = answers.iter().map(|answer| answer["line"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 3, 4, 5, 6, 7, 8, 9]);
-    let codes: Vec<_> = answers.iter().map(|answer| answer["error"]["code"].as_str().unwrap_or("-")).collect();
-    assert_eq!(codes, ["-", "malformed", "invalid", "invalid", "order_not_found", "malformed", "not_shippable", "-"]);
+    let codes: Vec<_> =
+        answers.iter().map(|answer| answer["error"]["code"].as_str().unwrap_or("-")).collect();
+    assert_eq!(
+        codes,
+        [
+            "-",
+            "malformed",
+            "invalid",
+            "invalid",
+            "order_not_found",
+            "malformed",
+            "not_shippable",
+            "-"
+        ]
+    );
     assert_eq!(answers[6]["error"]["allowed"], json!(["pay", "cancel"]));
     assert_eq!((&answers[7]["status"], &answers[7]["version"]), (&json!("PAID"), &json!(2)));
 }
@@ -69,10 +94,13 @@ async fn one_bad_line_harms_no_other() {
 async fn a_line_is_answered_while_the_next_is_still_to_come() {
     let client = Client::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
-    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.unwrap();
     let mut answers = BufReader::new(reader).lines();
-    for (i, command) in ["place\",\"buyer_id\":\"B-7", "pay", "ship", "receive"].into_iter().enumerate() {
+    for (i, command) in
+        ["place\",\"buyer_id\":\"B-7", "pay", "ship", "receive"].into_iter().enumerate()
+    {
         let line = format!("{{\"order_id\":\"A-1\",\"command\":\"{command}\"}}\n");
         writer.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes()).await.unwrap();
         let answer = async {
@@ -83,7 +111,9 @@ async fn a_line_is_answered_while_the_next_is_still_to_come() {
                 }
             }
         };
-        let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("no answer while the body is open");
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer)
+            .await
+            .expect("no answer while the body is open");
         assert_eq!((&answer["line"], &answer["result"]), (&json!(i + 1), &json!("changed")));
     }
 }
@@ -93,7 +123,8 @@ async fn a_service_that_shuts_down_answers_what_was_sent_and_says_so() {
     let client = Client::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let line = "{\"order_id\":\"A-1\",\"command\":\"place\",\"buyer_id\":\"B-7\"}\n";
-    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(format!("{head}{:x}\r\n{line}\r\n", line.len()).as_bytes()).await.unwrap();
     let mut answers = BufReader::new(reader).lines();
     let mut results = Vec::new();

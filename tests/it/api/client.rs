@@ -38,7 +38,11 @@ impl Answer {
 
     /// The body as lines of JSON.
     pub fn lines(&self) -> Vec<Value> {
-        self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+        self.body
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
     }
 }
 
@@ -56,7 +60,8 @@ impl Client {
 
     /// Sends these bytes and returns the answer, up to the end of the connection.
     pub async fn send(&self, bytes: &[u8]) -> Answer {
-        let (mut reader, mut writer) = TcpStream::connect(&self.address).await.unwrap().into_split();
+        let (mut reader, mut writer) =
+            TcpStream::connect(&self.address).await.unwrap().into_split();
         let mut received = Vec::new();
         let write = async {
             // A service that has heard enough closes before everything is written.
@@ -72,15 +77,28 @@ impl Client {
 
     /// Sends a request with these headers, one a line.
     pub async fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
-        let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        let length = if body.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "content-length: \
+            {}\r\n",
+                body.len()
+            )
+        };
         let headers: String = headers.lines().map(|header| format!("{header}\r\n")).collect();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}{length}\r\n", self.address);
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: \
+            close\r\n{headers}{length}\r\n",
+            self.address
+        );
         self.send(&[head.as_bytes(), body].concat()).await
     }
 
     /// Posts JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.request("POST", path, "content-type: application/json", body.to_string().as_bytes()).await
+        self.request("POST", path, "content-type: application/json", body.to_string().as_bytes())
+            .await
     }
 
     /// Gets a path.
@@ -90,7 +108,15 @@ impl Client {
 
     /// Posts lines.
     pub async fn bulk(&self, lines: impl AsRef<[u8]>) -> Vec<Value> {
-        let answer = self.request("POST", "/v1/commands", "content-type: application/x-ndjson", lines.as_ref()).await;
+        let answer = self
+            .request(
+                "POST",
+                "/v1/commands",
+                "content-type: \
+            application/x-ndjson",
+                lines.as_ref(),
+            )
+            .await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.lines()
     }
@@ -98,11 +124,15 @@ impl Client {
 
 /// Reads an answer.
 pub fn parse(received: &[u8]) -> Answer {
-    let end = received.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {received:?}"));
+    let end = received
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer: {received:?}"));
     let head = String::from_utf8(received[..end].to_vec()).unwrap().to_lowercase();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let body = &received[end + 4..];
-    let body = if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
+    let body =
+        if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
     Answer { status, head, body }
 }
 

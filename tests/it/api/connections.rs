@@ -30,11 +30,23 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
     for _ in 0..200 {
         silent.push(open("POST /v1/orders HTTP/1.1\r\nhost: localhost\r\n").await);
     }
-    let half = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let half = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/json\r\ncontent-length: 100\r\n\r\n{";
     let body = open(half).await;
-    let (unused, kept) = (open("").await, open("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await);
-    assert_eq!(client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status, 201);
-    let (slow, ended, unused, kept) = tokio::join!(end_of(body), end_of(silent.remove(0)), end_of(unused), end_of(kept));
+    let (unused, kept) = (
+        open("").await,
+        open(
+            "GET /healthz HTTP/1.1\r\nhost: \
+        localhost\r\n\r\n",
+        )
+        .await,
+    );
+    assert_eq!(
+        client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status,
+        201
+    );
+    let (slow, ended, unused, kept) =
+        tokio::join!(end_of(body), end_of(silent.remove(0)), end_of(unused), end_of(kept));
     assert_eq!(unused, b"");
     assert!(String::from_utf8_lossy(&kept).ends_with("ok\n"));
     let slow = String::from_utf8_lossy(&slow).into_owned();
@@ -46,7 +58,8 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
 async fn a_body_without_an_end_is_cut_off_at_its_limit() {
     let client = Client::start().await;
     let (mut reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
-    let head = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
+        application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let endless = async { while writer.write_all(&chunk).await.is_ok() {} };
@@ -54,7 +67,10 @@ async fn a_body_without_an_end_is_cut_off_at_its_limit() {
     let read = async {
         let _ = reader.read_to_end(&mut received).await;
     };
-    tokio::time::timeout(BOUND, async { tokio::join!(endless, read) }).await.expect("the service reads on and on");
+    tokio::time::timeout(BOUND, async { tokio::join!(endless, read) }).await.expect(
+        "the service \
+        reads on and on",
+    );
     let received = String::from_utf8_lossy(&received);
     assert!(received.is_empty() || received.starts_with("HTTP/1.1 413"), "{received}");
 }
@@ -107,7 +123,9 @@ async fn the_api_ends_at_once_where_nothing_is_in_hand() {
 async fn hundreds_can_connect_before_the_first_of_them_is_accepted() {
     let listener = autoreceive::http::listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let connected =
-        (0..300).map(|i| std::net::TcpStream::connect_timeout(&address, BOUND / 6).unwrap_or_else(|error| panic!("{i}: {error}")));
+    let connected = (0..300).map(|i| {
+        std::net::TcpStream::connect_timeout(&address, BOUND / 6)
+            .unwrap_or_else(|error| panic!("{i}: {error}"))
+    });
     assert_eq!(connected.collect::<Vec<_>>().len(), 300);
 }

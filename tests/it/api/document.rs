@@ -12,7 +12,10 @@ use super::client::Client;
 
 async fn document(client: &Client) -> Value {
     let answer = client.get("/openapi.json").await;
-    assert!(answer.status == 200 && answer.head.contains("content-type: application/json"), "{answer:?}");
+    assert!(
+        answer.status == 200 && answer.head.contains("content-type: application/json"),
+        "{answer:?}"
+    );
     answer.json()
 }
 
@@ -21,7 +24,12 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().unwrap();
     paths
         .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().iter().map(|(method, said)| (method.to_uppercase(), path.clone(), said)))
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(|(method, said)| (method.to_uppercase(), path.clone(), said))
+        })
         .collect()
 }
 
@@ -36,16 +44,41 @@ async fn every_documented_route_is_there_and_answers_as_documented() {
     assert_eq!(document["openapi"], "3.1.0");
     let mut words = BTreeSet::new();
     for (method, path, said) in operations(&document) {
-        let place =
-            path.replace("{order_id}", "A-1").replace("{file}", "index.html").replace("{name}", "shop").replace("{event_id}", "A-1:1");
+        let place = path
+            .replace("{order_id}", "A-1")
+            .replace("{file}", "index.html")
+            .replace("{name}", "shop")
+            .replace("{event_id}", "A-1:1");
         let query = if path == "/v1/orders" && method == "GET" { "?view=upcoming" } else { "" };
-        let answer = client.request(&method, &format!("{place}{query}"), "content-type: application/x-ndjson", b"").await;
-        let code = if answer.head.contains("problem+json") { answer.json()["code"].as_str().unwrap().to_owned() } else { String::new() };
+        let answer = client
+            .request(
+                &method,
+                &format!("{place}{query}"),
+                "content-type: \
+            application/x-ndjson",
+                b"",
+            )
+            .await;
+        let code = if answer.head.contains("problem+json") {
+            answer.json()["code"].as_str().unwrap().to_owned()
+        } else {
+            String::new()
+        };
         // A store without a test clock hides this route as if it were not there.
-        let hidden = path == "/v1/test/clock" && answer.json()["title"].as_str().is_some_and(|title| title.contains("test clock"));
-        assert!(hidden || !["not_found", "method_not_allowed", "unknown_command"].contains(&code.as_str()), "{method} {path}: {answer:?}");
+        let hidden = path == "/v1/test/clock"
+            && answer.json()["title"].as_str().is_some_and(|title| title.contains("test clock"));
+        assert!(
+            hidden
+                || !["not_found", "method_not_allowed", "unknown_command"].contains(&code.as_str()),
+            "{method} {path}: {answer:?}"
+        );
         let documented = said["responses"].as_object().unwrap();
-        assert!(documented.contains_key(&answer.status.to_string()), "{method} {path} answers {}", answer.status);
+        assert!(
+            documented.contains_key(&answer.status.to_string()),
+            "{method} {path} answers \
+            {}",
+            answer.status
+        );
         words.extend(path.strip_prefix("/v1/orders/{order_id}/").map(str::to_owned));
     }
     let verbs: BTreeSet<String> = Verb::PUBLIC.map(|verb| verb.as_str().to_owned()).into();
@@ -57,7 +90,11 @@ async fn every_reference_leads_somewhere() {
     let client = Client::start().await;
     let document = document(&client).await;
     let text = document.to_string();
-    let named: BTreeSet<&str> = text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let named: BTreeSet<&str> = text
+        .split("\"#/components/schemas/")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
     let known: BTreeSet<&str> = schemas(&document).keys().map(String::as_str).collect();
     assert!(named.len() > 20, "{named:?}");
     assert_eq!(named.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
@@ -68,8 +105,9 @@ async fn every_reason_of_a_refusal_is_documented_where_it_can_occur() {
     let client = Client::start().await;
     let document = document(&client).await;
     for code in Code::ALL {
-        let documented =
-            operations(&document).iter().any(|(_, _, said)| said["responses"].to_string().contains(&format!("`{}`", code.as_str())));
+        let documented = operations(&document).iter().any(|(_, _, said)| {
+            said["responses"].to_string().contains(&format!("`{}`", code.as_str()))
+        });
         assert!(documented, "{} is not documented", code.as_str());
     }
 }
@@ -79,8 +117,13 @@ async fn every_reason_of_a_refusal_is_documented_where_it_can_occur() {
 fn no_route_is_added_beside_the_table() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let mut files = vec![std::path::PathBuf::from(root).join("http.rs")];
-    files.extend(std::fs::read_dir(format!("{root}/http")).unwrap().map(|entry| entry.unwrap().path()));
-    let rest: Vec<_> = files.iter().filter(|file| !file.ends_with("routes.rs") && !file.ends_with("tests.rs")).collect();
+    files.extend(
+        std::fs::read_dir(format!("{root}/http")).unwrap().map(|entry| entry.unwrap().path()),
+    );
+    let rest: Vec<_> = files
+        .iter()
+        .filter(|file| !file.ends_with("routes.rs") && !file.ends_with("tests.rs"))
+        .collect();
     assert!(rest.len() > 10, "{rest:?}");
     for file in rest {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -97,19 +140,37 @@ async fn every_field_and_parameter_has_a_meaning_and_an_example() {
     let mut lacking = Vec::new();
     for (name, schema) in schemas(&document) {
         let parts = schema["allOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
-        for (field, said) in parts.iter().filter_map(|part| part["properties"].as_object()).flatten() {
-            lacking.extend((!is_explained(said, &document)).then(|| format!("{name}.{field}: {said}")));
+        for (field, said) in
+            parts.iter().filter_map(|part| part["properties"].as_object()).flatten()
+        {
+            lacking.extend((!is_explained(said, &document)).then(|| {
+                format!(
+                    "{name}.{field}: \
+                {said}"
+                )
+            }));
         }
     }
     for (method, path, said) in operations(&document) {
         assert!(said["summary"].is_string() && said["tags"].is_array(), "{method} {path}");
-        for parameter in said["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["name"] != "cursor") {
+        for parameter in said["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|parameter| parameter["name"] != "cursor")
+        {
             let explained = parameter["description"].is_string()
-                && (parameter["example"] != Value::Null || has_example(&parameter["schema"], &document));
+                && (parameter["example"] != Value::Null
+                    || has_example(&parameter["schema"], &document));
             lacking.extend((!explained).then(|| format!("{method} {path} {}", parameter["name"])));
         }
         for (status, answer) in said["responses"].as_object().unwrap() {
-            lacking.extend(answer["description"].as_str().is_none_or(str::is_empty).then(|| format!("{method} {path} {status}")));
+            lacking.extend(
+                answer["description"]
+                    .as_str()
+                    .is_none_or(str::is_empty)
+                    .then(|| format!("{method} {path} {status}")),
+            );
         }
     }
     assert!(lacking.is_empty(), "{lacking:#?}");
@@ -117,16 +178,22 @@ async fn every_field_and_parameter_has_a_meaning_and_an_example() {
 
 fn is_explained(field: &Value, document: &Value) -> bool {
     let choices = || field["oneOf"].as_array().into_iter().flatten();
-    let described =
-        field["description"].is_string() || choices().any(|choice| choice["description"].is_string()) || field["$ref"].is_string();
-    described && (has_example(field, document) || choices().any(|choice| has_example(choice, document)))
+    let described = field["description"].is_string()
+        || choices().any(|choice| choice["description"].is_string())
+        || field["$ref"].is_string();
+    described
+        && (has_example(field, document) || choices().any(|choice| has_example(choice, document)))
 }
 
 /// An example of its own, or one for each of the parts that it is made of.
 fn has_example(schema: &Value, document: &Value) -> bool {
-    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
+    if let Some(name) =
+        schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"))
+    {
         let named = &document["components"]["schemas"][name];
-        return named["properties"].is_object() || named["allOf"].is_array() || has_example(named, document);
+        return named["properties"].is_object()
+            || named["allOf"].is_array()
+            || has_example(named, document);
     }
     ["example", "examples", "enum"].iter().any(|key| !schema[*key].is_null())
         || (schema["items"].is_object() && has_example(&schema["items"], document))
@@ -149,24 +216,43 @@ async fn the_examples_are_accepted_by_the_real_parser() {
     };
     read_place(whole("NewOrder").as_bytes()).unwrap();
     for (_, path, said) in operations(&document) {
-        let Some(verb) = path.strip_prefix("/v1/orders/{order_id}/").and_then(Verb::parse) else { continue };
-        let schema = said["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+        let Some(verb) = path.strip_prefix("/v1/orders/{order_id}/").and_then(Verb::parse) else {
+            continue;
+        };
+        let schema =
+            said["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
         let body = whole(schema.rsplit('/').next().unwrap());
-        read_command(verb, body.as_bytes(), &[]).unwrap_or_else(|wrong| panic!("{path} {body}: {wrong}"));
+        read_command(verb, body.as_bytes(), &[]).unwrap_or_else(|wrong| {
+            panic!(
+                "{path} {body}: \
+            {wrong}"
+            )
+        });
     }
     let line = &schemas(&document)["CommandLine"]["example"];
     read_line(line.to_string().as_bytes()).unwrap();
 }
 
 fn example(schema: &Value, document: &Value) -> Value {
-    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
+    if let Some(name) =
+        schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"))
+    {
         return example(&document["components"]["schemas"][name], document);
     }
-    let choice =
-        || schema["oneOf"].as_array().into_iter().flatten().find(|choice| choice["type"] != "null").map(|choice| example(choice, document));
+    let choice = || {
+        schema["oneOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|choice| choice["type"] != "null")
+            .map(|choice| example(choice, document))
+    };
     let first = |key: &str| schema[key].as_array().and_then(|all| all.first()).cloned();
     let own = (!schema["example"].is_null()).then(|| schema["example"].clone());
-    own.or_else(|| first("examples")).or_else(|| first("enum")).or_else(choice).unwrap_or_else(|| panic!("no example: {schema}"))
+    own.or_else(|| first("examples"))
+        .or_else(|| first("enum"))
+        .or_else(choice)
+        .unwrap_or_else(|| panic!("no example: {schema}"))
 }
 
 #[tokio::test]
@@ -177,9 +263,12 @@ async fn what_the_service_answers_has_only_documented_fields() {
     client.post("/v1/orders", &order).await;
     client.post("/v1/orders/A-1/pay", &json!({})).await;
     client.post("/v1/orders/A-1/hold", &json!({"reason": "dispute"})).await;
-    for (path, name) in
-        [("/v1/orders/A-1", "Order"), ("/v1/orders?view=held", "Page"), ("/v1/stats", "Stats"), ("/v1/orders/A-2", "Problem")]
-    {
+    for (path, name) in [
+        ("/v1/orders/A-1", "Order"),
+        ("/v1/orders?view=held", "Page"),
+        ("/v1/stats", "Stats"),
+        ("/v1/orders/A-2", "Problem"),
+    ] {
         let answer = client.get(path).await.json();
         known(&answer, &json!({"$ref": format!("#/components/schemas/{name}")}), &document, path);
     }
@@ -189,14 +278,22 @@ async fn what_the_service_answers_has_only_documented_fields() {
 fn known(value: &Value, schema: &Value, document: &Value, at: &str) {
     let parts = parts(schema, document);
     if let Value::Array(items) = value {
-        return items.iter().for_each(|item| parts.iter().for_each(|part| known(item, &part["items"], document, at)));
+        return items.iter().for_each(|item| {
+            parts.iter().for_each(|part| known(item, &part["items"], document, at))
+        });
     }
     let Value::Object(fields) = value else { return };
-    if parts.iter().any(|part| part["additionalProperties"].is_object() || part.get("properties").is_none()) {
+    if parts
+        .iter()
+        .any(|part| part["additionalProperties"].is_object() || part.get("properties").is_none())
+    {
         return;
     }
     for (field, value) in fields {
-        let said = parts.iter().find_map(|part| part["properties"].get(field)).unwrap_or_else(|| panic!("{at}.{field} is not documented"));
+        let said = parts
+            .iter()
+            .find_map(|part| part["properties"].get(field))
+            .unwrap_or_else(|| panic!("{at}.{field} is not documented"));
         known(value, said, document, &format!("{at}.{field}"));
     }
     for required in parts.iter().filter_map(|part| part["required"].as_array()).flatten() {
@@ -206,12 +303,18 @@ fn known(value: &Value, schema: &Value, document: &Value, at: &str) {
 
 /// The schemas that a value must have all of, references followed and null left out.
 fn parts(schema: &Value, document: &Value) -> Vec<Value> {
-    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
+    if let Some(name) =
+        schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"))
+    {
         return parts(&document["components"]["schemas"][name], document);
     }
     let inner = schema["allOf"].as_array().or_else(|| schema["oneOf"].as_array());
     match inner {
-        Some(inner) => inner.iter().filter(|part| part["type"] != "null").flat_map(|part| parts(part, document)).collect(),
+        Some(inner) => inner
+            .iter()
+            .filter(|part| part["type"] != "null")
+            .flat_map(|part| parts(part, document))
+            .collect(),
         None => vec![schema.clone()],
     }
 }
@@ -223,8 +326,17 @@ async fn the_page_loads_nothing_from_elsewhere() {
     assert!(moved.status == 303 && moved.head.contains("location: /docs/index.html"), "{moved:?}");
     let page = client.get("/docs/index.html").await;
     let html = String::from_utf8(page.body).unwrap();
-    assert!(page.head.contains("content-type: text/html") && page.head.contains("default-src 'none'; script-src 'self'"), "{}", page.head);
-    let loaded: Vec<&str> = html.split(['"', '\'']).skip(1).step_by(2).filter(|quoted| quoted.contains('.')).collect();
+    assert!(
+        page.head.contains("content-type: text/html")
+            && page.head.contains(
+                "default-src \
+        'none'; script-src 'self'"
+            ),
+        "{}",
+        page.head
+    );
+    let loaded: Vec<&str> =
+        html.split(['"', '\'']).skip(1).step_by(2).filter(|quoted| quoted.contains('.')).collect();
     assert!(loaded.len() >= 4, "{html}");
     for file in loaded {
         assert!(!file.contains("//"), "{file} is loaded from elsewhere");
@@ -232,11 +344,19 @@ async fn the_page_loads_nothing_from_elsewhere() {
         let answer = client.get(&path).await;
         assert_eq!(answer.status, 200, "{path}");
         let text = String::from_utf8_lossy(&answer.body);
-        assert!(!file.ends_with(".css") || !text.contains("url(http") && !text.contains("@import"), "{file} loads from elsewhere");
+        assert!(
+            !file.ends_with(".css") || !text.contains("url(http") && !text.contains("@import"),
+            "{file} loads from elsewhere"
+        );
     }
     let setup = client.get("/docs/swagger-initializer.js").await;
     let setup = String::from_utf8_lossy(&setup.body).into_owned();
-    assert!(setup.contains("\"/openapi.json\"") && setup.contains("\"none\"") && !setup.contains("http"), "{setup}");
+    assert!(
+        setup.contains("\"/openapi.json\"")
+            && setup.contains("\"none\"")
+            && !setup.contains("http"),
+        "{setup}"
+    );
     for missing in ["/docs/nothing.js", "/docs/..%2fhttp.rs", "/docs/%FF"] {
         assert_eq!(client.get(missing).await.json()["code"], "not_found", "{missing}");
     }

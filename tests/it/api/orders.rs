@@ -13,7 +13,10 @@ async fn an_order_is_placed_once_and_another_one_under_its_id_is_refused() {
     let first = client.post("/v1/orders", &order).await;
     assert_eq!(first.status, 201, "{first:?}");
     let shown = first.json();
-    assert_eq!((&shown["status"], &shown["version"], &shown["data"]), (&json!("PENDING_PAYMENT"), &json!(1), &order["data"]));
+    assert_eq!(
+        (&shown["status"], &shown["version"], &shown["data"]),
+        (&json!("PENDING_PAYMENT"), &json!(1), &order["data"])
+    );
     let again = client.post("/v1/orders", &order).await;
     assert_eq!((again.status, again.json()), (200, shown));
     let other = client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-8"})).await;
@@ -24,7 +27,9 @@ async fn an_order_is_placed_once_and_another_one_under_its_id_is_refused() {
 #[tokio::test]
 async fn an_order_goes_through_its_life_and_every_repeat_leaves_it_as_it_was() {
     let client = Client::start().await;
-    client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7", "policy": "parcel"})).await;
+    client
+        .post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7", "policy": "parcel"}))
+        .await;
     let steps = [
         ("pay", json!({}), "PAID"),
         ("ship", json!({"carrier": "CJ", "tracking": "123"}), "SHIPPED"),
@@ -38,14 +43,24 @@ async fn an_order_goes_through_its_life_and_every_repeat_leaves_it_as_it_was() {
     for (version, (command, fields, status)) in (2..).zip(steps) {
         let path = format!("/v1/orders/A-1/{command}");
         let first = client.post(&path, &fields).await;
-        assert_eq!((first.status, &first.json()["status"], &first.json()["version"]), (200, &json!(status), &json!(version)), "{command}");
+        assert_eq!(
+            (first.status, &first.json()["status"], &first.json()["version"]),
+            (200, &json!(status), &json!(version)),
+            "{command}"
+        );
         let again = client.post(&path, &fields).await;
         assert_eq!((again.status, again.json()), (200, first.json()), "{command} again");
     }
     let shown = client.get("/v1/orders/A-1").await.json();
     assert_eq!(shown["last_event"], json!({"type": "order.refunded", "cause": "shop"}));
-    assert_eq!((&shown["carrier"], &shown["reason"], &shown["clock"]), (&json!("CJ"), &json!("goodwill"), &Value::Null));
-    assert_eq!((&shown["terms"]["receive_after"], &shown["terms"]["starts_at"]), (&json!("7d"), &json!("delivered")));
+    assert_eq!(
+        (&shown["carrier"], &shown["reason"], &shown["clock"]),
+        (&json!("CJ"), &json!("goodwill"), &Value::Null)
+    );
+    assert_eq!(
+        (&shown["terms"]["receive_after"], &shown["terms"]["starts_at"]),
+        (&json!("7d"), &json!("delivered"))
+    );
 }
 
 #[tokio::test]
@@ -64,7 +79,8 @@ async fn what_an_order_does_not_permit_is_refused_with_what_it_permits() {
     client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
     let early = client.post("/v1/orders/A-1/ship", &json!({})).await;
     let problem = json!({
-        "type": "about:blank", "code": "not_shippable", "title": "order A-1 is PENDING_PAYMENT and cannot be shipped", "status": 409,
+        "type": "about:blank", "code": "not_shippable", "title": "order A-1 is PENDING_PAYMENT \
+            and cannot be shipped", "status": 409,
         "order_status": "PENDING_PAYMENT", "allowed": ["pay", "cancel"],
     });
     assert_eq!((early.status, early.json()), (409, problem));
@@ -76,7 +92,11 @@ async fn what_an_order_does_not_permit_is_refused_with_what_it_permits() {
 /// The error that `docs/errors.md` shows in full.
 fn shown_error() -> Value {
     let document = include_str!("../../../docs/errors.md");
-    let block: Vec<&str> = document.lines().skip_while(|line| !line.starts_with("    {")).take_while(|line| !line.is_empty()).collect();
+    let block: Vec<&str> = document
+        .lines()
+        .skip_while(|line| !line.starts_with("    {"))
+        .take_while(|line| !line.is_empty())
+        .collect();
     serde_json::from_str(&block.concat()).unwrap()
 }
 
@@ -86,7 +106,8 @@ async fn a_cancelled_order_says_what_the_errors_document_shows() {
     let refused = async |id: &str, paid: bool| {
         client.post("/v1/orders", &json!({"order_id": id, "buyer_id": "B-7"})).await;
         for command in ["pay", "cancel", "ship"].into_iter().skip(usize::from(!paid)) {
-            let fields = if command == "cancel" { json!({"reason": "out of stock"}) } else { json!({}) };
+            let fields =
+                if command == "cancel" { json!({"reason": "out of stock"}) } else { json!({}) };
             let answer = client.post(&format!("/v1/orders/{id}/{command}"), &fields).await;
             if command == "ship" {
                 return answer.json();
@@ -95,7 +116,8 @@ async fn a_cancelled_order_says_what_the_errors_document_shows() {
         unreachable!("the last command is to ship")
     };
     assert_eq!(refused("A-1", false).await, shown_error());
-    // Nothing can happen any more to one that was paid and cancelled in time: the shop pays back, and has nothing to say here.
+    // Nothing can happen any more to one that was paid and cancelled in time: the shop pays back,
+    // and has nothing to say here.
     assert_eq!(refused("A-2", true).await.get("allowed"), None);
 }
 
@@ -110,7 +132,9 @@ async fn an_id_may_have_any_characters_that_a_path_can_encode() {
         ("..", "%2E%2E"),
     ];
     for (id, encoded) in ids {
-        let placed = client.post("/v1/orders", &json!({"order_id": id, "buyer_id": "B-7", "policy": "parcel"})).await;
+        let placed = client
+            .post("/v1/orders", &json!({"order_id": id, "buyer_id": "B-7", "policy": "parcel"}))
+            .await;
         assert_eq!(placed.status, 201, "{placed:?}");
         let paid = client.request("POST", &format!("/v1/orders/{encoded}/pay"), "", b"").await;
         assert_eq!((paid.status, paid.json()["order_id"].as_str()), (200, Some(id)));
@@ -132,7 +156,13 @@ async fn pages_lead_through_all_orders_once() {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = client.get(&format!("/v1/orders?view=upcoming&limit=4{cursor}")).await.json();
-        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["order_id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["order_id"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["cursor"].as_str() else { break };
         let encoded: String = next.bytes().map(|byte| format!("%{byte:02X}")).collect();
         cursor = format!("&cursor={encoded}");
@@ -140,7 +170,10 @@ async fn pages_lead_through_all_orders_once() {
     }
     assert_eq!(seen, ["A-0", "A-1", "A-2", "A-4", "A-5", "A-6"]);
     let held = client.get("/v1/orders?view=held").await.json();
-    assert_eq!((&held["items"][0]["order_id"], &held["items"][0]["order"]["clock"]["state"]), (&json!("A-3"), &json!("paused")));
+    assert_eq!(
+        (&held["items"][0]["order_id"], &held["items"][0]["order"]["clock"]["state"]),
+        (&json!("A-3"), &json!("paused"))
+    );
     assert_eq!(client.get("/v1/orders?view=overdue").await.json()["items"], json!([]));
 }
 
@@ -150,8 +183,14 @@ async fn figures_and_health_are_answered() {
     client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
     client.post("/v1/orders/A-1/pay", &json!({})).await;
     let stats = client.get("/v1/stats").await.json();
-    assert_eq!((&stats["orders"]["PAID"], &stats["orders"]["PENDING_PAYMENT"]), (&json!(1), &json!(0)));
-    assert_eq!((&stats["waiting"], &stats["overdue"], &stats["held"]), (&json!(1), &json!(0), &json!(0)));
+    assert_eq!(
+        (&stats["orders"]["PAID"], &stats["orders"]["PENDING_PAYMENT"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(
+        (&stats["waiting"], &stats["overdue"], &stats["held"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
     let count = |kind| json!({"type": kind, "cause": "shop", "count": 1});
     let mut events = stats["events"].as_array().unwrap().clone();
     events.sort_by_key(Value::to_string);
@@ -160,7 +199,11 @@ async fn figures_and_health_are_answered() {
         assert_eq!(client.get(path).await.body, b"ok\n");
     }
     let metrics = client.get("/metrics").await;
-    assert!(metrics.head.contains("content-type: application/openmetrics-text"), "{}", metrics.head);
+    assert!(
+        metrics.head.contains("content-type: application/openmetrics-text"),
+        "{}",
+        metrics.head
+    );
     assert!(metrics.body.ends_with(b"# EOF\n"));
 }
 
@@ -171,6 +214,9 @@ async fn a_service_that_is_shutting_down_says_so_and_is_asked_again() {
     let answer = client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("stopping")));
     assert!(answer.head.contains("\r\nretry-after: 1"), "{}", answer.head);
-    assert_eq!(client.bulk(r#"{"order_id":"A-1","command":"pay"}"#).await[0]["result"], "unavailable");
+    assert_eq!(
+        client.bulk(r#"{"order_id":"A-1","command":"pay"}"#).await[0]["result"],
+        "unavailable"
+    );
     assert_eq!(client.get("/v1/orders/A-1").await.json()["code"], "order_not_found");
 }

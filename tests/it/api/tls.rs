@@ -50,7 +50,13 @@ async fn with_a_certificate_the_api_speaks_tls_and_nothing_else() {
     let health = client.get(format!("{url}/healthz")).send().await.unwrap();
     assert_eq!((health.status().as_u16(), health.text().await.unwrap().as_str()), (200, "ok\n"));
     let body = r#"{"order_id":"A-1","buyer_id":"B-7"}"#;
-    let placed = client.post(format!("{url}/v1/orders")).header("content-type", "application/json").body(body).send().await.unwrap();
+    let placed = client
+        .post(format!("{url}/v1/orders"))
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(placed.status(), 201);
     let plain = reqwest::get(service.url.replace("https", "http") + "/healthz").await;
     assert!(plain.is_err(), "{plain:?}");
@@ -86,7 +92,12 @@ fn files_that_cannot_be_used_are_refused_with_the_reason_and_never_repeated() {
     let garbage = files.directory.path().join("garbage.pem");
     std::fs::write(&garbage, "canary").unwrap();
     let broken = files.directory.path().join("broken.pem");
-    std::fs::write(&broken, "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----\n").unwrap();
+    std::fs::write(
+        &broken,
+        "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE \
+        KEY-----\n",
+    )
+    .unwrap();
     for (cert, key, expected) in [
         (&nowhere, &files.key(), "http.tls_cert (/nowhere/a.pem): No such file"),
         (&files.cert(), &nowhere, "http.tls_key (/nowhere/a.pem): No such file"),
@@ -96,7 +107,12 @@ fn files_that_cannot_be_used_are_refused_with_the_reason_and_never_repeated() {
         (&files.cert(), &broken, "it is not PEM"),
         (&files.cert(), &other.key(), "http.tls_cert and http.tls_key cannot be used together"),
     ] {
-        let Err(error) = Tls::load(cert, key) else { panic!("{} with {}", cert.display(), key.display()) };
-        assert!(error.to_string().contains(expected) && !error.to_string().contains("canary"), "{error}");
+        let Err(error) = Tls::load(cert, key) else {
+            panic!("{} with {}", cert.display(), key.display())
+        };
+        assert!(
+            error.to_string().contains(expected) && !error.to_string().contains("canary"),
+            "{error}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! How many orders a second are written. The short form only shows that it can be measured; the figures come from
-//! `AUTORECEIVE_BENCH_ORDERS=100000 cargo test --release database::bench -- --nocapture`.
+//! How many orders a second are written. The short form only shows that it can be measured; the
+//! figures come from `AUTORECEIVE_BENCH_ORDERS=100000 cargo test --release database::bench --
+//! --nocapture`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,15 +11,19 @@ use super::kit::{Life, TestDb, balanced, done};
 use crate::support::mariadb::MariaDbProcess;
 use crate::support::postgres::PostgresProcess;
 
-/// As many attempts at a time, and as many events in each, as the action makes where nothing else is configured.
+/// As many attempts at a time, and as many events in each, as the action makes where nothing else
+/// is configured.
 const CONCURRENCY: usize = 4;
 const BATCH: usize = 200;
 
 async fn measure(what: &str, db: TestDb) {
-    let orders = std::env::var("AUTORECEIVE_BENCH_ORDERS").map_or(2_000, |text| text.parse().unwrap());
+    let orders =
+        std::env::var("AUTORECEIVE_BENCH_ORDERS").map_or(2_000, |text| text.parse().unwrap());
     let database = Arc::new(db.with_points("1/100"));
     let buyer = |n: usize| format!("u-{}", n.wrapping_mul(2_654_435_761) % (orders / 4));
-    let events: Vec<Event> = (0..orders).map(|n| Life::new(&format!("2026-{n:08}"), &buyer(n), 59_000).received()).collect();
+    let events: Vec<Event> = (0..orders)
+        .map(|n| Life::new(&format!("2026-{n:08}"), &buyer(n), 59_000).received())
+        .collect();
     done(&database, &[Life::new("first", "u", 1).placed()]).await;
     let start = Instant::now();
     let workers: Vec<_> = events
@@ -36,7 +41,10 @@ async fn measure(what: &str, db: TestDb) {
         worker.await.unwrap();
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!("{what}: {orders} orders with points in {seconds:.2} s, {:.0} orders/s", orders as f64 / seconds);
+    println!(
+        "{what}: {orders} orders with points in {seconds:.2} s, {:.0} orders/s",
+        orders as f64 / seconds
+    );
     assert_eq!(balanced(&database).await.ledger, orders as i128 * 590);
 }
 

@@ -12,7 +12,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::kit::{Life, TestDb, balanced, done};
 
-const LEDGER: &str = "SELECT order_id, kind, event_id, buyer_id, points FROM {p}ledger ORDER BY order_id, kind";
+const LEDGER: &str = "SELECT order_id, kind, event_id, buyer_id, points FROM {p}ledger ORDER BY \
+    order_id, kind";
 
 pub async fn a_receipt_is_credited_exactly_once(db: TestDb) {
     let (database, life) = (Arc::new(db.with_points("1/100")), Life::new("A-1", "u-7", 59_099));
@@ -59,12 +60,16 @@ pub async fn receipt_and_refund_of_one_batch_cancel_each_other(db: TestDb) {
 }
 
 pub async fn receipt_and_refund_that_race_and_repeat_leave_nothing(db: TestDb) {
-    let lives: Vec<Life> = (0..40).map(|n| Life::new(&format!("A-{n}"), &format!("u-{}", n % 3), 1_000 + n)).collect();
+    let lives: Vec<Life> =
+        (0..40).map(|n| Life::new(&format!("A-{n}"), &format!("u-{}", n % 3), 1_000 + n)).collect();
     let workers: Vec<_> = (0..8)
         .map(|worker| {
             let database = db.with_points("1/10");
             let mut random = StdRng::seed_from_u64(worker);
-            let mut events: Vec<Event> = lives.iter().flat_map(|life| [life.received(), life.refunded(), life.received()]).collect();
+            let mut events: Vec<Event> = lives
+                .iter()
+                .flat_map(|life| [life.received(), life.refunded(), life.received()])
+                .collect();
             events.shuffle(&mut random);
             tokio::spawn(async move {
                 for batch in events.chunks(7) {
@@ -86,8 +91,16 @@ async fn insist(database: &Database, events: &[Event]) {
     let mut left = events.to_vec();
     for _ in 0..50 {
         let outcomes = database.attempt(&left).await;
-        assert!(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::Dead { .. })), "{outcomes:?}");
-        left = left.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome != Outcome::Done).map(|(event, _)| event).collect();
+        assert!(
+            !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Dead { .. })),
+            "{outcomes:?}"
+        );
+        left = left
+            .into_iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| *outcome != Outcome::Done)
+            .map(|(event, _)| event)
+            .collect();
         if left.is_empty() {
             return;
         }
@@ -96,20 +109,23 @@ async fn insist(database: &Database, events: &[Event]) {
 }
 
 pub async fn sums_are_exact_over_random_lives_written_by_two_workers_in_any_order(db: TestDb) {
-    let orders = std::env::var("AUTORECEIVE_TEST_ORDERS").map_or(3_000, |text| text.parse().unwrap());
+    let orders =
+        std::env::var("AUTORECEIVE_TEST_ORDERS").map_or(3_000, |text| text.parse().unwrap());
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut expected: HashMap<String, i128> = HashMap::new();
     let mut events = Vec::new();
     for n in 0..orders {
-        let (buyer, amount) = (format!("u-{}", random.random_range(0..50)), random.random_range(0..1_u64 << 53));
+        let (buyer, amount) =
+            (format!("u-{}", random.random_range(0..50)), random.random_range(0..1_u64 << 53));
         let life = Life::new(&format!("A-{n}"), &buyer, amount);
         let refunded = random.random_bool(0.2);
         // A refunded order leaves nothing, whether its receipt or its refund is written first.
         let lived = [life.placed(), life.received()];
         events.extend(lived.into_iter().chain(refunded.then(|| life.refunded())));
-        *expected.entry(buyer).or_default() += if refunded { 0 } else { i128::from(amount) * 7 / 300 };
+        *expected.entry(buyer).or_default() +=
+            if refunded { 0 } else { i128::from(amount) * 7 / 300 };
     }
     let shuffled: Vec<_> = (0..2)
         .map(|_| {
@@ -132,14 +148,19 @@ pub async fn sums_are_exact_over_random_lives_written_by_two_workers_in_any_orde
     }
     for line in db.rows("SELECT buyer_id, points FROM {p}balances").await {
         let (buyer, points) = line.split_once('|').unwrap();
-        assert_eq!(expected.remove(buyer).map(|sum| sum.to_string()).as_deref(), Some(points), "{buyer}");
+        assert_eq!(
+            expected.remove(buyer).map(|sum| sum.to_string()).as_deref(),
+            Some(points),
+            "{buyer}"
+        );
     }
     assert!(expected.values().all(|sum| *sum == 0), "buyers without a balance: {expected:?}");
     let report = balanced(&db.with_points("7/300")).await;
     assert_eq!(report.events, events.len() as u64);
 }
 
-/// Receipts that were recorded while no points were kept are told apart, and credited when they come again.
+/// Receipts that were recorded while no points were kept are told apart, and credited when they
+/// come again.
 pub async fn receipts_from_before_points_were_kept_are_no_differences(db: TestDb) {
     let lives: Vec<Life> = (0..3).map(|n| Life::new(&format!("A-{n}"), "u-7", 59_000)).collect();
     done(&db.plain(), &[lives[0].received(), lives[1].received(), lives[1].refunded()]).await;
@@ -158,20 +179,51 @@ pub async fn receipts_from_before_points_were_kept_are_no_differences(db: TestDb
 /// The check must be able to fail: each of these is found, and nothing is left once it is mended.
 pub async fn a_planted_difference_is_found(db: TestDb) {
     let database = db.with_points("1/1");
-    let lives: Vec<Life> = (0..4).map(|n| Life::new(&format!("A-{n}"), &format!("u-{n}"), 100)).collect();
-    let events: Vec<Event> = lives.iter().map(Life::received).chain([lives[3].refunded()]).collect();
+    let lives: Vec<Life> =
+        (0..4).map(|n| Life::new(&format!("A-{n}"), &format!("u-{n}"), 100)).collect();
+    let events: Vec<Event> =
+        lives.iter().map(Life::received).chain([lives[3].refunded()]).collect();
     done(&database, &events).await;
     balanced(&database).await;
-    let insert = |what: &str| format!("INSERT INTO {{p}}ledger (order_id, kind, event_id, buyer_id, points) VALUES {what}");
+    let insert = |what: &str| {
+        format!(
+            "INSERT INTO {{p}}ledger (order_id, kind, event_id, \
+        buyer_id, points) VALUES {what}"
+        )
+    };
     let cases = [
         ("UPDATE {p}balances SET points = 101 WHERE buyer_id = 'u-0'", "a balance", "u-0", 1),
         ("DELETE FROM {p}balances WHERE buyer_id = 'u-1'", "a balance", "u-1", 1),
         ("DELETE FROM {p}ledger WHERE order_id = 'A-2'", "a receipt has no credit", "A-2:3", 2),
-        ("DELETE FROM {p}ledger WHERE order_id = 'A-3' AND kind = 'debit'", "a refund after the receipt has no debit", "A-3:4", 2),
+        (
+            "DELETE FROM {p}ledger WHERE order_id = 'A-3' AND kind = 'debit'",
+            "a refund after the \
+            receipt has no debit",
+            "A-3:4",
+            2,
+        ),
         ("UPDATE {p}ledger SET points = -99 WHERE kind = 'debit'", "a debit is not", "A-3:4", 2),
-        ("DELETE FROM {p}events WHERE event_id = 'A-0:3'", "an entry of the ledger has no event", "A-0:3", 1),
-        ("UPDATE {p}ledger SET event_id = 'A-3:4' WHERE order_id = 'A-3'", "a credit that a refund made", "A-3:4", 1),
-        (&insert("('A-0', 'debit', 'A-0:3', 'u-0', -100)"), "an entry of the ledger has no event", "A-0:3", 2),
+        (
+            "DELETE FROM {p}events WHERE event_id = 'A-0:3'",
+            "an entry of the ledger has no \
+            event",
+            "A-0:3",
+            1,
+        ),
+        (
+            "UPDATE {p}ledger SET event_id = 'A-3:4' WHERE order_id = 'A-3'",
+            "a credit that a \
+            refund made",
+            "A-3:4",
+            1,
+        ),
+        (
+            &insert("('A-0', 'debit', 'A-0:3', 'u-0', -100)"),
+            "an entry of the ledger has no \
+            event",
+            "A-0:3",
+            2,
+        ),
     ];
     db.rows("CREATE TABLE {p}l AS SELECT * FROM {p}ledger").await;
     db.rows("CREATE TABLE {p}b AS SELECT * FROM {p}balances").await;
@@ -180,7 +232,12 @@ pub async fn a_planted_difference_is_found(db: TestDb) {
         db.rows(plant).await;
         let found = database.reconcile().await.unwrap().differences;
         assert_eq!(found.len(), count, "{plant}: {found:?}");
-        assert!(found.iter().any(|found| found.problem.starts_with(problem) && found.subject == subject), "{plant}: {found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|found| found.problem.starts_with(problem) && found.subject == subject),
+            "{plant}: {found:?}"
+        );
         for (table, copy) in [("ledger", "l"), ("balances", "b"), ("events", "e")] {
             db.rows(&format!("DELETE FROM {{p}}{table}")).await;
             db.rows(&format!("INSERT INTO {{p}}{table} SELECT * FROM {{p}}{copy}")).await;

@@ -15,17 +15,28 @@ async fn batch_with_poison(db: &TestDb, poisonous: &[u64]) {
     done(&database, &[Life::new("first", "u", 1_000).placed()]).await;
     db.rows("ALTER TABLE {p}orders ADD CONSTRAINT {p}no_poison CHECK (amount <> 13)").await;
     let amount = |n| if poisonous.contains(&n) { 13 } else { 1 };
-    let events: Vec<Event> = (0..200).map(|n| Life::new(&format!("A-{n:03}"), "u", amount(n)).received()).collect();
+    let events: Vec<Event> =
+        (0..200).map(|n| Life::new(&format!("A-{n:03}"), "u", amount(n)).received()).collect();
     for (n, outcome) in (0..).zip(database.attempt(&events).await) {
         match outcome {
-            Outcome::Dead { why } => assert!(poisonous.contains(&n) && why.contains("no_poison"), "{n}: {why}"),
-            outcome => assert!(outcome == Outcome::Done && !poisonous.contains(&n), "{n}: {outcome:?}"),
+            Outcome::Dead { why } => {
+                assert!(poisonous.contains(&n) && why.contains("no_poison"), "{n}: {why}")
+            }
+            outcome => {
+                assert!(outcome == Outcome::Done && !poisonous.contains(&n), "{n}: {outcome:?}")
+            }
         }
     }
     let written = 200 - poisonous.len();
-    assert_eq!(db.one("SELECT COUNT(*) FROM {p}orders WHERE status = 'RECEIVED'").await, written.to_string());
+    assert_eq!(
+        db.one("SELECT COUNT(*) FROM {p}orders WHERE status = 'RECEIVED'").await,
+        written.to_string()
+    );
     // What was refused left nothing anywhere.
-    assert_eq!(db.one("SELECT COUNT(*) FROM {p}events WHERE type = 'order.received'").await, written.to_string());
+    assert_eq!(
+        db.one("SELECT COUNT(*) FROM {p}events WHERE type = 'order.received'").await,
+        written.to_string()
+    );
     assert_eq!(balanced(&database).await.ledger, written as i128);
 }
 
@@ -41,11 +52,16 @@ pub async fn a_database_that_is_away_is_tried_again(db: TestDb) {
     let mut url: reqwest::Url = db.settings().url.parse().unwrap();
     url.set_port(Some(free_port())).unwrap();
     url.set_password(Some("canary")).unwrap();
-    let settings = Settings { url: url.into(), timeout: Duration::from_millis(500), ..db.settings() };
+    let settings =
+        Settings { url: url.into(), timeout: Duration::from_millis(500), ..db.settings() };
     let away = Database::new(&settings, Vec::new(), None).unwrap();
-    let events: Vec<Event> = (0..20).map(|n| Life::new(&format!("A-{n}"), "u", 1).placed()).collect();
+    let events: Vec<Event> =
+        (0..20).map(|n| Life::new(&format!("A-{n}"), "u", 1).placed()).collect();
     for outcome in away.attempt(&events).await {
-        assert!(matches!(&outcome, Outcome::Retry { why, .. } if !why.contains("canary")), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Retry { why, .. } if !why.contains("canary")),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -54,7 +70,10 @@ pub async fn what_the_database_may_not_do_is_tried_again_and_not_given_up(db: Te
     done(&database, &[life.placed()]).await;
     db.rows("ALTER TABLE {p}orders RENAME TO {p}away").await;
     let outcome = database.attempt(&[life.paid()]).await.remove(0);
-    assert!(matches!(&outcome, Outcome::Retry { why, .. } if why.contains("SQLSTATE 42")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::Retry { why, .. } if why.contains("SQLSTATE 42")),
+        "{outcome:?}"
+    );
     db.rows("ALTER TABLE {p}away RENAME TO {p}orders").await;
     done(&database, &[life.paid()]).await;
 }
@@ -64,21 +83,34 @@ pub async fn what_is_too_large_for_the_database_is_dead_without_harm_to_others(d
     let amounts = [u64::MAX, i64::MAX as u64, 1];
     let events = amounts.map(|amount| Life::new(&format!("A-{amount}"), "u", amount).received());
     let outcomes = database.attempt(&events).await;
-    assert!(matches!(&outcomes[0], Outcome::Dead { why } if why.contains("amount")), "{outcomes:?}");
-    assert!(matches!(&outcomes[1], Outcome::Dead { why } if why.contains("points")), "{outcomes:?}");
+    assert!(
+        matches!(&outcomes[0], Outcome::Dead { why } if why.contains("amount")),
+        "{outcomes:?}"
+    );
+    assert!(
+        matches!(&outcomes[1], Outcome::Dead { why } if why.contains("points")),
+        "{outcomes:?}"
+    );
     assert_eq!(outcomes[2], Outcome::Done);
     assert!(matches!(database.attempt(&events[..1]).await[..], [Outcome::Dead { .. }]));
     assert_eq!(balanced(&database).await.ledger, 2);
 }
 
-/// Two workers write while `crash` ends the server and brings it back; what failed is tried again until it is written.
-pub async fn a_crash_loses_and_doubles_nothing<S: Send + 'static>(db: TestDb, crash: impl FnOnce() -> S + Send + 'static) {
+/// Two workers write while `crash` ends the server and brings it back; what failed is tried again
+/// until it is written.
+pub async fn a_crash_loses_and_doubles_nothing<S: Send + 'static>(
+    db: TestDb,
+    crash: impl FnOnce() -> S + Send + 'static,
+) {
     const ORDERS: usize = 2_000;
     let workers: Vec<_> = (0..2)
         .map(|worker| {
             let database = db.with_points("1/1");
-            let events: Vec<Event> =
-                (0..ORDERS).map(|n| Life::new(&format!("A-{}", (n + worker * 700) % ORDERS), "u", 7).received()).collect();
+            let events: Vec<Event> = (0..ORDERS)
+                .map(|n| {
+                    Life::new(&format!("A-{}", (n + worker * 700) % ORDERS), "u", 7).received()
+                })
+                .collect();
             tokio::spawn(async move { insist(&database, events).await })
         })
         .collect();
@@ -99,8 +131,15 @@ pub async fn a_crash_loses_and_doubles_nothing<S: Send + 'static>(db: TestDb, cr
 
 async fn written(db: &TestDb) -> usize {
     let exists = if db.is_postgres() { "current_schema()" } else { "DATABASE()" };
-    let tables = format!("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = {exists} AND table_name = '{{p}}events'");
-    if db.one(&tables).await == "0" { 0 } else { db.one("SELECT COUNT(*) FROM {p}events").await.parse().unwrap() }
+    let tables = format!(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = \
+        {exists} AND table_name = '{{p}}events'"
+    );
+    if db.one(&tables).await == "0" {
+        0
+    } else {
+        db.one("SELECT COUNT(*) FROM {p}events").await.parse().unwrap()
+    }
 }
 
 /// Attempts batches of ten until every event is done; returns how many attempts failed.
@@ -110,9 +149,16 @@ async fn insist(database: &Database, events: Vec<Event>) -> usize {
         let mut left = batch.to_vec();
         while !left.is_empty() {
             let outcomes = database.attempt(&left).await;
-            let failed: Vec<Event> =
-                left.iter().zip(&outcomes).filter(|(_, outcome)| **outcome != Outcome::Done).map(|(event, _)| event.clone()).collect();
-            assert!(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::Dead { .. })), "{outcomes:?}");
+            let failed: Vec<Event> = left
+                .iter()
+                .zip(&outcomes)
+                .filter(|(_, outcome)| **outcome != Outcome::Done)
+                .map(|(event, _)| event.clone())
+                .collect();
+            assert!(
+                !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Dead { .. })),
+                "{outcomes:?}"
+            );
             assert!(start.elapsed() < Duration::from_secs(120), "still failing: {outcomes:?}");
             failures += failed.len();
             left = failed;

@@ -12,23 +12,53 @@ use super::kit::{Life, START_MS, TestDb, done};
 pub async fn an_order_is_kept_as_its_newest_event_left_it(db: TestDb) {
     let mut life = Life::new("주문-1", "u-7", 59_000);
     life.0.data = Some(Data::new(r#"{"sku":"가-1"}"#).unwrap());
-    life.0.clock = Clock::Running { kind: ClockKind::Receive, deadline: Time::from_ms(START_MS + 250), remind_at: None };
+    life.0.clock = Clock::Running {
+        kind: ClockKind::Receive,
+        deadline: Time::from_ms(START_MS + 250),
+        remind_at: None,
+    };
     let events = [life.placed(), life.paid()];
     done(&db.plain(), &events).await;
     let at = |ms: i64, column: &str| match db.is_postgres() {
         true => format!("extract(epoch FROM {column}) * 1000 = {}", START_MS + ms),
         false => format!("{column} = FROM_UNIXTIME({}.{:03})", (START_MS + ms) / 1_000, ms % 1_000),
     };
-    let columns = "order_id, status, version, policy, buyer_id, amount, currency, data, received_at";
-    assert_eq!(db.one(&format!("SELECT {columns} FROM {{p}}orders")).await, r#"주문-1|PAID|2|default|u-7|59000|KRW|{"sku":"가-1"}|-"#);
-    let times = [at(250, "deadline"), at(0, "placed_at"), at(86_400_000, "paid_at"), at(86_400_000, "updated_at")].join(" AND ");
+    let columns = "order_id, status, version, policy, buyer_id, amount, currency, data, \
+        received_at";
+    assert_eq!(
+        db.one(&format!("SELECT {columns} FROM {{p}}orders")).await,
+        r#"주문-1|PAID|2|default|u-7|59000|KRW|{"sku":"가-1"}|-"#
+    );
+    let times = [
+        at(250, "deadline"),
+        at(0, "placed_at"),
+        at(86_400_000, "paid_at"),
+        at(86_400_000, "updated_at"),
+    ]
+    .join(" AND ");
     let zone = if db.is_postgres() { "" } else { "SET time_zone = '+00:00'; " };
-    assert_eq!(db.rows(&format!("{zone}SELECT order_id FROM {{p}}orders WHERE {times}")).await, ["주문-1"]);
-    let recorded = db.rows("SELECT event_id, order_id, version, type, cause, buyer_id, body FROM {p}events ORDER BY version").await;
+    assert_eq!(
+        db.rows(&format!("{zone}SELECT order_id FROM {{p}}orders WHERE {times}")).await,
+        ["주문-1"]
+    );
+    let recorded = db
+        .rows(
+            "SELECT event_id, order_id, version, type, cause, buyer_id, body FROM \
+        {p}events ORDER BY version",
+        )
+        .await;
     let expected = |event: &Event, version: u64, kind: &str| {
-        format!("{}|주문-1|{version}|{kind}|{}|u-7|{}", event.id(), event.cause(), event_json(event))
+        format!(
+            "{}|주문-1|{version}|{kind}|{}|u-7|{}",
+            event.id(),
+            event.cause(),
+            event_json(event)
+        )
     };
-    assert_eq!(recorded, [expected(&events[0], 1, "order.placed"), expected(&events[1], 2, "order.paid")]);
+    assert_eq!(
+        recorded,
+        [expected(&events[0], 1, "order.placed"), expected(&events[1], 2, "order.paid")]
+    );
 }
 
 pub async fn a_repeat_changes_nothing(db: TestDb) {
@@ -40,7 +70,11 @@ pub async fn a_repeat_changes_nothing(db: TestDb) {
         .collect();
     let database = Arc::new(db.plain());
     done(&database, &events).await;
-    let everything = ["SELECT * FROM {p}orders ORDER BY order_id", "SELECT * FROM {p}events ORDER BY event_id"];
+    let everything = [
+        "SELECT * FROM {p}orders ORDER BY order_id",
+        "SELECT * FROM {p}events ORDER \
+        BY event_id",
+    ];
     let before = [db.rows(everything[0]).await, db.rows(everything[1]).await];
     assert_eq!((before[0].len(), before[1].len()), (50, 100));
     let twice: Vec<Event> = events.iter().rev().chain(&events).cloned().collect();
@@ -77,8 +111,16 @@ pub async fn ids_that_differ_in_case_or_by_a_space_are_two_orders(db: TestDb) {
 pub async fn every_json_that_is_valid_is_kept(db: TestDb) {
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     let large = format!("\"{}\"", "가".repeat(1_364));
-    let texts =
-        [r#""\u0000""#, r#""\ud83d\ude00 😀""#, "1e400", "123456789012345678901234567890", r#"{"a":1,"a":2}"#, "null", &deep, &large];
+    let texts = [
+        r#""\u0000""#,
+        r#""\ud83d\ude00 😀""#,
+        "1e400",
+        "123456789012345678901234567890",
+        r#"{"a":1,"a":2}"#,
+        "null",
+        &deep,
+        &large,
+    ];
     for (n, text) in texts.iter().enumerate() {
         let mut life = Life::new(&format!("A-{n}"), "u", 1);
         life.0.data = Some(Data::new(text).unwrap());
@@ -91,7 +133,9 @@ pub async fn workers_that_start_at_once_make_the_tables_once(db: TestDb) {
     let workers: Vec<_> = (0..8)
         .map(|n| {
             let database = db.plain();
-            tokio::spawn(async move { done(&database, &[Life::new(&format!("A-{n}"), "u", 1).placed()]).await })
+            tokio::spawn(async move {
+                done(&database, &[Life::new(&format!("A-{n}"), "u", 1).placed()]).await
+            })
         })
         .collect();
     for worker in workers {
@@ -106,6 +150,9 @@ pub async fn tables_of_a_newer_version_are_left_alone(db: TestDb) {
     done(&db.plain(), &[life.placed()]).await;
     db.rows("INSERT INTO {p}schema (version) VALUES (99)").await;
     let outcome = db.plain().attempt(&[life.paid()]).await.remove(0);
-    assert!(matches!(&outcome, Outcome::Retry { why, .. } if why.contains("version 99")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::Retry { why, .. } if why.contains("version 99")),
+        "{outcome:?}"
+    );
     assert_eq!(db.one("SELECT status FROM {p}orders").await, "PENDING_PAYMENT");
 }

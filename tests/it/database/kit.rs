@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use autoreceive::action::database::{Database, Dialect, Earning, Points, Report, Settings, Statement};
+use autoreceive::action::database::{
+    Database, Dialect, Earning, Points, Report, Settings, Statement,
+};
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::{Event, EventKind, Order, Status, Time, record};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row};
@@ -44,7 +46,12 @@ impl TestDb {
     }
 
     pub fn settings(&self) -> Settings {
-        Settings { url: self.url.clone(), connections: 4, timeout: Duration::from_secs(20), prefix: self.prefix.clone() }
+        Settings {
+            url: self.url.clone(),
+            connections: 4,
+            timeout: Duration::from_secs(20),
+            prefix: self.prefix.clone(),
+        }
     }
 
     /// A worker's action without points.
@@ -60,22 +67,35 @@ impl TestDb {
     /// A worker's action that runs `sql`, in which `{p}` stands for the prefix.
     pub fn with_statement(&self, sql: &str) -> Database {
         let dialect = Dialect::of(&self.settings().url).unwrap();
-        Database::new(&self.settings(), Statement::parse_all(&self.named(sql), dialect).unwrap(), None).unwrap()
+        Database::new(
+            &self.settings(),
+            Statement::parse_all(&self.named(sql), dialect).unwrap(),
+            None,
+        )
+        .unwrap()
     }
 
     fn named(&self, sql: &str) -> String {
         sql.replace("{p}", &self.prefix)
     }
 
-    /// Runs SQL in which `{p}` stands for the prefix, and returns the rows as lines with a bar between the columns.
+    /// Runs SQL in which `{p}` stands for the prefix, and returns the rows as lines with a bar
+    /// between the columns.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(self.named(sql));
         macro_rules! lines {
             ($connection:ty) => {{
                 let mut connection = <$connection>::connect(&self.url).await.unwrap();
                 let rows = sqlx::raw_sql(sql).fetch_all(&mut connection).await.unwrap();
-                let text = |row: &_, at| Row::try_get_unchecked::<Option<String>, _>(row, at).unwrap().unwrap_or_else(|| "-".to_owned());
-                let lines = rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect::<Vec<_>>().join("|")).collect();
+                let text = |row: &_, at| {
+                    Row::try_get_unchecked::<Option<String>, _>(row, at)
+                        .unwrap()
+                        .unwrap_or_else(|| "-".to_owned())
+                };
+                let lines = rows
+                    .iter()
+                    .map(|row| (0..row.len()).map(|at| text(row, at)).collect::<Vec<_>>().join("|"))
+                    .collect();
                 connection.close().await.unwrap();
                 lines
             }};
@@ -91,7 +111,10 @@ impl TestDb {
 }
 
 pub fn points(rate: &str) -> Points {
-    Points { rules: Vec::new(), others: Earning { rate: rate.parse().unwrap(), minimum_amount: 0, cap: None } }
+    Points {
+        rules: Vec::new(),
+        others: Earning { rate: rate.parse().unwrap(), minimum_amount: 0, cap: None },
+    }
 }
 
 /// All events are written.
@@ -145,7 +168,10 @@ impl Life {
 
     fn version(&self, version: u64, status: Status, kind: EventKind) -> Event {
         let mut order = self.0.clone();
-        let at = |day: u64| (version >= day).then(|| Time::from_ms(START_MS + i64::try_from(day - 1).unwrap() * 86_400_000));
+        let at = |day: u64| {
+            (version >= day)
+                .then(|| Time::from_ms(START_MS + i64::try_from(day - 1).unwrap() * 86_400_000))
+        };
         (order.version, order.status, order.kind) = (version, status, kind);
         order.changed_at = at(version).unwrap();
         order.times.paid_at = at(2);

@@ -24,7 +24,10 @@ pub async fn an_order_that_is_received_by_itself_is_kept_credited_and_proved(db:
     let client = reqwest::Client::new();
     let order = r#"{"order_id":"A-1","buyer_id":"u-7","amount":59000,"currency":"KRW","receive_after":"100ms"}"#;
     for (path, body) in [("", order), ("/A-1/pay", "{}")] {
-        let answer = client.post(format!("{}/v1/orders{path}", service.url)).header("content-type", "application/json").body(body);
+        let answer = client
+            .post(format!("{}/v1/orders{path}", service.url))
+            .header("content-type", "application/json")
+            .body(body);
         assert!(answer.send().await.unwrap().status().is_success());
     }
     eventually("the points are credited", 30, async || {
@@ -39,8 +42,13 @@ pub async fn an_order_that_is_received_by_itself_is_kept_credited_and_proved(db:
     let output = reconcile(&config, &["--action", "tables"]);
     let shown = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(3), "{shown}");
-    assert!(shown.contains("a balance is not the sum of its ledger  u-7   590       591"), "{shown}");
-    for (name, expected) in [("tabels", "configured are plain, tables"), ("plain", "keeps no points")] {
+    assert!(
+        shown.contains("a balance is not the sum of its ledger  u-7   590       591"),
+        "{shown}"
+    );
+    for (name, expected) in
+        [("tabels", "configured are plain, tables"), ("plain", "keeps no points")]
+    {
         let output = reconcile(&config, &["--action", name]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && said.contains(expected), "{said}");

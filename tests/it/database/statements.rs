@@ -29,7 +29,8 @@ const UPDATE: &str = "
 pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
     shop(&db, 50).await;
     let database = Arc::new(db.with_statement(UPDATE));
-    let mut lives: Vec<Life> = (0..50).map(|n| Life::new(&format!("A-{n}"), "u", 100 + n)).collect();
+    let mut lives: Vec<Life> =
+        (0..50).map(|n| Life::new(&format!("A-{n}"), "u", 100 + n)).collect();
     lives[7].0.data = Some(Data::new(r#"{"a": "b"}"#).unwrap());
     lives[8].0.amount = None;
     let events: Vec<Event> = lives.iter().map(Life::received).collect();
@@ -43,10 +44,21 @@ pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
         attempt.await.unwrap();
     }
     done(&database, &events).await;
-    assert_eq!(db.one("SELECT COUNT(*) FROM {p}shop WHERE seen = 1 AND state = 'RECEIVED'").await, "50");
-    let zone = if db.is_postgres() { "received = '2026-11-25T00:00:00Z'" } else { "received = '2026-11-25 00:00:00'" };
+    assert_eq!(
+        db.one("SELECT COUNT(*) FROM {p}shop WHERE seen = 1 AND state = 'RECEIVED'").await,
+        "50"
+    );
+    let zone = if db.is_postgres() {
+        "received = '2026-11-25T00:00:00Z'"
+    } else {
+        "received = \
+        '2026-11-25 00:00:00'"
+    };
     assert_eq!(db.one(&format!("SELECT COUNT(*) FROM {{p}}shop WHERE {zone}")).await, "50");
-    assert_eq!(db.one("SELECT total, extra FROM {p}shop WHERE number = 'A-7'").await, r#"107|{"a": "b"}"#);
+    assert_eq!(
+        db.one("SELECT total, extra FROM {p}shop WHERE number = 'A-7'").await,
+        r#"107|{"a": "b"}"#
+    );
     assert_eq!(db.one("SELECT total, extra FROM {p}shop WHERE number = 'A-8'").await, "-|-");
     // The statement takes the place of the table of orders.
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}orders").await, "0");
@@ -54,7 +66,8 @@ pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
 
 pub async fn a_statement_can_guard_itself_against_older_news(db: TestDb) {
     shop(&db, 1).await;
-    let sql = "UPDATE {p}shop SET state = :status, version = :version WHERE number = :order_id AND version < :version";
+    let sql = "UPDATE {p}shop SET state = :status, version = :version WHERE number = :order_id \
+        AND version < :version";
     let (database, life) = (db.with_statement(sql), Life::new("A-0", "u", 1));
     for event in [life.received(), life.paid(), life.placed()] {
         done(&database, &[event]).await;
@@ -65,20 +78,33 @@ pub async fn a_statement_can_guard_itself_against_older_news(db: TestDb) {
 pub async fn what_the_statement_refuses_is_dead_for_that_event_only(db: TestDb) {
     shop(&db, 20).await;
     let database = db.with_statement(UPDATE);
-    let events: Vec<Event> = (0..20).map(|n| Life::new(&format!("A-{n}"), "u", n).received()).collect();
+    let events: Vec<Event> =
+        (0..20).map(|n| Life::new(&format!("A-{n}"), "u", n).received()).collect();
     let outcomes = database.attempt(&events).await;
-    assert!(matches!(&outcomes[13], Outcome::Dead { why } if why.contains("SQLSTATE 23")), "{:?}", outcomes[13]);
+    assert!(
+        matches!(&outcomes[13], Outcome::Dead { why } if why.contains("SQLSTATE 23")),
+        "{:?}",
+        outcomes[13]
+    );
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count(), 19);
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}shop WHERE seen = 1").await, "19");
-    // It is not on record as done: once the shop has mended what refused it, a replay runs its statement.
+    // It is not on record as done: once the shop has mended what refused it, a replay runs its
+    // statement.
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}events WHERE order_id = 'A-13'").await, "0");
 }
 
 pub async fn a_wrong_statement_is_tried_again(db: TestDb) {
     shop(&db, 1).await;
     let life = Life::new("A-0", "u", 1);
-    let outcome = db.with_statement("UPDATE {p}shop SET no_such_column = :status").attempt(&[life.received()]).await.remove(0);
-    assert!(matches!(&outcome, Outcome::Retry { why, .. } if why.contains("no_such_column")), "{outcome:?}");
+    let outcome = db
+        .with_statement("UPDATE {p}shop SET no_such_column = :status")
+        .attempt(&[life.received()])
+        .await
+        .remove(0);
+    assert!(
+        matches!(&outcome, Outcome::Retry { why, .. } if why.contains("no_such_column")),
+        "{outcome:?}"
+    );
     done(&db.with_statement(UPDATE), &[life.received()]).await;
     assert_eq!(db.one("SELECT seen FROM {p}shop").await, "1");
 }

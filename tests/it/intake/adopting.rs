@@ -10,13 +10,22 @@ use crate::support::process::{Process, eventually};
 
 async fn adopt(config: &Path, flags: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_autoreceive"));
-    let output = command.arg("adopt").arg("--config").arg(config).args(flags).output().await.unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        command.arg("adopt").arg("--config").arg(config).args(flags).output().await.unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
 fn lines(output: &Output) -> Vec<Value> {
-    String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 async fn shop_with_everything() -> Shop {
@@ -53,8 +62,20 @@ async fn a_dry_run_shows_what_is_there_and_changes_nothing() {
     assert_eq!(skipped.len(), 3, "{skipped:?}");
     assert!(!shop.exists("ar:meta"), "no store was made");
     let text = String::from_utf8(adopt(&config, &["--dry-run"]).await.stdout).unwrap();
-    assert!(text.contains("1 order says `paid`, which is none of the words in [intake] (PAID?)"), "{text}");
-    for said in ["PENDING_PAYMENT", "in 1h, counted from", "trade:status:list", "trade:auto-receive:stray", "a dry run"] {
+    assert!(
+        text.contains(
+            "1 order says `paid`, which is none of the words in [intake] \
+        (PAID?)"
+        ),
+        "{text}"
+    );
+    for said in [
+        "PENDING_PAYMENT",
+        "in 1h, counted from",
+        "trade:status:list",
+        "trade:auto-receive:stray",
+        "a dry run",
+    ] {
         assert!(text.contains(said), "{said}: {text}");
     }
 }
@@ -67,7 +88,10 @@ async fn every_paid_order_is_adopted_once_the_old_ones_too_and_a_repeat_is_harml
         let config = shop.config(&store, "1h", "scan_every = \"200ms\"\nnotifications = false");
         // A service that runs, or ran, has found the old order to be history.
         let service = Process::serve(&config).await;
-        eventually("the first scan is done", 20, async || get(&service, "/v1/stats").await["intake"]["last_scan"]["history"] == 1).await;
+        eventually("the first scan is done", 20, async || {
+            get(&service, "/v1/stats").await["intake"]["last_scan"]["history"] == 1
+        })
+        .await;
         assert_eq!(get(&service, "/v1/orders/old").await["code"], "order_not_found");
         let service = if own_file {
             assert!(service.terminate().await.success());
@@ -78,7 +102,11 @@ async fn every_paid_order_is_adopted_once_the_old_ones_too_and_a_repeat_is_harml
         let result = |output: &Output| lines(output).last().unwrap()["result"].clone();
         let first = result(&adopt(&config, &["--json"]).await);
         // The scans took over the two with a trigger.
-        assert_eq!((&first["adopted"], &first["placed_by_command"]), (&json!(1), &json!(0)), "{first}");
+        assert_eq!(
+            (&first["adopted"], &first["placed_by_command"]),
+            (&json!(1), &json!(0)),
+            "{first}"
+        );
         let again = result(&adopt(&config, &["--json"]).await);
         assert_eq!((&again["adopted"], &again["followed"]), (&json!(0), &json!(0)), "{again}");
         let service = match service {
@@ -86,7 +114,11 @@ async fn every_paid_order_is_adopted_once_the_old_ones_too_and_a_repeat_is_harml
             None => Process::serve(&config).await,
         };
         let old = get(&service, "/v1/orders/old").await;
-        assert_eq!((&old["status"], &old["adopted"], &old["version"]), (&json!("PAID"), &json!(true), &json!(1)), "{old}");
+        assert_eq!(
+            (&old["status"], &old["adopted"], &old["version"]),
+            (&json!("PAID"), &json!(true), &json!(1)),
+            "{old}"
+        );
         assert_eq!(get(&service, "/v1/stats").await["orders"]["PAID"], 3);
         assert_eq!(shop.status("old").as_deref(), Some("PAID"));
     }
@@ -97,11 +129,22 @@ async fn an_order_that_was_placed_by_a_command_is_left_alone_and_reported() {
     let shop = Shop::open(&[]).await;
     let config = shop.config(&shop.own_redis(), "1h", "scan_every = \"1h\"\nnotifications = false");
     let service = Process::serve(&config).await;
-    let request = reqwest::Client::new().post(format!("{}/v1/orders", service.url)).header("content-type", "application/json");
-    assert_eq!(request.body("{\"order_id\":\"A-1\",\"buyer_id\":\"b\"}").send().await.unwrap().status(), 201);
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/orders", service.url))
+        .header("content-type", "application/json");
+    assert_eq!(
+        request.body("{\"order_id\":\"A-1\",\"buyer_id\":\"b\"}").send().await.unwrap().status(),
+        201
+    );
     shop.initiate_and_pay("A-1");
     let output = adopt(&config, &[]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("left alone: trade:status:A-1: the order was placed by a command"), "{text}");
+    assert!(
+        text.contains(
+            "left alone: trade:status:A-1: the order was placed by a \
+        command"
+        ),
+        "{text}"
+    );
     assert_eq!(get(&service, "/v1/orders/A-1").await["status"], "PENDING_PAYMENT");
 }

@@ -1,6 +1,7 @@
-//! Every order in which one write of the shop, the guard and the commit of two workers, and a crash between the two can come,
-//! against the guard's own script on a real Redis and against real stores. A guard without a mark, and a receipt that is
-//! written back after the commit, are planted and seen caught.
+//! Every order in which one write of the shop, the guard and the commit of two workers, and a crash
+//! between the two can come, against the guard's own script on a real Redis and against real
+//! stores. A guard without a mark, and a receipt that is written back after the commit, are planted
+//! and seen caught.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use autoreceive::action::{Action, Outcome, Subscription};
 use autoreceive::domain::decide::decide_absent;
-use autoreceive::domain::{Cause, Command, Decision, Event, EventKind, Observation, Order, OrderId, Policy, Span, Status, Terms};
+use autoreceive::domain::{
+    Cause, Command, Decision, Event, EventKind, Observation, Order, OrderId, Policy, Span, Status,
+    Terms,
+};
 use autoreceive::engine::Metrics;
 use autoreceive::engine::{Engine, Guard, ShopDecision};
 use autoreceive::intake::shapes::Shape;
@@ -38,7 +42,14 @@ enum Write {
     Removed,
 }
 
-const WRITES: [Write; 6] = [Write::Cancelled, Write::Refunded, Write::Received, Write::PaidAgain, Write::Shipped, Write::Removed];
+const WRITES: [Write; 6] = [
+    Write::Cancelled,
+    Write::Refunded,
+    Write::Received,
+    Write::PaidAgain,
+    Write::Shipped,
+    Write::Removed,
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -70,7 +81,8 @@ fn sequences() -> Vec<Vec<Step>> {
     [one, crash, two].concat()
 }
 
-/// A guard that asks and lets the worker commit when it is told to. A worker that is never told to is one that has died.
+/// A guard that asks and lets the worker commit when it is told to. A worker that is never told to
+/// is one that has died.
 #[derive(Debug)]
 struct Gated {
     inner: Arc<dyn Guard>,
@@ -102,7 +114,8 @@ enum Bug {
     None,
     /// The script writes no mark.
     NoMark,
-    /// The receipt is committed without asking, and written back afterwards where the key still says PAID.
+    /// The receipt is committed without asking, and written back afterwards where the key still
+    /// says PAID.
     WriteBackAfterCommit,
 }
 
@@ -113,13 +126,23 @@ struct Buggy {
     shape: Shape,
 }
 
-const WITHOUT_MARK: &str =
-    "local s = redis.call('GET', KEYS[1]) if s == 'PAID' then redis.call('SET', KEYS[1], 'RECEIVED') return 'ours' end return s";
+const WITHOUT_MARK: &str = "local s = redis.call('GET', KEYS[1]) if s == 'PAID' then redis.call('SET', KEYS[1], \
+        'RECEIVED') return 'ours' end return s";
 
 impl Buggy {
     async fn status_after_write(&self, id: &OrderId) -> Option<String> {
-        let mut redis = redis::Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
-        redis::cmd("EVAL").arg(WITHOUT_MARK).arg(1).arg(self.shape.key(id)).query_async(&mut redis).await.unwrap()
+        let mut redis = redis::Client::open(self.url.as_str())
+            .unwrap()
+            .get_multiplexed_async_connection()
+            .await
+            .unwrap();
+        redis::cmd("EVAL")
+            .arg(WITHOUT_MARK)
+            .arg(1)
+            .arg(self.shape.key(id))
+            .query_async(&mut redis)
+            .await
+            .unwrap()
     }
 }
 
@@ -133,8 +156,12 @@ impl Guard for Buggy {
                 _ => match self.status_after_write(order).await.as_deref() {
                     Some("ours") => ShopDecision::Ours,
                     Some("RECEIVED") => ShopDecision::Shop(Observation::Received),
-                    Some("CANCELLED") => ShopDecision::Shop(Observation::Cancelled("cancelled".parse().unwrap())),
-                    Some("REFUNDED") => ShopDecision::Shop(Observation::Refunded("refunded".parse().unwrap())),
+                    Some("CANCELLED") => {
+                        ShopDecision::Shop(Observation::Cancelled("cancelled".parse().unwrap()))
+                    }
+                    Some("REFUNDED") => {
+                        ShopDecision::Shop(Observation::Refunded("refunded".parse().unwrap()))
+                    }
                     _ => ShopDecision::Shop(Observation::Other("other".parse().unwrap())),
                 },
             });
@@ -196,19 +223,42 @@ impl Case {
             cancelled: vec!["CANCELLED".into()],
             refunded: vec!["REFUNDED".into()],
         };
-        let shop = Shop::new(&redis.url(), Duration::from_secs(20), shape("status"), shape("trigger"), words).unwrap();
+        let shop = Shop::new(
+            &redis.url(),
+            Duration::from_secs(20),
+            shape("status"),
+            shape("trigger"),
+            words,
+        )
+        .unwrap();
         let store: Arc<dyn Store> = if on_redis {
-            let settings =
-                RedisSettings { url: redis.url(), prefix: format!("ar-{name}"), shards: 1, connections: 2, ..RedisSettings::default() };
+            let settings = RedisSettings {
+                url: redis.url(),
+                prefix: format!("ar-{name}"),
+                shards: 1,
+                connections: 2,
+                ..RedisSettings::default()
+            };
             Arc::new(RedisStore::open(settings).await.unwrap())
         } else {
             Arc::new(SqliteStore::in_memory().unwrap())
         };
-        Case { name, shop: Arc::new(shop), store, shop_url: redis.url(), told: Told::default(), bug }
+        Case {
+            name,
+            shop: Arc::new(shop),
+            store,
+            shop_url: redis.url(),
+            told: Told::default(),
+            bug,
+        }
     }
 
     async fn command(&self, command: &[&str]) -> Option<String> {
-        let mut redis = redis::Client::open(self.shop_url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let mut redis = redis::Client::open(self.shop_url.as_str())
+            .unwrap()
+            .get_multiplexed_async_connection()
+            .await
+            .unwrap();
         redis::cmd(command[0]).arg(&command[1..]).query_async(&mut redis).await.unwrap()
     }
 
@@ -216,16 +266,29 @@ impl Case {
         self.shop.statuses.key(&the_order())
     }
 
-    /// An order that was adopted an hour ago. With a short silence it is overdue by so much that it is anybody's.
+    /// An order that was adopted an hour ago. With a short silence it is overdue by so much that it
+    /// is anybody's.
     async fn adopt(&self, silence: Span) {
         self.command(&["SET", &self.status_key(), "PAID"]).await;
-        self.command(&["SET", &self.shop.triggers.key(&the_order()), "trigger", "EX", "1000"]).await;
+        self.command(&["SET", &self.shop.triggers.key(&the_order()), "trigger", "EX", "1000"])
+            .await;
         let now = self.store.now().await.unwrap();
-        let observation = Observation::Paid { policy: policy().name(), receive_after: Some(silence) };
-        let decided =
-            decide_absent(&the_order(), &Command::Observe(Box::new(observation)), now.before(Span::from_hours(1)), Some(&policy()));
+        let observation =
+            Observation::Paid { policy: policy().name(), receive_after: Some(silence) };
+        let decided = decide_absent(
+            &the_order(),
+            &Command::Observe(Box::new(observation)),
+            now.before(Span::from_hours(1)),
+            Some(&policy()),
+        );
         let Decision::Changed(order) = decided else { panic!("not adopted") };
-        let change = Change { id: the_order(), expected: 0, was: None, order: Some(order), events: Vec::new() };
+        let change = Change {
+            id: the_order(),
+            expected: 0,
+            was: None,
+            order: Some(order),
+            events: Vec::new(),
+        };
         let shard = self.store.about().shards.of(&the_order());
         let state = self.store.load(&[the_order()]).await.remove(0).unwrap().shard;
         let round = Round { changes: vec![change], policies: vec![policy()], ..Round::default() };
@@ -234,8 +297,12 @@ impl Case {
     }
 
     fn engine(&self, guard: Arc<dyn Guard>, metrics: &Arc<Metrics>) -> Engine {
-        let action = Subscription { on: EventKind::ALL.to_vec(), ..Subscription::new("told".parse().unwrap(), self.told.clone()) };
-        let builder = Engine::builder(self.store.clone()).policy(policy()).action(action).guard(guard);
+        let action = Subscription {
+            on: EventKind::ALL.to_vec(),
+            ..Subscription::new("told".parse().unwrap(), self.told.clone())
+        };
+        let builder =
+            Engine::builder(self.store.clone()).policy(policy()).action(action).guard(guard);
         builder.check_every(Duration::from_millis(50)).metrics(metrics.clone()).start()
     }
 
@@ -243,10 +310,20 @@ impl Case {
         let metrics = Arc::new(Metrics::default());
         let inner: Arc<dyn Guard> = match self.bug {
             Bug::None => guard(&self.shop, &policy(), &Arc::default()),
-            bug => Arc::new(Buggy { bug, url: self.shop_url.clone(), shape: self.shop.statuses.clone() }),
+            bug => Arc::new(Buggy {
+                bug,
+                url: self.shop_url.clone(),
+                shape: self.shop.statuses.clone(),
+            }),
         };
         let (ask, commit) = (Semaphore::new(0), Semaphore::new(0));
-        let gate = Arc::new(Gated { inner, ask, commit, asked: AtomicUsize::new(0), done: AtomicUsize::new(0) });
+        let gate = Arc::new(Gated {
+            inner,
+            ask,
+            commit,
+            asked: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+        });
         Worker { engine: self.engine(gate.clone(), &metrics), gate, metrics }
     }
 
@@ -272,18 +349,25 @@ impl Case {
             Step::Shop => self.write(write).await,
             Step::Ask(w) => {
                 workers[w].gate.ask.add_permits(1);
-                eventually("the guard has answered", 30, async || workers[w].gate.asked.load(Ordering::SeqCst) > 0).await;
+                eventually("the guard has answered", 30, async || {
+                    workers[w].gate.asked.load(Ordering::SeqCst) > 0
+                })
+                .await;
             }
             Step::Commit(w) => {
                 let before = self.order().await.version;
                 workers[w].gate.commit.add_permits(1);
                 let lost = || workers[w].metrics.conflicts_of("guarded") > 0;
-                eventually("the commit has won or lost", 30, async || lost() || self.order().await.version > before).await;
+                eventually("the commit has won or lost", 30, async || {
+                    lost() || self.order().await.version > before
+                })
+                .await;
             }
         }
     }
 
-    /// Whatever is still to be done is done, by a worker that lives: scans and receipts until nothing follows any more.
+    /// Whatever is still to be done is done, by a worker that lives: scans and receipts until
+    /// nothing follows any more.
     async fn settle(&self) {
         let metrics = Arc::new(Metrics::default());
         let real = guard(&self.shop, &policy(), &Arc::default());
@@ -296,14 +380,23 @@ impl Case {
         };
         let engine = match self.bug {
             Bug::None => self.engine(real, &metrics),
-            bug => self.engine(Arc::new(Buggy { bug, url: self.shop_url.clone(), shape: self.shop.statuses.clone() }), &metrics),
+            bug => self.engine(
+                Arc::new(Buggy {
+                    bug,
+                    url: self.shop_url.clone(),
+                    shape: self.shop.statuses.clone(),
+                }),
+                &metrics,
+            ),
         };
         let is_settled = async || {
             let (order, now) = (self.order().await, self.store.now().await.unwrap());
             let stats = self.store.stats().await.unwrap();
-            order.next_due_at().is_none_or(|at| at > now) && stats.actions.iter().all(|action| action.pending == 0)
+            order.next_due_at().is_none_or(|at| at > now)
+                && stats.actions.iter().all(|action| action.pending == 0)
         };
-        // The due order first, as after a restart, and what the shop wrote meanwhile then; and the other way round below.
+        // The due order first, as after a restart, and what the shop wrote meanwhile then; and the
+        // other way round below.
         eventually("nothing is due", 30, is_settled).await;
         let intake = Intake::new(self.shop.clone(), settings, engine.clone(), Arc::default());
         for _ in 0..2 {
@@ -320,7 +413,8 @@ impl Case {
         let order = self.order().await;
         let shop = self.command(&["GET", &self.status_key()]).await;
         let told = self.told.0.lock().unwrap();
-        let receipts: Vec<&Event> = told.values().filter(|event| event.kind() == EventKind::Received).collect();
+        let receipts: Vec<&Event> =
+            told.values().filter(|event| event.kind() == EventKind::Received).collect();
         let cause = receipts.first().map(|event| event.cause());
         let ended = (order.status, receipts.len(), cause, order.is_held(), shop.as_deref());
         let (timer, by_shop) = (Some(Cause::Timer), Some(Cause::Shop));
@@ -338,12 +432,22 @@ impl Case {
             (Write::Shipped, false) => (Status::Received, 1, timer, false, Some("SHIPPED")),
             (Write::Removed, false) => (Status::Received, 1, timer, false, None),
         };
-        (ended != expected).then(|| format!("{} {write:?} {steps:?}: {ended:?}, not {expected:?}", self.name))
+        (ended != expected).then(|| {
+            format!(
+                "{} {write:?} {steps:?}: {ended:?}, not \
+            {expected:?}",
+                self.name
+            )
+        })
     }
 
     async fn run(self, steps: &[Step], write: Write) -> Option<String> {
         self.adopt(Span::from_secs(1)).await;
-        let count = steps.iter().filter_map(|step| if let Step::Ask(w) = step { Some(w + 1) } else { None }).max().unwrap();
+        let count = steps
+            .iter()
+            .filter_map(|step| if let Step::Ask(w) = step { Some(w + 1) } else { None })
+            .max()
+            .unwrap();
         let workers: Vec<Worker> = (0..count).map(|_| self.worker()).collect();
         for step in steps {
             self.take(*step, write, &workers).await;
@@ -362,21 +466,36 @@ impl Case {
 async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
     let redis = RedisServer::start(&["--appendonly", "no"]);
     let sequences = sequences();
-    let cases = WRITES.iter().flat_map(|write| sequences.iter().map(move |steps| (*write, steps.clone())));
-    let cases: Vec<_> =
-        cases.flat_map(|(write, steps)| stores.iter().map(move |on_redis| (write, steps.clone(), *on_redis))).enumerate().collect();
+    let cases =
+        WRITES.iter().flat_map(|write| sequences.iter().map(move |steps| (*write, steps.clone())));
+    let cases: Vec<_> = cases
+        .flat_map(|(write, steps)| {
+            stores.iter().map(move |on_redis| (write, steps.clone(), *on_redis))
+        })
+        .enumerate()
+        .collect();
     let start = Instant::now();
     let count = cases.len();
     let run = |(number, (write, steps, on_redis)): (usize, (Write, Vec<Step>, bool))| {
         let redis = &redis;
         async move { Case::open(number, redis, on_redis, bug).await.run(&steps, write).await }
     };
-    let wrong: Vec<String> = stream::iter(cases).map(run).buffer_unordered(16).filter_map(std::future::ready).collect().await;
-    println!("{bug:?}: {count} interleavings, {} wrong, {:.1} s", wrong.len(), start.elapsed().as_secs_f64());
+    let wrong: Vec<String> = stream::iter(cases)
+        .map(run)
+        .buffer_unordered(16)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    println!(
+        "{bug:?}: {count} interleavings, {} wrong, {:.1} s",
+        wrong.len(),
+        start.elapsed().as_secs_f64()
+    );
     (count, wrong)
 }
 
-/// A worker reads the status of before the payment; before it submits that, another one sees the payment and adopts the order.
+/// A worker reads the status of before the payment; before it submits that, another one sees the
+/// payment and adopts the order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_that_was_read_before_the_payment_stops_no_clock() {
     let redis = RedisServer::start(&["--appendonly", "no"]);

@@ -20,7 +20,11 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open(extra_args: &[&str]) -> Shop {
-        Shop { redis: RedisServer::start(extra_args), directory: tempfile::tempdir().unwrap(), receiver: Receiver::start().await }
+        Shop {
+            redis: RedisServer::start(extra_args),
+            directory: tempfile::tempdir().unwrap(),
+            receiver: Receiver::start().await,
+        }
     }
 
     pub fn set(&self, id: &str, status: &str) {
@@ -30,7 +34,9 @@ impl Shop {
     /// The two commands of an order that is initiated; its trigger lives for `seconds`.
     pub fn initiate(&self, id: &str, seconds: u32) {
         self.set(id, "PENDING_PAYMENT");
-        self.redis.cli(&["SETEX", &format!("trade:auto-receive:{id}"), &seconds.to_string(), "trigger"]).unwrap();
+        self.redis
+            .cli(&["SETEX", &format!("trade:auto-receive:{id}"), &seconds.to_string(), "trigger"])
+            .unwrap();
     }
 
     pub fn initiate_and_pay(&self, id: &str) {
@@ -53,10 +59,12 @@ impl Shop {
         self.redis.cli(&["EXISTS", key]).unwrap() == Value::Int(1)
     }
 
-    /// A configuration that takes over this shop's keys into `store`, after a silence of `silence`; `intake` has more keys.
+    /// A configuration that takes over this shop's keys into `store`, after a silence of `silence`;
+    /// `intake` has more keys.
     pub fn config(&self, store: &str, silence: &str, intake: &str) -> PathBuf {
         let path = self.directory.path().join(format!("{}.toml", rand::random::<u32>()));
-        let more = "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\", \"order.cancelled\", \"order.refunded\"]";
+        let more = "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\", \
+            \"order.cancelled\", \"order.refunded\"]";
         let (url, hook) = (self.redis.url(), webhook("shop", &self.receiver.url, more));
         let config = format!(
             r#"
@@ -89,8 +97,13 @@ impl Shop {
     /// The types and number of the webhooks about an order.
     pub fn told(&self, id: &str) -> Vec<String> {
         let of_order = |body: &Json| body["data"]["order"]["order_id"] == id;
-        let mut told: Vec<String> =
-            self.receiver.deliveries().iter().filter(|d| of_order(&d.body)).map(|d| d.body["type"].as_str().unwrap().to_owned()).collect();
+        let mut told: Vec<String> = self
+            .receiver
+            .deliveries()
+            .iter()
+            .filter(|d| of_order(&d.body))
+            .map(|d| d.body["type"].as_str().unwrap().to_owned())
+            .collect();
         told.dedup();
         told
     }

@@ -1,6 +1,7 @@
-//! A shop that sends the commands of the copied pattern over a raw connection, some orders cancelled at random moments, to two
-//! worker processes of which one is killed. `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release --test it intake::load --
-//! --nocapture` is the long form.
+//! A shop that sends the commands of the copied pattern over a raw connection, some orders
+//! cancelled at random moments, to two worker processes of which one is killed.
+//! `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release --test it intake::load -- --nocapture` is
+//! the long form.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,8 +25,14 @@ enum Telling {
 }
 
 fn play() -> Play {
-    let orders = std::env::var("AUTORECEIVE_TEST_ORDERS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
-    Play { orders, over: Duration::from_secs_f64(orders as f64 / 1_000.0).max(WINDOW), window: WINDOW, seed: rand::random() }
+    let orders =
+        std::env::var("AUTORECEIVE_TEST_ORDERS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    Play {
+        orders,
+        over: Duration::from_secs_f64(orders as f64 / 1_000.0).max(WINDOW),
+        window: WINDOW,
+        seed: rand::random(),
+    }
 }
 
 /// A worker is killed in the middle of it all, and another one started a moment later.
@@ -96,16 +103,23 @@ fn check(lives: &[Life], shop: &Shop) -> Tally {
     let tally = Tally::of(lives, &done, WINDOW);
     println!("{}", tally.figures());
     assert_eq!(shop.receiver.forged(), 0);
-    assert_eq!((tally.early, tally.never, tally.doubled, tally.lost, tally.overwritten), (0, 0, 0, 0, 0), "{tally:?}");
-    let too_late = lives.iter().filter(|life| life.cancelled_from.as_deref() == Some("RECEIVED")).count();
+    assert_eq!(
+        (tally.early, tally.never, tally.doubled, tally.lost, tally.overwritten),
+        (0, 0, 0, 0, 0),
+        "{tally:?}"
+    );
+    let too_late =
+        lives.iter().filter(|life| life.cancelled_from.as_deref() == Some("RECEIVED")).count();
     assert!(refunded >= too_late, "{refunded} refunds for {too_late} cancels after the receipt");
     assert!(tally.cancelled > 0 && tally.paid > lives.len() / 2, "too little happened: {tally:?}");
     tally
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_notifications_every_paid_order_is_received_though_the_worker_that_scans_may_be_killed() {
-    let scan_ms = std::env::var("AUTORECEIVE_TEST_SCAN_MS").ok().map_or(1_000, |ms| ms.parse().unwrap());
+async fn without_notifications_every_paid_order_is_received_though_the_worker_that_scans_may_be_killed()
+ {
+    let scan_ms =
+        std::env::var("AUTORECEIVE_TEST_SCAN_MS").ok().map_or(1_000, |ms| ms.parse().unwrap());
     let (lives, shop, took) = played(Telling::Off, Duration::from_millis(scan_ms)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
@@ -116,7 +130,11 @@ async fn with_notifications_no_scan_is_waited_for() {
     let (lives, shop, took) = played(Telling::On, Duration::from_secs(600)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
-    assert!(tally.late_ms(1.0).unwrap() < 60_000, "later than any notification, but no scan would have come for ten minutes");
+    assert!(
+        tally.late_ms(1.0).unwrap() < 60_000,
+        "later than any notification, but no scan would \
+        have come for ten minutes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

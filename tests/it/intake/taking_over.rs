@@ -15,17 +15,33 @@ async fn a_paid_order_is_found_by_a_scan_received_and_told_of_and_the_shop_finds
         let service = Process::serve(&shop.config(&store, "1s", BY_SCAN)).await;
         shop.initiate_and_pay("A-1");
         shop.initiate("A-2", 86_400);
-        eventually("A-1 is RECEIVED", 20, async || shop.status("A-1").as_deref() == Some("RECEIVED")).await;
+        eventually("A-1 is RECEIVED", 20, async || {
+            shop.status("A-1").as_deref() == Some("RECEIVED")
+        })
+        .await;
         eventually("the shop is told", 20, async || shop.told("A-1") == ["order.received"]).await;
         let order = get(&service, "/v1/orders/A-1").await;
-        assert_eq!((&order["status"], &order["adopted"], &order["buyer_id"]), (&json!("RECEIVED"), &json!(true), &json!(null)));
-        let ms = |field: &str| order[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_eq!(
+            (&order["status"], &order["adopted"], &order["buyer_id"]),
+            (&json!("RECEIVED"), &json!(true), &json!(null))
+        );
+        let ms = |field: &str| {
+            order[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+        };
         assert!(ms("received_at") - ms("paid_at") >= 1_000, "early: {order}");
-        eventually("its trigger is gone", 10, async || !shop.exists("trade:auto-receive:A-1")).await;
+        eventually("its trigger is gone", 10, async || !shop.exists("trade:auto-receive:A-1"))
+            .await;
         assert_eq!(shop.status("A-2").as_deref(), Some("PENDING_PAYMENT"));
-        assert!(shop.exists("trade:auto-receive:A-2") && get(&service, "/v1/orders/A-2").await["code"] == "order_not_found");
+        assert!(
+            shop.exists("trade:auto-receive:A-2")
+                && get(&service, "/v1/orders/A-2").await["code"] == "order_not_found"
+        );
         let stats = get(&service, "/v1/stats").await;
-        assert_eq!((&stats["intake"]["scans_here"], &stats["intake"]["last_scan"]["orders"]), (&json!(true), &json!(2)), "{stats}");
+        assert_eq!(
+            (&stats["intake"]["scans_here"], &stats["intake"]["last_scan"]["orders"]),
+            (&json!(true), &json!(2)),
+            "{stats}"
+        );
         assert!(service.terminate().await.success());
     }
 }
@@ -36,26 +52,42 @@ async fn with_notifications_an_order_is_seen_at_once_and_the_flags_of_others_sta
     let config = shop.config(&shop.own_redis(), "500ms", "scan_every = \"1h\"");
     let first = Process::serve(&config).await;
     eventually("what is missing is reported", 10, async || {
-        let notifications = get(&first, "/v1/stats").await["intake"]["notifications"].as_str().unwrap().to_owned();
+        let notifications =
+            get(&first, "/v1/stats").await["intake"]["notifications"].as_str().unwrap().to_owned();
         notifications.contains("CONFIG SET notify-keyspace-events") && notifications.contains("K$")
     })
     .await;
     assert_eq!(flags(&shop), "xE");
     assert!(first.terminate().await.success());
-    let config = shop.config(&shop.own_redis(), "500ms", "scan_every = \"1h\"\nset_notifications = true");
+    let config = shop.config(
+        &shop.own_redis(),
+        "500ms",
+        "scan_every = \"1h\"\nset_notifications \
+        = true",
+    );
     let service = Process::serve(&config).await;
-    eventually("it listens", 10, async || get(&service, "/v1/stats").await["intake"]["listening"] == true).await;
+    eventually("it listens", 10, async || {
+        get(&service, "/v1/stats").await["intake"]["listening"] == true
+    })
+    .await;
     let mut set: Vec<char> = flags(&shop).chars().collect();
     set.sort_unstable();
     assert_eq!(set, ['$', 'E', 'K', 'x']);
-    eventually("the first scan is done", 10, async || !get(&service, "/v1/stats").await["intake"]["last_scan"].is_null()).await;
+    eventually("the first scan is done", 10, async || {
+        !get(&service, "/v1/stats").await["intake"]["last_scan"].is_null()
+    })
+    .await;
     shop.initiate_and_pay("A-1");
-    eventually("A-1 is RECEIVED", 10, async || shop.status("A-1").as_deref() == Some("RECEIVED")).await;
+    eventually("A-1 is RECEIVED", 10, async || shop.status("A-1").as_deref() == Some("RECEIVED"))
+        .await;
     eventually("the shop is told", 10, async || shop.told("A-1") == ["order.received"]).await;
 }
 
 fn flags(shop: &Shop) -> String {
-    let answer: Vec<String> = redis::from_redis_value(shop.redis.cli(&["CONFIG", "GET", "notify-keyspace-events"]).unwrap()).unwrap();
+    let answer: Vec<String> = redis::from_redis_value(
+        shop.redis.cli(&["CONFIG", "GET", "notify-keyspace-events"]).unwrap(),
+    )
+    .unwrap();
     answer[1].clone()
 }
 
@@ -66,8 +98,13 @@ async fn the_shop_s_own_word_wins_and_commands_are_refused_with_the_way_out() {
     for id in ["cancelled", "refunded", "by-hand", "shipped", "kept"] {
         shop.initiate_and_pay(id);
     }
-    eventually("all are adopted", 20, async || get(&service, "/v1/stats").await["orders"]["PAID"] == 5).await;
-    let answer = reqwest::Client::new().post(format!("{}/v1/orders/kept/extend", service.url)).body("{\"number\":1}");
+    eventually("all are adopted", 20, async || {
+        get(&service, "/v1/stats").await["orders"]["PAID"] == 5
+    })
+    .await;
+    let answer = reqwest::Client::new()
+        .post(format!("{}/v1/orders/kept/extend", service.url))
+        .body("{\"number\":1}");
     let answer = answer.header("content-type", "application/json").send().await.unwrap();
     assert_eq!(answer.status(), 409);
     let problem = answer.text().await.unwrap();
@@ -76,7 +113,8 @@ async fn the_shop_s_own_word_wins_and_commands_are_refused_with_the_way_out() {
     shop.set("refunded", "REFUNDED");
     shop.set("by-hand", "RECEIVED");
     shop.set("shipped", "SHIPPED");
-    eventually("kept is RECEIVED", 20, async || shop.status("kept").as_deref() == Some("RECEIVED")).await;
+    eventually("kept is RECEIVED", 20, async || shop.status("kept").as_deref() == Some("RECEIVED"))
+        .await;
     let expected = [
         ("cancelled", "CANCELLED", "shop", vec!["order.cancelled"]),
         ("refunded", "REFUNDED", "shop", vec!["order.refunded"]),
@@ -87,7 +125,9 @@ async fn the_shop_s_own_word_wins_and_commands_are_refused_with_the_way_out() {
     for (id, status, cause, told) in expected {
         eventually(id, 20, async || {
             let order = get(&service, &path_of(id)).await;
-            order["status"] == status && order["last_event"]["cause"] == cause && shop.told(id) == told
+            order["status"] == status
+                && order["last_event"]["cause"] == cause
+                && shop.told(id) == told
         })
         .await;
     }
@@ -100,13 +140,17 @@ async fn the_shop_s_own_word_wins_and_commands_are_refused_with_the_way_out() {
     })
     .await;
     shop.set("shipped", "PAID");
-    eventually("its clock goes on, to its end", 20, async || shop.status("shipped").as_deref() == Some("RECEIVED")).await;
+    eventually("its clock goes on, to its end", 20, async || {
+        shop.status("shipped").as_deref() == Some("RECEIVED")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_ids_are_taken_over_and_what_is_no_order_is_left_as_it_is() {
     let shop = Shop::open(&[]).await;
-    let ids = ["a:b:c", "with space", "{tag}:1", "}{", "주문-1", "*?[x]\\", "%7C|~", &"x".repeat(128)];
+    let ids =
+        ["a:b:c", "with space", "{tag}:1", "}{", "주문-1", "*?[x]\\", "%7C|~", &"x".repeat(128)];
     for id in ids {
         shop.initiate_and_pay(id);
     }
@@ -121,17 +165,34 @@ async fn odd_ids_are_taken_over_and_what_is_no_order_is_left_as_it_is() {
     cli(&["SET", "trade:statusx", "PAID"]);
     cli(&["SET", "other:key", "PAID"]);
     cli(&["SET", "trade:status:long", &"PAID".repeat(1_000)]);
-    let untouched = ["trade:status:bad\nid", "trade:status:", "trade:statusx", "other:key", "trade:status:a-list", "trade:status:long"];
+    let untouched = [
+        "trade:status:bad\nid",
+        "trade:status:",
+        "trade:statusx",
+        "other:key",
+        "trade:status:a-list",
+        "trade:status:long",
+    ];
     let before: Vec<String> = untouched.iter().map(|key| dump(&shop, key)).collect();
     let service = Process::serve(&shop.config(&shop.own_redis(), "1s", BY_SCAN)).await;
     for id in ids.into_iter().chain(["kept"]) {
         eventually(id, 20, async || shop.status(id).as_deref() == Some("RECEIVED")).await;
         eventually(id, 20, async || shop.told(id) == ["order.received"]).await;
     }
-    assert!(shop.exists("trade:auto-receive:kept"), "a trigger that is no string is not ours to remove");
+    assert!(
+        shop.exists("trade:auto-receive:kept"),
+        "a trigger that is no string is not ours to \
+        remove"
+    );
     assert_eq!(untouched.iter().map(|key| dump(&shop, key)).collect::<Vec<_>>(), before);
-    eventually("bad keys are counted", 10, async || get(&service, "/v1/stats").await["intake"]["last_scan"]["bad_keys"] == 4).await;
-    assert!(text(&service, "/metrics").await.contains("autoreceive_intake_left{what=\"bad_key\"} 4"));
+    eventually("bad keys are counted", 10, async || {
+        get(&service, "/v1/stats").await["intake"]["last_scan"]["bad_keys"] == 4
+    })
+    .await;
+    assert!(text(&service, "/metrics").await.contains(
+        "autoreceive_intake_left{what=\"bad_key\"} \
+        4"
+    ));
     assert_eq!(shop.receiver.orders(), ids.len() + 1);
 }
 
@@ -149,8 +210,11 @@ async fn a_status_with_a_time_to_live_keeps_it() {
     let service = Process::serve(&shop.config(&shop.own_file(), "300ms", BY_SCAN)).await;
     shop.initiate("A-1", 100);
     shop.redis.cli(&["SET", "trade:status:A-1", "PAID", "EX", "5000"]).unwrap();
-    eventually("A-1 is RECEIVED", 20, async || shop.status("A-1").as_deref() == Some("RECEIVED")).await;
-    let redis::Value::Int(ttl) = shop.redis.cli(&["TTL", "trade:status:A-1"]).unwrap() else { panic!("no number") };
+    eventually("A-1 is RECEIVED", 20, async || shop.status("A-1").as_deref() == Some("RECEIVED"))
+        .await;
+    let redis::Value::Int(ttl) = shop.redis.cli(&["TTL", "trade:status:A-1"]).unwrap() else {
+        panic!("no number")
+    };
     assert!((4_900..=5_000).contains(&ttl), "{ttl}");
     drop(service);
 }
@@ -164,9 +228,12 @@ async fn counted_from_the_trigger_an_order_is_received_when_its_trigger_would_ha
     shop.set("A-1", "PAID");
     shop.initiate("later", 3_000);
     shop.set("later", "PAID");
-    eventually("A-1 is RECEIVED", 20, async || shop.status("A-1").as_deref() == Some("RECEIVED")).await;
+    eventually("A-1 is RECEIVED", 20, async || shop.status("A-1").as_deref() == Some("RECEIVED"))
+        .await;
     let later = get(&service, "/v1/orders/later").await;
-    let ms = |field: &serde_json::Value| field.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let ms = |field: &serde_json::Value| {
+        field.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+    };
     let silence_ms = ms(&later["clock"]["deadline"]) - ms(&later["paid_at"]);
     assert!((2_900_000..=3_000_000).contains(&silence_ms), "{later}");
     assert_eq!(shop.status("later").as_deref(), Some("PAID"));
@@ -178,22 +245,35 @@ async fn a_worker_without_an_intake_leaves_adopted_orders_to_one_that_has_it() {
     let config = shop.config(&shop.own_redis(), "1s", BY_SCAN);
     let with = Process::serve(&config).await;
     shop.initiate_and_pay("A-1");
-    eventually("A-1 is adopted", 20, async || get(&with, "/v1/stats").await["orders"]["PAID"] == 1).await;
+    eventually("A-1 is adopted", 20, async || get(&with, "/v1/stats").await["orders"]["PAID"] == 1)
+        .await;
     with.kill();
-    let without = std::fs::read_to_string(&config).unwrap().replace("enabled = true", "enabled = false");
+    let without =
+        std::fs::read_to_string(&config).unwrap().replace("enabled = true", "enabled = false");
     let without_config = config.with_extension("without.toml");
     std::fs::write(&without_config, without).unwrap();
     let without = Process::serve(&without_config).await;
-    eventually("it is due, seen, and left", 20, async || text(&without, "/metrics").await.contains("intake_unguarded_total 1")).await;
+    eventually("it is due, seen, and left", 20, async || {
+        text(&without, "/metrics").await.contains("intake_unguarded_total 1")
+    })
+    .await;
     assert_eq!(get(&without, "/v1/orders/A-1").await["status"], "PAID");
     // An order that was placed by a command is received meanwhile, by the same worker.
     let body = json!({"order_id": "B-1", "buyer_id": "b", "paid_at": "2020-01-01T00:00:00Z"});
-    let request = reqwest::Client::new().post(format!("{}/v1/orders", without.url)).header("content-type", "application/json");
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/orders", without.url))
+        .header("content-type", "application/json");
     assert_eq!(request.body(body.to_string()).send().await.unwrap().status(), 201);
-    eventually("B-1 is RECEIVED", 20, async || get(&without, "/v1/orders/B-1").await["status"] == "RECEIVED").await;
+    eventually("B-1 is RECEIVED", 20, async || {
+        get(&without, "/v1/orders/B-1").await["status"] == "RECEIVED"
+    })
+    .await;
     assert_eq!((shop.status("A-1").as_deref(), shop.told("A-1").len()), (Some("PAID"), 0));
     let with = Process::serve(&config).await;
-    eventually("A-1 is RECEIVED", 20, async || get(&with, "/v1/orders/A-1").await["status"] == "RECEIVED").await;
+    eventually("A-1 is RECEIVED", 20, async || {
+        get(&with, "/v1/orders/A-1").await["status"] == "RECEIVED"
+    })
+    .await;
     assert_eq!(shop.status("A-1").as_deref(), Some("RECEIVED"));
     drop(without);
 }
@@ -205,14 +285,22 @@ async fn history_is_left_alone_also_after_a_restart_and_what_is_paid_later_is_no
     shop.initiate_and_pay("new");
     let config = shop.config(&shop.own_redis(), "500ms", BY_SCAN);
     let first = Process::serve(&config).await;
-    eventually("new is RECEIVED", 20, async || shop.status("new").as_deref() == Some("RECEIVED")).await;
-    eventually("the old one is reported", 20, async || get(&first, "/v1/stats").await["intake"]["last_scan"]["history"] == 1).await;
+    eventually("new is RECEIVED", 20, async || shop.status("new").as_deref() == Some("RECEIVED"))
+        .await;
+    eventually("the old one is reported", 20, async || {
+        get(&first, "/v1/stats").await["intake"]["last_scan"]["history"] == 1
+    })
+    .await;
     first.kill();
     // Paid while nobody looked, and its trigger ended meanwhile.
     shop.set("late", "PAID");
     let second = Process::serve(&config).await;
-    eventually("late is RECEIVED", 20, async || shop.status("late").as_deref() == Some("RECEIVED")).await;
-    eventually("the old one is still reported", 20, async || get(&second, "/v1/stats").await["intake"]["last_scan"]["history"] == 1).await;
+    eventually("late is RECEIVED", 20, async || shop.status("late").as_deref() == Some("RECEIVED"))
+        .await;
+    eventually("the old one is still reported", 20, async || {
+        get(&second, "/v1/stats").await["intake"]["last_scan"]["history"] == 1
+    })
+    .await;
     assert_eq!(shop.status("old").as_deref(), Some("PAID"));
     assert_eq!(get(&second, "/v1/orders/old").await["code"], "order_not_found");
 }
@@ -222,19 +310,32 @@ async fn while_the_shop_s_redis_is_away_other_orders_are_received_and_adopted_on
     let mut shop = Shop::open(&[]).await;
     let service = Process::serve(&shop.config(&shop.own_file(), "2s", BY_SCAN)).await;
     shop.initiate_and_pay("A-1");
-    eventually("A-1 is adopted", 20, async || get(&service, "/v1/stats").await["orders"]["PAID"] == 1).await;
-    shop.redis.kill();
-    let body = json!({"order_id": "B-1", "buyer_id": "b", "paid_at": "2020-01-01T00:00:00Z"});
-    let request = reqwest::Client::new().post(format!("{}/v1/orders", service.url)).header("content-type", "application/json");
-    assert_eq!(request.body(body.to_string()).send().await.unwrap().status(), 201);
-    eventually("B-1 is RECEIVED", 20, async || get(&service, "/v1/orders/B-1").await["status"] == "RECEIVED").await;
-    eventually("it says so", 20, async || {
-        text(&service, "/readyz").await.contains("the intake is in trouble: the scan of the shop's keys")
+    eventually("A-1 is adopted", 20, async || {
+        get(&service, "/v1/stats").await["orders"]["PAID"] == 1
     })
     .await;
-    eventually("A-1 is overdue", 20, async || get(&service, "/v1/stats").await["overdue"] == 1).await;
+    shop.redis.kill();
+    let body = json!({"order_id": "B-1", "buyer_id": "b", "paid_at": "2020-01-01T00:00:00Z"});
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/orders", service.url))
+        .header("content-type", "application/json");
+    assert_eq!(request.body(body.to_string()).send().await.unwrap().status(), 201);
+    eventually("B-1 is RECEIVED", 20, async || {
+        get(&service, "/v1/orders/B-1").await["status"] == "RECEIVED"
+    })
+    .await;
+    eventually("it says so", 20, async || {
+        text(&service, "/readyz").await.contains(
+            "the intake is in trouble: the scan of the \
+            shop's keys",
+        )
+    })
+    .await;
+    eventually("A-1 is overdue", 20, async || get(&service, "/v1/stats").await["overdue"] == 1)
+        .await;
     shop.redis.restart();
-    eventually("A-1 is RECEIVED", 30, async || shop.status("A-1").as_deref() == Some("RECEIVED")).await;
+    eventually("A-1 is RECEIVED", 30, async || shop.status("A-1").as_deref() == Some("RECEIVED"))
+        .await;
     eventually("all is well", 20, async || text(&service, "/readyz").await == "ok\n").await;
 }
 
@@ -246,7 +347,11 @@ async fn a_node_of_a_cluster_is_refused_with_the_reason() {
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(&config)
         .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(20), run).await.unwrap().unwrap();
+    let output =
+        tokio::time::timeout(std::time::Duration::from_secs(20), run).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("intake.url") && said.contains("Redis Cluster"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("intake.url") && said.contains("Redis Cluster"),
+        "{said}"
+    );
 }

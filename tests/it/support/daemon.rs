@@ -1,5 +1,5 @@
-//! A database server of a test's own: a child process that runs as another user, since neither PostgreSQL nor MariaDB likes
-//! to be run by root.
+//! A database server of a test's own: a child process that runs as another user, since neither
+//! PostgreSQL nor MariaDB likes to be run by root.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -29,7 +29,10 @@ fn is_root() -> bool {
 
 /// Runs `command` to its end; it has to succeed.
 pub fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

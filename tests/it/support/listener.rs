@@ -37,7 +37,8 @@ impl Listener {
             .spawn()
             .unwrap();
         let mut listener = Listener { child, directory, url: String::new() };
-        eventually("it listens", 30, async || listener.said().ends_with("stop with Ctrl-C\n")).await;
+        eventually("it listens", 30, async || listener.said().ends_with("stop with Ctrl-C\n"))
+            .await;
         let said = listener.said();
         let rest = said.split_once("waiting for webhooks on ").unwrap().1;
         listener.url = rest.split_whitespace().next().unwrap().to_owned();
@@ -76,7 +77,8 @@ impl Drop for Listener {
 /// A message signed with the common secret at this moment, as it is sent to `url`.
 pub fn message(url: &str, id: &str, body: &str) -> reqwest::RequestBuilder {
     let seconds = now();
-    let signature = standardwebhooks::Webhook::new(SECRET).unwrap().sign(id, seconds, body.as_bytes()).unwrap();
+    let signature =
+        standardwebhooks::Webhook::new(SECRET).unwrap().sign(id, seconds, body.as_bytes()).unwrap();
     reqwest::Client::new()
         .post(url)
         .header("content-type", "application/json")
@@ -87,7 +89,11 @@ pub fn message(url: &str, id: &str, body: &str) -> reqwest::RequestBuilder {
 }
 
 /// The wall clock in seconds, as senders have it.
-#[expect(clippy::disallowed_methods, reason = "a signature carries the sender's wall clock; no decision is made with it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a signature carries the sender's wall clock; no \
+    decision is made with it"
+)]
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }

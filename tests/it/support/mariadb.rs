@@ -10,10 +10,11 @@ use super::daemon;
 use super::process::free_port;
 
 const USER: &str = "mysql";
-const MAKE_USER: &str =
-    "CREATE DATABASE shop CHARACTER SET latin1; CREATE USER ar@'%' IDENTIFIED BY 'secret'; GRANT ALL ON shop.* TO ar@'%';\n";
+const MAKE_USER: &str = "CREATE DATABASE shop CHARACTER SET latin1; CREATE USER ar@'%' IDENTIFIED BY 'secret'; GRANT \
+        ALL ON shop.* TO ar@'%';\n";
 
-/// A server of a test's own, or shared by tests that run at the same time; it ends with the last of them.
+/// A server of a test's own, or shared by tests that run at the same time; it ends with the last of
+/// them.
 pub struct MariaDbProcess {
     port: u16,
     child: Child,
@@ -23,11 +24,15 @@ pub struct MariaDbProcess {
 static SHARED: Mutex<Weak<MariaDbProcess>> = Mutex::new(Weak::new());
 
 impl MariaDbProcess {
-    /// The one that runs already, or a new one. What is kept there is not made safe against a loss of power.
+    /// The one that runs already, or a new one. What is kept there is not made safe against a loss
+    /// of power.
     pub fn shared() -> Arc<MariaDbProcess> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(MariaDbProcess::start(&["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync"]));
+            let server = Arc::new(MariaDbProcess::start(&[
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-flush-method=nosync",
+            ]));
             *shared = Arc::downgrade(&server);
             server
         })
@@ -40,14 +45,22 @@ impl MariaDbProcess {
         std::fs::write(&init, MAKE_USER.replace("; ", ";\n")).unwrap();
         daemon::give(directory.path(), USER);
         let mut install = daemon::command(USER, Path::new("mariadb-install-db"));
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]);
         install.arg(format!("--datadir={}", directory.path().join("data").display()));
         // Servers that share a directory for temporary tables remove each other's.
         daemon::run(install.arg(format!("--tmpdir={}", directory.path().display())));
         // Another program can take the port between the asking and the starting.
         for _ in 0..10 {
             let port = free_port();
-            let mut child = spawn(directory.path(), port, &[extra_args, &[&format!("--init-file={}", init.display())]].concat());
+            let mut child = spawn(
+                directory.path(),
+                port,
+                &[extra_args, &[&format!("--init-file={}", init.display())]].concat(),
+            );
             if listens(&mut child, port) {
                 return MariaDbProcess { port, child, directory };
             }
@@ -84,9 +97,15 @@ impl Drop for MariaDbProcess {
 }
 
 fn spawn(directory: &Path, port: u16, extra_args: &[&str]) -> Child {
-    let log = std::fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
+    let log =
+        std::fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
     daemon::command(USER, Path::new("mariadbd"))
-        .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", &format!("--port={port}")])
+        .args([
+            "--no-defaults",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            &format!("--port={port}"),
+        ])
         .arg(format!("--datadir={}", directory.join("data").display()))
         .arg(format!("--tmpdir={}", directory.display()))
         .arg(format!("--socket={}", directory.join("socket").display()))

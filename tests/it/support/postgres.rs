@@ -11,7 +11,8 @@ use super::process::free_port;
 
 const USER: &str = "postgres";
 
-/// A server of a test's own, or shared by tests that run at the same time; it ends with the last of them.
+/// A server of a test's own, or shared by tests that run at the same time; it ends with the last of
+/// them.
 pub struct PostgresProcess {
     port: u16,
     child: Child,
@@ -21,7 +22,8 @@ pub struct PostgresProcess {
 static SHARED: Mutex<Weak<PostgresProcess>> = Mutex::new(Weak::new());
 
 impl PostgresProcess {
-    /// The one that runs already, or a new one. What is kept there is not made safe against a loss of power.
+    /// The one that runs already, or a new one. What is kept there is not made safe against a loss
+    /// of power.
     pub fn shared() -> Arc<PostgresProcess> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -37,7 +39,11 @@ impl PostgresProcess {
         daemon::give(directory.path(), USER);
         let data = directory.path().join("data");
         let mut initdb = daemon::command(USER, &binary("initdb"));
-        daemon::run(initdb.args(["-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"]).arg(&data));
+        daemon::run(
+            initdb
+                .args(["-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
+                .arg(&data),
+        );
         // Another program can take the port between the asking and the starting.
         for _ in 0..10 {
             let port = free_port();
@@ -78,9 +84,18 @@ impl Drop for PostgresProcess {
 }
 
 fn spawn(directory: &Path, port: u16, extra_args: &[&str]) -> Child {
-    let log = std::fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
+    let log =
+        std::fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
     daemon::command(USER, &binary("postgres"))
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", &port.to_string(), "-D"])
+        .args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+            "-p",
+            &port.to_string(),
+            "-D",
+        ])
         .arg(directory.join("data"))
         .args(extra_args)
         .stdin(Stdio::null())
@@ -94,15 +109,26 @@ fn spawn(directory: &Path, port: u16, extra_args: &[&str]) -> Child {
 fn is_ready(child: &mut Child, port: u16) -> bool {
     daemon::answers(child, || {
         let mut probe = Command::new(binary("pg_isready"));
-        probe.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().is_ok_and(|status| status.success())
+        probe
+            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .status()
+            .is_ok_and(|status| status.success())
     })
 }
 
 /// Debian keeps the server's programs of each version in a directory of its own.
 fn binary(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("the package postgresql is installed");
+    let versions = std::fs::read_dir("/usr/lib/postgresql").expect(
+        "the package postgresql is \
+        installed",
+    );
     let programs = versions.filter_map(|version| Some(version.ok()?.path().join("bin").join(name)));
-    programs.filter(|path| path.exists()).max().unwrap_or_else(|| panic!("the package postgresql is installed, with {name}"))
+    programs.filter(|path| path.exists()).max().unwrap_or_else(|| {
+        panic!(
+            "the package postgresql \
+        is installed, with {name}"
+        )
+    })
 }
 
 fn log(directory: &Path) -> String {

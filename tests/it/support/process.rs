@@ -12,7 +12,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `serve` with the configuration at `config` on a free port and waits until it is ready.
+    /// Starts `serve` with the configuration at `config` on a free port and waits until it is
+    /// ready.
     pub async fn serve(config: &Path) -> Process {
         Process::serve_with(config, &[]).await
     }
@@ -32,9 +33,19 @@ impl Process {
     /// The same with these variables in its environment.
     pub fn spawn_in(config: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Process {
         let port = free_port();
-        let log = std::fs::File::options().create(true).append(true).open(config.with_extension("log")).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(config.with_extension("log"))
+            .unwrap();
         let child = Command::new(binary())
-            .args(["serve", "--config", config.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
+            .args([
+                "serve",
+                "--config",
+                config.to_str().unwrap(),
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+            ])
             .args(flags)
             .envs(environment.iter().copied())
             .current_dir(config.parent().unwrap())
@@ -104,9 +115,11 @@ impl Drop for Process {
     }
 }
 
-/// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY` names it.
+/// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY`
+/// names it.
 pub fn binary() -> String {
-    std::env::var("AUTORECEIVE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
+    std::env::var("AUTORECEIVE_TEST_BINARY")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
 }
 
 /// A port that nobody listens on.

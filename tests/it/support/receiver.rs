@@ -15,7 +15,10 @@ pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
 /// The section of the webhook `name` to a receiver on this machine; `more` are further keys.
 pub fn webhook(name: &str, url: &str, more: &str) -> String {
-    format!("[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret = \"{SECRET}\"\n{more}\n")
+    format!(
+        "[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret \
+        = \"{SECRET}\"\n{more}\n"
+    )
 }
 
 /// One delivery whose signature was right.
@@ -85,7 +88,8 @@ impl Receiver {
 
 async fn take(State(log): State<Arc<Mutex<Log>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let verified = standardwebhooks::Webhook::new(SECRET).unwrap().verify(&body, &headers).is_ok();
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let id =
+        headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     match serde_json::from_slice(&body) {
         Ok(body) if verified => log.deliveries.push(Delivery { id, body }),

@@ -25,8 +25,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts one with the policies `default` (24 hours after the payment) and `parcel` (7 days after the delivery, two
-    /// extensions).
+    /// Starts one with the policies `default` (24 hours after the payment) and `parcel` (7 days
+    /// after the delivery, two extensions).
     pub async fn start_sqlite() -> Service {
         Service::start_for(Access::default()).await
     }
@@ -45,15 +45,27 @@ impl Service {
             extend_by: Span::from_hours(3 * 24),
             ..Terms::default()
         };
-        let policies = [Policy::new("default", Terms::default()).unwrap(), Policy::new("parcel", parcel).unwrap()];
+        let policies = [
+            Policy::new("default", Terms::default()).unwrap(),
+            Policy::new("parcel", parcel).unwrap(),
+        ];
         let engine = Engine::builder(store).policies(policies).start();
         let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
         let scheme = if access.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_api = CancellationToken::new();
-        let serving = tokio::spawn(http::serve(listener, Arc::new(engine.clone().into()), Telemetry::default(), access, stop_api.clone()));
+        let serving = tokio::spawn(http::serve(
+            listener,
+            Arc::new(engine.clone().into()),
+            Telemetry::default(),
+            access,
+            stop_api.clone(),
+        ));
         let service = Service { url, engine, stop_api, serving };
-        super::process::eventually("the store answers", 10, async || service.engine.ready().await.is_ok()).await;
+        super::process::eventually("the store answers", 10, async || {
+            service.engine.ready().await.is_ok()
+        })
+        .await;
         service
     }
 

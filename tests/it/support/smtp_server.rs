@@ -27,7 +27,8 @@ impl SmtpServer {
     pub fn start(tls: &str, with_user: bool) -> SmtpServer {
         let (directory, authority) = (TempDir::new().unwrap(), Authority::new());
         let (certificate, key) = authority.certificate("127.0.0.1", 2099).pem();
-        let (certificate_file, key_file) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
+        let (certificate_file, key_file) =
+            (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
         std::fs::write(&certificate_file, certificate).unwrap();
         std::fs::write(&key_file, key).unwrap();
         let (user, password) = if with_user { USER } else { ("", "") };
@@ -47,7 +48,8 @@ impl SmtpServer {
 
     /// The next letter that it accepted.
     pub fn letter(&mut self) -> Value {
-        serde_json::from_str(&self.output.next().expect("the SMTP server is there").unwrap()).unwrap()
+        serde_json::from_str(&self.output.next().expect("the SMTP server is there").unwrap())
+            .unwrap()
     }
 
     /// Ends it; what it accepted and nobody asked for.

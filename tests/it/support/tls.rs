@@ -40,7 +40,8 @@ impl Authority {
     /// A certificate for `name` that is valid from 2000 until `year`.
     pub fn certificate(&self, name: &str, year: i32) -> Signed {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
         let key = KeyPair::generate().unwrap();
         Signed { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
@@ -62,7 +63,8 @@ pub async fn serve(signed: Signed) -> u16 {
         .with_no_client_auth()
         .with_single_cert(vec![signed.certificate.der().clone()], key)
         .unwrap();
-    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (acceptor, listener) =
+        (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

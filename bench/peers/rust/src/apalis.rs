@@ -1,7 +1,9 @@
-//! Scheduled tasks of apalis-redis: one worker for each queue, the handlers spread over the threads (`parallelize`).
+//! Scheduled tasks of apalis-redis: one worker for each queue, the handlers spread over the threads
+//! (`parallelize`).
 //!
-//! A fetch moves everything that is due with one `unpack`, which Lua refuses beyond 7,999 values: a queue with more due at
-//! once never moves again. So many orders are spread over as many queues as it takes, which is kinder than what it does by itself.
+//! A fetch moves everything that is due with one `unpack`, which Lua refuses beyond 7,999 values: a
+//! queue with more due at once never moves again. So many orders are spread over as many queues as
+//! it takes, which is kinder than what it does by itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,8 +31,9 @@ const DUE_IN_ONE_QUEUE: usize = 7_000;
 pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::Result<Value> {
     let at_once = if load.rate == 0 { load.orders } else { load.rate };
     let queues = at_once.div_ceil(DUE_IN_ONE_QUEUE);
-    // No leases: its documentation advises that for tasks shorter than a heartbeat. No events: nobody listens. The heartbeat is
-    // short (30 s by default) because now and then a worker sees nothing that falls due until its next one.
+    // No leases: its documentation advises that for tasks shorter than a heartbeat. No events:
+    // nobody listens. The heartbeat is short (30 s by default) because now and then a worker sees
+    // nothing that falls due until its next one.
     let config = |queue: usize| {
         Config::default()
             .queue(format!("orders{queue}"))
@@ -41,45 +44,57 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
             .missed_heartbeats(100)
     };
     let mut connection = apalis_redis::connect(url).await?;
-    let (before, first) = (info(&mut connection, "memory", &["used_memory:"]).await?, load.first_due());
+    let (before, first) =
+        (info(&mut connection, "memory", &["used_memory:"]).await?, load.first_due());
     for queue in 0..queues {
         let orders: Vec<usize> = (queue..load.orders).step_by(queues).collect();
         for part in orders.chunks(500) {
-            let tasks: Vec<_> = part.iter().map(|&i| task(i, load.due(first, i))).collect::<Result<_, _>>()?;
+            let tasks: Vec<_> =
+                part.iter().map(|&i| task(i, load.due(first, i))).collect::<Result<_, _>>()?;
             push_tasks(&mut connection, &config(queue), &tasks).await?;
         }
     }
-    let bytes = (info(&mut connection, "memory", &["used_memory:"]).await? - before) / load.orders as f64;
+    let bytes =
+        (info(&mut connection, "memory", &["used_memory:"]).await? - before) / load.orders as f64;
     let lags = Arc::new(Lags::new()?);
     let mut workers = Vec::new();
     for queue in 0..queues {
-        let storage: RedisStorage<Order> = RedisStorage::new(apalis_redis::connect(url).await?).with_config(config(queue));
+        let storage: RedisStorage<Order> =
+            RedisStorage::new(apalis_redis::connect(url).await?).with_config(config(queue));
         let backend = storage.poll_with_interval(Duration::from_millis(poll_ms));
         let (lags, runtime) = (lags.clone(), tokio::runtime::Handle::current());
-        // A thread for each worker's loop, because the compiler does not see that it could be sent to another one.
+        // A thread for each worker's loop, because the compiler does not see that it could be sent
+        // to another one.
         workers.push(std::thread::spawn(move || {
             let handler = move |order: Order| {
                 let lags = lags.clone();
                 async move { lags.note([order.due_ms]) }
             };
-            let worker = WorkerBuilder::new(format!("worker{queue}")).backend(backend).parallelize(tokio::spawn).build(handler);
+            let worker = WorkerBuilder::new(format!("worker{queue}"))
+                .backend(backend)
+                .parallelize(tokio::spawn)
+                .build(handler);
             runtime.block_on(worker.run()).map_err(|error| error.to_string())
         }));
     }
     wait_until(first).await?;
-    let (start, own, server) = (Instant::now(), cpu_seconds(std::process::id(), false), cpu(&mut connection).await?);
+    let (start, own, server) =
+        (Instant::now(), cpu_seconds(std::process::id(), false), cpu(&mut connection).await?);
     let done: Vec<String> = (0..queues).map(|queue| config(queue).done_jobs_set()).collect();
     loop {
         if let Some(ended) = workers.iter().position(|worker| worker.is_finished()) {
             anyhow::bail!("a worker ended: {:?}", workers.swap_remove(ended).join());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
-        if lags.count() >= load.orders as u64 && finished(&mut connection, &done).await? >= load.orders {
+        if lags.count() >= load.orders as u64
+            && finished(&mut connection, &done).await? >= load.orders
+        {
             break;
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let (own, server) = (cpu_seconds(std::process::id(), false) - own, cpu(&mut connection).await? - server);
+    let (own, server) =
+        (cpu_seconds(std::process::id(), false) - own, cpu(&mut connection).await? - server);
     Ok(json!({
         "peer": "apalis-redis", "orders": load.orders, "queues": queues, "batch": batch, "poll_ms": poll_ms,
         "seconds": seconds, "orders_per_second": load.orders as f64 / seconds, "lag_ms": lags.figures(),
@@ -96,10 +111,15 @@ fn task(i: usize, due_ms: u64) -> anyhow::Result<apalis_redis::RedisTask> {
         currency: "KRW".to_owned(),
         due_ms,
     };
-    Ok(TaskBuilder::new(serde_json::to_vec(&order)?).run_at_timestamp(due_ms.div_ceil(1_000)).build())
+    Ok(TaskBuilder::new(serde_json::to_vec(&order)?)
+        .run_at_timestamp(due_ms.div_ceil(1_000))
+        .build())
 }
 
-async fn finished(connection: &mut apalis_redis::ConnectionManager, sets: &[String]) -> anyhow::Result<usize> {
+async fn finished(
+    connection: &mut apalis_redis::ConnectionManager,
+    sets: &[String],
+) -> anyhow::Result<usize> {
     let mut pipeline = redis::pipe();
     for set in sets {
         pipeline.cmd("SCARD").arg(set);
@@ -112,8 +132,14 @@ async fn cpu(connection: &mut apalis_redis::ConnectionManager) -> anyhow::Result
 }
 
 /// The sum of some figures of INFO.
-async fn info(connection: &mut apalis_redis::ConnectionManager, section: &str, names: &[&str]) -> anyhow::Result<f64> {
+async fn info(
+    connection: &mut apalis_redis::ConnectionManager,
+    section: &str,
+    names: &[&str],
+) -> anyhow::Result<f64> {
     let text: String = redis::cmd("INFO").arg(section).query_async(connection).await?;
-    let figure = |name: &&str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    let figure = |name: &&str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+    };
     names.iter().map(figure).sum::<Option<f64>>().context("Redis does not say it")
 }

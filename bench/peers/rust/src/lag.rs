@@ -48,17 +48,21 @@ pub async fn wait_until(due_ms: u64) -> anyhow::Result<()> {
 /// Processor seconds of a process, and, where asked for, of its children.
 pub fn cpu_seconds(pid: u32, children: bool) -> f64 {
     let of = |stat: &str| -> Option<(u32, f64)> {
-        // After the name in brackets: the state, the parent; then fields 14 and 15 are ticks of a hundredth of a second (proc(5)).
+        // After the name in brackets: the state, the parent; then fields 14 and 15 are ticks of a
+        // hundredth of a second (proc(5)).
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |i: usize| fields.get(i)?.parse::<f64>().ok();
         Some((fields.get(1)?.parse().ok()?, (ticks(11)? + ticks(12)?) / 100.0))
     };
-    let stat = |pid: &str| of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default());
+    let stat =
+        |pid: &str| of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default());
     let own = stat(&pid.to_string()).map_or(0.0, |(_, seconds)| seconds);
     if !children {
         return own;
     }
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let of_children = processes.filter_map(|entry| stat(entry.file_name().to_str()?)).filter(|(parent, _)| *parent == pid);
+    let of_children = processes
+        .filter_map(|entry| stat(entry.file_name().to_str()?))
+        .filter(|(parent, _)| *parent == pid);
     own + of_children.map(|(_, seconds)| seconds).sum::<f64>()
 }

@@ -1,5 +1,6 @@
-//! The peers that are written in Rust: apalis-redis, and polling a table of PostgreSQL. Each is given the same orders, all
-//! due at one instant or one after another, and a handler that does nothing but note the time. Prints one JSON object.
+//! The peers that are written in Rust: apalis-redis, and polling a table of PostgreSQL. Each is
+//! given the same orders, all due at one instant or one after another, and a handler that does
+//! nothing but note the time. Prints one JSON object.
 
 use clap::{Args, Parser, Subcommand};
 

@@ -1,5 +1,6 @@
-//! A table that is polled: the recipe that most handbooks give. A partial index on what is still to be done, batches locked
-//! with SKIP LOCKED so that workers never wait for each other, one statement a batch, the handler inside the transaction.
+//! A table that is polled: the recipe that most handbooks give. A partial index on what is still to
+//! be done, batches locked with SKIP LOCKED so that workers never wait for each other, one
+//! statement a batch, the handler inside the transaction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,21 +38,29 @@ const DUE: &str = "SELECT order_id FROM orders
 
 impl Polling {
     pub async fn run(self, load: Load) -> anyhow::Result<Value> {
-        let pool = PgPoolOptions::new().max_connections(self.workers + 1).min_connections(self.workers + 1).connect(&self.url).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(self.workers + 1)
+            .min_connections(self.workers + 1)
+            .connect(&self.url)
+            .await?;
         for statement in TABLES {
             sqlx::query(statement).execute(&pool).await?;
         }
         let first = load.first_due();
         for start in (0..load.orders).step_by(5_000) {
-            let numbers: Vec<i64> = (start..(start + 5_000).min(load.orders)).map(|i| i as i64).collect();
-            let due: Vec<i64> = numbers.iter().map(|&i| load.due(first, i as usize) as i64).collect();
+            let numbers: Vec<i64> =
+                (start..(start + 5_000).min(load.orders)).map(|i| i as i64).collect();
+            let due: Vec<i64> =
+                numbers.iter().map(|&i| load.due(first, i as usize) as i64).collect();
             sqlx::query(FILL).bind(numbers).bind(due).execute(&pool).await?;
         }
         sqlx::query("VACUUM ANALYZE orders").execute(&pool).await?;
-        let bytes: i64 = sqlx::query("SELECT pg_total_relation_size('orders')").fetch_one(&pool).await?.get(0);
+        let bytes: i64 =
+            sqlx::query("SELECT pg_total_relation_size('orders')").fetch_one(&pool).await?.get(0);
         wait_until(first).await?;
         let lags = Arc::new(Lags::new()?);
-        let (start, own, server) = (Instant::now(), cpu_seconds(std::process::id(), false), cpu_seconds(self.pid, true));
+        let (start, own, server) =
+            (Instant::now(), cpu_seconds(std::process::id(), false), cpu_seconds(self.pid, true));
         let polling = Arc::new(self);
         let mut workers = tokio::task::JoinSet::new();
         for _ in 0..polling.workers {
@@ -61,7 +70,8 @@ impl Polling {
             ended??;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let (own, server) = (cpu_seconds(std::process::id(), false) - own, cpu_seconds(polling.pid, true) - server);
+        let (own, server) =
+            (cpu_seconds(std::process::id(), false) - own, cpu_seconds(polling.pid, true) - server);
         Ok(json!({
             "peer": "postgres", "orders": load.orders, "batch": polling.batch, "workers": polling.workers, "poll_ms": polling.poll_ms,
             "delete": polling.delete, "seconds": seconds, "orders_per_second": load.orders as f64 / seconds, "lag_ms": lags.figures(),
@@ -70,15 +80,26 @@ impl Polling {
     }
 
     /// Takes batch after batch until all orders were handled by somebody.
-    async fn work(self: Arc<Self>, pool: PgPool, lags: Arc<Lags>, orders: u64) -> anyhow::Result<()> {
+    async fn work(
+        self: Arc<Self>,
+        pool: PgPool,
+        lags: Arc<Lags>,
+        orders: u64,
+    ) -> anyhow::Result<()> {
         let take = if self.delete {
             format!("DELETE FROM orders WHERE order_id = ANY (ARRAY({DUE})) RETURNING due_ms")
         } else {
-            format!("UPDATE orders SET status = 'RECEIVED' WHERE order_id = ANY (ARRAY({DUE})) RETURNING due_ms")
+            format!(
+                "UPDATE orders SET status = 'RECEIVED' WHERE order_id = ANY (ARRAY({DUE})) \
+                    RETURNING due_ms"
+            )
         };
         while lags.count() < orders {
             let mut transaction = pool.begin().await?;
-            let rows = sqlx::query(AssertSqlSafe(take.as_str())).bind(self.batch).fetch_all(&mut *transaction).await?;
+            let rows = sqlx::query(AssertSqlSafe(take.as_str()))
+                .bind(self.batch)
+                .fetch_all(&mut *transaction)
+                .await?;
             // Here the handler would do its work; a failure would roll the batch back.
             let due: Vec<u64> = rows.iter().map(|row| row.get::<i64, _>(0) as u64).collect();
             transaction.commit().await?;

@@ -19,11 +19,11 @@ pub enum Failure {
     Refused(String),
 }
 
-/// Classes of SQLSTATE that speak of the values: cardinality, data exception, integrity constraint, WITH CHECK OPTION,
-/// program limit, and what a trigger raised.
+/// Classes of SQLSTATE that speak of the values: cardinality, data exception, integrity constraint,
+/// WITH CHECK OPTION, program limit, and what a trigger raised.
 const OF_VALUES: [&str; 7] = ["21", "22", "23", "44", "54", "P0", "45"];
-/// Errors of MySQL and MariaDB that speak of the values without such a SQLSTATE: warnings made errors (1265), incorrect
-/// values (1366), a CHECK of MySQL's (3819).
+/// Errors of MySQL and MariaDB that speak of the values without such a SQLSTATE: warnings made
+/// errors (1265), incorrect values (1366), a CHECK of MySQL's (3819).
 const OF_VALUES_MYSQL: [u16; 3] = [1265, 1366, 3819];
 /// Deadlock, and a row lock that was waited for too long.
 const MET_MYSQL: [u16; 2] = [1213, 1205];
@@ -56,7 +56,8 @@ fn of_sql(error: &sqlx::Error) -> Failure {
     if class == "40" || number.is_some_and(|number| MET_MYSQL.contains(&number)) {
         return Failure::Again(why);
     }
-    if OF_VALUES.contains(&class) || number.is_some_and(|number| OF_VALUES_MYSQL.contains(&number)) {
+    if OF_VALUES.contains(&class) || number.is_some_and(|number| OF_VALUES_MYSQL.contains(&number))
+    {
         return Failure::Refused(why);
     }
     Failure::Later(why)

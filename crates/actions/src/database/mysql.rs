@@ -19,10 +19,12 @@ const TABLES: &str = include_str!("mysql/0001_tables.sql");
 const WORDS: Words = Words { text: "char", minute: "INTERVAL 1 MINUTE" };
 const UPSERT_END: &str = include_str!("mysql/upsert_end.sql");
 
-/// Nothing is locked but the rows that are written; each statement sees what was committed before it.
+/// Nothing is locked but the rows that are written; each statement sees what was committed before
+/// it.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Prepared statements that a connection keeps: one for each of ours and each of [`padded`]'s sizes, and the shop's own.
+/// Prepared statements that a connection keeps: one for each of ours and each of [`padded`]'s
+/// sizes, and the shop's own.
 const STATEMENTS: usize = 150;
 /// The events of one attempt where nothing else is configured.
 const USUAL_BATCH: usize = 200;
@@ -42,21 +44,30 @@ impl MySqlServer {
         let pool = MySqlPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.timeout)
-            .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) })
+            })
             .connect_lazy_with(options);
         Ok(MySqlServer { pool, prefix: settings.prefix.as_str().into() })
     }
 
     async fn transaction(&self, begin: &'static str) -> Result<MySqlWork, sqlx::Error> {
-        let mut work = MySqlWork { connection: self.pool.acquire().await?, prefix: self.prefix.clone(), ended: false };
+        let mut work = MySqlWork {
+            connection: self.pool.acquire().await?,
+            prefix: self.prefix.clone(),
+            ended: false,
+        };
         sqlx::raw_sql(begin).execute(&mut *work.connection).await?;
         Ok(work)
     }
 
     async fn version(&self, work: &mut MySqlWork) -> Result<i64, SchemaError> {
-        let exists =
-            sqlx::query_scalar("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?");
-        let exists: i64 = exists.bind(format!("{}schema", self.prefix)).fetch_one(&mut *work.connection).await?;
+        let exists = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND \
+                table_name = ?",
+        );
+        let exists: i64 =
+            exists.bind(format!("{}schema", self.prefix)).fetch_one(&mut *work.connection).await?;
         if exists == 0 {
             return Ok(0);
         }
@@ -66,19 +77,23 @@ impl MySqlServer {
 
     /// Trailing spaces count in comparisons; MySQL and MariaDB have different names for that.
     async fn collation(&self, work: &mut MySqlWork) -> Result<&'static str, sqlx::Error> {
-        let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut *work.connection).await?;
+        let version: String =
+            sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut *work.connection).await?;
         Ok(if version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" })
     }
 
-    /// Every statement that makes a table commits by itself, so each can be made again where the one before was the last.
+    /// Every statement that makes a table commits by itself, so each can be made again where the
+    /// one before was the last.
     async fn make_tables(&self, work: &mut MySqlWork) -> Result<(), SchemaError> {
         let lock = "SELECT GET_LOCK(CONCAT('autoreceive:', MD5(CONCAT(DATABASE(), '.', ?))), 5)";
-        let locked: Option<i64> = sqlx::query_scalar(lock).bind(&*self.prefix).fetch_one(&mut *work.connection).await?;
+        let locked: Option<i64> =
+            sqlx::query_scalar(lock).bind(&*self.prefix).fetch_one(&mut *work.connection).await?;
         if locked != Some(1) {
             return Err(SchemaError::Busy);
         }
         if schema::is_older(self.version(work).await?)? {
-            let sql = schema::script(TABLES, &self.prefix).replace("{collation}", self.collation(work).await?);
+            let sql = schema::script(TABLES, &self.prefix)
+                .replace("{collation}", self.collation(work).await?);
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *work.connection).await?;
         }
         sqlx::raw_sql("DO RELEASE_ALL_LOCKS()").execute(&mut *work.connection).await?;
@@ -92,7 +107,8 @@ impl Server for MySqlServer {
         Ok(Box::new(self.transaction("START TRANSACTION").await?))
     }
 
-    /// Under a lock that other workers wait for. Who finds the tables complete needs no right to create any.
+    /// Under a lock that other workers wait for. Who finds the tables complete needs no right to
+    /// create any.
     async fn migrate(&self) -> Result<(), SchemaError> {
         let mut work = self.transaction("START TRANSACTION").await?;
         if schema::is_older(self.version(&mut work).await?)? {
@@ -102,10 +118,15 @@ impl Server for MySqlServer {
     }
 
     async fn reconcile(&self) -> Result<Report, sqlx::Error> {
-        let begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+        let begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH \
+            CONSISTENT SNAPSHOT, READ ONLY";
         let mut work = self.transaction(begin).await?;
-        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS))).fetch_one(&mut *work.connection).await?;
-        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS))).fetch_all(&mut *work.connection).await?;
+        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS)))
+            .fetch_one(&mut *work.connection)
+            .await?;
+        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS)))
+            .fetch_all(&mut *work.connection)
+            .await?;
         work.end("COMMIT").await?;
         Report::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
     }
@@ -115,7 +136,8 @@ fn texts(row: &MySqlRow) -> Result<Vec<Option<String>>, sqlx::Error> {
     (0..row.len()).map(|at| row.try_get(at)).collect()
 }
 
-/// A transaction. One that did not end takes its connection with it: what the server is still busy with is unknown.
+/// A transaction. One that did not end takes its connection with it: what the server is still busy
+/// with is unknown.
 struct MySqlWork {
     connection: PoolConnection<MySql>,
     prefix: Arc<str>,
@@ -133,17 +155,28 @@ impl MySqlWork {
         QueryBuilder::new(beginning.replace("{prefix}", &self.prefix))
     }
 
-    /// The values of the first column, which is a text, of the rows whose `column` is one of `wanted`.
-    async fn present(&mut self, select: &str, wanted: &[&str]) -> Result<HashSet<String>, WorkError> {
+    /// The values of the first column, which is a text, of the rows whose `column` is one of
+    /// `wanted`.
+    async fn present(
+        &mut self,
+        select: &str,
+        wanted: &[&str],
+    ) -> Result<HashSet<String>, WorkError> {
         let mut query = self.statement(select);
         list(&mut query, wanted);
-        let found: Vec<String> = query.build_query_scalar().fetch_all(&mut *self.connection).await?;
+        let found: Vec<String> =
+            query.build_query_scalar().fetch_all(&mut *self.connection).await?;
         Ok(found.into_iter().collect())
     }
 
-    /// Runs an `INSERT IGNORE` of `expected` rows that were not there before, a repeated one counted once. MySQL does not say which rows it passed over,
-    /// so where it passed over any, the whole transaction is made again.
-    async fn insert(&mut self, mut query: QueryBuilder<MySql>, expected: usize) -> Result<(), WorkError> {
+    /// Runs an `INSERT IGNORE` of `expected` rows that were not there before, a repeated one
+    /// counted once. MySQL does not say which rows it passed over, so where it passed over any, the
+    /// whole transaction is made again.
+    async fn insert(
+        &mut self,
+        mut query: QueryBuilder<MySql>,
+        expected: usize,
+    ) -> Result<(), WorkError> {
         let done = query.build().execute(&mut *self.connection).await?;
         if done.rows_affected() == expected as u64 { Ok(()) } else { Err(WorkError::Raced) }
     }
@@ -159,11 +192,19 @@ fn list(query: &mut QueryBuilder<MySql>, values: &[&str]) {
     list.push_unseparated(")");
 }
 
-/// The items, the last one repeated up to one of few sizes, so that few statements are prepared and all of them kept. (The
-/// driver closes the others in a packet of their own, which makes the next one wait 40 ms for the receiver's word.)
+/// The items, the last one repeated up to one of few sizes, so that few statements are prepared and
+/// all of them kept. (The driver closes the others in a packet of their own, which makes the next
+/// one wait 40 ms for the receiver's word.)
 fn padded<T: Copy>(items: &[T]) -> impl Iterator<Item = T> + '_ {
-    let size = if (129..=USUAL_BATCH).contains(&items.len()) { USUAL_BATCH } else { items.len().next_power_of_two() };
-    items.iter().copied().chain(std::iter::repeat_n(items.last().copied(), size - items.len()).flatten())
+    let size = if (129..=USUAL_BATCH).contains(&items.len()) {
+        USUAL_BATCH
+    } else {
+        items.len().next_power_of_two()
+    };
+    items
+        .iter()
+        .copied()
+        .chain(std::iter::repeat_n(items.last().copied(), size - items.len()).flatten())
 }
 
 /// MySQL takes no zone: a time in UTC is written without one.
@@ -183,13 +224,15 @@ impl Drop for MySqlWork {
 impl Work for MySqlWork {
     async fn record(&mut self, rows: &[Row<'_>]) -> Result<HashSet<String>, WorkError> {
         let ids: Vec<&str> = rows.iter().map(|row| row.event_id.as_str()).collect();
-        let known = self.present("SELECT event_id FROM {prefix}events WHERE event_id IN", &ids).await?;
+        let known =
+            self.present("SELECT event_id FROM {prefix}events WHERE event_id IN", &ids).await?;
         let new: Vec<&Row<'_>> = rows.iter().filter(|row| !known.contains(&row.event_id)).collect();
         if new.is_empty() {
             return Ok(HashSet::new());
         }
         let mut query = self.statement(
-            "INSERT IGNORE INTO {prefix}events (event_id, order_id, version, type, cause, buyer_id, received_at, occurred_at, body) ",
+            "INSERT IGNORE INTO {prefix}events (event_id, order_id, version, type, cause, \
+                buyer_id, received_at, occurred_at, body) ",
         );
         query.push_values(padded(&new), |mut values, row| {
             values
@@ -210,7 +253,8 @@ impl Work for MySqlWork {
     async fn upsert(&mut self, rows: &[&Row<'_>]) -> Result<(), WorkError> {
         let mut query = self.statement(
             "INSERT INTO {prefix}orders (order_id, status, version, policy, buyer_id, amount, currency, data, deadline, placed_at, \
-             paid_at, shipped_at, delivered_at, received_at, completed_at, cancelled_at, refunded_at, updated_at) ",
+             paid_at, shipped_at, delivered_at, received_at, completed_at, cancelled_at, \
+             refunded_at, updated_at) ",
         );
         query.push_values(padded(rows), |mut values, row| {
             values
@@ -251,15 +295,25 @@ impl Work for MySqlWork {
         Ok(())
     }
 
-    async fn book(&mut self, kind: Kind, entries: &[Entry<'_>]) -> Result<HashSet<String>, WorkError> {
+    async fn book(
+        &mut self,
+        kind: Kind,
+        entries: &[Entry<'_>],
+    ) -> Result<HashSet<String>, WorkError> {
         let orders: Vec<&str> = entries.iter().map(|entry| entry.order_id).collect();
-        let select = format!("SELECT order_id FROM {{prefix}}ledger WHERE kind = '{}' AND order_id IN", kind.as_str());
+        let select = format!(
+            "SELECT order_id FROM {{prefix}}ledger WHERE kind = '{}' AND order_id IN",
+            kind.as_str()
+        );
         let known = self.present(&select, &orders).await?;
-        let new: Vec<&Entry<'_>> = entries.iter().filter(|entry| !known.contains(entry.order_id)).collect();
+        let new: Vec<&Entry<'_>> =
+            entries.iter().filter(|entry| !known.contains(entry.order_id)).collect();
         if new.is_empty() {
             return Ok(HashSet::new());
         }
-        let mut query = self.statement("INSERT IGNORE INTO {prefix}ledger (order_id, kind, event_id, buyer_id, points) ");
+        let mut query = self.statement(
+            "INSERT IGNORE INTO {prefix}ledger (order_id, kind, event_id, buyer_id, points) ",
+        );
         query.push_values(padded(&new), |mut values, entry| {
             values
                 .push_bind(entry.order_id.to_owned())
@@ -273,10 +327,13 @@ impl Work for MySqlWork {
     }
 
     async fn credits(&mut self, orders: &[&str]) -> Result<HashMap<String, i64>, WorkError> {
-        let mut query = self.statement("SELECT order_id, points FROM {prefix}ledger WHERE kind = 'credit' AND order_id IN");
+        let mut query = self.statement(
+            "SELECT order_id, points FROM {prefix}ledger WHERE kind = 'credit' AND order_id IN",
+        );
         list(&mut query, orders);
         query.push(" ORDER BY order_id FOR UPDATE");
-        let credits: Vec<(String, i64)> = query.build_query_as().fetch_all(&mut *self.connection).await?;
+        let credits: Vec<(String, i64)> =
+            query.build_query_as().fetch_all(&mut *self.connection).await?;
         Ok(credits.into_iter().collect())
     }
 
@@ -284,9 +341,12 @@ impl Work for MySqlWork {
         let mut query = self.statement("INSERT INTO {prefix}balances (buyer_id, points) ");
         // A balance that is repeated must not be added twice.
         let repeated = (0..).map(|at| at >= balances.len());
-        query.push_values(padded(balances).zip(repeated), |mut values, ((buyer, points), repeated)| {
-            values.push_bind(buyer.to_owned()).push_bind(if repeated { 0 } else { points });
-        });
+        query.push_values(
+            padded(balances).zip(repeated),
+            |mut values, ((buyer, points), repeated)| {
+                values.push_bind(buyer.to_owned()).push_bind(if repeated { 0 } else { points });
+            },
+        );
         query.push(" ON DUPLICATE KEY UPDATE points = points + VALUES(points)");
         query.build().execute(&mut *self.connection).await?;
         Ok(())

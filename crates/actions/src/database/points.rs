@@ -1,4 +1,5 @@
-//! How many points a receipt is worth: whole numbers and fractions of whole numbers, so that nothing is ever rounded twice.
+//! How many points a receipt is worth: whole numbers and fractions of whole numbers, so that
+//! nothing is ever rounded twice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +15,10 @@ pub struct Rate {
 
 /// A text that is no rate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a rate: a fraction of two whole numbers is expected, for example \"1/100\" for a point for every 100 of the amount")]
+#[error(
+    "is not a rate: a fraction of two whole numbers is expected, for example \"1/100\" for a \
+        point for every 100 of the amount"
+)]
 pub struct WrongRate;
 
 /// What a receipt earns under one rule.
@@ -49,10 +53,15 @@ pub struct Points {
 }
 
 impl Points {
-    /// What the receipt of `order` is worth; nothing where it has no amount. `None` where it is more than a database keeps.
+    /// What the receipt of `order` is worth; nothing where it has no amount. `None` where it is
+    /// more than a database keeps.
     #[must_use]
     pub fn of(&self, order: &Order) -> Option<i64> {
-        let earning = self.rules.iter().find(|rule| rule.fits(order)).map_or(&self.others, |rule| &rule.earning);
+        let earning = self
+            .rules
+            .iter()
+            .find(|rule| rule.fits(order))
+            .map_or(&self.others, |rule| &rule.earning);
         i64::try_from(earning.points(order.amount.unwrap_or(0))).ok()
     }
 }
@@ -72,7 +81,8 @@ impl Earning {
             return 0;
         }
         // Two numbers of 64 bits always fit into 128 as a product.
-        let points = u128::from(amount) * u128::from(self.rate.numerator) / u128::from(self.rate.denominator);
+        let points = u128::from(amount) * u128::from(self.rate.numerator)
+            / u128::from(self.rate.denominator);
         self.cap.map_or(points, |cap| points.min(cap.into()))
     }
 }
@@ -90,7 +100,11 @@ impl FromStr for Rate {
 /// A number of digits only; `parse` would take a sign, too.
 fn whole(text: &str) -> Result<u64, WrongRate> {
     let text = text.trim();
-    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().map_err(|_| WrongRate) } else { Err(WrongRate) }
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().map_err(|_| WrongRate)
+    } else {
+        Err(WrongRate)
+    }
 }
 
 impl fmt::Display for Rate {
@@ -140,7 +154,10 @@ mod tests {
     #[test]
     fn small_orders_earn_nothing_and_large_ones_no_more_than_the_cap() {
         let earning = Earning { minimum_amount: 1_000, cap: Some(50), ..earning("1/100") };
-        assert_eq!([999, 1_000, 5_000, 5_100, u64::MAX].map(|amount| earning.points(amount)), [0, 10, 50, 50, 50]);
+        assert_eq!(
+            [999, 1_000, 5_000, 5_100, u64::MAX].map(|amount| earning.points(amount)),
+            [0, 10, 50, 50, 50]
+        );
     }
 
     #[test]
@@ -150,18 +167,38 @@ mod tests {
             currency: currency.map(str::to_owned),
             earning: earning(rate),
         };
-        let rules = vec![rule(Some("gold"), Some("USD"), "4"), rule(Some("gold"), None, "3"), rule(None, Some("USD"), "2")];
+        let rules = vec![
+            rule(Some("gold"), Some("USD"), "4"),
+            rule(Some("gold"), None, "3"),
+            rule(None, Some("USD"), "2"),
+        ];
         let points = Points { rules, others: earning("1") };
-        for (amount, revision, expected) in
-            [("10USD", "gold.k3x9q1", 40), ("10KRW", "gold.k3x9q1", 30), ("10USD", "default.k3x9q1", 20), ("10", "default.k3x9q1", 10)]
-        {
+        for (amount, revision, expected) in [
+            ("10USD", "gold.k3x9q1", 40),
+            ("10KRW", "gold.k3x9q1", 30),
+            ("10USD", "default.k3x9q1", 20),
+            ("10", "default.k3x9q1", 10),
+        ] {
             assert_eq!(points.of(&order(amount, revision)), Some(expected), "{amount} {revision}");
         }
     }
 
     #[test]
     fn what_is_no_fraction_of_whole_numbers_is_no_rate() {
-        for wrong in ["", "/", "1/", "/1", "1/0", "0.01", "-1/100", "+1/100", "1/100/2", "1e2", "99999999999999999999/1", "1%"] {
+        for wrong in [
+            "",
+            "/",
+            "1/",
+            "/1",
+            "1/0",
+            "0.01",
+            "-1/100",
+            "+1/100",
+            "1/100/2",
+            "1e2",
+            "99999999999999999999/1",
+            "1%",
+        ] {
             assert_eq!(wrong.parse::<Rate>(), Err(WrongRate), "{wrong:?}");
         }
         assert_eq!(" 3 / 200 ".parse::<Rate>().unwrap().to_string(), "3/200");

@@ -39,14 +39,18 @@ impl PostgresServer {
     pub fn new(settings: &Settings) -> Result<PostgresServer, sqlx::Error> {
         let options: PgConnectOptions = settings.url.parse()?;
         let options = options.application_name("autoreceive");
-        let pool = PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.timeout).connect_lazy_with(options);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(settings.timeout)
+            .connect_lazy_with(options);
         let named = |sql: &str| -> Arc<str> { sql.replace("{prefix}", &settings.prefix).into() };
         let sql = Sql {
             record: named(include_str!("postgres/record.sql")),
             upsert: named(include_str!("postgres/upsert.sql")),
             book: named(include_str!("postgres/book.sql")),
             credits: named(
-                "SELECT order_id, points FROM {prefix}ledger WHERE order_id = ANY($1) AND kind = 'credit' ORDER BY order_id FOR UPDATE",
+                "SELECT order_id, points FROM {prefix}ledger WHERE order_id = ANY($1) AND kind = \
+                    'credit' ORDER BY order_id FOR UPDATE",
             ),
             add: named(include_str!("postgres/add.sql")),
         };
@@ -54,19 +58,25 @@ impl PostgresServer {
     }
 
     async fn transaction(&self, begin: &'static str) -> Result<PostgresWork, sqlx::Error> {
-        let mut work = PostgresWork { connection: self.pool.acquire().await?, sql: self.sql.clone(), ended: false };
+        let mut work = PostgresWork {
+            connection: self.pool.acquire().await?,
+            sql: self.sql.clone(),
+            ended: false,
+        };
         sqlx::raw_sql(begin).execute(&mut *work.connection).await?;
         Ok(work)
     }
 
     async fn version(&self, work: &mut PostgresWork) -> Result<i64, SchemaError> {
         // Not to_regclass: within a transaction it keeps saying what it said first.
-        let exists = sqlx::query_scalar(include_str!("postgres/exists.sql")).bind(format!("{}schema", self.prefix));
+        let exists = sqlx::query_scalar(include_str!("postgres/exists.sql"))
+            .bind(format!("{}schema", self.prefix));
         let exists: bool = exists.fetch_one(&mut *work.connection).await?;
         if !exists {
             return Ok(0);
         }
-        let version = format!("SELECT COALESCE(MAX(version), 0)::bigint FROM {}schema", self.prefix);
+        let version =
+            format!("SELECT COALESCE(MAX(version), 0)::bigint FROM {}schema", self.prefix);
         Ok(sqlx::query_scalar(AssertSqlSafe(version)).fetch_one(&mut *work.connection).await?)
     }
 }
@@ -77,14 +87,15 @@ impl Server for PostgresServer {
         Ok(Box::new(self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED").await?))
     }
 
-    /// In one transaction, under a lock that other workers wait for. Who finds the tables complete needs no right to
-    /// create any.
+    /// In one transaction, under a lock that other workers wait for. Who finds the tables complete
+    /// needs no right to create any.
     async fn migrate(&self) -> Result<(), SchemaError> {
         let mut work = self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         if !schema::is_older(self.version(&mut work).await?)? {
             return Ok(work.end("COMMIT").await?);
         }
-        let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(format!("autoreceive {}", self.prefix));
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(format!("autoreceive {}", self.prefix));
         lock.execute(&mut *work.connection).await?;
         if schema::is_older(self.version(&mut work).await?)? {
             let sql = schema::script(TABLES, &self.prefix);
@@ -95,8 +106,12 @@ impl Server for PostgresServer {
 
     async fn reconcile(&self) -> Result<Report, sqlx::Error> {
         let mut work = self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS))).fetch_one(&mut *work.connection).await?;
-        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS))).fetch_all(&mut *work.connection).await?;
+        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS)))
+            .fetch_one(&mut *work.connection)
+            .await?;
+        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS)))
+            .fetch_all(&mut *work.connection)
+            .await?;
         work.end("COMMIT").await?;
         Report::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
     }
@@ -106,7 +121,8 @@ fn texts(row: &PgRow) -> Result<Vec<Option<String>>, sqlx::Error> {
     (0..row.len()).map(|at| row.try_get(at)).collect()
 }
 
-/// A transaction. One that did not end takes its connection with it: what the server is still busy with is unknown.
+/// A transaction. One that did not end takes its connection with it: what the server is still busy
+/// with is unknown.
 struct PostgresWork {
     connection: PoolConnection<Postgres>,
     sql: Arc<Sql>,
@@ -151,7 +167,9 @@ impl Work for PostgresWork {
     }
 
     async fn upsert(&mut self, rows: &[&Row<'_>]) -> Result<(), WorkError> {
-        let column = |value: fn(&Row<'_>) -> &'static str| rows.iter().map(|row| value(row)).collect::<Vec<_>>();
+        let column = |value: fn(&Row<'_>) -> &'static str| {
+            rows.iter().map(|row| value(row)).collect::<Vec<_>>()
+        };
         let mut query = sqlx::query(AssertSqlSafe(self.sql.upsert.clone()))
             .bind(rows.iter().map(|row| row.order_id()).collect::<Vec<_>>())
             .bind(column(|row| row.order.status.as_str()))
@@ -192,7 +210,11 @@ impl Work for PostgresWork {
         Ok(())
     }
 
-    async fn book(&mut self, kind: Kind, entries: &[Entry<'_>]) -> Result<HashSet<String>, WorkError> {
+    async fn book(
+        &mut self,
+        kind: Kind,
+        entries: &[Entry<'_>],
+    ) -> Result<HashSet<String>, WorkError> {
         let query = sqlx::query_scalar(AssertSqlSafe(self.sql.book.clone()))
             .bind(kind.as_str())
             .bind(entries.iter().map(|entry| entry.order_id).collect::<Vec<_>>())

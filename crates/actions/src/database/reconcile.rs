@@ -1,5 +1,5 @@
-//! Whether the points are right: every receipt and refund among the events has its one entry in the ledger, and every
-//! balance is the sum of its entries.
+//! Whether the points are right: every receipt and refund among the events has its one entry in the
+//! ledger, and every balance is the sum of its entries.
 
 const DIFFERENCES: &str = include_str!("reconcile.sql");
 const TOTALS: &str = include_str!("totals.sql");
@@ -20,8 +20,8 @@ pub struct Report {
     pub ledger: i128,
     /// The sum of the balances.
     pub balances: i128,
-    /// Receipts without a credit that were recorded before the first booking, while no points were kept. They are no
-    /// differences; fed to the action again, each is credited.
+    /// Receipts without a credit that were recorded before the first booking, while no points were
+    /// kept. They are no differences; fed to the action again, each is credited.
     pub earlier: u64,
     /// What does not agree, at most a thousand.
     pub differences: Vec<Difference>,
@@ -64,7 +64,10 @@ fn named(sql: &str, prefix: &str, words: &Words) -> String {
 
 impl Report {
     /// A report of the two queries' answers.
-    pub(super) fn new(totals: Vec<Option<String>>, differences: Vec<Vec<Option<String>>>) -> Result<Report, sqlx::Error> {
+    pub(super) fn new(
+        totals: Vec<Option<String>>,
+        differences: Vec<Vec<Option<String>>>,
+    ) -> Result<Report, sqlx::Error> {
         Ok(Report {
             events: number(&totals, 0)?,
             entries: number(&totals, 1)?,
@@ -79,7 +82,8 @@ impl Report {
 
 fn number<T: std::str::FromStr>(totals: &[Option<String>], at: usize) -> Result<T, sqlx::Error> {
     let text = totals.get(at).and_then(Option::as_deref);
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| sqlx::Error::Decode("a sum is not a whole number".into()))
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| sqlx::Error::Decode("a sum is not a whole number".into()))
 }
 
 fn difference(row: Vec<Option<String>>) -> Difference {

@@ -26,8 +26,10 @@ impl<'a> Row<'a> {
     /// Where a number is larger than the databases' own.
     pub fn new(event: &'a Event) -> Result<Row<'a>, String> {
         let order = &*event.0;
-        let fits =
-            |what: &str, number: u64| i64::try_from(number).map_err(|_| format!("the {what} {number} is larger than a database keeps"));
+        let fits = |what: &str, number: u64| {
+            i64::try_from(number)
+                .map_err(|_| format!("the {what} {number} is larger than a database keeps"))
+        };
         Ok(Row {
             order,
             event_id: event.id(),
@@ -76,10 +78,13 @@ impl<'a> Row<'a> {
     /// The deadline and the times, in the order of the columns of the table of orders.
     pub fn times(&self) -> [Option<String>; 10] {
         let times = &self.order.times;
-        let [placed, paid, shipped, delivered] = [Some(times.placed_at), times.paid_at, times.shipped_at, times.delivered_at];
-        let [received, completed, cancelled, refunded] = [times.received_at, times.completed_at, times.cancelled_at, times.refunded_at];
+        let [placed, paid, shipped, delivered] =
+            [Some(times.placed_at), times.paid_at, times.shipped_at, times.delivered_at];
+        let [received, completed, cancelled, refunded] =
+            [times.received_at, times.completed_at, times.cancelled_at, times.refunded_at];
         let updated = Some(self.order.changed_at);
-        let rest = [placed, paid, shipped, delivered, received, completed, cancelled, refunded, updated];
+        let rest =
+            [placed, paid, shipped, delivered, received, completed, cancelled, refunded, updated];
         let mut all = [const { None }; 10];
         all[0].clone_from(&self.deadline);
         for (slot, time) in all.iter_mut().skip(1).zip(rest) {

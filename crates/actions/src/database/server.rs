@@ -55,11 +55,14 @@ pub trait Server: Send + Sync {
     async fn reconcile(&self) -> Result<Report, sqlx::Error>;
 }
 
-/// The database at `settings.url`. It is connected to when it is first used, so that a service can start before it.
+/// The database at `settings.url`. It is connected to when it is first used, so that a service can
+/// start before it.
 pub fn server(settings: &Settings) -> Result<Box<dyn Server>, sqlx::Error> {
     match Dialect::of(&settings.url) {
         Some(Dialect::Postgres) => Ok(Box::new(PostgresServer::new(settings)?)),
         Some(Dialect::MySql) => Ok(Box::new(MySqlServer::new(settings)?)),
-        None => Err(sqlx::Error::Configuration("the address begins with neither postgres:// nor mysql://".into())),
+        None => Err(sqlx::Error::Configuration(
+            "the address begins with neither postgres:// nor mysql://".into(),
+        )),
     }
 }

@@ -1,5 +1,5 @@
-//! The shop's own SQL: named parameters turned into the placeholders of its database, by a scanner that knows where a colon
-//! is none: in texts, comments, quoted names and casts.
+//! The shop's own SQL: named parameters turned into the placeholders of its database, by a scanner
+//! that knows where a colon is none: in texts, comments, quoted names and casts.
 
 use std::sync::Arc;
 
@@ -53,7 +53,9 @@ impl Parameter {
 
     fn named(name: &str) -> Result<Parameter, WrongStatement> {
         let known = Parameter::ALL.into_iter().find(|(known, _)| *known == name);
-        known.map(|(_, parameter)| parameter).ok_or_else(|| WrongStatement::Unknown(name.chars().take(40).collect()))
+        known
+            .map(|(_, parameter)| parameter)
+            .ok_or_else(|| WrongStatement::Unknown(name.chars().take(40).collect()))
     }
 
     /// PostgreSQL takes a text for a time or for JSON only where it is told to.
@@ -86,11 +88,15 @@ pub enum WrongStatement {
     TooMany,
     /// A name that stands for nothing.
     #[error(
-        ":{0} stands for nothing; known are :order_id :status :buyer_id :amount :currency :received_at :event_id :event_type :version :data"
+        ":{0} stands for nothing; known are :order_id :status :buyer_id :amount :currency \
+            :received_at :event_id :event_type :version :data"
     )]
     Unknown(String),
     /// A placeholder of the database's own.
-    #[error("{0} is a placeholder of the database itself; write the name of a parameter, for example :order_id")]
+    #[error(
+        "{0} is a placeholder of the database itself; write the name of a parameter, for example \
+            :order_id"
+    )]
     Placeholder(String),
     /// A text, comment or quoted name without its end.
     #[error("{0} is not closed")]
@@ -107,7 +113,9 @@ impl Statement {
         let mut open = Builder::new(dialect);
         for piece in pieces(text, dialect)? {
             match piece {
-                Piece::End => statements.extend(std::mem::replace(&mut open, Builder::new(dialect)).finish()),
+                Piece::End => {
+                    statements.extend(std::mem::replace(&mut open, Builder::new(dialect)).finish())
+                }
                 other => open.add(other)?,
             }
         }
@@ -148,7 +156,8 @@ impl Builder {
         Ok(())
     }
 
-    /// MySQL counts every placeholder; PostgreSQL numbers them, so that one parameter has one number.
+    /// MySQL counts every placeholder; PostgreSQL numbers them, so that one parameter has one
+    /// number.
     fn parameter(&mut self, parameter: Parameter) {
         self.meant = true;
         if self.dialect == Dialect::MySql {
@@ -156,10 +165,11 @@ impl Builder {
             self.sql.push('?');
             return;
         }
-        let at = self.parameters.iter().position(|known| *known == parameter).unwrap_or_else(|| {
-            self.parameters.push(parameter);
-            self.parameters.len() - 1
-        });
+        let at =
+            self.parameters.iter().position(|known| *known == parameter).unwrap_or_else(|| {
+                self.parameters.push(parameter);
+                self.parameters.len() - 1
+            });
         self.sql.push_str(&format!("${}{}", at + 1, parameter.cast()));
     }
 

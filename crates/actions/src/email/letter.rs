@@ -11,7 +11,8 @@ use minijinja::value::Value;
 
 use crate::template::{Escape, Secrets, Template, Templates, values};
 
-/// Texts by the event they tell of and their language. The first line is `Subject: …`, an empty line follows.
+/// Texts by the event they tell of and their language. The first line is `Subject: …`, an empty
+/// line follows.
 pub type Letters = BTreeMap<(EventKind, String), String>;
 
 /// Who sends: an address, with a name or without.
@@ -67,7 +68,10 @@ pub fn built_in() -> Letters {
         (EventKind::Cancelled, "ko", include_str!("templates/cancelled.ko.txt")),
         (EventKind::Cancelled, "en", include_str!("templates/cancelled.en.txt")),
     ];
-    texts.into_iter().map(|(kind, language, text)| ((kind, language.to_owned()), text.to_owned())).collect()
+    texts
+        .into_iter()
+        .map(|(kind, language, text)| ((kind, language.to_owned()), text.to_owned()))
+        .collect()
 }
 
 pub struct Composer {
@@ -82,11 +86,16 @@ impl Composer {
         let (mut templates, mut letters) = (Templates::new(), BTreeMap::new());
         for ((kind, language), text) in &writing.letters {
             let name = format!("{}.{language}.txt", file_stem(*kind));
-            let (subject, text) = parts(text).ok_or_else(|| format!("{name}: expected \"Subject: …\", an empty line, and the text"))?;
+            let (subject, text) = parts(text).ok_or_else(|| {
+                format!("{name}: expected \"Subject: …\", an empty line, and the text")
+            })?;
             let mut add = |part: &str, source| {
-                templates.add(&format!("{part}.{name}"), source, Escape::None).map_err(|why| format!("{name}: {part}: {why}"))
+                templates
+                    .add(&format!("{part}.{name}"), source, Escape::None)
+                    .map_err(|why| format!("{name}: {part}: {why}"))
             };
-            letters.insert((*kind, language.clone()), (add("subject", subject)?, add("text", text)?));
+            letters
+                .insert((*kind, language.clone()), (add("subject", subject)?, add("text", text)?));
         }
         Ok(Composer { writing, templates, letters })
     }
@@ -96,13 +105,23 @@ impl Composer {
     /// # Errors
     /// Says why there will never be one.
     pub fn compose(&self, event: &Event) -> Result<Message, String> {
-        let data: serde_json::Value = event.0.data.as_ref().and_then(|data| serde_json::from_str(data.as_str()).ok()).unwrap_or_default();
+        let data: serde_json::Value = event
+            .0
+            .data
+            .as_ref()
+            .and_then(|data| serde_json::from_str(data.as_str()).ok())
+            .unwrap_or_default();
         let to = self.address(&data)?;
         let (subject, text) = self.letter(event.kind(), &data)?;
-        let values = values(event, &Secrets::default(), &[("time_zone", Value::from(self.writing.time_zone.as_str()))]);
+        let values = values(
+            event,
+            &Secrets::default(),
+            &[("time_zone", Value::from(self.writing.time_zone.as_str()))],
+        );
         let render = |template| self.templates.render(template, &values);
         // A line break in a subject could begin a header of the order's own.
-        let subject: String = render(subject)?.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let subject: String =
+            render(subject)?.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let message = Message::builder()
             .from(self.writing.from.0.clone())
             .message_id(Some(self.message_id(event, &to)))
@@ -116,23 +135,36 @@ impl Composer {
     fn address(&self, data: &serde_json::Value) -> Result<Address, String> {
         let pointer = &self.writing.to_pointer;
         let text = data.pointer(pointer).and_then(serde_json::Value::as_str);
-        let text = text.ok_or_else(|| format!("the order's data has no address at {pointer}"))?.trim();
-        text.parse().map_err(|_| format!("what the order's data has at {pointer} is not an e-mail address"))
+        let text =
+            text.ok_or_else(|| format!("the order's data has no address at {pointer}"))?.trim();
+        text.parse()
+            .map_err(|_| format!("what the order's data has at {pointer} is not an e-mail address"))
     }
 
-    fn letter(&self, kind: EventKind, data: &serde_json::Value) -> Result<&(Template, Template), String> {
-        let named = self.writing.language_pointer.as_ref().and_then(|pointer| data.pointer(pointer)?.as_str());
+    fn letter(
+        &self,
+        kind: EventKind,
+        data: &serde_json::Value,
+    ) -> Result<&(Template, Template), String> {
+        let named = self
+            .writing
+            .language_pointer
+            .as_ref()
+            .and_then(|pointer| data.pointer(pointer)?.as_str());
         // ko-KR is ko.
-        let named = named.map(|language| language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase());
+        let named = named.map(|language| {
+            language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
+        });
         let chosen = named.and_then(|language| self.letters.get(&(kind, language)));
         let usual = || self.letters.get(&(kind, self.writing.language.clone()));
         chosen.or_else(usual).ok_or_else(|| format!("there is no text about {kind}"))
     }
 
-    /// The same for every attempt, and another one for each event and receiver: mail systems drop what has the id of
-    /// something they have seen.
+    /// The same for every attempt, and another one for each event and receiver: mail systems drop
+    /// what has the id of something they have seen.
     fn message_id(&self, event: &Event, to: &Address) -> String {
-        let (id, receiver) = (event.id().replace(':', "/"), crc32fast::hash(to.to_string().as_bytes()));
+        let (id, receiver) =
+            (event.id().replace(':', "/"), crc32fast::hash(to.to_string().as_bytes()));
         format!("<{id}/{receiver:08x}@{}>", self.writing.from.domain())
     }
 }

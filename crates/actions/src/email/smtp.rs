@@ -1,4 +1,5 @@
-//! One conversation with a mail server. Every wait in it is bounded by the caller, who gives the session up when it ends.
+//! One conversation with a mail server. Every wait in it is bounded by the caller, who gives the
+//! session up when it ends.
 
 use std::error::Error as _;
 use std::fmt;
@@ -77,14 +78,17 @@ pub struct Session(AsyncSmtpConnection);
 
 impl Session {
     pub async fn open(server: &Server) -> Result<Session, Trouble> {
-        // A refusal before a letter is sent, of the password for example, says nothing about the letter.
+        // A refusal before a letter is sent, of the password for example, says nothing about the
+        // letter.
         connect(server).await.map(Session).map_err(|error| Trouble::Server(in_words(&error)))
     }
 
     pub async fn send(&mut self, letter: &Message) -> Result<(), Trouble> {
         match self.0.send(letter.envelope(), &letter.formatted()).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() || error.is_client() => Err(Trouble::Hopeless(in_words(&error))),
+            Err(error) if error.is_permanent() || error.is_client() => {
+                Err(Trouble::Hopeless(in_words(&error)))
+            }
             Err(error) => Err(Trouble::Later(in_words(&error))),
         }
     }
@@ -95,9 +99,11 @@ impl Session {
 }
 
 async fn connect(server: &Server) -> Result<AsyncSmtpConnection, Error> {
-    let (address, hello) = ((server.host.as_str(), server.port), ClientId::Domain(server.hello.clone()));
+    let (address, hello) =
+        ((server.host.as_str(), server.port), ClientId::Domain(server.hello.clone()));
     let at_once = if server.security == Security::Tls { Some(parameters(server)?) } else { None };
-    let mut connection = AsyncSmtpConnection::connect_tokio1(address, None, &hello, at_once, None).await?;
+    let mut connection =
+        AsyncSmtpConnection::connect_tokio1(address, None, &hello, at_once, None).await?;
     if server.security == Security::Starttls {
         connection.starttls(parameters(server)?, &hello).await?;
     }
@@ -122,7 +128,8 @@ fn in_words(error: &Error) -> String {
         return reason;
     }
     let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY_CHARS).collect();
+    let why: String =
+        why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY_CHARS).collect();
     match error.status() {
         Some(code) => format!("the mail server said {code}: {why}"),
         None => why,

@@ -23,18 +23,26 @@ pub fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     match status {
         status if status.is_success() => Outcome::Done,
         StatusCode::GONE => Outcome::Dead { why: format!("{why}: the receiver is gone") },
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Outcome::Retry { why, after: retry_after(headers) },
-        status if status.is_redirection() => Outcome::retry(format!("{why}: a redirect, which is not followed")),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Outcome::Retry { why, after: retry_after(headers) }
+        }
+        status if status.is_redirection() => {
+            Outcome::retry(format!("{why}: a redirect, which is not followed"))
+        }
         _ => Outcome::retry(why),
     }
 }
 
-/// Seconds, or a date. A date counts from the receiver's own `Date`, so that neither clock has to be right.
+/// Seconds, or a date. A date counts from the receiver's own `Date`, so that neither clock has to
+/// be right.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => Duration::try_from(date(headers, RETRY_AFTER)?.duration_since(date(headers, DATE)?)).ok()?,
+        Err(_) => {
+            Duration::try_from(date(headers, RETRY_AFTER)?.duration_since(date(headers, DATE)?))
+                .ok()?
+        }
     };
     Some(wait.min(LONGEST_WAIT))
 }
@@ -47,7 +55,11 @@ fn date(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
 pub fn failure(error: &reqwest::Error, timeout: Duration) -> String {
     if error.is_timeout() {
         let timeout = Span::from_ms(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
-        return if error.is_connect() { "connecting timed out".to_owned() } else { format!("timed out after {timeout}") };
+        return if error.is_connect() {
+            "connecting timed out".to_owned()
+        } else {
+            format!("timed out after {timeout}")
+        };
     }
     if let Some(reason) = tls::reason(error) {
         return reason;
@@ -58,8 +70,12 @@ pub fn failure(error: &reqwest::Error, timeout: Duration) -> String {
     }
     match deepest.downcast_ref::<io::Error>().map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "connection reset".to_owned(),
-        _ if deepest.source().is_none() && deepest.is::<reqwest::Error>() => "the request failed".to_owned(),
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            "connection reset".to_owned()
+        }
+        _ if deepest.source().is_none() && deepest.is::<reqwest::Error>() => {
+            "the request failed".to_owned()
+        }
         _ => deepest.to_string().chars().take(WHY_CHARS).collect(),
     }
 }
@@ -69,7 +85,8 @@ mod tests {
     use super::*;
 
     fn wait(pairs: &[(HeaderName, &str)]) -> Option<Duration> {
-        let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let headers =
+            pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         match outcome(StatusCode::SERVICE_UNAVAILABLE, &headers) {
             Outcome::Retry { after, .. } => after,
             other => panic!("{other:?}"),
@@ -80,7 +97,10 @@ mod tests {
     fn a_receiver_can_ask_for_a_wait_in_seconds_or_until_a_date_by_its_own_clock() {
         let date = (DATE, "Wed, 21 Oct 2015 07:28:00 GMT");
         assert_eq!(wait(&[(RETRY_AFTER, "120")]), Some(Duration::from_secs(120)));
-        assert_eq!(wait(&[date.clone(), (RETRY_AFTER, "Wed, 21 Oct 2015 07:30:30 GMT")]), Some(Duration::from_secs(150)));
+        assert_eq!(
+            wait(&[date.clone(), (RETRY_AFTER, "Wed, 21 Oct 2015 07:30:30 GMT")]),
+            Some(Duration::from_secs(150))
+        );
         assert_eq!(wait(&[date.clone(), (RETRY_AFTER, "Wed, 21 Oct 2015 07:00:00 GMT")]), None);
         assert_eq!(wait(&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:30:30 GMT")]), None);
     }
@@ -101,7 +121,9 @@ mod tests {
             match outcome(status, &HeaderMap::new()) {
                 Outcome::Done => assert!((200..300).contains(&code)),
                 Outcome::Dead { .. } => assert_eq!(code, 410),
-                Outcome::Retry { why, .. } => assert!(why.starts_with(&format!("status {code}")), "{why}"),
+                Outcome::Retry { why, .. } => {
+                    assert!(why.starts_with(&format!("status {code}")), "{why}")
+                }
             }
         }
     }

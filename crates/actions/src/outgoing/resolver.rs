@@ -1,5 +1,6 @@
-//! Names, resolved for a connection: what must not be connected to is taken out after the resolving, so that a name that
-//! points somewhere else the next time (DNS rebinding) gains nothing by it.
+//! Names, resolved for a connection: what must not be connected to is taken out after the
+//! resolving, so that a name that points somewhere else the next time (DNS rebinding) gains nothing
+//! by it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +27,11 @@ impl<R: Resolve> Resolve for Guard<R> {
 
 impl Resolve for System {
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move { Ok(Box::new(tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>().into_iter()) as Addrs) })
+        Box::pin(async move {
+            Ok(Box::new(
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>().into_iter(),
+            ) as Addrs)
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Forged targets: every address and spelling that must not be reached, against listeners that count connections.
+//! Forged targets: every address and spelling that must not be reached, against listeners that
+//! count connections.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -49,16 +50,27 @@ const SPELLINGS: &str = "
     [64:ff9b::127.0.0.1] [2002:7f00:1::1] user@127.0.0.1 example.com@127.0.0.1 user:pass@[::1] example.com%40evil@127.1";
 
 fn addresses(text: &str) -> impl Iterator<Item = IpAddr> {
-    text.split_whitespace().map(|text| text.parse().unwrap_or_else(|_| panic!("{text} is an address")))
+    text.split_whitespace()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{text} is an address")))
 }
 
 #[test]
 fn more_than_two_hundred_addresses_are_told_apart() {
-    let both = |address, expected| assert_eq!([false, true].map(|allow| address::check(address, allow).is_ok()), expected, "{address}");
+    let both = |address, expected| {
+        assert_eq!(
+            [false, true].map(|allow| address::check(address, allow).is_ok()),
+            expected,
+            "{address}"
+        )
+    };
     addresses(NEVER).for_each(|address| both(address, [false, false]));
     addresses(PRIVATE).for_each(|address| both(address, [false, true]));
     addresses(PUBLIC).for_each(|address| both(address, [true, true]));
-    let refused = NEVER.split_whitespace().chain(PRIVATE.split_whitespace()).chain(SPELLINGS.split_whitespace()).count();
+    let refused = NEVER
+        .split_whitespace()
+        .chain(PRIVATE.split_whitespace())
+        .chain(SPELLINGS.split_whitespace())
+        .count();
     assert!(refused >= 200, "{refused}");
 }
 
@@ -83,7 +95,9 @@ fn limits(allow_private: bool) -> Limits {
 async fn no_spelling_of_this_machine_is_connected_to() {
     let (port, connections) = listener().await;
     for host in SPELLINGS.split_whitespace() {
-        let url: Url = format!("http://{host}:{port}/").parse().unwrap_or_else(|error| panic!("{host}: {error}"));
+        let url: Url = format!("http://{host}:{port}/")
+            .parse()
+            .unwrap_or_else(|error| panic!("{host}: {error}"));
         if let Ok(outgoing) = Outgoing::new(&url, &limits(false)) {
             let _ = outgoing.send(outgoing.client().post(url)).await;
             panic!("{host} is refused when the action is made");
@@ -107,13 +121,21 @@ impl Resolve for Rebinding {
     fn resolve(&self, _: Name) -> Resolving {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
         let address = self.addresses.get(asked).or(self.addresses.last()).copied();
-        Box::pin(async move { Ok(Box::new(address.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs) })
+        Box::pin(async move {
+            Ok(Box::new(address.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
     }
 }
 
-async fn through(addresses: Vec<IpAddr>, port: u16, allow_private: bool, times: usize) -> (Vec<String>, usize) {
+async fn through(
+    addresses: Vec<IpAddr>,
+    port: u16,
+    allow_private: bool,
+    times: usize,
+) -> (Vec<String>, usize) {
     let asked = Arc::new(AtomicUsize::new(0));
-    let (url, limits) = (format!("http://shop.example:{port}/").parse().unwrap(), limits(allow_private));
+    let (url, limits) =
+        (format!("http://shop.example:{port}/").parse().unwrap(), limits(allow_private));
     let guard = Guard { inner: Rebinding { addresses, asked: asked.clone() }, allow_private };
     let client = client(&url, &limits, guard).unwrap();
     let mut failures = Vec::new();
@@ -137,11 +159,15 @@ async fn a_name_that_resolves_to_a_refused_address_is_not_connected_to() {
 #[tokio::test]
 async fn a_name_is_checked_again_at_every_connection() {
     let (port, connections) = listener().await;
-    // The first address is let through, so the listener is reached once; the name then points elsewhere.
-    let (failures, asked) = through(vec!["127.0.0.1".parse().unwrap(), "0.0.0.0".parse().unwrap()], port, true, 3).await;
+    // The first address is let through, so the listener is reached once; the name then points
+    // elsewhere.
+    let (failures, asked) =
+        through(vec!["127.0.0.1".parse().unwrap(), "0.0.0.0".parse().unwrap()], port, true, 3)
+            .await;
     assert_eq!(asked, 3);
     assert!(
-        failures[0].starts_with("connection") && failures[1..].iter().all(|why| why.starts_with("0.0.0.0 is an address")),
+        failures[0].starts_with("connection")
+            && failures[1..].iter().all(|why| why.starts_with("0.0.0.0 is an address")),
         "{failures:?}"
     );
     assert_eq!(connections.load(Ordering::SeqCst), 1);
@@ -150,7 +176,8 @@ async fn a_name_is_checked_again_at_every_connection() {
 #[tokio::test]
 async fn the_systems_resolver_is_guarded_too() {
     let guard = Guard { inner: System, allow_private: false };
-    let error = guard.resolve("localhost".parse().unwrap()).await.err().expect("localhost is this machine");
+    let error =
+        guard.resolve("localhost".parse().unwrap()).await.err().expect("localhost is this machine");
     assert!(error.to_string().contains("allow_private = true"), "{error}");
     assert!(error.downcast_ref::<io::Error>().is_some());
 }

@@ -14,13 +14,17 @@ const LEAST_BYTES: usize = 24;
 /// The most that it allows.
 const MOST_BYTES: usize = 64;
 
-/// A signing secret in the form of Standard Webhooks: `whsec_` and base64. Shown as `***` everywhere.
+/// A signing secret in the form of Standard Webhooks: `whsec_` and base64. Shown as `***`
+/// everywhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Vec<u8>);
 
 /// A text that is not a signing secret. It is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not a signing secret: expected whsec_ and the base64 of 24 to 64 bytes; `autoreceive secret new` makes one")]
+#[error(
+    "is not a signing secret: expected whsec_ and the base64 of 24 to 64 bytes; `autoreceive \
+        secret new` makes one"
+)]
 pub struct WrongSecret;
 
 impl SigningSecret {
@@ -43,7 +47,11 @@ impl FromStr for SigningSecret {
     fn from_str(text: &str) -> Result<SigningSecret, WrongSecret> {
         let encoded = text.strip_prefix(PREFIX).ok_or(WrongSecret)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| WrongSecret)?;
-        if (LEAST_BYTES..=MOST_BYTES).contains(&bytes.len()) { Ok(SigningSecret(bytes)) } else { Err(WrongSecret) }
+        if (LEAST_BYTES..=MOST_BYTES).contains(&bytes.len()) {
+            Ok(SigningSecret(bytes))
+        } else {
+            Err(WrongSecret)
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Orders that were taken over from the keys that a shop writes. Such an order has no commands of its own: it follows the
-//! status that the shop keeps, which was read a moment ago.
+//! Orders that were taken over from the keys that a shop writes. Such an order has no commands of
+//! its own: it follows the status that the shop keeps, which was read a moment ago.
 
 use std::sync::Arc;
 
@@ -13,8 +13,14 @@ use crate::words::OrderId;
 
 use super::rejection::Rejection;
 
-/// An order is adopted when it is first seen paid: as paid by then, because the shop's key does not say since when.
-pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time, policy: &Policy) -> Decision {
+/// An order is adopted when it is first seen paid: as paid by then, because the shop's key does not
+/// say since when.
+pub(super) fn observe_absent(
+    id: &OrderId,
+    observation: &Observation,
+    now: Time,
+    policy: &Policy,
+) -> Decision {
     let Observation::Paid { policy: name, receive_after } = observation else {
         return Decision::Unchanged;
     };
@@ -24,15 +30,23 @@ pub(super) fn observe_absent(id: &OrderId, observation: &Observation, now: Time,
     Decision::Changed(Arc::new(Order { adopted: true, cause: Cause::System, ..order }))
 }
 
-/// What follows from the shop's status is what a command would do, where its status permits that; else nothing, because the
-/// same status is read again and again.
-pub(super) fn observe(order: &Order, observation: &Observation, now: Time, terms: &Terms) -> Decision {
+/// What follows from the shop's status is what a command would do, where its status permits that;
+/// else nothing, because the same status is read again and again.
+pub(super) fn observe(
+    order: &Order,
+    observation: &Observation,
+    now: Time,
+    terms: &Terms,
+) -> Decision {
     if !order.adopted {
         return Decision::Rejected(Rejection::not_adopted(order));
     }
     match command(order, observation, terms) {
-        // Nobody quarrelled: what was left is left, without the grace that a dispute is followed by.
-        Some(command @ Command::Release { .. }) => apply(order, &command, now, &Terms { release_grace: Span::ZERO, ..terms.clone() }),
+        // Nobody quarrelled: what was left is left, without the grace that a dispute is followed
+        // by.
+        Some(command @ Command::Release { .. }) => {
+            apply(order, &command, now, &Terms { release_grace: Span::ZERO, ..terms.clone() })
+        }
         Some(command) => apply(order, &command, now, terms),
         None => Decision::Unchanged,
     }
@@ -44,16 +58,27 @@ fn command(order: &Order, observation: &Observation, terms: &Terms) -> Option<Co
             let hold = order.holds.iter().find(|hold| hold.released_at.is_none())?;
             Some(Command::Release { id: hold.id.clone() })
         }
-        Observation::Received => order.status.is_open().then_some(Command::Receive { by: Cause::Shop }),
-        Observation::Cancelled(reason) if permits(order, Verb::Cancel, terms) => Some(Command::Cancel { reason: reason.clone() }),
-        // Once it was received, money and points have moved: taking it back is a refund, whatever the shop calls it.
+        Observation::Received => {
+            order.status.is_open().then_some(Command::Receive { by: Cause::Shop })
+        }
+        Observation::Cancelled(reason) if permits(order, Verb::Cancel, terms) => {
+            Some(Command::Cancel { reason: reason.clone() })
+        }
+        // Once it was received, money and points have moved: taking it back is a refund, whatever
+        // the shop calls it.
         Observation::Cancelled(reason) | Observation::Refunded(reason) => {
-            permits(order, Verb::Refund, terms).then(|| Command::Refund { reason: Some(reason.clone()) })
+            permits(order, Verb::Refund, terms)
+                .then(|| Command::Refund { reason: Some(reason.clone()) })
         }
         Observation::Other(reason) => {
             let number = order.holds.len() + 1;
             let can_be_held = order.status.is_open() && !order.is_held() && number <= MAX_HOLDS;
-            can_be_held.then(|| Some(Command::Hold { id: format!("shop-{number}").parse().ok()?, reason: reason.clone() }))?
+            can_be_held.then(|| {
+                Some(Command::Hold {
+                    id: format!("shop-{number}").parse().ok()?,
+                    reason: reason.clone(),
+                })
+            })?
         }
     }
 }

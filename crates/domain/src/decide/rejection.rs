@@ -126,47 +126,81 @@ impl Rejection {
     }
 
     pub(super) fn exists(order: &Order, field: &str) -> Rejection {
-        let title = format!("order {} was placed before with another {field}; order ids are never reused", order.id);
-        Rejection { code: Code::OrderExists, title, status: Some(order.status), allowed: Vec::new() }
+        let title = format!(
+            "order {} was placed before with another {field}; order ids are never reused",
+            order.id
+        );
+        Rejection {
+            code: Code::OrderExists,
+            title,
+            status: Some(order.status),
+            allowed: Vec::new(),
+        }
     }
 
     pub(super) fn adopted(order: &Order) -> Rejection {
         let title = format!(
-            "order {} was taken over from the shop's keys and takes no commands: write its new status to its status key, which it follows",
+            "order {} was taken over from the shop's keys and takes no commands: write its new \
+                status to its status key, which it follows",
             order.id
         );
         Rejection { code: Code::Adopted, title, status: Some(order.status), allowed: Vec::new() }
     }
 
     pub(super) fn not_adopted(order: &Order) -> Rejection {
-        let title = format!("order {} was placed by a command, so it does not follow the shop's keys", order.id);
-        Rejection { code: Code::OrderExists, title, status: Some(order.status), allowed: Vec::new() }
+        let title = format!(
+            "order {} was placed by a command, so it does not follow the shop's keys",
+            order.id
+        );
+        Rejection {
+            code: Code::OrderExists,
+            title,
+            status: Some(order.status),
+            allowed: Vec::new(),
+        }
     }
 
     pub(super) fn in_future(id: &OrderId, status: Option<Status>) -> Rejection {
-        let title = format!("the time given for order {id} lies more than 5 seconds ahead of this service's clock");
+        let title = format!(
+            "the time given for order {id} lies more than 5 seconds ahead of this service's clock"
+        );
         Rejection { code: Code::AtInFuture, title, status, allowed: Vec::new() }
     }
 
     /// A new order that is said to be shipped (or delivered, by `code`), and not to be paid.
     pub(super) fn unpaid(id: &OrderId, code: Code) -> Rejection {
-        let title = format!("order {id} is placed as {}, but not as paid: give paid_at, too", participle(code));
+        let title = format!(
+            "order {id} is placed as {}, but not as paid: give paid_at, too",
+            participle(code)
+        );
         Rejection { code, title, status: None, allowed: vec![Verb::Place] }
     }
 
     pub(super) fn not_allowed(order: &Order, code: Code, terms: &Terms) -> Rejection {
         let (id, status) = (&order.id, order.status);
         let title = match code {
-            Code::ExtensionLimit => format!("order {id} was extended {} times, which is all that its policy allows", order.extensions),
+            Code::ExtensionLimit => format!(
+                "order {id} was extended {} times, which is all that its policy allows",
+                order.extensions
+            ),
             Code::ExtensionOutOfOrder => {
-                format!("order {id} was extended {} times; the next extension has number {}", order.extensions, order.extensions + 1)
+                format!(
+                    "order {id} was extended {} times; the next extension has number {}",
+                    order.extensions,
+                    order.extensions + 1
+                )
             }
-            Code::TooManyHolds => format!("order {id} had {MAX_HOLDS} holds, which is all that an order can have in its life"),
+            Code::TooManyHolds => format!(
+                "order {id} had {MAX_HOLDS} holds, which is all that an order can have in its life"
+            ),
             Code::NotHeld => format!("order {id} has no such hold"),
-            Code::NotExtendable => format!("order {id} is {status} and no receive clock is running that could be extended"),
+            Code::NotExtendable => format!(
+                "order {id} is {status} and no receive clock is running that could be extended"
+            ),
             _ => format!("order {id} is {status} and cannot be {}", participle(code)),
         };
-        let allowed = Verb::PUBLIC.into_iter().filter(|verb| permits(order, *verb, terms)).collect();
+        let allowed =
+            Verb::PUBLIC.into_iter().filter(|verb| permits(order, *verb, terms)).collect();
         Rejection { code, title, status: Some(status), allowed }
     }
 }

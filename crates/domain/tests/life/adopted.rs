@@ -1,10 +1,12 @@
-//! Orders that were taken over from a shop's keys: they follow the status that the shop keeps, and nobody else.
+//! Orders that were taken over from a shop's keys: they follow the status that the shop keeps, and
+//! nobody else.
 
 use std::sync::Arc;
 
 use autoreceive_domain::decide::{Code, decide_absent};
 use autoreceive_domain::{
-    Cause, Clock, ClockKind, Command, Decision, EventKind, Observation, Order, Policy, Span, Status, Terms, Time, decide, record,
+    Cause, Clock, ClockKind, Command, Decision, EventKind, Observation, Order, Policy, Span,
+    Status, Terms, Time, decide, record,
 };
 
 use crate::support::{Shop, cancel, h, pay, receive, refund, ship};
@@ -58,7 +60,11 @@ fn after(order: &Order, hours: i64, command: &Command) -> Order {
 
 #[track_caller]
 fn unchanged(order: &Order, hours: i64, command: &Command) {
-    assert_eq!(decide(order, command, at(hours), &policy().terms), Decision::Unchanged, "{command:?}");
+    assert_eq!(
+        decide(order, command, at(hours), &policy().terms),
+        Decision::Unchanged,
+        "{command:?}"
+    );
 }
 
 fn last(order: &Order) -> (Status, EventKind, Cause) {
@@ -69,8 +75,14 @@ fn last(order: &Order) -> (Status, EventKind, Cause) {
 fn an_order_that_is_seen_paid_is_adopted_as_paid_by_now_and_received_by_the_timer() {
     let order = adopted();
     assert_eq!(last(&order), (Status::Paid, EventKind::Placed, Cause::System));
-    assert_eq!((order.adopted, order.buyer_id.clone(), order.times.paid_at), (true, None, Some(now())));
-    assert_eq!(order.clock, Clock::Running { kind: ClockKind::Receive, deadline: at(24), remind_at: None });
+    assert_eq!(
+        (order.adopted, order.buyer_id.clone(), order.times.paid_at),
+        (true, None, Some(now()))
+    );
+    assert_eq!(
+        order.clock,
+        Clock::Running { kind: ClockKind::Receive, deadline: at(24), remind_at: None }
+    );
     unchanged(&order, 23, &paid());
     unchanged(&order, 23, &Command::Due);
     let received = after(&order, 24, &Command::Due);
@@ -91,9 +103,18 @@ fn an_order_that_is_not_known_is_not_adopted_before_it_is_paid() {
 #[test]
 fn the_shop_can_receive_cancel_and_refund() {
     let order = adopted();
-    assert_eq!(last(&after(&order, 1, &seen(Observation::Received))), (Status::Received, EventKind::Received, Cause::Shop));
-    assert_eq!(last(&after(&order, 1, &cancelled())), (Status::Cancelled, EventKind::Cancelled, Cause::Shop));
-    assert_eq!(last(&after(&order, 1, &refunded())), (Status::Refunded, EventKind::Refunded, Cause::Shop));
+    assert_eq!(
+        last(&after(&order, 1, &seen(Observation::Received))),
+        (Status::Received, EventKind::Received, Cause::Shop)
+    );
+    assert_eq!(
+        last(&after(&order, 1, &cancelled())),
+        (Status::Cancelled, EventKind::Cancelled, Cause::Shop)
+    );
+    assert_eq!(
+        last(&after(&order, 1, &refunded())),
+        (Status::Refunded, EventKind::Refunded, Cause::Shop)
+    );
     let gone = after(&order, 1, &cancelled());
     for again in [paid(), cancelled(), refunded(), other(), seen(Observation::Received)] {
         unchanged(&gone, 2, &again);
@@ -113,7 +134,10 @@ fn what_the_shop_cancels_after_the_receipt_is_a_refund() {
 #[test]
 fn a_status_that_says_something_else_stops_the_clock_until_the_order_is_paid_again() {
     let held = after(&adopted(), 20, &other());
-    assert_eq!(held.clock, Clock::Paused { kind: ClockKind::Receive, remaining: Span::from_ms(h(4)) });
+    assert_eq!(
+        held.clock,
+        Clock::Paused { kind: ClockKind::Receive, remaining: Span::from_ms(h(4)) }
+    );
     unchanged(&held, 21, &other());
     unchanged(&held, 200, &Command::Due);
     let released = after(&held, 30, &paid());
@@ -139,7 +163,9 @@ fn an_adopted_order_takes_no_commands_and_a_placed_one_is_not_observed() {
     let place = Shop::new(Terms::default()).place();
     for command in [place, pay(), ship(), receive(Cause::Buyer), cancel("no"), refund()] {
         match decide(&order, &command, at(1), &policy().terms) {
-            Decision::Rejected(rejection) => assert_eq!((rejection.code, rejection.allowed.len()), (Code::Adopted, 0)),
+            Decision::Rejected(rejection) => {
+                assert_eq!((rejection.code, rejection.allowed.len()), (Code::Adopted, 0))
+            }
             other => panic!("{command:?} was not rejected: {other:?}"),
         }
     }
@@ -155,5 +181,8 @@ fn that_it_is_adopted_is_part_of_the_record() {
     let text = record::encode(&order);
     assert_eq!(record::decode(&order.id, &text).unwrap(), order, "{text}");
     assert!(text.contains("|i|") || text.ends_with("|i"), "{text}");
-    assert!(record::decode(&order.id, &text.replace("|i", "|iZ")).is_err(), "more in it than is known");
+    assert!(
+        record::decode(&order.id, &text.replace("|i", "|iZ")).is_err(),
+        "more in it than is known"
+    );
 }

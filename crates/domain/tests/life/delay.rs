@@ -7,7 +7,9 @@ use crate::support::{Shop, extend, from_shipment, h, hold, receive, release, spa
 
 #[test]
 fn an_extension_moves_the_deadline_once_however_often_it_is_sent() {
-    let mut shop = Shop::new(Terms { max_extensions: 2, extend_by: span("72h"), ..Terms::default() }).placed_and_paid_at(0);
+    let mut shop =
+        Shop::new(Terms { max_extensions: 2, extend_by: span("72h"), ..Terms::default() })
+            .placed_and_paid_at(0);
     shop.changed(h(20), extend(1));
     shop.due_at(ClockKind::Receive, h(96));
     shop.unchanged(h(21), extend(1));
@@ -20,7 +22,9 @@ fn an_extension_moves_the_deadline_once_however_often_it_is_sent() {
 
 #[test]
 fn an_extension_past_the_deadline_counts_from_now() {
-    let mut shop = Shop::new(Terms { max_extensions: 1, extend_by: span("72h"), ..Terms::default() }).placed_and_paid_at(0);
+    let mut shop =
+        Shop::new(Terms { max_extensions: 1, extend_by: span("72h"), ..Terms::default() })
+            .placed_and_paid_at(0);
     shop.changed(h(30), extend(1));
     shop.due_at(ClockKind::Receive, h(102));
 }
@@ -33,13 +37,19 @@ fn without_a_running_receive_clock_nothing_is_extended() {
     let mut held = Shop::new(terms).placed_and_paid_at(0);
     held.changed(h(1), hold("dispute"));
     held.rejected(h(2), extend(1), Code::NotExtendable);
-    Shop::new(Terms::default()).placed_and_paid_at(0).rejected(h(1), extend(1), Code::ExtensionLimit);
+    Shop::new(Terms::default()).placed_and_paid_at(0).rejected(
+        h(1),
+        extend(1),
+        Code::ExtensionLimit,
+    );
 }
 
 #[test]
 fn a_held_order_is_never_received_and_goes_on_where_it_stopped() {
-    let mut shop = Shop::new(Terms { release_grace: span("2h"), ..Terms::default() }).placed_and_paid_at(0);
-    shop.changed(h(10), hold("dispute")).stands(Status::Paid, Clock::Paused { kind: ClockKind::Receive, remaining: span("14h") });
+    let mut shop =
+        Shop::new(Terms { release_grace: span("2h"), ..Terms::default() }).placed_and_paid_at(0);
+    shop.changed(h(10), hold("dispute"))
+        .stands(Status::Paid, Clock::Paused { kind: ClockKind::Receive, remaining: span("14h") });
     shop.unchanged(h(1_000), Command::Due);
     shop.changed(h(1_000), release("dispute"));
     shop.due_at(ClockKind::Receive, h(1_014));
@@ -48,7 +58,8 @@ fn a_held_order_is_never_received_and_goes_on_where_it_stopped() {
 #[test]
 fn a_released_order_has_at_least_the_grace_left() {
     let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
-    shop.changed(h(25), hold("dispute")).stands(Status::Paid, Clock::Paused { kind: ClockKind::Receive, remaining: span("0s") });
+    shop.changed(h(25), hold("dispute"))
+        .stands(Status::Paid, Clock::Paused { kind: ClockKind::Receive, remaining: span("0s") });
     shop.changed(h(30), release("dispute"));
     shop.due_at(ClockKind::Receive, h(54));
 }
@@ -93,14 +104,18 @@ fn a_clock_that_a_held_order_starts_stands_at_its_full_length() {
     shop.changed(h(1), hold("dispute")).stands(Status::Paid, Clock::None);
     let at = Some(shop.at(h(2)));
     shop.changed(h(20), Command::Ship { at, carrier: None, tracking: None });
-    shop.stands(Status::Shipped, Clock::Paused { kind: ClockKind::Receive, remaining: span("24h") });
+    shop.stands(
+        Status::Shipped,
+        Clock::Paused { kind: ClockKind::Receive, remaining: span("24h") },
+    );
     shop.changed(h(30), release("dispute"));
     shop.due_at(ClockKind::Receive, h(54));
 }
 
 #[test]
 fn a_hold_stops_the_settling_too() {
-    let mut shop = Shop::new(Terms { settle_after: Some(span("7d")), ..Terms::default() }).placed_and_paid_at(0);
+    let mut shop = Shop::new(Terms { settle_after: Some(span("7d")), ..Terms::default() })
+        .placed_and_paid_at(0);
     shop.changed(h(24), Command::Due);
     shop.changed(h(48), hold("chargeback"));
     shop.stands(Status::Received, Clock::Paused { kind: ClockKind::Settle, remaining: span("6d") });

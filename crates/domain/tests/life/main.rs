@@ -1,4 +1,5 @@
-//! The life of an order by example: every row of the table of commands, with exact deadlines. Read it as documentation.
+//! The life of an order by example: every row of the table of commands, with exact deadlines. Read
+//! it as documentation.
 
 mod adopted;
 mod delay;

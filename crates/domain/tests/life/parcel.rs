@@ -2,7 +2,9 @@
 
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::decide::Code;
-use autoreceive_domain::{Cause, Clock, ClockKind, Command, Decision, EventKind, Place, Status, Terms};
+use autoreceive_domain::{
+    Cause, Clock, ClockKind, Command, Decision, EventKind, Place, Status, Terms,
+};
 
 use crate::support::{Shop, deliver, from_delivery, from_shipment, h, hold, receive, ship, span};
 
@@ -14,7 +16,8 @@ fn with_a_start_at_the_payment_shipping_leaves_the_clock_alone() {
 
 #[test]
 fn with_a_start_at_the_shipment_an_order_is_received_24_hours_after_it() {
-    let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() }).placed_and_paid_at(0);
+    let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() })
+        .placed_and_paid_at(0);
     shop.changed(h(70), ship());
     shop.due_at(ClockKind::Receive, h(94));
 }
@@ -23,7 +26,8 @@ fn with_a_start_at_the_shipment_an_order_is_received_24_hours_after_it() {
 fn with_a_start_at_the_delivery_a_shipped_order_waits_for_it_or_falls_back() {
     let mut free = Shop::new(from_delivery()).placed_and_paid_at(0);
     free.changed(h(5), ship()).stands(Status::Shipped, Clock::None);
-    let mut bounded = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() }).placed_and_paid_at(0);
+    let mut bounded = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() })
+        .placed_and_paid_at(0);
     bounded.changed(h(5), ship());
     bounded.due_at(ClockKind::Receive, h(5 + 14 * 24));
     bounded.changed(h(5 + 14 * 24), Command::Due).stands(Status::Received, Clock::None);
@@ -38,8 +42,13 @@ fn a_shipment_reported_after_the_delivery_changes_nothing() {
 }
 
 #[test]
-fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled_for_want_of_a_shipment() {
-    let terms = Terms { ship_within: Some(span("72h")), fallback_after: Some(span("14d")), ..from_delivery() };
+fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled_for_want_of_a_shipment()
+ {
+    let terms = Terms {
+        ship_within: Some(span("72h")),
+        fallback_after: Some(span("14d")),
+        ..from_delivery()
+    };
     let mut late = Shop::new(terms.clone()).placed_and_paid_at(h(-240));
     late.changed(0, Command::Due).stands(Status::Cancelled, Clock::None);
     let mut shipped = Shop::new(terms.clone());
@@ -49,7 +58,11 @@ fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled
     shipped.due_at(ClockKind::Receive, h(14 * 24 - 216));
     let (place, repeated) = (shipped.place(), shipped.place_fields());
     shipped.unchanged(1, place);
-    shipped.rejected(1, Command::Place(Box::new(Place { shipped_at: Some(shipped.at(h(-215))), ..repeated })), Code::OrderExists);
+    shipped.rejected(
+        1,
+        Command::Place(Box::new(Place { shipped_at: Some(shipped.at(h(-215))), ..repeated })),
+        Code::OrderExists,
+    );
     let mut delivered = Shop::new(terms);
     delivered.place.delivered_at = Some(delivered.at(h(-23)));
     delivered.placed_and_paid_at(h(-240)).runs(Status::Delivered, ClockKind::Receive, h(1));
@@ -75,7 +88,8 @@ fn an_unpaid_order_is_not_shipped() {
 
 #[test]
 fn with_a_start_at_the_delivery_an_order_is_received_24_hours_after_it() {
-    let mut shop = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() }).placed_and_paid_at(0);
+    let mut shop = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() })
+        .placed_and_paid_at(0);
     shop.changed(h(5), ship());
     shop.changed(h(50), deliver()).runs(Status::Delivered, ClockKind::Receive, h(74));
 }
@@ -90,7 +104,8 @@ fn with_a_start_at_the_shipment_a_delivery_leaves_the_running_clock_alone() {
 
 #[test]
 fn with_a_start_at_the_shipment_and_none_reported_the_delivery_starts_the_clock() {
-    let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() }).placed_and_paid_at(0);
+    let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() })
+        .placed_and_paid_at(0);
     shop.changed(h(20), deliver());
     shop.due_at(ClockKind::Receive, h(44));
 }

@@ -95,7 +95,8 @@ fn an_order_can_carry_its_own_time_of_silence() {
 fn with_a_start_at_the_shipment_a_paid_order_waits_to_be_shipped() {
     let mut free = Shop::new(from_shipment()).placed();
     free.changed(0, pay()).stands(Status::Paid, Clock::None);
-    let mut bounded = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() }).placed();
+    let mut bounded =
+        Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() }).placed();
     bounded.changed(h(1), pay());
     bounded.due_at(ClockKind::Ship, h(73));
 }

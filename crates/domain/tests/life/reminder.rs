@@ -5,7 +5,11 @@ use autoreceive_domain::{Cause, Clock, Command, EventKind, Status, Terms};
 use crate::support::{Shop, extend, h, hold, release, span};
 
 fn reminding() -> Terms {
-    Terms { receive_after: span("7d"), remind_before: vec![span("1h"), span("24h"), span("48h")], ..Terms::default() }
+    Terms {
+        receive_after: span("7d"),
+        remind_before: vec![span("1h"), span("24h"), span("48h")],
+        ..Terms::default()
+    }
 }
 
 #[test]
@@ -15,7 +19,10 @@ fn the_buyer_is_reminded_before_the_deadline_once_for_each_configured_moment() {
         shop.unchanged(remind_at - 1, Command::Due);
         shop.changed(remind_at, Command::Due);
         shop.told(version, EventKind::ReceiveReminder, Cause::Timer);
-        assert_eq!((shop.order().status, shop.order().clock.deadline()), (Status::Paid, Some(shop.at(h(168)))));
+        assert_eq!(
+            (shop.order().status, shop.order().clock.deadline()),
+            (Status::Paid, Some(shop.at(h(168))))
+        );
     }
     shop.changed(h(168), Command::Due).stands(Status::Received, Clock::None);
 }
@@ -47,7 +54,8 @@ fn a_reminder_that_fell_due_before_the_payment_was_heard_of_is_sent_at_once() {
 
 #[test]
 fn an_extended_or_released_order_is_reminded_before_its_new_deadline() {
-    let mut shop = Shop::new(Terms { max_extensions: 1, extend_by: span("72h"), ..reminding() }).placed_and_paid_at(0);
+    let mut shop = Shop::new(Terms { max_extensions: 1, extend_by: span("72h"), ..reminding() })
+        .placed_and_paid_at(0);
     shop.changed(h(150), Command::Due);
     shop.changed(h(151), extend(1));
     assert_eq!(shop.order().next_due_at(), Some(shop.at(h(240 - 48))));

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use autoreceive_domain::decide::{Code, decide_absent, decide_place};
 use autoreceive_domain::{
-    Cause, Clock, ClockKind, Command, Decision, EventKind, Order, OrderId, Place, Policy, Span, StartsAt, Status, Terms, Time, decide,
+    Cause, Clock, ClockKind, Command, Decision, EventKind, Order, OrderId, Place, Policy, Span,
+    StartsAt, Status, Terms, Time, decide,
 };
 
 #[derive(Clone)]
@@ -178,7 +179,10 @@ impl Shop {
     /// The clock runs to so many milliseconds after the placing.
     #[track_caller]
     pub fn due_at(&self, kind: ClockKind, ms: i64) {
-        assert_eq!(self.order().clock, Clock::Running { kind, deadline: self.at(ms), remind_at: None });
+        assert_eq!(
+            self.order().clock,
+            Clock::Running { kind, deadline: self.at(ms), remind_at: None }
+        );
     }
 
     /// The event that the last change was told with.

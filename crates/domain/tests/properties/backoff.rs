@@ -73,7 +73,8 @@ fn without_jitter_there_would_be_17_waits_of_70_hours_12_minutes_and_35_seconds(
 
 #[test]
 fn neighbouring_seeds_spread_over_the_whole_tenth() {
-    let waits: Vec<i64> = (0..1_000).map(|seed| next_wait(7, Span::ZERO, seed).unwrap().ms() - 21_600_000).collect();
+    let waits: Vec<i64> =
+        (0..1_000).map(|seed| next_wait(7, Span::ZERO, seed).unwrap().ms() - 21_600_000).collect();
     for quarter in 0..4 {
         let range = quarter * 540_000..(quarter + 1) * 540_000;
         let share = waits.iter().filter(|wait| range.contains(*wait)).count();

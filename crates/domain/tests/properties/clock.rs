@@ -1,16 +1,24 @@
-//! The clock after every change, computed a second time from what the documentation says; and holds and extensions.
+//! The clock after every change, computed a second time from what the documentation says; and holds
+//! and extensions.
 
-use autoreceive_domain::{Clock, ClockKind, Command, EventKind, Order, Span, StartsAt, Terms, Time};
+use autoreceive_domain::{
+    Clock, ClockKind, Command, EventKind, Order, Span, StartsAt, Terms, Time,
+};
 use proptest::prelude::*;
 
 use crate::generate::{Life, Taken, a_life, a_wild_life};
 
 /// Nothing overflows at the scale of these lives, so plain sums will do.
 fn running(kind: ClockKind, deadline: i64, since: i64, terms: &Terms) -> Clock {
-    let mut reminders: Vec<i64> = terms.remind_before.iter().map(|before| deadline - before.ms()).collect();
+    let mut reminders: Vec<i64> =
+        terms.remind_before.iter().map(|before| deadline - before.ms()).collect();
     reminders.retain(|&at| kind == ClockKind::Receive && since < at && at < deadline);
     reminders.sort_unstable();
-    Clock::Running { kind, deadline: Time::from_ms(deadline), remind_at: reminders.first().map(|&at| Time::from_ms(at)) }
+    Clock::Running {
+        kind,
+        deadline: Time::from_ms(deadline),
+        remind_at: reminders.first().map(|&at| Time::from_ms(at)),
+    }
 }
 
 fn started(kind: ClockKind, length: Option<Span>, from: Time, held: bool, terms: &Terms) -> Clock {
@@ -23,8 +31,16 @@ fn started(kind: ClockKind, length: Option<Span>, from: Time, held: bool, terms:
 
 fn clock_of_payment(order: &Order, at: Time, terms: &Terms) -> Clock {
     match terms.starts_at {
-        StartsAt::Paid => started(ClockKind::Receive, Some(order.receive_after.unwrap_or(terms.receive_after)), at, false, terms),
-        StartsAt::Shipped | StartsAt::Delivered => started(ClockKind::Ship, terms.ship_within, at, false, terms),
+        StartsAt::Paid => started(
+            ClockKind::Receive,
+            Some(order.receive_after.unwrap_or(terms.receive_after)),
+            at,
+            false,
+            terms,
+        ),
+        StartsAt::Shipped | StartsAt::Delivered => {
+            started(ClockKind::Ship, terms.ship_within, at, false, terms)
+        }
     }
 }
 
@@ -33,7 +49,9 @@ fn clock_after(taken: &Taken, kind: EventKind, terms: &Terms) -> Clock {
     let open_holds = before.holds.iter().filter(|hold| hold.released_at.is_none()).count();
     let silence = Some(before.receive_after.unwrap_or(terms.receive_after));
     let from = match command {
-        Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => at.unwrap_or(*now),
+        Command::Pay { at } | Command::Ship { at, .. } | Command::Deliver { at } => {
+            at.unwrap_or(*now)
+        }
         _ => *now,
     };
     let started = |kind, length| started(kind, length, from, open_holds > 0, terms);
@@ -41,12 +59,16 @@ fn clock_after(taken: &Taken, kind: EventKind, terms: &Terms) -> Clock {
         (EventKind::Paid, ..) => clock_of_payment(before, from, terms),
         (EventKind::Shipped | EventKind::Delivered, StartsAt::Paid, clock) => clock,
         (EventKind::Shipped, StartsAt::Shipped, _) => started(ClockKind::Receive, silence),
-        (EventKind::Shipped, StartsAt::Delivered, _) => started(ClockKind::Receive, terms.fallback_after),
-        (EventKind::Delivered, StartsAt::Shipped, clock) if before.times.shipped_at.is_some() => clock,
-        (EventKind::Delivered, _, _) => started(ClockKind::Receive, silence),
-        (EventKind::Received, ..) => {
-            terms.settle_after.map_or(Clock::None, |length| running(ClockKind::Settle, now.ms() + length.ms(), now.ms(), terms))
+        (EventKind::Shipped, StartsAt::Delivered, _) => {
+            started(ClockKind::Receive, terms.fallback_after)
         }
+        (EventKind::Delivered, StartsAt::Shipped, clock) if before.times.shipped_at.is_some() => {
+            clock
+        }
+        (EventKind::Delivered, _, _) => started(ClockKind::Receive, silence),
+        (EventKind::Received, ..) => terms.settle_after.map_or(Clock::None, |length| {
+            running(ClockKind::Settle, now.ms() + length.ms(), now.ms(), terms)
+        }),
         (EventKind::Held, _, Clock::Running { kind, deadline, .. }) => {
             Clock::Paused { kind, remaining: Span::from_ms((deadline.ms() - now.ms()).max(0)) }
         }
@@ -57,7 +79,9 @@ fn clock_after(taken: &Taken, kind: EventKind, terms: &Terms) -> Clock {
         (EventKind::Extended, _, Clock::Running { kind, deadline, .. }) => {
             running(kind, deadline.ms().max(now.ms()) + terms.extend_by.ms(), now.ms(), terms)
         }
-        (EventKind::ReceiveReminder, _, Clock::Running { kind, deadline, .. }) => running(kind, deadline.ms(), now.ms(), terms),
+        (EventKind::ReceiveReminder, _, Clock::Running { kind, deadline, .. }) => {
+            running(kind, deadline.ms(), now.ms(), terms)
+        }
         _ => Clock::None,
     }
 }
@@ -65,7 +89,13 @@ fn clock_after(taken: &Taken, kind: EventKind, terms: &Terms) -> Clock {
 fn clock_of_placing(life: &Life, first: &Order) -> Clock {
     let (place, terms) = (&life.place, life.terms());
     let Some(paid_at) = place.paid_at else {
-        return started(ClockKind::Pay, terms.pay_within, place.at.unwrap_or(life.start), false, terms);
+        return started(
+            ClockKind::Pay,
+            terms.pay_within,
+            place.at.unwrap_or(life.start),
+            false,
+            terms,
+        );
     };
     let silence = Some(first.receive_after.unwrap_or(terms.receive_after));
     let from = |length, at| started(ClockKind::Receive, length, at, false, terms);

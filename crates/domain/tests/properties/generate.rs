@@ -1,10 +1,14 @@
-//! Random terms, texts and lives of orders. A life is a `place` and a list of steps: wait so long, then ask for this.
+//! Random terms, texts and lives of orders. A life is a `place` and a list of steps: wait so long,
+//! then ask for this.
 
 use std::sync::Arc;
 
 use autoreceive_domain::decide::decide_place;
 use autoreceive_domain::words::{Currency, Data};
-use autoreceive_domain::{Cause, Command, Decision, Observation, Order, OrderId, Place, Policy, Span, StartsAt, Terms, Text, Time, decide};
+use autoreceive_domain::{
+    Cause, Command, Decision, Observation, Order, OrderId, Place, Policy, Span, StartsAt, Terms,
+    Text, Time, decide,
+};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -87,7 +91,9 @@ impl Life {
 
     pub fn live(&self) -> Story {
         let decision = decide_place(&self.id, &self.place, self.start, &self.policy);
-        let Decision::Changed(first) = decision else { panic!("a life begins with a place that is accepted") };
+        let Decision::Changed(first) = decision else {
+            panic!("a life begins with a place that is accepted")
+        };
         let (first, mut now, mut taken) = (Arc::unwrap_or_clone(first), self.start, Vec::new());
         let mut order = first.clone();
         for step in &self.steps {
@@ -106,8 +112,12 @@ impl Pause {
     fn end(&self, order: &Order, now: Time) -> Time {
         match *self {
             Pause::For(ms) => shifted(now, ms),
-            Pause::ToWake(ms) => order.next_due_at().map_or(now, |next_due| shifted(next_due, ms).max(now)),
-            Pause::ToDeadline(ms) => order.clock.deadline().map_or(now, |deadline| shifted(deadline, ms).max(now)),
+            Pause::ToWake(ms) => {
+                order.next_due_at().map_or(now, |next_due| shifted(next_due, ms).max(now))
+            }
+            Pause::ToDeadline(ms) => {
+                order.clock.deadline().map_or(now, |deadline| shifted(deadline, ms).max(now))
+            }
         }
     }
 }
@@ -127,24 +137,37 @@ fn claimed(command: &Command, time: Option<Time>) -> Command {
 
 pub fn span(scale: Scale) -> BoxedStrategy<Span> {
     let ms = match scale {
-        Scale::Days => prop_oneof![1 => 0..=5i64, 2 => 1_000..=7_200_000i64, 3 => 3_600_000..=10 * DAY_MS].boxed(),
+        Scale::Days => {
+            prop_oneof![1 => 0..=5i64, 2 => 1_000..=7_200_000i64, 3 => 3_600_000..=10 * DAY_MS]
+                .boxed()
+        }
         Scale::Any => prop_oneof![0..=20 * DAY_MS, any::<i64>()].boxed(),
     };
     ms.prop_map(Span::from_ms).boxed()
 }
 
 pub fn instant() -> impl Strategy<Value = Time> {
-    prop_oneof![0..=4_000_000_000_000i64, any::<i64>(), Just(i64::MAX), Just(i64::MIN)].prop_map(Time::from_ms)
+    prop_oneof![0..=4_000_000_000_000i64, any::<i64>(), Just(i64::MAX), Just(i64::MIN)]
+        .prop_map(Time::from_ms)
 }
 
 pub fn terms(scale: Scale) -> impl Strategy<Value = Terms> {
-    let starts_at = prop_oneof![Just(StartsAt::Paid), Just(StartsAt::Shipped), Just(StartsAt::Delivered)];
+    let starts_at =
+        prop_oneof![Just(StartsAt::Paid), Just(StartsAt::Shipped), Just(StartsAt::Delivered)];
     let optional = || option::of(span(scale));
     let clocks = (optional(), starts_at, span(scale), optional(), optional());
-    let rest = (prop::collection::vec(span(scale), 0..4), 0..5u32, span(scale), span(scale), optional(), span(scale));
+    let rest = (
+        prop::collection::vec(span(scale), 0..4),
+        0..5u32,
+        span(scale),
+        span(scale),
+        optional(),
+        span(scale),
+    );
     (clocks, rest).prop_map(|(clocks, rest)| {
         let (pay_within, starts_at, receive_after, fallback_after, ship_within) = clocks;
-        let (remind_before, max_extensions, extend_by, release_grace, settle_after, retain_for) = rest;
+        let (remind_before, max_extensions, extend_by, release_grace, settle_after, retain_for) =
+            rest;
         Terms {
             pay_within,
             starts_at,
@@ -164,13 +187,17 @@ pub fn terms(scale: Scale) -> impl Strategy<Value = Terms> {
 /// Texts with everything in them that means something in a record.
 pub fn nasty(max: usize) -> impl Strategy<Value = String> {
     let fragment = prop_oneof![
-        prop::sample::select(vec!["|", "%", "~", "%7C", "%257C", "%7E", "%25", "=", ",", ".", " ", "가", "🎁", "k", "1", "\"", "\\n"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "|", "%", "~", "%7C", "%257C", "%7E", "%25", "=", ",", ".", " ", "가", "🎁", "k", "1",
+            "\"", "\\n"
+        ])
+        .prop_map(str::to_owned),
         any::<char>().prop_map(String::from),
     ];
     prop::collection::vec(fragment, 1..12).prop_map(move |parts| {
         let text: String = parts.concat().chars().filter(|c| !c.is_control()).collect();
-        let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        let end =
+            (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         if end == 0 { "~".to_owned() } else { text[..end].to_owned() }
     })
 }
@@ -202,21 +229,33 @@ fn place(scale: Scale, policy: Policy, start: Time) -> impl Strategy<Value = Pla
     let past = move |ms: i64| shifted(start, ms);
     let times = (option::of(claim(scale)), option::weighted(0.3, claim(scale)));
     let parcel = (option::weighted(0.3, claim(scale)), option::weighted(0.2, claim(scale)));
-    let goods = (option::of(text()), option::of(any::<u64>()), option::of(currency()), option::of(nasty(4_096)));
+    let goods = (
+        option::of(text()),
+        option::of(any::<u64>()),
+        option::of(currency()),
+        option::of(nasty(4_096)),
+    );
     let all = (times, parcel, goods, option::of(span(scale)));
     let at = move |ms: i64| past(ms.min(5_000));
-    all.prop_map(move |((placed, paid), (shipped, delivered), (buyer_id, amount, currency, data), receive_after)| Place {
-        buyer_id,
-        policy: policy.name(),
-        amount,
-        currency,
-        data: data.map(|json| Data::new(&json).unwrap()),
-        receive_after,
-        at: placed.map(at),
-        paid_at: paid.map(at),
-        shipped_at: paid.and(shipped).map(at),
-        delivered_at: paid.and(delivered).map(at),
-    })
+    all.prop_map(
+        move |(
+            (placed, paid),
+            (shipped, delivered),
+            (buyer_id, amount, currency, data),
+            receive_after,
+        )| Place {
+            buyer_id,
+            policy: policy.name(),
+            amount,
+            currency,
+            data: data.map(|json| Data::new(&json).unwrap()),
+            receive_after,
+            at: placed.map(at),
+            paid_at: paid.map(at),
+            shipped_at: paid.and(shipped).map(at),
+            delivered_at: paid.and(delivered).map(at),
+        },
+    )
 }
 
 /// A claimed time, from now: mostly in the past, sometimes ahead by less or more than is allowed.
@@ -230,22 +269,30 @@ fn claim(scale: Scale) -> BoxedStrategy<i64> {
 
 fn pause(scale: Scale) -> BoxedStrategy<Pause> {
     let wait = match scale {
-        Scale::Days => prop_oneof![2 => Just(0i64), 3 => 1..=7_200_000i64, 2 => 1..=8 * DAY_MS].boxed(),
+        Scale::Days => {
+            prop_oneof![2 => Just(0i64), 3 => 1..=7_200_000i64, 2 => 1..=8 * DAY_MS].boxed()
+        }
         Scale::Any => prop_oneof![-DAY_MS..=8 * DAY_MS, any::<i64>()].boxed(),
     };
     let near = || prop_oneof![Just(-1i64), Just(0), Just(1), -DAY_MS..=DAY_MS];
     prop_oneof![4 => wait.prop_map(Pause::For), 2 => near().prop_map(Pause::ToWake), 1 => near().prop_map(Pause::ToDeadline)].boxed()
 }
 
-/// Any command, `again` now and then: the place of the order itself, or one that differs from it. `holds` is the weight of
-/// holds under any id.
+/// Any command, `again` now and then: the place of the order itself, or one that differs from it.
+/// `holds` is the weight of holds under any id.
 pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
-    let seen = Command::Observe(Box::new(Observation::Paid { policy: again.policy.clone(), receive_after: again.receive_after }));
-    let other = Place { amount: Some(again.amount.map_or(1, |amount| amount ^ 1)), ..again.clone() };
+    let seen = Command::Observe(Box::new(Observation::Paid {
+        policy: again.policy.clone(),
+        receive_after: again.receive_after,
+    }));
+    let other =
+        Place { amount: Some(again.amount.map_or(1, |amount| amount ^ 1)), ..again.clone() };
     let paid = Place { paid_at: again.at, ..again.clone() };
-    let places = prop::sample::select(vec![again, other, paid]).prop_map(|place| Command::Place(Box::new(place)));
+    let places = prop::sample::select(vec![again, other, paid])
+        .prop_map(|place| Command::Place(Box::new(place)));
     let by = prop_oneof![Just(Cause::Buyer), Just(Cause::Operator)];
-    let ship = (option::of(text()), option::of(text())).prop_map(|(carrier, tracking)| Command::Ship { at: None, carrier, tracking });
+    let ship = (option::of(text()), option::of(text()))
+        .prop_map(|(carrier, tracking)| Command::Ship { at: None, carrier, tracking });
     prop_oneof![
         1 => places,
         6 => Just(Command::Pay { at: None }),
@@ -264,7 +311,8 @@ pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
 }
 
 fn step(scale: Scale, again: Place, holds: u32) -> impl Strategy<Value = Step> {
-    (pause(scale), command(again, holds), option::weighted(0.4, claim(scale))).prop_map(|(pause, command, at)| Step { pause, command, at })
+    (pause(scale), command(again, holds), option::weighted(0.4, claim(scale)))
+        .prop_map(|(pause, command, at)| Step { pause, command, at })
 }
 
 pub fn life(scale: Scale) -> impl Strategy<Value = Life> {

@@ -1,5 +1,5 @@
-//! What holds for every order, whatever is asked of it and whenever. `generate` makes up random lives of orders; the other
-//! modules each look at them from one side.
+//! What holds for every order, whatever is asked of it and whenever. `generate` makes up random
+//! lives of orders; the other modules each look at them from one side.
 
 mod backoff;
 mod clock;

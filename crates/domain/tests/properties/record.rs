@@ -1,15 +1,20 @@
-//! The record: nothing of an order is lost in it, nothing of a newer version is lost either, and no text panics.
+//! The record: nothing of an order is lost in it, nothing of a newer version is lost either, and no
+//! text panics.
 
 use autoreceive_domain::{Command, Decision, Order, OrderId, Time, decide, record};
 use proptest::prelude::*;
 
 use crate::generate::{Life, a_life, a_wild_life, command, instant, nasty};
 
-/// Fields as a newer version might add them: a letter that this one does not know, then anything that it would escape.
+/// Fields as a newer version might add them: a letter that this one does not know, then anything
+/// that it would escape.
 fn newer_fields() -> impl Strategy<Value = Vec<String>> {
     let letter = prop::sample::select(vec!['A', 'K', 'Z', 'g', 't', 'y', 'z', '0', '%', '가']);
     let value = nasty(40).prop_map(|text| text.replace('|', "%7C"));
-    prop::collection::vec((letter, value).prop_map(|(letter, value)| format!("{letter}{value}")), 1..4)
+    prop::collection::vec(
+        (letter, value).prop_map(|(letter, value)| format!("{letter}{value}")),
+        1..4,
+    )
 }
 
 /// A record that was damaged in one to five places, mostly by what means something in a record.
@@ -113,13 +118,15 @@ proptest! {
         if let Ok(order) = record::decode(&life.id, &text) {
             prop_assert_eq!(&parsed(&life.id, &record::encode(&order))?, &order, "{}", text);
             prop_assert!(order.next_due_at() <= order.clock.deadline());
-            prop_assert!(!(order.is_held() && order.next_due_at().is_some()), "a held order would fire: {}", text);
+            prop_assert!(!(order.is_held() && order.next_due_at().is_some()), "a held order would \
+                fire: {}", text);
             commands_do_not_panic(&order, &commands, now, &life);
         }
     }
 }
 
-/// A record that was damaged, or changed by hand, must rather be left alone than be received wrongly.
+/// A record that was damaged, or changed by hand, must rather be left alone than be received
+/// wrongly.
 #[test]
 fn a_record_that_no_decision_leaves_behind_is_not_read() {
     let id: OrderId = "A-1".parse().unwrap();

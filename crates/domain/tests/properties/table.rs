@@ -1,11 +1,13 @@
-//! The table of an order's life is followed, and nothing else happens. The table stands here a second time, as it reads in
-//! the documentation and not as the code asks it.
+//! The table of an order's life is followed, and nothing else happens. The table stands here a
+//! second time, as it reads in the documentation and not as the code asks it.
 
 use std::collections::BTreeSet;
 
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::decide::Code;
-use autoreceive_domain::{Cause, Clock, ClockKind, Command, Decision, EventKind, Order, Place, Status, Time};
+use autoreceive_domain::{
+    Cause, Clock, ClockKind, Command, Decision, EventKind, Order, Place, Status, Time,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -23,7 +25,9 @@ enum Expected {
 fn expected(life: &Life, taken: &Taken) -> Expected {
     let Taken { before: order, command, now, .. } = taken;
     match in_the_table(life, order, command, *now) {
-        Expected::To(..) if claimed(command).is_some_and(|at| at.ms() - now.ms() > 5_000) => Expected::Rejected(Code::AtInFuture),
+        Expected::To(..) if claimed(command).is_some_and(|at| at.ms() - now.ms() > 5_000) => {
+            Expected::Rejected(Code::AtInFuture)
+        }
         other => other,
     }
 }
@@ -37,21 +41,27 @@ fn claimed(command: &Command) -> Option<Time> {
 
 fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Expected {
     use Expected::{Rejected, To, Unchanged};
-    use Status::{Cancelled, Completed, Delivered, Paid, PendingPayment, Received, Refunded, Shipped};
+    use Status::{
+        Cancelled, Completed, Delivered, Paid, PendingPayment, Received, Refunded, Shipped,
+    };
     let times = &order.times;
     match (command, order.status) {
         (Command::Place(again), _) if is_the_same(order, &life.place, again) => Unchanged,
         (Command::Place(_), _) => Rejected(Code::OrderExists),
 
         (Command::Pay { .. }, PendingPayment) => To(Paid, EventKind::Paid),
-        (Command::Pay { .. }, Cancelled) if times.paid_at.is_none() && times.late_payment_at.is_none() => {
+        (Command::Pay { .. }, Cancelled)
+            if times.paid_at.is_none() && times.late_payment_at.is_none() =>
+        {
             To(Cancelled, EventKind::LatePayment)
         }
         (Command::Pay { .. }, _) => Unchanged,
 
         (Command::Ship { .. }, Paid) => To(Shipped, EventKind::Shipped),
         (Command::Ship { .. }, Shipped | Delivered) => Unchanged,
-        (Command::Ship { .. }, _) if times.shipped_at.is_some() || times.delivered_at.is_some() => Unchanged,
+        (Command::Ship { .. }, _) if times.shipped_at.is_some() || times.delivered_at.is_some() => {
+            Unchanged
+        }
         (Command::Ship { .. }, _) => Rejected(Code::NotShippable),
 
         (Command::Deliver { .. }, Paid | Shipped) => To(Delivered, EventKind::Delivered),
@@ -65,19 +75,33 @@ fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Exp
 
         (Command::Extend { number }, status) => match order.clock {
             _ if *number <= order.extensions => Unchanged,
-            Clock::Running { kind: ClockKind::Receive, .. } if order.extensions >= life.terms().max_extensions => {
+            Clock::Running { kind: ClockKind::Receive, .. }
+                if order.extensions >= life.terms().max_extensions =>
+            {
                 Rejected(Code::ExtensionLimit)
             }
-            Clock::Running { kind: ClockKind::Receive, .. } if *number - order.extensions > 1 => Rejected(Code::ExtensionOutOfOrder),
+            Clock::Running { kind: ClockKind::Receive, .. } if *number - order.extensions > 1 => {
+                Rejected(Code::ExtensionOutOfOrder)
+            }
             Clock::Running { kind: ClockKind::Receive, .. } => To(status, EventKind::Extended),
             _ => Rejected(Code::NotExtendable),
         },
 
         (Command::Hold { id, .. }, _) if order.holds.iter().any(|hold| hold.id == *id) => Unchanged,
-        (Command::Hold { .. }, Paid | Shipped | Delivered) if order.holds.len() == 10 => Rejected(Code::TooManyHolds),
-        (Command::Hold { .. }, Received) if order.clock != Clock::None && order.holds.len() == 10 => Rejected(Code::TooManyHolds),
-        (Command::Hold { .. }, status @ (Paid | Shipped | Delivered)) => To(status, EventKind::Held),
-        (Command::Hold { .. }, Received) if order.clock != Clock::None => To(Received, EventKind::Held),
+        (Command::Hold { .. }, Paid | Shipped | Delivered) if order.holds.len() == 10 => {
+            Rejected(Code::TooManyHolds)
+        }
+        (Command::Hold { .. }, Received)
+            if order.clock != Clock::None && order.holds.len() == 10 =>
+        {
+            Rejected(Code::TooManyHolds)
+        }
+        (Command::Hold { .. }, status @ (Paid | Shipped | Delivered)) => {
+            To(status, EventKind::Held)
+        }
+        (Command::Hold { .. }, Received) if order.clock != Clock::None => {
+            To(Received, EventKind::Held)
+        }
         (Command::Hold { .. }, _) => Rejected(Code::NotHoldable),
 
         (Command::Release { id }, status) => match order.holds.iter().find(|hold| hold.id == *id) {
@@ -90,7 +114,9 @@ fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Exp
         (Command::Cancel { .. }, Cancelled) => Unchanged,
         (Command::Cancel { .. }, _) => Rejected(Code::NotCancellable),
 
-        (Command::Refund { .. }, Paid | Shipped | Delivered | Received | Completed) => To(Refunded, EventKind::Refunded),
+        (Command::Refund { .. }, Paid | Shipped | Delivered | Received | Completed) => {
+            To(Refunded, EventKind::Refunded)
+        }
         (Command::Refund { .. }, Refunded) => Unchanged,
         (Command::Refund { .. }, _) => Rejected(Code::NotRefundable),
 
@@ -102,7 +128,9 @@ fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Exp
                 Some(at) if at <= now => To(status, EventKind::ReceiveReminder),
                 _ => Unchanged,
             },
-            Clock::Running { kind: ClockKind::Pay | ClockKind::Ship, .. } => To(Cancelled, EventKind::Cancelled),
+            Clock::Running { kind: ClockKind::Pay | ClockKind::Ship, .. } => {
+                To(Cancelled, EventKind::Cancelled)
+            }
             Clock::Running { kind: ClockKind::Receive, .. } => To(Received, EventKind::Received),
             Clock::Running { kind: ClockKind::Settle, .. } => To(Completed, EventKind::Completed),
         },
@@ -110,9 +138,18 @@ fn in_the_table(life: &Life, order: &Order, command: &Command, now: Time) -> Exp
 }
 
 fn is_the_same(order: &Order, first: &Place, again: &Place) -> bool {
-    let sent = |place: &Place| Place { at: None, paid_at: None, shipped_at: None, delivered_at: None, ..place.clone() };
-    let times =
-        [(again.paid_at, order.times.paid_at), (again.shipped_at, order.times.shipped_at), (again.delivered_at, order.times.delivered_at)];
+    let sent = |place: &Place| Place {
+        at: None,
+        paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
+        ..place.clone()
+    };
+    let times = [
+        (again.paid_at, order.times.paid_at),
+        (again.shipped_at, order.times.shipped_at),
+        (again.delivered_at, order.times.delivered_at),
+    ];
     sent(first) == sent(again) && times.iter().all(|(sent, known)| sent.is_none() || sent == known)
 }
 
@@ -217,14 +254,19 @@ fn could(life: &Life, order: &Order, verb: Verb, now: Time) -> bool {
         Verb::Receive => vec![Command::Receive { by: Cause::Buyer }],
         Verb::Extend => vec![Command::Extend { number: order.extensions + 1 }],
         Verb::Hold => vec![Command::Hold { id: fresh(), reason: "r".parse().unwrap() }],
-        Verb::Release => order.holds.iter().map(|hold| Command::Release { id: hold.id.clone() }).collect(),
+        Verb::Release => {
+            order.holds.iter().map(|hold| Command::Release { id: hold.id.clone() }).collect()
+        }
         Verb::Cancel => vec![Command::Cancel { reason: "r".parse().unwrap() }],
         Verb::Refund => vec![Command::Refund { reason: None }],
     };
-    commands.drain(..).any(|command| matches!(in_the_table(life, order, &command, now), Expected::To(..)))
+    commands
+        .drain(..)
+        .any(|command| matches!(in_the_table(life, order, &command, now), Expected::To(..)))
 }
 
-/// The properties say nothing about what the random lives never come to; so they must come to everything.
+/// The properties say nothing about what the random lives never come to; so they must come to
+/// everything.
 #[test]
 fn random_lives_come_to_every_status_every_event_and_every_rejection() {
     let (mut statuses, mut kinds, mut codes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -245,12 +287,19 @@ fn random_lives_come_to_every_status_every_event_and_every_rejection() {
     for kind in EventKind::ALL {
         assert!(kinds.iter().any(|(known, _)| *known == kind), "{kind}");
     }
-    for wanted in [(EventKind::Held, Status::Received), (EventKind::Released, Status::Received), (EventKind::Placed, Status::Paid)] {
+    for wanted in [
+        (EventKind::Held, Status::Received),
+        (EventKind::Released, Status::Received),
+        (EventKind::Placed, Status::Paid),
+    ] {
         assert!(kinds.contains(&wanted), "{wanted:?}");
     }
     // What is neither pending nor cancelled was paid, so a payment is always taken or a repeat.
     // A life begins with a place, and so it is never an adopted order's.
-    for code in Code::ALL.into_iter().filter(|code| !matches!(code, Code::OrderNotFound | Code::NotPayable | Code::Adopted)) {
+    for code in Code::ALL
+        .into_iter()
+        .filter(|code| !matches!(code, Code::OrderNotFound | Code::NotPayable | Code::Adopted))
+    {
         assert!(codes.contains(code.as_str()), "{code:?}");
     }
 }

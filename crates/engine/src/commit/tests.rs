@@ -27,7 +27,9 @@ impl Observer for Rival {
         if let Some(target) = self.targets.lock().pop() {
             let change = self.engine.submit(target, hold());
             // An order that was cancelled by then refuses it.
-            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(change).unwrap());
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(change).unwrap()
+            });
         }
     }
 }
@@ -45,13 +47,18 @@ fn policy() -> Policy {
 async fn scene(count: usize) -> (Engine, Arc<Rival>, Vec<OrderId>, ShardPlan) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let shards = store.about().shards;
-    let ids: Vec<OrderId> = (0..).map(|i| format!("A-{i}").parse().unwrap()).filter(|id| shards.of(id) == 0).take(count).collect();
+    let ids: Vec<OrderId> = (0..)
+        .map(|i| format!("A-{i}").parse().unwrap())
+        .filter(|id| shards.of(id) == 0)
+        .take(count)
+        .collect();
     let other = Engine::builder(store.clone()).policy(policy()).start();
     for id in &ids {
         other.submit(id.clone(), Place::new().into()).await.unwrap();
         other.submit(id.clone(), Command::Pay { at: None }).await.unwrap();
     }
-    let rival = Arc::new(Rival { commits: AtomicUsize::new(0), engine: other, targets: Mutex::default() });
+    let rival =
+        Arc::new(Rival { commits: AtomicUsize::new(0), engine: other, targets: Mutex::default() });
     let metered = Arc::new(Metered::new(store, rival.clone()));
     let engine = Engine::builder(metered).policy(policy()).start();
     let mut plans = ShardPlans::default();

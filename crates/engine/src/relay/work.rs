@@ -11,11 +11,13 @@ use autoreceive_store::{ActionName, FollowUp, History, Queue, entry};
 
 use crate::outbox::ClaimedEntry;
 
-/// An event that failed so often is attempted alone: it may be what makes the others of its attempt fail.
+/// An event that failed so often is attempted alone: it may be what makes the others of its attempt
+/// fail.
 const ALONE_AFTER: u32 = 3;
 
-/// Entries to be attempted together, up to `batch` events at a time and no event twice. After an outage each event that
-/// failed is an entry of its own, and so is each that was backfilled; one by one they would take a hundred times as long.
+/// Entries to be attempted together, up to `batch` events at a time and no event twice. After an
+/// outage each event that failed is an entry of its own, and so is each that was backfilled; one by
+/// one they would take a hundred times as long.
 pub(super) fn gathered(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<ClaimedEntry>> {
     if entries.len() <= 1 {
         return entries.into_iter().map(|entry| vec![entry]).collect();
@@ -42,8 +44,8 @@ pub(super) fn gathered(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<Clai
     works
 }
 
-/// What follows from the outcome of one event: nothing, another attempt, or a dead letter. Attempts before `enabled_at`, when
-/// the receiver was last enabled, do not count.
+/// What follows from the outcome of one event: nothing, another attempt, or a dead letter. Attempts
+/// before `enabled_at`, when the receiver was last enabled, do not count.
 pub(super) fn follow(
     action: &ActionName,
     event: &Event,
@@ -57,7 +59,8 @@ pub(super) fn follow(
         Outcome::Retry { why, after } => (why, after.map_or(Span::ZERO, span), false),
         Outcome::Dead { why } => (why, Span::ZERO, true),
     };
-    let mut history = before.cloned().unwrap_or(History { attempts: 0, first_at: now, errors: Vec::new() });
+    let mut history =
+        before.cloned().unwrap_or(History { attempts: 0, first_at: now, errors: Vec::new() });
     if enabled_at.is_some_and(|enabled_at| history.first_at < enabled_at) {
         (history.attempts, history.first_at) = (0, now);
     }
@@ -71,5 +74,11 @@ pub(super) fn follow(
         Some(wait) => (Queue::pending(action), now.after(wait.max(asked))),
         None => (Queue::dead(action), now),
     };
-    Some(FollowUp { queue, id: event.id(), at, text: entry::encode(Some(&history), [event]), only_if_absent: false })
+    Some(FollowUp {
+        queue,
+        id: event.id(),
+        at,
+        text: entry::encode(Some(&history), [event]),
+        only_if_absent: false,
+    })
 }

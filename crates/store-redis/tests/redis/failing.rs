@@ -76,8 +76,11 @@ async fn settling_with_a_wrong_type_on_any_key_writes_nothing() {
         only_if_absent: false,
     };
     let other = Queue::pending(&word("other"));
-    let follow_ups =
-        vec![follow_up(Queue::pending(&log()), &events[0]), follow_up(Queue::dead(&log()), &events[1]), follow_up(other, &events[1])];
+    let follow_ups = vec![
+        follow_up(Queue::pending(&log()), &events[0]),
+        follow_up(Queue::dead(&log()), &events[1]),
+        follow_up(other, &events[1]),
+    ];
     let settlement = Settlement { entry: claimed.entry, follow_ups };
     let queue = Queue::pending(&log());
     for what in ["dead:log", "deaddata:log", "out:other", "outdata:other"] {
@@ -109,7 +112,13 @@ async fn without_memory_nothing_is_committed_and_the_outbox_still_drains() {
     let claimed = home.store.claim(&log(), 10, LEASE).await.unwrap().entries.remove(0);
     home.store.renew(&log(), std::slice::from_ref(&claimed.entry), LEASE).await.unwrap();
     assert_eq!(home.store.heartbeat("w1", LEASE).await.unwrap(), ["w1"]);
-    let retry = FollowUp { queue: queue.clone(), id: "again".into(), at: now, text: claimed.text.clone().unwrap(), only_if_absent: false };
+    let retry = FollowUp {
+        queue: queue.clone(),
+        id: "again".into(),
+        at: now,
+        text: claimed.text.clone().unwrap(),
+        only_if_absent: false,
+    };
     let retried = Settlement { entry: claimed.entry, follow_ups: vec![retry] };
     assert_eq!(home.store.settle(&queue, vec![retried]).await, Ok(1));
     let again = home.store.claim(&log(), 10, LEASE).await.unwrap().entries.remove(0);

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use autoreceive_domain::{ActionName, Command, Decision, Event, Order, OrderId, Place, Policy, Shard, Span, Status, Terms, Time, decide};
+use autoreceive_domain::{
+    ActionName, Command, Decision, Event, Order, OrderId, Place, Policy, Shard, Span, Status,
+    Terms, Time, decide,
+};
 use autoreceive_store::{
-    At, Change, Commit, CommitResult, DueShard, EntryRef, EventSelection, FollowUp, History, Look, Operations, Orders, Outbox, OutboxEntry,
-    Queue, ReadToken, Refusal, Register, RetentionNote, Round, Settlement, Space, Store, View, Which, Why, entry as entry_text,
+    At, Change, Commit, CommitResult, DueShard, EntryRef, EventSelection, FollowUp, History, Look,
+    Operations, Orders, Outbox, OutboxEntry, Queue, ReadToken, Refusal, Register, RetentionNote,
+    Round, Settlement, Space, Store, View, Which, Why, entry as entry_text,
 };
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 
@@ -100,8 +104,8 @@ impl Home {
         self.store.due(&[look], limit).await.remove(0).expect("the shard answers")
     }
 
-    /// A round that touches every key that a commit can touch, and where it belongs: an order due at
-    /// once, a held one, entries, terms and notes.
+    /// A round that touches every key that a commit can touch, and where it belongs: an order due
+    /// at once, a held one, entries, terms and notes.
     fn full_round(&self, now: Time) -> (Shard, Round) {
         let due = paid(&id("A-1"), now, 25 * HOUR);
         let shard = self.shard_of(&due.id);

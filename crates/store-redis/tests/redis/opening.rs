@@ -47,11 +47,14 @@ async fn a_password_opens_the_store_and_never_stands_in_a_message() {
     };
     RedisStore::open(with("", "s3cr3t")).await.unwrap();
     RedisStore::open(with("default", "s3cr3t")).await.unwrap();
-    let mut messages = vec![why_refused(settings(&server)).await, format!("{:?}", with("", "s3cr3t"))];
+    let mut messages =
+        vec![why_refused(settings(&server)).await, format!("{:?}", with("", "s3cr3t"))];
     for wrong in ["c4n4ry", "c4n4ry@x:y/z", "c4n4ry%"] {
         messages.push(why_refused(with("", wrong)).await);
     }
-    messages.push(why_refused(RedisSettings { url: "c4n4ry://s3cr3t".into(), ..settings(&server) }).await);
+    messages.push(
+        why_refused(RedisSettings { url: "c4n4ry://s3cr3t".into(), ..settings(&server) }).await,
+    );
     for message in messages {
         assert!(!message.contains("c4n4ry") && !message.contains("s3cr3t"), "{message}");
     }
@@ -70,18 +73,46 @@ async fn a_secured_address_is_never_served_in_the_clear() {
 async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_no_half_state() {
     let rights = ["--user", "default", "on", "nopass", "~*", "&*", "+@all"];
     let server = Arc::new(RedisServer::start(&rights));
-    let user = RedisSettings { url: format!("redis://shop:pw@127.0.0.1:{}", server.port), ..settings(&server) };
-    let grant = |rights: &[&str]| {
-        server.cli(&[&["ACL", "SETUSER", "shop", "reset", "on", ">pw", "~ar:*", "+@all", "-@dangerous", "+info"], rights].concat()).unwrap()
+    let user = RedisSettings {
+        url: format!("redis://shop:pw@127.0.0.1:{}", server.port),
+        ..settings(&server)
     };
-    for command in ["HSET", "HSETNX", "HDEL", "HINCRBY", "ZADD", "ZREM", "HMGET", "ZRANGE", "EVALSHA", "XADD"] {
+    let grant = |rights: &[&str]| {
+        server
+            .cli(
+                &[
+                    &[
+                        "ACL",
+                        "SETUSER",
+                        "shop",
+                        "reset",
+                        "on",
+                        ">pw",
+                        "~ar:*",
+                        "+@all",
+                        "-@dangerous",
+                        "+info",
+                    ],
+                    rights,
+                ]
+                .concat(),
+            )
+            .unwrap()
+    };
+    for command in
+        ["HSET", "HSETNX", "HDEL", "HINCRBY", "ZADD", "ZREM", "HMGET", "ZRANGE", "EVALSHA", "XADD"]
+    {
         grant(&[&format!("-{}", command.to_lowercase())]);
         let why = why_refused(user.clone()).await;
         assert!(why.to_uppercase().contains(command), "{why}");
         assert!(everything(&server, "").is_empty());
     }
     grant(&[]);
-    let home = Home { store: RedisStore::open(user).await.unwrap(), server: server.clone(), prefix: "ar".into() };
+    let home = Home {
+        store: RedisStore::open(user).await.unwrap(),
+        server: server.clone(),
+        prefix: "ar".into(),
+    };
     let now = home.now().await;
     let (shard, mut full) = home.full_round(now);
     full.changes.truncate(1);

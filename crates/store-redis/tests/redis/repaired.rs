@@ -7,7 +7,8 @@ use super::proxy::Proxy;
 use super::watched::{Ground, ORDERS};
 use super::*;
 
-/// Changes something while the transaction stands at its `EXEC`, and changes it back a moment later.
+/// Changes something while the transaction stands at its `EXEC`, and changes it back a moment
+/// later.
 async fn with_mishap(mishap: &[&str], back: &[&str]) -> (Ground, Commit, CommitResult) {
     let server = Arc::new(RedisServer::start(&[]));
     let proxy = Proxy::start(server.port);
@@ -35,13 +36,21 @@ async fn with_mishap(mishap: &[&str], back: &[&str]) -> (Ground, Commit, CommitR
         let server = server.clone();
         thread::spawn(move || {
             // The script was refused once.
-            until_some(&server, &["INFO", "commandstats"], |line| line.starts_with("cmdstat_evalsha:") && !line.contains("failed_calls=0"));
+            until_some(&server, &["INFO", "commandstats"], |line| {
+                line.starts_with("cmdstat_evalsha:") && !line.contains("failed_calls=0")
+            });
             let back: Vec<&str> = back.iter().map(String::as_str).collect();
             server.cli(&back).unwrap();
         });
     });
-    let commit =
-        Commit { shard: copy.shard, now: copy.now, state: copy.state.clone(), epoch: None, read: receipts.read, round: copy.round.clone() };
+    let commit = Commit {
+        shard: copy.shard,
+        now: copy.now,
+        state: copy.state.clone(),
+        epoch: None,
+        read: receipts.read,
+        round: copy.round.clone(),
+    };
     let result = ground.commit(commit).await;
     (ground, copy, result)
 }

@@ -39,7 +39,8 @@ impl Ground {
     /// Reads what is due, and decides it.
     pub async fn receipts(&self, entry_id: &str) -> Commit {
         let at = self.home.due(self.shard, 500).await;
-        let orders = at.value.orders.iter().map(|due| due.order.as_ref().unwrap().as_ref().unwrap());
+        let orders =
+            at.value.orders.iter().map(|due| due.order.as_ref().unwrap().as_ref().unwrap());
         let received = |order: &Order| change(Some(order), after(order, &Command::Due, at.now));
         let changes: Vec<Change> = orders.map(received).collect();
         let members = (0..changes.len() as u32).collect();
@@ -49,7 +50,14 @@ impl Ground {
             notes: vec![RetentionNote { look_at: at.now, members }],
             ..Round::default()
         };
-        Commit { shard: self.shard, now: at.now, state: at.shard, epoch: None, read: at.value.read, round: Arc::new(round) }
+        Commit {
+            shard: self.shard,
+            now: at.now,
+            state: at.shard,
+            epoch: None,
+            read: at.value.read,
+            round: Arc::new(round),
+        }
     }
 
     async fn cancel(&self, id: &OrderId) {
@@ -200,7 +208,10 @@ async fn a_token_of_another_read_is_no_help_and_no_harm() {
     let other = Ground::new().await;
     let mut receipts = ground.receipts("fourth").await;
     receipts.read = other.receipts("x").await.read;
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 0));
+    assert_eq!(
+        (ground.commit(receipts).await, ground.transactions()),
+        (CommitResult::Committed, 0)
+    );
     let mut receipts = other.receipts("fifth").await;
     receipts.read = Some(ReadToken::new("of no store"));
     assert_eq!((other.commit(receipts).await, other.transactions()), (CommitResult::Committed, 0));
@@ -242,7 +253,10 @@ async fn so_many_reads_are_watched_and_a_dropped_one_makes_room() {
     held.pop();
     let receipts = ground.receipts("second").await;
     assert!(receipts.read.is_some());
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 1));
+    assert_eq!(
+        (ground.commit(receipts).await, ground.transactions()),
+        (CommitResult::Committed, 1)
+    );
     drop(held);
     let clients = ground.home.cli(&["CLIENT", "LIST"]);
     let clients: String = redis::from_redis_value(clients).unwrap();
@@ -329,7 +343,10 @@ async fn a_connection_that_was_lost_watches_nothing_and_the_next_read_makes_a_ne
     }
     assert!(ground.is_watched().await);
     let receipts = ground.receipts("second").await;
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 1));
+    assert_eq!(
+        (ground.commit(receipts).await, ground.transactions()),
+        (CommitResult::Committed, 1)
+    );
 }
 
 #[tokio::test]
@@ -361,5 +378,8 @@ async fn reads_that_are_cut_off_anywhere_leave_a_connection_that_can_be_used() {
     }
     let receipts = ground.receipts("second").await;
     assert!(receipts.read.is_some());
-    assert_eq!((ground.commit(receipts).await, ground.transactions()), (CommitResult::Committed, 1));
+    assert_eq!(
+        (ground.commit(receipts).await, ground.transactions()),
+        (CommitResult::Committed, 1)
+    );
 }

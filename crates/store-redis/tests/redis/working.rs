@@ -8,7 +8,11 @@ async fn every_key_is_documented_and_carries_its_shard() {
     let now = home.now().await;
     home.store.heartbeat("w1", LEASE).await.unwrap();
     for space in Space::ALL {
-        let set = autoreceive_store::Cas { key: "k", expected: autoreceive_store::Expected::Nothing, value: Some("v") };
+        let set = autoreceive_store::Cas {
+            key: "k",
+            expected: autoreceive_store::Expected::Nothing,
+            value: Some("v"),
+        };
         assert_eq!(home.store.compare_and_set(space, &[set]).await, Ok(vec![true]));
     }
     let list: autoreceive_store::List = word("audit");
@@ -16,8 +20,13 @@ async fn every_key_is_documented_and_carries_its_shard() {
     let (shard, round) = home.full_round(now);
     assert_eq!(home.commit(shard, now, round).await, CommitResult::Committed);
     let claimed = home.store.claim(&log(), 1, LEASE).await.unwrap().entries.remove(0);
-    let dead =
-        FollowUp { queue: Queue::dead(&log()), id: "d1".into(), at: now, text: claimed.text.clone().unwrap(), only_if_absent: false };
+    let dead = FollowUp {
+        queue: Queue::dead(&log()),
+        id: "d1".into(),
+        at: now,
+        text: claimed.text.clone().unwrap(),
+        only_if_absent: false,
+    };
     let settlement = Settlement { entry: claimed.entry, follow_ups: vec![dead] };
     home.store.settle(&Queue::pending(&log()), vec![settlement]).await.unwrap();
 
@@ -37,7 +46,8 @@ async fn the_largest_commit_is_carried_out_and_a_larger_one_is_refused() {
     let home = Home::shared().await;
     let now = home.now().await;
     let orders = home.in_shard(0, now, 3_501);
-    let mut changes: Vec<Change> = orders.iter().cloned().map(|order| change(None, order)).collect();
+    let mut changes: Vec<Change> =
+        orders.iter().cloned().map(|order| change(None, order)).collect();
     let all = Round { changes: changes.clone(), ..Round::default() };
     let refused = home.commit(0, now, all).await;
     assert!(unavailable(&refused).is_some_and(|why| why.contains("3501")), "{refused:?}");

@@ -89,7 +89,16 @@ fn free_port() -> u16 {
 
 fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ])
         .args(["--logfile", "log", "--dir"])
         .arg(dir.path())
         .args(args)
@@ -103,9 +112,11 @@ fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
 fn answers(port: u16, child: &mut Child) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline && child.try_wait().is_ok_and(|ended| ended.is_none()) {
-        let answer = connect(port).and_then(|mut connection| redis::cmd("INFO").query::<String>(&mut connection));
-        // Another server may have taken the port: only its own process counts. INFO is answered while the file is still being
-        // read, when nothing else is. One that asks for a password is up, too.
+        let answer = connect(port)
+            .and_then(|mut connection| redis::cmd("INFO").query::<String>(&mut connection));
+        // Another server may have taken the port: only its own process counts. INFO is answered
+        // while the file is still being read, when nothing else is. One that asks for a password is
+        // up, too.
         let own = format!("process_id:{}\r\n", child.id());
         match answer {
             Ok(info) if info.contains(&own) && info.contains("\nloading:0\r\n") => return true,
@@ -117,7 +128,8 @@ fn answers(port: u16, child: &mut Child) -> bool {
 }
 
 fn connect(port: u16) -> redis::RedisResult<redis::Connection> {
-    redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection_with_timeout(Duration::from_secs(5))
+    redis::Client::open(format!("redis://127.0.0.1:{port}"))?
+        .get_connection_with_timeout(Duration::from_secs(5))
 }
 
 fn end(child: &mut Child) {

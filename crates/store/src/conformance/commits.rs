@@ -30,7 +30,12 @@ pub async fn a_removed_order_is_gone_with_its_due_time(store: Kept) {
     assert_eq!(due_ids(&store).await, ["A-1"]);
     keep(&store, vec![removal(&after(&change))]).await;
     assert_eq!(loaded(&store, &id("A-1")).await, None);
-    assert!(due(&store, 10).await.iter().all(|at| at.value.orders.is_empty() && at.value.next_at.is_none()));
+    assert!(
+        due(&store, 10)
+            .await
+            .iter()
+            .all(|at| at.value.orders.is_empty() && at.value.next_at.is_none())
+    );
     let again = placed(&id("A-1"), now);
     keep(&store, vec![again.clone()]).await;
     assert_eq!(loaded(&store, &id("A-1")).await.as_ref(), Some(&*after(&again)));
@@ -89,7 +94,15 @@ impl Scene {
         succeed(&store, noted).await;
         let note = notes(&store, 9).await.remove(0).0;
         let policy = Policy::new("scene", Terms::default()).unwrap();
-        let scene = Scene { store, now, policy, overdue, absent: ids[6].clone(), resting: ids[5].clone(), note };
+        let scene = Scene {
+            store,
+            now,
+            policy,
+            overdue,
+            absent: ids[6].clone(),
+            resting: ids[5].clone(),
+            note,
+        };
         scene.assert_untouched().await;
         scene
     }
@@ -104,7 +117,12 @@ impl Scene {
         let mut commit = commit(&self.store, self.now, changes).await;
         let round = round(&mut commit);
         round.entries.push(entry("sync", "all", self.now, EventSelection::All));
-        round.entries.push(entry("other", "some", self.now, EventSelection::Some(vec![(0, 0), (5, 0)])));
+        round.entries.push(entry(
+            "other",
+            "some",
+            self.now,
+            EventSelection::Some(vec![(0, 0), (5, 0)]),
+        ));
         round.policies.push(self.policy.clone());
         round.notes.push(RetentionNote { look_at: self.now, members: vec![0, 1, 2, 3, 4] });
         round.notes_done.push(self.note.clone());
@@ -114,25 +132,39 @@ impl Scene {
     async fn assert_untouched(&self) {
         let store = &self.store;
         for change in &self.overdue {
-            assert_eq!(loaded(store, &change.id).await.as_ref(), Some(&*after(change)), "a record was changed");
+            assert_eq!(
+                loaded(store, &change.id).await.as_ref(),
+                Some(&*after(change)),
+                "a record was changed"
+            );
         }
         assert_eq!(loaded(store, &self.absent).await, None, "a record was added");
         assert!(loaded(store, &self.resting).await.is_some(), "a record was removed");
-        let mut expected: Vec<_> = self.overdue.iter().map(|change| change.id.to_string()).collect();
+        let mut expected: Vec<_> =
+            self.overdue.iter().map(|change| change.id.to_string()).collect();
         expected.sort_unstable();
         assert_eq!(due_ids(store).await, expected, "due times");
-        let next: Vec<Time> = due(store, 0).await.iter().filter_map(|at| at.value.next_at).collect();
+        let next: Vec<Time> =
+            due(store, 0).await.iter().filter_map(|at| at.value.next_at).collect();
         assert_eq!(next, [self.now.before(hours(1))], "due times");
         for action in [sync(), other()] {
             assert_eq!(lanes(store, &action).await, (0, 0), "an entry was written");
         }
         let stats = store.stats().await.unwrap();
         assert_eq!(stats.orders, [(Status::Paid, 5)], "counts");
-        assert_eq!((total(&stats, EventKind::Placed), total(&stats, EventKind::Received)), (6, 1), "totals");
+        assert_eq!(
+            (total(&stats, EventKind::Placed), total(&stats, EventKind::Received)),
+            (6, 1),
+            "totals"
+        );
         assert_eq!((stats.waiting, stats.overdue), (5, 5), "counts of due times");
         let known = store.terms(&[(self.shard(), self.policy.revision.clone())]).await;
         assert_eq!(known, Ok(vec![None]), "terms were written");
-        assert_eq!(notes(store, 9).await, [(self.note.clone(), vec![self.resting.clone()])], "notes");
+        assert_eq!(
+            notes(store, 9).await,
+            [(self.note.clone(), vec![self.resting.clone()])],
+            "notes"
+        );
     }
 
     async fn assert_committed(&self, commit: &Round) {
@@ -140,7 +172,8 @@ impl Scene {
         for change in &commit.changes {
             assert_eq!(loaded(store, &change.id).await.as_ref(), change.order.as_deref());
         }
-        let written: Vec<Event> = commit.changes.iter().flat_map(|change| change.events.clone()).collect();
+        let written: Vec<Event> =
+            commit.changes.iter().flat_map(|change| change.events.clone()).collect();
         assert_eq!(events(&claim(store, hours(1)).await.entries[0]), written);
         let known = store.terms(&[(self.shard(), self.policy.revision.clone())]).await;
         assert_eq!(known, Ok(vec![Some((*self.policy.terms).clone())]));
@@ -149,7 +182,12 @@ impl Scene {
         let stats = store.stats().await.unwrap();
         let expected = |status: Status| {
             let was = if status == Status::Paid { 5 } else { 0 };
-            let by: i64 = commit.tally().iter().filter(|(key, _)| *key == status.to_string()).map(|(_, by)| by).sum();
+            let by: i64 = commit
+                .tally()
+                .iter()
+                .filter(|(key, _)| *key == status.to_string())
+                .map(|(_, by)| by)
+                .sum();
             u64::try_from(was + by).unwrap()
         };
         for status in Status::ALL {
@@ -270,7 +308,8 @@ pub async fn an_entry_holds_the_events_it_names(store: Kept) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     let ship = Command::Ship { at: None, carrier: None, tracking: None };
-    let long = and_then(and_then(placed(&ids[0], now), &Command::Pay { at: None }, now), &ship, now);
+    let long =
+        and_then(and_then(placed(&ids[0], now), &Command::Pay { at: None }, now), &ship, now);
     let short = paid(&ids[1], now, now);
     let mut commit = commit(&store, now, vec![long.clone(), short.clone()]).await;
     let some = EventSelection::Some(vec![(0, 0), (0, 2), (1, 0)]);
@@ -300,7 +339,10 @@ pub async fn the_commits_of_one_call_are_independent(store: Kept) {
     assert!(matches!(&results[3..], [CommitResult::Refused(Refusal::Gone(_))]), "{results:?}");
     let found = store.load(&ids).await.into_iter().map(|order| order.unwrap().value.unwrap());
     let statuses: Vec<_> = found.map(|order| order.map(|order| order.status)).collect();
-    assert_eq!(statuses, [Some(Status::Paid), Some(Status::PendingPayment), Some(Status::Paid), None]);
+    assert_eq!(
+        statuses,
+        [Some(Status::Paid), Some(Status::PendingPayment), Some(Status::Paid), None]
+    );
     assert_eq!(store.commit(Vec::new()).await, []);
 }
 
@@ -328,7 +370,10 @@ pub async fn a_commit_without_changes_can_write_all_else(store: Kept) {
     round(&mut commit).policies.push(policy.clone());
     let shard = commit.shard;
     succeed(&store, commit).await;
-    assert_eq!(store.terms(&[(shard, policy.revision)]).await, Ok(vec![Some((*policy.terms).clone())]));
+    assert_eq!(
+        store.terms(&[(shard, policy.revision)]).await,
+        Ok(vec![Some((*policy.terms).clone())])
+    );
 }
 
 /// As many as a round of 256 KiB can hold.
@@ -346,7 +391,12 @@ pub async fn a_large_commit_is_written_whole_or_not_at_all(store: Kept) {
     let mut whole = commit(&store, now, changes).await;
     round(&mut whole).entries.push(entry("sync", "e2", now, EventSelection::All));
     succeed(&store, whole).await;
-    let orders: Vec<Order> = store.load(&ids).await.into_iter().filter_map(|order| order.unwrap().value.unwrap()).collect();
+    let orders: Vec<Order> = store
+        .load(&ids)
+        .await
+        .into_iter()
+        .filter_map(|order| order.unwrap().value.unwrap())
+        .collect();
     assert!(orders.iter().map(|order| &order.id).eq(&ids));
     assert_eq!(events(&claim(&store, hours(1)).await.entries[0]).len(), 1_200);
 }

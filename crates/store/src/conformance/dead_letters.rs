@@ -19,7 +19,10 @@ async fn named(store: &Kept, letter: &EntryRef) -> Vec<Entry> {
 pub async fn a_dead_letter_is_shown_with_its_event_and_history(store: Kept) {
     let at = now(&store).await.before(hours(2));
     let letter = bury(&store, "e1", at).await;
-    let page = store.entries(&Queue::dead(&sync()), Which::Page { cursor: None, limit: 10 }).await.unwrap();
+    let page = store
+        .entries(&Queue::dead(&sync()), Which::Page { cursor: None, limit: 10 })
+        .await
+        .unwrap();
     assert!(page.now >= at.after(hours(2)) && page.cursor.is_none());
     for found in [page.items, named(&store, &letter).await] {
         assert_eq!((found.len(), &found[0].entry, found[0].at), (1, &letter, at));
@@ -50,7 +53,10 @@ pub async fn a_replayed_letter_can_be_claimed_at_once_under_its_id(store: Kept) 
     assert_eq!(store.settle(&dead, replays()).await, Ok(1));
     assert_eq!(lanes(&store, &sync()).await, (1, 1));
     let claimed = claim(&store, hours(1)).await.entries;
-    assert_eq!((claimed.len(), &claimed[0].entry, claimed[0].text.as_ref()), (1, &letter, Some(&text)));
+    assert_eq!(
+        (claimed.len(), &claimed[0].entry, claimed[0].text.as_ref()),
+        (1, &letter, Some(&text))
+    );
     assert_eq!(store.settle(&dead, replays()).await, Ok(0));
     assert_eq!(entry_ids(&all_entries(&store, &dead, 10).await), [other.id]);
 }
@@ -75,7 +81,8 @@ pub async fn one_of_many_settles_a_dead_letter(store: Kept) {
     for i in 0..8 {
         let (store, letter) = (store.clone(), letter.clone());
         tasks.push(tokio::spawn(async move {
-            let settlement = if i % 2 == 0 { replay(&letter, now, "again") } else { Settlement::done(letter) };
+            let settlement =
+                if i % 2 == 0 { replay(&letter, now, "again") } else { Settlement::done(letter) };
             (i, store.settle(&Queue::dead(&sync()), vec![settlement]).await.unwrap())
         }));
     }
@@ -92,7 +99,8 @@ pub async fn each_action_has_dead_letters_of_its_own(store: Kept) {
     let letter = bury(&store, "e1", now(&store).await).await;
     let of_other = Queue::dead(&other());
     assert!(all_entries(&store, &of_other, 10).await.is_empty());
-    let named = store.entries(&of_other, Which::Named(std::slice::from_ref(&letter))).await.unwrap();
+    let named =
+        store.entries(&of_other, Which::Named(std::slice::from_ref(&letter))).await.unwrap();
     assert!(named.items.is_empty());
     assert_eq!(store.settle(&of_other, vec![Settlement::done(letter.clone())]).await, Ok(0));
     assert_eq!(store.settle(&Queue::pending(&sync()), vec![Settlement::done(letter)]).await, Ok(0));
@@ -104,7 +112,8 @@ pub async fn thousands_are_settled_in_one_call(store: Kept) {
     let now = now(&store).await;
     let letter = bury(&store, "e1", now).await;
     let absent = |i| EntryRef { shard: letter.shard, id: format!("absent-{i}") };
-    let mut replays: Vec<Settlement> = (0..9_000).map(|i| replay(&absent(i), now, "of nothing")).collect();
+    let mut replays: Vec<Settlement> =
+        (0..9_000).map(|i| replay(&absent(i), now, "of nothing")).collect();
     replays.push(replay(&letter, now, "again"));
     assert_eq!(store.settle(&Queue::dead(&sync()), replays).await, Ok(1));
     assert_eq!(entry_ids(&claim(&store, Span::ZERO).await.entries), [letter.id]);

@@ -24,9 +24,14 @@ pub async fn the_earliest_due_time_comes_first(store: Kept) {
     let now = now(&store).await;
     let ids = neighbours(&store, 9);
     let hours_late = [3, 9, 1, 8, 2, 7, 4, 6, 5];
-    keep(&store, ids.iter().zip(hours_late).map(|(id, late)| overdue(id, hours(late), now)).collect()).await;
+    keep(
+        &store,
+        ids.iter().zip(hours_late).map(|(id, late)| overdue(id, hours(late), now)).collect(),
+    )
+    .await;
     let found = look(&store, &ids[0], 0, 100).await.value;
-    let times: Vec<Time> = found.orders.iter().map(|order| record(order).next_due_at().unwrap()).collect();
+    let times: Vec<Time> =
+        found.orders.iter().map(|order| record(order).next_due_at().unwrap()).collect();
     assert_eq!(times, (1..=9).rev().map(|late| now.before(hours(late))).collect::<Vec<_>>());
     for order in &found.orders {
         assert_eq!(record(order).id, order.id);
@@ -56,7 +61,11 @@ pub async fn no_more_than_the_limit_comes_and_the_next_due_time_is_told(store: K
 pub async fn orders_that_are_left_alone_hide_no_other(store: Kept) {
     let now = now(&store).await;
     let ids = neighbours(&store, 6);
-    keep(&store, ids.iter().zip(1..).map(|(id, late)| overdue(id, hours(10 - late), now)).collect()).await;
+    keep(
+        &store,
+        ids.iter().zip(1..).map(|(id, late)| overdue(id, hours(10 - late), now)).collect(),
+    )
+    .await;
     let found = look(&store, &ids[0], 3, 2).await;
     let found_ids: Vec<_> = found.value.orders.into_iter().map(|order| order.id).collect();
     assert_eq!(&found_ids[..], &ids[..5]);
@@ -155,9 +164,13 @@ pub async fn a_corrected_due_time_is_written_under_the_same_version(store: Kept)
 
 pub async fn a_due_time_without_a_record_is_removed_only_where_there_is_no_record(store: Kept) {
     let now = now(&store).await;
-    let nothing = |name| Change { id: id(name), expected: 0, was: None, order: None, events: Vec::new() };
+    let nothing =
+        |name| Change { id: id(name), expected: 0, was: None, order: None, events: Vec::new() };
     keep(&store, vec![nothing("absent"), overdue(&id("present"), hours(1), now)]).await;
-    assert_eq!(losers(&store, commit(&store, now, vec![nothing("present")]).await).await, [id("present")]);
+    assert_eq!(
+        losers(&store, commit(&store, now, vec![nothing("present")]).await).await,
+        [id("present")]
+    );
     assert_eq!(due_ids(&store).await, ["present"]);
     assert_eq!(loaded(&store, &id("absent")).await, None);
 }

@@ -92,7 +92,9 @@ pub fn new_under(id: &OrderId, place: &Place, policy: &Policy, now: Time) -> Cha
 
 /// What becomes of `order` by `command`.
 pub fn then(order: &Order, command: &Command, now: Time) -> Change {
-    let Decision::Changed(next) = decide(order, command, now, &policy().terms) else { panic!("{command:?} did not change {order:?}") };
+    let Decision::Changed(next) = decide(order, command, now, &policy().terms) else {
+        panic!("{command:?} did not change {order:?}")
+    };
     let events = vec![Event(Arc::clone(&next))];
     Change { order: Some(next), events, ..removal(order) }
 }
@@ -138,7 +140,10 @@ pub async fn next_due(store: &Kept, shard: Shard) -> At<DueShard> {
 /// A commit of changes that lie in one shard, decided at `now`.
 pub async fn commit(store: &Kept, now: Time, changes: Vec<Change>) -> Commit {
     let shard = changes.first().map_or(0, |change| shard_of(store, &change.id));
-    assert!(changes.iter().all(|change| shard_of(store, &change.id) == shard), "changes of several shards in one commit");
+    assert!(
+        changes.iter().all(|change| shard_of(store, &change.id) == shard),
+        "changes of several shards in one commit"
+    );
     let round = Arc::new(Round { changes, ..Round::default() });
     Commit { shard, now, state: state(store, shard).await, epoch: None, read: None, round }
 }

@@ -29,10 +29,16 @@ async fn all(store: &Kept, view: View, limit: usize) -> Vec<Row> {
 }
 
 /// Whether `rows` are the orders of `changes`, by the time that `at` gives, each once.
-fn assert_holds(store: &Kept, rows: &[Row], changes: &[Change], at: impl Fn(&Order) -> Option<Time>) {
+fn assert_holds(
+    store: &Kept,
+    rows: &[Row],
+    changes: &[Change],
+    at: impl Fn(&Order) -> Option<Time>,
+) {
     assert!(rows.is_sorted_by_key(|row| row.at), "not in the order of time");
     let mut found: Vec<_> = rows.iter().map(|row| (row.id.clone(), row.at)).collect();
-    let mut expected: Vec<_> = changes.iter().map(|change| (change.id.clone(), at(&after(change)).unwrap())).collect();
+    let mut expected: Vec<_> =
+        changes.iter().map(|change| (change.id.clone(), at(&after(change)).unwrap())).collect();
     found.sort_unstable();
     expected.sort_unstable();
     assert_eq!(found, expected);
@@ -58,7 +64,12 @@ async fn fill(store: &Kept, now: Time) -> [Vec<Change>; 3] {
 pub async fn the_pages_of_upcoming_hold_each_waiting_order_once(store: Kept) {
     let [upcoming, ..] = fill(&store, now(&store).await).await;
     for limit in [1, 7, 15, 30, 100] {
-        assert_holds(&store, &all(&store, View::Upcoming, limit).await, &upcoming, Order::next_due_at);
+        assert_holds(
+            &store,
+            &all(&store, View::Upcoming, limit).await,
+            &upcoming,
+            Order::next_due_at,
+        );
     }
 }
 
@@ -83,8 +94,9 @@ pub async fn the_pages_of_held_hold_each_held_order_once(store: Kept) {
 
 pub async fn orders_of_one_millisecond_are_paged_without_a_gap(store: Kept) {
     let now = now(&store).await;
-    let make =
-        |kind: &str, change: &dyn Fn(OrderId) -> Change| -> Vec<Change> { (0..50).map(|i| change(id(&format!("{kind}-{i}")))).collect() };
+    let make = |kind: &str, change: &dyn Fn(OrderId) -> Change| -> Vec<Change> {
+        (0..50).map(|i| change(id(&format!("{kind}-{i}")))).collect()
+    };
     let upcoming = make("u", &|id| paid(&id, now, now));
     let late = make("o", &|id| overdue(&id, hours(1), now));
     let held = make("h", &|id| and_then(paid(&id, now, now), &hold("dispute"), now));
@@ -104,7 +116,8 @@ pub async fn a_cursor_of_another_list_is_refused(store: Kept) {
             assert!(matches!(refused, Err(StoreError::WrongCursor(_))), "{view} in {other}");
         }
         let (long, more) = ("9".repeat(500), format!("{cursor}\u{1F4E6}"));
-        let wrong = ["", "x", "0", "upcoming", "held.", "overdue.1", "upcoming.a.b", "'", &long, &more];
+        let wrong =
+            ["", "x", "0", "upcoming", "held.", "overdue.1", "upcoming.a.b", "'", &long, &more];
         for wrong in wrong {
             let refused = store.list(view, Some(wrong), 5).await;
             assert!(matches!(refused, Err(StoreError::WrongCursor(_))), "{wrong:?} in {view}");
@@ -127,7 +140,12 @@ pub async fn an_empty_view_has_no_next_page(store: Kept) {
 pub async fn all_orders_are_listed_with_what_stands_under_their_ids(store: Kept) {
     let now = now(&store).await;
     let held = and_then(paid(&id("held"), now, now), &hold("dispute"), now);
-    let changes = vec![paid(&id("waits"), now, now), resting(&id("rests"), now), held, placed(&id("new"), now)];
+    let changes = vec![
+        paid(&id("waits"), now, now),
+        resting(&id("rests"), now),
+        held,
+        placed(&id("new"), now),
+    ];
     keep(&store, changes.clone()).await;
     let page = store.list(View::All, None, 1_000).await.unwrap();
     assert_eq!(page.total, Some(4));
@@ -147,7 +165,9 @@ pub async fn all_orders_are_listed_with_what_stands_under_their_ids(store: Kept)
     }
 }
 
-pub async fn the_pages_of_all_lead_through_every_order_whatever_comes_and_goes_meanwhile(store: Kept) {
+pub async fn the_pages_of_all_lead_through_every_order_whatever_comes_and_goes_meanwhile(
+    store: Kept,
+) {
     let now = now(&store).await;
     let name = |i: usize| id(&format!("S-{i}"));
     keep(&store, (0..1_500).map(|i| placed(&name(i), now)).collect()).await;
@@ -160,7 +180,8 @@ pub async fn the_pages_of_all_lead_through_every_order_whatever_comes_and_goes_m
         seen.extend(page.items.into_iter().map(|row| row.id.to_string()));
         // Those of the first thousand stay, others come and go.
         if steps % 10 == 0 {
-            keep(&store, (0..20).map(|i| placed(&id(&format!("new-{steps}-{i}")), now)).collect()).await;
+            keep(&store, (0..20).map(|i| placed(&id(&format!("new-{steps}-{i}")), now)).collect())
+                .await;
         }
         if steps < 500 {
             let gone = loaded(&store, &name(1_000 + steps)).await.unwrap();

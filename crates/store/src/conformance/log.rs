@@ -97,7 +97,9 @@ pub async fn a_cursor_leads_to_the_same_rows_whatever_is_added(log: &dyn Log) {
 }
 
 /// The cap may take the rows that a cursor leads to. Newer ones do not take their place.
-pub async fn a_cursor_to_rows_that_the_cap_took_leads_to_the_older_ones_that_are_left(log: &dyn Log) {
+pub async fn a_cursor_to_rows_that_the_cap_took_leads_to_the_older_ones_that_are_left(
+    log: &dyn Log,
+) {
     let list = list("gone");
     log.append(&list, &rows(0..10), 10).await.unwrap();
     let page = log.page(&list, None, 3).await.unwrap();
@@ -141,7 +143,11 @@ pub async fn rows_that_many_add_at_once_are_all_there(log: &dyn Log) {
     assert_eq!(found.len(), 300);
     for i in 0..30 {
         let first = found.iter().position(|row| *row == format!("row {}", i * 10 + 9)).unwrap();
-        assert_eq!(found[first..first + 10], newest(i * 10..i * 10 + 10), "the rows of one call stay together");
+        assert_eq!(
+            found[first..first + 10],
+            newest(i * 10..i * 10 + 10),
+            "the rows of one call stay together"
+        );
     }
 }
 

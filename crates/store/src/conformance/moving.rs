@@ -7,8 +7,13 @@ use crate::*;
 
 /// The settlement that takes an entry as it is to the same lane of another action.
 fn relocation(entry: &Entry, to: &Queue) -> Settlement {
-    let follow_up =
-        FollowUp { queue: to.clone(), id: entry.entry.id.clone(), at: entry.at, text: entry.text.clone().unwrap(), only_if_absent: true };
+    let follow_up = FollowUp {
+        queue: to.clone(),
+        id: entry.entry.id.clone(),
+        at: entry.at,
+        text: entry.text.clone().unwrap(),
+        only_if_absent: true,
+    };
     Settlement { entry: entry.entry.clone(), follow_ups: vec![follow_up] }
 }
 
@@ -58,7 +63,11 @@ pub async fn a_follow_up_replaces_an_entry_unless_it_is_to_be_absent(store: Kept
         let (queue, id, text) = (there.clone(), new.entry.id.clone(), format!("new {name}"));
         let follow_up = FollowUp { queue, id, at: later, text, only_if_absent };
         let settlement = Settlement { entry: new.entry, follow_ups: vec![follow_up] };
-        assert_eq!(store.settle(&pending, vec![settlement]).await, Ok(1), "the entry is settled all the same");
+        assert_eq!(
+            store.settle(&pending, vec![settlement]).await,
+            Ok(1),
+            "the entry is settled all the same"
+        );
     }
     assert_eq!(lanes(&store, &sync()).await, (0, 0));
     let found = all_entries(&store, &there, 10).await;
@@ -80,8 +89,14 @@ pub async fn an_entry_of_the_other_lane_does_not_stand_in_the_way(store: Kept) {
 pub async fn one_settlement_can_lead_to_several_queues(store: Kept) {
     let now = now(&store).await;
     let (entry, event) = keep_entry(&store, "e1", now).await;
-    let queues: Vec<Queue> = [sync(), other()].iter().flat_map(|action| [Queue::pending(action), Queue::dead(action)]).collect();
-    let follow_ups = queues.iter().map(|queue| follow_up(queue.clone(), &event, &history(1, now), now)).collect();
+    let queues: Vec<Queue> = [sync(), other()]
+        .iter()
+        .flat_map(|action| [Queue::pending(action), Queue::dead(action)])
+        .collect();
+    let follow_ups = queues
+        .iter()
+        .map(|queue| follow_up(queue.clone(), &event, &history(1, now), now))
+        .collect();
     let settlement = Settlement { entry, follow_ups };
     assert_eq!(store.settle(&Queue::pending(&sync()), vec![settlement]).await, Ok(1));
     for queue in &queues {
@@ -97,7 +112,10 @@ pub async fn dropped_entries_are_gone_and_nothing_else(store: Kept) {
         keep_entry(&store, &format!("e{i}"), now).await;
     }
     bury(&store, "e-dead", now).await;
-    store.put(&Queue::pending(&other()), vec![entry_of(&store, &event("A-1", now), now)]).await.unwrap();
+    store
+        .put(&Queue::pending(&other()), vec![entry_of(&store, &event("A-1", now), now)])
+        .await
+        .unwrap();
     let mut dropped = 0;
     loop {
         let page = store.entries(&pending, Which::Page { cursor: None, limit: 50 }).await.unwrap();
@@ -120,9 +138,16 @@ pub async fn however_moving_is_cut_short_every_entry_is_in_exactly_one_place(sto
     let mut moved = 0;
     while moved < 300 {
         // Two who move at the same time, a little each.
-        let (one, two) = futures_util::future::join(relocate(&store, &from, &to, 17), relocate(&store, &from, &to, 17)).await;
+        let (one, two) = futures_util::future::join(
+            relocate(&store, &from, &to, 17),
+            relocate(&store, &from, &to, 17),
+        )
+        .await;
         moved += (one + two) as usize;
-        assert_eq!((lanes(&store, &sync()).await, lanes(&store, &other()).await), ((300 - moved, 0), (moved, 0)));
+        assert_eq!(
+            (lanes(&store, &sync()).await, lanes(&store, &other()).await),
+            ((300 - moved, 0), (moved, 0))
+        );
     }
     let claimed = store.claim(&other(), 1_000, hours(1)).await.unwrap().entries;
     assert_eq!(claimed.len(), 300);

@@ -23,7 +23,10 @@ pub async fn a_store_says_what_time_it_is(store: Kept) {
         store.page(&"list".parse().unwrap(), None, 1).await.unwrap().now,
     ];
     assert!(first <= now, "{first} {now}");
-    assert!(later.into_iter().all(|time| time >= now && time < now.after(hours(1))), "{now} {later:?}");
+    assert!(
+        later.into_iter().all(|time| time >= now && time < now.after(hours(1))),
+        "{now} {later:?}"
+    );
     // The 1st of January 2026: milliseconds, not seconds.
     assert!(first > Time::from_ms(1_767_225_600_000));
 }
@@ -54,7 +57,13 @@ pub async fn the_time_is_put_forward_only_where_the_store_is_for_tests(store: Ke
     let stats = store.stats().await.unwrap();
     assert_eq!(stats.overdue, 1);
     let loaded = store.load(&[id("A-1")]).await.remove(0).unwrap();
-    let times = [claimed.now, page.now, stats.now, loaded.now, store.get(Space::Circuits, &[]).await.unwrap().0];
+    let times = [
+        claimed.now,
+        page.now,
+        stats.now,
+        loaded.now,
+        store.get(Space::Circuits, &[]).await.unwrap().0,
+    ];
     assert!(times.into_iter().all(|time| time >= clock.now), "{times:?}");
     let stale = CommitResult::Conflict { losers: Vec::new(), why: Why::Stale };
     assert_eq!(result(&store, late).await, stale);
@@ -86,9 +95,13 @@ pub async fn the_queues_of_named_actions_are_counted(store: Kept) {
     let found = figures(&store, &sync()).await;
     assert_eq!((found.pending, found.next_at), (1, Some(at.after(hours(1)))));
 
-    store.put(&Queue::pending(&other()), vec![entry_of(&store, &event("A-1", now), now)]).await.unwrap();
+    store
+        .put(&Queue::pending(&other()), vec![entry_of(&store, &event("A-1", now), now)])
+        .await
+        .unwrap();
     let names = |stats: Stats| {
-        let mut names: Vec<String> = stats.actions.iter().map(|action| action.name.to_string()).collect();
+        let mut names: Vec<String> =
+            stats.actions.iter().map(|action| action.name.to_string()).collect();
         names.sort_unstable();
         names
     };
@@ -98,7 +111,11 @@ pub async fn the_queues_of_named_actions_are_counted(store: Kept) {
     assert_eq!(figures(&store, &other()).await.pending, 1);
     let no_name = Cas { key: "No Action", expected: Expected::Nothing, value: Some("") };
     store.compare_and_set(Space::Actions, &[no_name]).await.unwrap();
-    assert_eq!(names(store.stats().await.unwrap()), ["other", "sync"], "a key that names no action is passed over");
+    assert_eq!(
+        names(store.stats().await.unwrap()),
+        ["other", "sync"],
+        "a key that names no action is passed over"
+    );
 }
 
 pub async fn the_figures_of_an_action_show_its_circuit(store: Kept) {
@@ -106,7 +123,8 @@ pub async fn the_figures_of_an_action_show_its_circuit(store: Kept) {
     for action in [sync(), other()] {
         name(&store, &action).await;
     }
-    let disabled = Circuit { disabled_at: Some(now), suspect: Some("A-1:1".into()), ..Circuit::default() };
+    let disabled =
+        Circuit { disabled_at: Some(now), suspect: Some("A-1:1".into()), ..Circuit::default() };
     let text = disabled.to_string();
     let change = Cas { key: "sync", expected: Expected::Nothing, value: Some(&text) };
     assert_eq!(store.compare_and_set(Space::Circuits, &[change]).await, Ok(vec![true]));
@@ -117,9 +135,15 @@ pub async fn the_figures_of_an_action_show_its_circuit(store: Kept) {
 pub async fn an_order_is_overdue_when_its_due_time_has_passed_and_not_before(store: Kept) {
     let now = now(&store).await;
     let minutes = |minutes: i64| Span::from_secs(minutes * 60);
-    let due_at = [now.before(minutes(9)), now.before(minutes(1)), now.after(minutes(1)), now.after(minutes(90))];
+    let due_at = [
+        now.before(minutes(9)),
+        now.before(minutes(1)),
+        now.after(minutes(1)),
+        now.after(minutes(90)),
+    ];
     let ids: Vec<OrderId> = (0..due_at.len()).map(|i| id(&format!("A-{i}"))).collect();
-    let changes = ids.iter().zip(due_at).map(|(id, due_at)| paid(id, due_at.before(hours(24)), now));
+    let changes =
+        ids.iter().zip(due_at).map(|(id, due_at)| paid(id, due_at.before(hours(24)), now));
     let resting = resting(&id("rests"), now);
     let held = and_then(overdue(&id("held"), hours(1), now), &hold("dispute"), now);
     keep(&store, changes.chain([resting, held, placed(&id("new"), now)]).collect()).await;
@@ -140,7 +164,8 @@ pub async fn figures_are_the_truth_after_any_commits(store: Kept) {
     let mut model = Model::default();
     for _ in 0..60 {
         let now = now(&store).await;
-        let ids: Vec<OrderId> = (0..12).map(|i| id(&format!("A-{}", i * 5 + random.below(5)))).collect();
+        let ids: Vec<OrderId> =
+            (0..12).map(|i| id(&format!("A-{}", i * 5 + random.below(5)))).collect();
         let changes = ids.iter().filter_map(|id| any_change(&mut random, &model, id, now));
         let changes: Vec<Change> = changes.collect();
         commit_and_follow(&store, &mut model, changes, now).await;
@@ -187,7 +212,8 @@ async fn commit_and_follow(store: &Kept, model: &mut Model, changes: Vec<Change>
         commits.entry(shard_of(store, &change.id)).or_default().push(change);
     }
     for mut changes in commits.into_values() {
-        let version = |change: &Change| model.orders.get(&change.id).map_or(0, |order| order.version);
+        let version =
+            |change: &Change| model.orders.get(&change.id).map_or(0, |order| order.version);
         let lost = changes.iter().filter(|change| version(change) != change.expected);
         let mut lost: Vec<OrderId> = lost.map(|change| change.id.clone()).collect();
         lost.sort_unstable();

@@ -51,7 +51,11 @@ pub async fn the_first_terms_of_a_revision_stand(store: Kept) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     let shard = shard_of(&store, &ids[0]);
-    let terms = Terms { remind_before: vec![hours(6), hours(2)], pay_within: Some(hours(1)), ..Terms::default() };
+    let terms = Terms {
+        remind_before: vec![hours(6), hours(2)],
+        pay_within: Some(hours(1)),
+        ..Terms::default()
+    };
     let policy = autoreceive_domain::Policy::new("long-one", terms.clone()).unwrap();
     let unknown = autoreceive_domain::Policy::new("unknown", Terms::default()).unwrap().revision;
     let wanted = [(shard, unknown.clone()), (shard, policy.revision.clone()), (shard, unknown)];
@@ -61,7 +65,8 @@ pub async fn the_first_terms_of_a_revision_stand(store: Kept) {
     round(&mut first).policies.push(policy.clone());
     succeed(&store, first).await;
     let mut second = commit(&store, now, vec![new_under(&ids[1], &place(), &policy, now)]).await;
-    let changed = autoreceive_domain::Policy { terms: std::sync::Arc::new(Terms::default()), ..policy };
+    let changed =
+        autoreceive_domain::Policy { terms: std::sync::Arc::new(Terms::default()), ..policy };
     round(&mut second).policies.push(changed);
     succeed(&store, second).await;
     assert_eq!(store.terms(&wanted).await.unwrap(), [None, Some(terms), None]);
@@ -123,7 +128,8 @@ pub async fn any_id_is_kept_apart_from_any_other(store: Kept) {
     expected.sort_unstable();
     assert_eq!(due_ids(&store).await, expected);
     let claimed = claim(&store, hours(1)).await.entries;
-    let mut noted: Vec<String> = claimed.iter().flat_map(events).map(|event| event.0.id.to_string()).collect();
+    let mut noted: Vec<String> =
+        claimed.iter().flat_map(events).map(|event| event.0.id.to_string()).collect();
     noted.sort_unstable();
     assert_eq!(noted, expected);
 }

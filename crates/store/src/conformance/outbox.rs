@@ -24,7 +24,8 @@ pub async fn an_entry_is_not_given_twice_while_it_is_leased(store: Kept) {
     }
     let claims = (0..8).map(|_| claim(&store, hours(1)));
     let claimed = futures_util::future::join_all(claims).await;
-    let mut ids: Vec<String> = claimed.iter().flat_map(|claimed| entry_ids(&claimed.entries)).collect();
+    let mut ids: Vec<String> =
+        claimed.iter().flat_map(|claimed| entry_ids(&claimed.entries)).collect();
     ids.sort_unstable();
     let mut expected: Vec<String> = (0..40).map(|i| format!("e{i}")).collect();
     expected.sort_unstable();
@@ -49,7 +50,10 @@ pub async fn a_claimed_entry_says_when_its_lease_ends(store: Kept) {
     keep_entry(&store, "e1", before).await;
     let claimed = claim(&store, hours(9)).await;
     let lease_end = claimed.entries[0].at;
-    assert!((before.after(hours(9))..=claimed.now.after(hours(9))).contains(&lease_end), "{claimed:?}");
+    assert!(
+        (before.after(hours(9))..=claimed.now.after(hours(9))).contains(&lease_end),
+        "{claimed:?}"
+    );
     let listed = all_entries(&store, &Queue::pending(&sync()), 10).await;
     assert_eq!(listed, claimed.entries);
     assert_eq!(claim(&store, hours(1)).await.next_at, Some(lease_end));
@@ -83,7 +87,11 @@ pub async fn each_action_has_entries_of_its_own(store: Kept) {
     let settled = store.settle(&Queue::pending(&action("a")), vec![Settlement::done(entry)]).await;
     assert_eq!(settled, Ok(1));
     for (name, left) in [("a", 0), ("b-1", 1), ("c_2", 1), ("d", 0)] {
-        assert_eq!(store.claim(&action(name), 10, hours(1)).await.unwrap().entries.len(), left, "{name}");
+        assert_eq!(
+            store.claim(&action(name), 10, hours(1)).await.unwrap().entries.len(),
+            left,
+            "{name}"
+        );
     }
 }
 
@@ -110,7 +118,10 @@ pub async fn an_event_that_failed_comes_again_with_its_history(store: Kept) {
     let paid = then(&event.0, &Command::Pay { at: None }, now).events.remove(0);
     let queue = Queue::pending(&sync());
     let retry = |event: &Event, at| follow_up(queue.clone(), event, &history, at);
-    let settlement = Settlement { entry: entry.clone(), follow_ups: vec![retry(&event, now), retry(&paid, later)] };
+    let settlement = Settlement {
+        entry: entry.clone(),
+        follow_ups: vec![retry(&event, now), retry(&paid, later)],
+    };
     assert_eq!(store.settle(&queue, vec![settlement]).await, Ok(1));
     let claimed = claim(&store, hours(2)).await;
     assert_eq!(claimed.next_at, Some(later));
@@ -167,7 +178,11 @@ pub async fn a_late_settlement_revives_nothing(store: Kept) {
     let queue = Queue::pending(&sync());
     let late = || {
         let follow = |queue| follow_up(queue, &event, &history(1, now), now);
-        let follow_ups = vec![follow(Queue::pending(&sync())), follow(Queue::dead(&sync())), follow(Queue::pending(&other()))];
+        let follow_ups = vec![
+            follow(Queue::pending(&sync())),
+            follow(Queue::dead(&sync())),
+            follow(Queue::pending(&other())),
+        ];
         Settlement { entry: entry.clone(), follow_ups }
     };
     assert_eq!(store.settle(&queue, vec![Settlement::done(entry.clone())]).await, Ok(1));
@@ -223,8 +238,16 @@ pub async fn an_entry_is_added_only_where_neither_lane_has_its_id(store: Kept) {
     assert_eq!(store.put(&pending, [&entries[..], &entries[..9]].concat()).await, Ok(2_497));
     assert_eq!(store.put(&pending, Vec::new()).await, Ok(0));
     let again = NewEntry { entry: dead, at: now, text: "another text".to_owned() };
-    assert_eq!(store.put(&pending, vec![again.clone()]).await, Ok(0), "it lies among the dead letters");
-    assert_eq!(store.put(&dead_queue, vec![again.clone()]).await, Ok(0), "it lies among the dead letters");
+    assert_eq!(
+        store.put(&pending, vec![again.clone()]).await,
+        Ok(0),
+        "it lies among the dead letters"
+    );
+    assert_eq!(
+        store.put(&dead_queue, vec![again.clone()]).await,
+        Ok(0),
+        "it lies among the dead letters"
+    );
     assert_eq!(store.put(&dead_queue, entries[..5].to_vec()).await, Ok(0), "they are pending");
     assert_eq!(store.put(&Queue::pending(&other()), vec![again.clone()]).await, Ok(1));
     assert_eq!((lanes(&store, &sync()).await, lanes(&store, &other()).await), ((2_500, 1), (1, 0)));
@@ -238,7 +261,8 @@ pub async fn an_entry_is_added_only_where_neither_lane_has_its_id(store: Kept) {
 /// A store does not read what it keeps. Whoever claims it reports what cannot be read.
 pub async fn any_text_is_kept_as_it_is(store: Kept) {
     let now = now(&store).await;
-    let texts = ["", "not an entry", "\tnor this", "a\nb\r\n\tc", "가📦", "'\"{}|%\\", &"x".repeat(20_000)];
+    let texts =
+        ["", "not an entry", "\tnor this", "a\nb\r\n\tc", "가📦", "'\"{}|%\\", &"x".repeat(20_000)];
     let queue = Queue::pending(&sync());
     let at = |i: usize| now.before(Span::from_secs(100 - i as i64));
     let entries = texts.into_iter().enumerate().map(|(i, text)| NewEntry {
@@ -260,7 +284,10 @@ pub async fn pages_lead_through_a_queue_in_the_order_of_time(store: Kept) {
     for lane in [Lane::Pending, Lane::Dead] {
         let queue = Queue { action: sync(), lane };
         // Several of the same millisecond, so that time alone does not tell them apart.
-        let entry = |i: i64| NewEntry { at: now.before(hours(i / 20)), ..entry_of(&store, &event(&format!("{lane:?}-{i}"), now), now) };
+        let entry = |i: i64| NewEntry {
+            at: now.before(hours(i / 20)),
+            ..entry_of(&store, &event(&format!("{lane:?}-{i}"), now), now)
+        };
         let entries: Vec<NewEntry> = (0..50).map(entry).collect();
         assert_eq!(store.put(&queue, entries.clone()).await, Ok(50));
         let mut expected: Vec<String> = entries.into_iter().map(|entry| entry.entry.id).collect();
@@ -274,7 +301,10 @@ pub async fn pages_lead_through_a_queue_in_the_order_of_time(store: Kept) {
 
 pub async fn a_cursor_of_another_queue_is_refused(store: Kept) {
     let now = now(&store).await;
-    let queues: Vec<Queue> = [sync(), other()].iter().flat_map(|action| [Queue::pending(action), Queue::dead(action)]).collect();
+    let queues: Vec<Queue> = [sync(), other()]
+        .iter()
+        .flat_map(|action| [Queue::pending(action), Queue::dead(action)])
+        .collect();
     let mut cursors = Vec::new();
     for (i, queue) in queues.iter().enumerate() {
         let entries = (0..3).map(|n| entry_of(&store, &event(&format!("A-{i}-{n}"), now), now));
@@ -283,10 +313,17 @@ pub async fn a_cursor_of_another_queue_is_refused(store: Kept) {
         cursors.push(page.cursor.unwrap());
     }
     for (i, queue) in queues.iter().enumerate() {
-        let others = cursors.iter().enumerate().filter(|(of, _)| *of != i).map(|(_, cursor)| cursor.as_str());
+        let others = cursors
+            .iter()
+            .enumerate()
+            .filter(|(of, _)| *of != i)
+            .map(|(_, cursor)| cursor.as_str());
         for wrong in others.chain(["", "nonsense", "'", "0"]) {
             let refused = store.entries(queue, Which::Page { cursor: Some(wrong), limit: 2 }).await;
-            assert!(matches!(refused, Err(StoreError::WrongCursor(_))), "{wrong} in {queue}: {refused:?}");
+            assert!(
+                matches!(refused, Err(StoreError::WrongCursor(_))),
+                "{wrong} in {queue}: {refused:?}"
+            );
         }
     }
 }

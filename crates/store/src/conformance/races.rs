@@ -38,7 +38,9 @@ async fn compete(store: &Kept, change: Change) -> Option<Arc<Order>> {
     round(&mut commit).entries.push(entry("sync", &entry_id, now, EventSelection::All));
     match result(store, commit).await {
         CommitResult::Committed => Some(order),
-        CommitResult::Conflict { losers, why: Why::Version } if losers == [order.id.clone()] => None,
+        CommitResult::Conflict { losers, why: Why::Version } if losers == [order.id.clone()] => {
+            None
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -19,8 +19,14 @@ enum Token {
     OfAnotherStore,
 }
 
-const TOKENS: [Token; 6] =
-    [Token::Named, Token::Dropped, Token::OfALaterRead, Token::OfAnEarlierRead, Token::OfAnotherShard, Token::OfAnotherStore];
+const TOKENS: [Token; 6] = [
+    Token::Named,
+    Token::Dropped,
+    Token::OfALaterRead,
+    Token::OfAnEarlierRead,
+    Token::OfAnotherShard,
+    Token::OfAnotherStore,
+];
 
 async fn read(store: &Kept, shard: Shard) -> At<DueShard> {
     store.due(&[Look { shard, extra: 0 }], 100).await.remove(0).unwrap()
@@ -47,7 +53,8 @@ async fn decide_due(store: &Kept, shard: Shard, token: Token) -> Commit {
     let orders = at.value.orders.into_iter().filter_map(|order| order.order.ok().flatten());
     let changes: Vec<Change> = orders.map(|order| then(&order, &Command::Due, at.now)).collect();
     let mut round = Round { changes, ..Round::default() };
-    let entry_id = format!("{shard}-{}", round.changes.first().map_or("", |change| change.id.as_str()));
+    let entry_id =
+        format!("{shard}-{}", round.changes.first().map_or("", |change| change.id.as_str()));
     round.entries.push(entry("sync", &entry_id, at.now, EventSelection::All));
     Commit { shard, now: at.now, state: at.shard, epoch: None, read: token, round: Arc::new(round) }
 }
@@ -152,7 +159,11 @@ pub async fn of_two_commits_of_the_same_orders_one_succeeds_with_any_token(store
         assert_eq!(losers(&store, one).await.len(), before.len(), "{token:?}");
         assert_kept(&store, &round.changes).await;
         let claimed = claim(&store, hours(1)).await.entries;
-        assert_eq!(claimed.iter().map(|entry| events(entry).len()).sum::<usize>(), OVERDUE, "{token:?}");
+        assert_eq!(
+            claimed.iter().map(|entry| events(entry).len()).sum::<usize>(),
+            OVERDUE,
+            "{token:?}"
+        );
     }
 }
 

@@ -32,7 +32,10 @@ pub async fn a_value_is_set_where_the_expected_one_stands(register: &dyn Registe
     let known = || value(register, Space::Circuits, "cas");
     assert_eq!(known().await, None);
     assert!(!change(register, set("cas", Expected::Value("a"), "b")).await, "nothing stands there");
-    assert!(!change(register, set("cas", Expected::Value(""), "b")).await, "nothing is not an empty value");
+    assert!(
+        !change(register, set("cas", Expected::Value(""), "b")).await,
+        "nothing is not an empty value"
+    );
     assert_eq!(known().await, None);
     assert!(change(register, set("cas", Expected::Nothing, "a")).await);
     assert!(!change(register, set("cas", Expected::Nothing, "b")).await);
@@ -42,7 +45,10 @@ pub async fn a_value_is_set_where_the_expected_one_stands(register: &dyn Registe
     assert_eq!(known().await.as_deref(), Some("b"));
     assert!(change(register, set("cas", Expected::Anything, "c")).await);
     assert_eq!(known().await.as_deref(), Some("c"));
-    assert!(change(register, set("cas-any", Expected::Anything, "d")).await, "nothing is anything, too");
+    assert!(
+        change(register, set("cas-any", Expected::Anything, "d")).await,
+        "nothing is anything, too"
+    );
     assert!(change(register, set("cas", Expected::Value("c"), "c")).await, "the same value again");
 }
 
@@ -99,18 +105,26 @@ pub async fn each_space_has_keys_of_its_own(register: &dyn Register) {
 }
 
 pub async fn any_key_and_value_is_kept_as_it_is(register: &dyn Register) {
-    let texts = ["a", "A", "a ", "a:b", "{a}", "'", "\"", "%", "\\", "*", "a\tb\nc", "주문", "📦", "0", "-1", "null"];
+    let texts = [
+        "a", "A", "a ", "a:b", "{a}", "'", "\"", "%", "\\", "*", "a\tb\nc", "주문", "📦", "0",
+        "-1", "null",
+    ];
     let long = "x".repeat(3_000);
     let texts: Vec<&str> = texts.into_iter().chain([long.as_str()]).collect();
     let keys: Vec<String> = texts.iter().map(|text| format!("any-{text}")).collect();
-    let changes: Vec<Cas> = keys.iter().zip(&texts).map(|(key, text)| set(key, Expected::Nothing, text)).collect();
+    let changes: Vec<Cas> =
+        keys.iter().zip(&texts).map(|(key, text)| set(key, Expected::Nothing, text)).collect();
     let made = register.compare_and_set(Space::Remembered, &changes).await.unwrap();
     assert_eq!(made, vec![true; texts.len()]);
     let (_, found) = register.get(Space::Remembered, &keys).await.unwrap();
     assert!(found.iter().map(Option::as_deref).eq(texts.iter().copied().map(Some)));
     for (key, text) in keys.iter().zip(&texts) {
         let changes = [set(key, Expected::Value(text), "changed")];
-        assert_eq!(register.compare_and_set(Space::Remembered, &changes).await, Ok(vec![true]), "{text:?}");
+        assert_eq!(
+            register.compare_and_set(Space::Remembered, &changes).await,
+            Ok(vec![true]),
+            "{text:?}"
+        );
     }
 }
 
@@ -126,11 +140,14 @@ pub async fn thousands_of_values_are_changed_in_one_call(register: &dyn Register
     assert!(found[..4_000].iter().all(|value| value.as_deref() == Some("1")));
     assert!(found[4_000..].iter().all(Option::is_none));
     let gone = some[..2_000].iter().chain(others);
-    let removals: Vec<Cas> = gone.map(|key| Cas { key, expected: Expected::Anything, value: None }).collect();
+    let removals: Vec<Cas> =
+        gone.map(|key| Cas { key, expected: Expected::Anything, value: None }).collect();
     let made = register.compare_and_set(Space::Remembered, &removals).await.unwrap();
     assert_eq!(made, vec![true; 7_000]);
     let (_, found) = register.get(Space::Remembered, &keys).await.unwrap();
-    assert!(found.iter().enumerate().all(|(i, value)| value.is_some() == (2_000..4_000).contains(&i)));
+    assert!(
+        found.iter().enumerate().all(|(i, value)| value.is_some() == (2_000..4_000).contains(&i))
+    );
 }
 
 pub async fn of_many_who_change_a_value_one_wins(register: &dyn Register) {
@@ -140,7 +157,8 @@ pub async fn of_many_who_change_a_value_one_wins(register: &dyn Register) {
         let expected = if round < 4 { Expected::Nothing } else { Expected::Value(&before) };
         let race = values.iter().map(|value| change(register, set(&key, expected, value)));
         let won = join_all(race).await;
-        let winners: Vec<&String> = values.iter().zip(&won).filter(|(_, won)| **won).map(|(value, _)| value).collect();
+        let winners: Vec<&String> =
+            values.iter().zip(&won).filter(|(_, won)| **won).map(|(value, _)| value).collect();
         assert_eq!(winners.len(), 1, "{winners:?}");
         assert_eq!(value(register, Space::Circuits, &key).await.as_ref(), Some(winners[0]));
         let next = format!("{}", round / 4 + 1);
@@ -156,7 +174,8 @@ pub async fn no_change_of_a_value_is_lost_among_many_writers(register: &dyn Regi
             let before = value(register, Space::Circuits, "counter").await;
             let next = before.as_deref().map_or(0, |text| text.parse::<u32>().unwrap()) + 1;
             let expected = before.as_deref().map_or(Expected::Nothing, Expected::Value);
-            raised += u32::from(change(register, set("counter", expected, &next.to_string())).await);
+            raised +=
+                u32::from(change(register, set("counter", expected, &next.to_string())).await);
         }
     };
     join_all((0..8).map(raise)).await;
@@ -185,7 +204,10 @@ pub async fn a_worker_that_gave_no_sign_of_life_for_long_is_left_out(register: &
     }
     assert_eq!(heartbeat(register, "silent-2", Span::from_ms(10), "silent-").await, ["silent-2"]);
     heartbeat(register, "silent-1", Span::from_ms(10), "silent-").await;
-    assert_eq!(heartbeat(register, "silent-2", hours(1), "silent-").await, ["silent-1", "silent-2"]);
+    assert_eq!(
+        heartbeat(register, "silent-2", hours(1), "silent-").await,
+        ["silent-1", "silent-2"]
+    );
 }
 
 pub async fn a_worker_that_left_is_gone_at_once(register: &dyn Register) {

@@ -34,9 +34,12 @@ pub async fn a_note_names_the_changes_that_it_is_about(store: Kept) {
     let ids = neighbours(&store, 3);
     let mut commit = commit(&store, now, ids.iter().map(|id| resting(id, now)).collect()).await;
     round(&mut commit).notes.push(RetentionNote { look_at: now, members: vec![0, 2] });
-    round(&mut commit).notes.push(RetentionNote { look_at: now.before(hours(1)), members: vec![1] });
+    round(&mut commit)
+        .notes
+        .push(RetentionNote { look_at: now.before(hours(1)), members: vec![1] });
     succeed(&store, commit).await;
-    let notes: Vec<Vec<OrderId>> = notes(&store, 10).await.into_iter().map(|(_, ids)| ids).collect();
+    let notes: Vec<Vec<OrderId>> =
+        notes(&store, 10).await.into_iter().map(|(_, ids)| ids).collect();
     assert_eq!(notes, [vec![ids[1].clone()], vec![ids[0].clone(), ids[2].clone()]]);
 }
 
@@ -77,7 +80,8 @@ pub async fn an_order_that_is_gone_leaves_an_empty_row_in_its_note(store: Kept) 
     for (gone, change) in changes.iter().enumerate() {
         keep(&store, vec![removal(&after(change))]).await;
         let page = store.list(View::Resting, None, 10).await.unwrap();
-        let found: Vec<bool> = page.items.iter().map(|row| row.order.as_ref().unwrap().is_some()).collect();
+        let found: Vec<bool> =
+            page.items.iter().map(|row| row.order.as_ref().unwrap().is_some()).collect();
         assert_eq!(found, [false, gone == 0]);
         assert!(page.items.iter().map(|row| &row.id).eq(&ids));
     }

@@ -1,25 +1,34 @@
-//! `data`: what the shop wants to find again comes back letter by letter, without the blanks between.
+//! `data`: what the shop wants to find again comes back letter by letter, without the blanks
+//! between.
 
 use autoreceive_domain::words::Data;
 use serde_json::Value;
 
 use crate::read::Wrong;
 
-/// How deep `data` may be nested. Receivers read it four levels further down, and many stop at 100 or 128.
+/// How deep `data` may be nested. Receivers read it four levels further down, and many stop at 100
+/// or 128.
 const MAX_DEPTH: usize = 64;
 
-/// Reads `data` from JSON text. Numbers keep their digits and objects their order: the text is not written anew.
+/// Reads `data` from JSON text. Numbers keep their digits and objects their order: the text is not
+/// written anew.
 ///
 /// # Errors
-/// Where it is longer than 4,096 bytes or nested deeper than 64 levels, or has a string or number that strict receivers refuse.
+/// Where it is longer than 4,096 bytes or nested deeper than 64 levels, or has a string or number
+/// that strict receivers refuse.
 pub(super) fn read_data(json: &str) -> Result<Data, Wrong> {
     let (compact, depth) = compacted(json);
     if depth > MAX_DEPTH {
-        return Err(Wrong::value("data", format_args!("is nested {depth} levels deep; at most {MAX_DEPTH} are allowed")));
+        return Err(Wrong::value(
+            "data",
+            format_args!("is nested {depth} levels deep; at most {MAX_DEPTH} are allowed"),
+        ));
     }
     let data = Data::new(&compact).map_err(|error| Wrong::value("data", error))?;
-    // Raw JSON was only skimmed: half a surrogate pair or 1e999 would pass, and receivers would stumble over it.
-    serde_json::from_str::<Value>(&compact).map_err(|error| Wrong::value("data", format_args!("cannot be passed on: {error}")))?;
+    // Raw JSON was only skimmed: half a surrogate pair or 1e999 would pass, and receivers would
+    // stumble over it.
+    serde_json::from_str::<Value>(&compact)
+        .map_err(|error| Wrong::value("data", format_args!("cannot be passed on: {error}")))?;
     Ok(data)
 }
 
@@ -55,7 +64,10 @@ mod tests {
     #[test]
     fn data_loses_its_blanks_and_nothing_else() {
         for (json, kept) in [
-            (" { \"b\" : 1 , \"a\" : [ 1.10 , 12345678901234567890123 ] } ", "{\"b\":1,\"a\":[1.10,12345678901234567890123]}"),
+            (
+                " { \"b\" : 1 , \"a\" : [ 1.10 , 12345678901234567890123 ] } ",
+                "{\"b\":1,\"a\":[1.10,12345678901234567890123]}",
+            ),
             (r#""a \" b \\" "#, r#""a \" b \\""#),
             ("\t true\r\n", "true"),
             (r#"{"한 글":"\u00e9 🙂"}"#, r#"{"한 글":"\u00e9 🙂"}"#),
@@ -66,7 +78,8 @@ mod tests {
 
     #[test]
     fn data_that_receivers_would_stumble_over_is_refused() {
-        let (long, deep) = (format!("\"{}\"", "x".repeat(4_095)), format!("{}{}", "[".repeat(65), "]".repeat(65)));
+        let (long, deep) =
+            (format!("\"{}\"", "x".repeat(4_095)), format!("{}{}", "[".repeat(65), "]".repeat(65)));
         for json in [r#""\ud800""#, "1e999", &long, &deep] {
             let wrong = read_data(json).unwrap_err();
             assert_eq!((wrong.code(), wrong.field()), ("invalid", Some("data")), "{json:.20}");

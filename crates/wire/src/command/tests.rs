@@ -16,13 +16,22 @@ fn a_place_with_every_field_is_read() {
     assert_eq!(place.policy.as_str(), "fresh");
     assert_eq!((place.amount, place.receive_after), (Some(MAX_AMOUNT), Some(Span::from_hours(36))));
     assert_eq!(place.data.unwrap().as_str(), r#"{"a":1}"#);
-    assert_eq!((place.at, place.paid_at), (Some(Time::from_ms(1_795_392_000_000)), Some(Time::from_ms(1_795_392_001_000))));
-    assert_eq!((place.shipped_at, place.delivered_at), (Some(Time::from_ms(1_795_392_002_000)), Some(Time::from_ms(1_795_392_003_000))));
+    assert_eq!(
+        (place.at, place.paid_at),
+        (Some(Time::from_ms(1_795_392_000_000)), Some(Time::from_ms(1_795_392_001_000)))
+    );
+    assert_eq!(
+        (place.shipped_at, place.delivered_at),
+        (Some(Time::from_ms(1_795_392_002_000)), Some(Time::from_ms(1_795_392_003_000)))
+    );
 }
 
 #[test]
 fn what_is_left_out_takes_its_default() {
-    let Ok(Command::Place(place)) = command(Verb::Place, r#"{"buyer_id":"B-7","data":null}"#) else { panic!() };
+    let Ok(Command::Place(place)) = command(Verb::Place, r#"{"buyer_id":"B-7","data":null}"#)
+    else {
+        panic!()
+    };
     assert_eq!((place.policy.as_str(), place.data), ("default", None));
     assert_eq!(command(Verb::Pay, "{}").unwrap(), Command::Pay { at: None });
     assert_eq!(command(Verb::Receive, "{}").unwrap(), Command::Receive { by: Cause::Buyer });
@@ -44,7 +53,12 @@ fn a_wrong_value_is_told_with_its_field_and_what_is_expected() {
         (Verb::Place, r#"{"buyer_id":"B","amount":-1}"#, "amount", "from 0 to 9007199254740991"),
         (Verb::Place, r#"{"buyer_id":"B","amount":1.5}"#, "amount", "whole number"),
         (Verb::Place, r#"{"buyer_id":"B","amount":9007199254740992}"#, "amount", "whole number"),
-        (Verb::Place, r#"{"buyer_id":"B","amount":99999999999999999999999}"#, "amount", "whole number"),
+        (
+            Verb::Place,
+            r#"{"buyer_id":"B","amount":99999999999999999999999}"#,
+            "amount",
+            "whole number",
+        ),
         (Verb::Place, r#"{"buyer_id":"B","currency":"won"}"#, "currency", "three capital letters"),
         (Verb::Place, r#"{"buyer_id":"B","receive_after":"24"}"#, "receive_after", "24h"),
         (Verb::Place, r#"{"buyer_id":"B","paid_at":"yesterday"}"#, "paid_at", "RFC 3339"),
@@ -63,7 +77,11 @@ fn a_wrong_value_is_told_with_its_field_and_what_is_expected() {
         (Verb::Refund, r#"{"reason":""}"#, "reason", "empty"),
     ] {
         let wrong = command(verb, json).unwrap_err();
-        assert_eq!((wrong.code(), wrong.field()), ("invalid", Some(field)), "{verb} {json:.60}: {wrong}");
+        assert_eq!(
+            (wrong.code(), wrong.field()),
+            ("invalid", Some(field)),
+            "{verb} {json:.60}: {wrong}"
+        );
         assert!(wrong.to_string().contains(expected), "{verb} {json:.60}: {wrong}");
     }
 }

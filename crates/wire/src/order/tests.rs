@@ -12,7 +12,11 @@ use crate::{EventView, event_json};
 const NOON: i64 = 1_795_435_200_000;
 
 fn terms() -> Terms {
-    Terms { remind_before: vec![Span::from_hours(6)], pay_within: Some(Span::from_hours(1)), ..Terms::default() }
+    Terms {
+        remind_before: vec![Span::from_hours(6)],
+        pay_within: Some(Span::from_hours(1)),
+        ..Terms::default()
+    }
 }
 
 fn changed(decision: Decision) -> Order {
@@ -40,8 +44,9 @@ fn view(order: &Order) -> Value {
 
 #[test]
 fn a_placed_order_shows_what_was_sent_and_nothing_it_has_not() {
-    let order =
-        placed(json!({"buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h"}));
+    let order = placed(
+        json!({"buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h"}),
+    );
     let expected = json!({
         "order_id": "A-1", "status": "PENDING_PAYMENT", "version": 1, "policy": "default", "policy_revision": order.revision.as_str(),
         "buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h",
@@ -57,9 +62,15 @@ fn a_running_clock_shows_its_deadline_and_reminder_and_a_paused_one_what_remains
     let paid = then(&placed(json!({"buyer_id": "B-7"})), &Command::Pay { at: None });
     let clock = json!({"kind": "receive", "state": "running", "deadline": "2026-11-24T12:00:00.000Z", "next_reminder_at": "2026-11-24T06:00:00.000Z"});
     assert_eq!(view(&paid)["clock"], clock);
-    let held = view(&then(&paid, &Command::Hold { id: "d-1".parse().unwrap(), reason: "dispute".parse().unwrap() }));
+    let held = view(&then(
+        &paid,
+        &Command::Hold { id: "d-1".parse().unwrap(), reason: "dispute".parse().unwrap() },
+    ));
     assert_eq!(held["clock"], json!({"kind": "receive", "state": "paused", "remaining": "1d"}));
-    assert_eq!(held["holds"], json!([{"id": "d-1", "reason": "dispute", "since": "2026-11-23T12:00:00.000Z"}]));
+    assert_eq!(
+        held["holds"],
+        json!([{"id": "d-1", "reason": "dispute", "since": "2026-11-23T12:00:00.000Z"}])
+    );
 }
 
 #[test]

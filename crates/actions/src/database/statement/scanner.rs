@@ -22,7 +22,8 @@ pub enum Piece<'a> {
 pub fn pieces(text: &str, dialect: Dialect) -> Result<Vec<Piece<'_>>, WrongStatement> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    // The last character of the piece before: a `$` or an `E'` that continues a word is something else.
+    // The last character of the piece before: a `$` or an `E'` that continues a word is something
+    // else.
     let mut before = ' ';
     while !rest.is_empty() {
         let (piece, length) = next(rest, before, dialect)?;
@@ -82,7 +83,9 @@ fn starts_a_name(name: &str) -> bool {
 /// The length of the comment at the beginning, if there is one.
 fn comment(rest: &str, mysql: bool) -> Result<Option<usize>, WrongStatement> {
     // MySQL wants a space after the dashes: `5--1` is a sum there.
-    let dashes = rest.strip_prefix("--").is_some_and(|after| !mysql || after.is_empty() || after.starts_with(char::is_whitespace));
+    let dashes = rest
+        .strip_prefix("--")
+        .is_some_and(|after| !mysql || after.is_empty() || after.starts_with(char::is_whitespace));
     if dashes || (mysql && rest.starts_with('#')) {
         return Ok(Some(rest.find('\n').map_or(rest.len(), |at| at + 1)));
     }

@@ -1,7 +1,8 @@
 use super::*;
 
 fn one(text: &str, dialect: Dialect) -> (String, Vec<Parameter>) {
-    let mut statements = Statement::parse_all(text, dialect).unwrap_or_else(|wrong| panic!("{text}: {wrong}"));
+    let mut statements =
+        Statement::parse_all(text, dialect).unwrap_or_else(|wrong| panic!("{text}: {wrong}"));
     assert_eq!(statements.len(), 1, "{text}");
     let statement = statements.remove(0);
     (statement.sql.to_string(), statement.parameters)
@@ -11,13 +12,25 @@ fn one(text: &str, dialect: Dialect) -> (String, Vec<Parameter>) {
 fn a_name_becomes_the_placeholder_of_the_database() {
     use Parameter::{Amount, OrderId};
     let text = "UPDATE o SET paid = :amount, twice = :amount * 2 WHERE id = :order_id";
-    assert_eq!(one(text, Dialect::Postgres), ("UPDATE o SET paid = $1, twice = $1 * 2 WHERE id = $2".to_owned(), vec![Amount, OrderId]));
-    assert_eq!(one(text, Dialect::MySql), ("UPDATE o SET paid = ?, twice = ? * 2 WHERE id = ?".to_owned(), vec![Amount, Amount, OrderId]));
+    assert_eq!(
+        one(text, Dialect::Postgres),
+        ("UPDATE o SET paid = $1, twice = $1 * 2 WHERE id = $2".to_owned(), vec![Amount, OrderId])
+    );
+    assert_eq!(
+        one(text, Dialect::MySql),
+        (
+            "UPDATE o SET paid = ?, twice = ? * 2 WHERE id = ?".to_owned(),
+            vec![Amount, Amount, OrderId]
+        )
+    );
 }
 
 #[test]
 fn postgres_is_told_the_types_of_times_and_json_and_casts_are_left_alone() {
-    let (sql, _) = one("SELECT :received_at::date, :data->>'a', :order_id::bigint, x::text, :version", Dialect::Postgres);
+    let (sql, _) = one(
+        "SELECT :received_at::date, :data->>'a', :order_id::bigint, x::text, :version",
+        Dialect::Postgres,
+    );
     assert_eq!(sql, "SELECT $1::timestamptz::date, $2::json->>'a', $3::bigint, x::text, $4");
 }
 
@@ -50,17 +63,28 @@ fn a_colon_in_a_text_a_comment_or_a_quoted_name_is_no_parameter() {
 
 #[test]
 fn after_every_kind_of_quoting_a_parameter_is_found_again() {
-    for text in ["SELECT 'a' || :status", "SELECT e'\\'', :status", "SELECT $x$ ' $x$, :status", "SELECT \"'\", :status"] {
+    for text in [
+        "SELECT 'a' || :status",
+        "SELECT e'\\'', :status",
+        "SELECT $x$ ' $x$, :status",
+        "SELECT \"'\", :status",
+    ] {
         assert_eq!(one(text, Dialect::Postgres).1, [Parameter::Status], "{text}");
     }
-    for text in ["SELECT '\\'', :status", "SELECT `'`, :status", "SELECT 5--:status", "SELECT '\\\\',:status"] {
+    for text in [
+        "SELECT '\\'', :status",
+        "SELECT `'`, :status",
+        "SELECT 5--:status",
+        "SELECT '\\\\',:status",
+    ] {
         assert_eq!(one(text, Dialect::MySql).1, [Parameter::Status], "{text}");
     }
 }
 
 #[test]
 fn semicolons_set_statements_apart_but_not_in_texts() {
-    let text = "UPDATE a SET x = ';' WHERE id = :order_id; -- done;\n INSERT INTO b VALUES (:event_id) ; \n-- the end\n";
+    let text = "UPDATE a SET x = ';' WHERE id = :order_id; -- done;\n INSERT INTO b VALUES \
+        (:event_id) ; \n-- the end\n";
     let statements = Statement::parse_all(text, Dialect::Postgres).unwrap();
     let sql: Vec<&str> = statements.iter().map(|statement| &*statement.sql).collect();
     assert_eq!(sql, ["UPDATE a SET x = ';' WHERE id = $1", "-- done;\n INSERT INTO b VALUES ($1)"]);
@@ -85,12 +109,17 @@ fn what_cannot_be_run_is_refused_with_the_reason() {
 
 #[test]
 fn no_text_makes_the_scanner_stumble() {
-    let parts = ["'", "\"", "`", "$", "$a$", ":", "::", "/*", "*/", "--", "\n", "e", "가", ":status", ";", "\\", "1", " ", "#", "?"];
+    let parts = [
+        "'", "\"", "`", "$", "$a$", ":", "::", "/*", "*/", "--", "\n", "e", "가", ":status", ";",
+        "\\", "1", " ", "#", "?",
+    ];
     let mut seed = 1_u64;
     for _ in 0..20_000 {
         let text: String = (0..8)
             .map(|_| {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 parts[(seed >> 33) as usize % parts.len()]
             })
             .collect();
