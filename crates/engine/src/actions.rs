@@ -127,7 +127,7 @@ impl Engine {
         action: &ActionName,
         cursor: Option<&str>,
     ) -> Result<Option<Backfilled>, StoreError> {
-        let Some(queue) = self.core.outbox.find(action) else { return Ok(None) };
+        let Some(action_queue) = self.core.outbox.find(action) else { return Ok(None) };
         let pending = self.pending_of(action).await?;
         let mut done = Backfilled { cursor: cursor.map(str::to_owned), ..Backfilled::default() };
         if pending >= ENOUGH_PENDING {
@@ -139,7 +139,7 @@ impl Engine {
             let mut page = self.core.store.list(View::All, done.cursor.as_deref(), SCANNED).await?;
             done.total = done.total.or(page.total);
             done.cursor = page.cursor.take();
-            let entries = done.take(page, &queue.subscription);
+            let entries = done.take(page, &action_queue.subscription);
             let wanted = entries.len() as u64;
             let added =
                 if entries.is_empty() { 0 } else { self.core.store.put(&queue, entries).await? };

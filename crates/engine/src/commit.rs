@@ -86,7 +86,7 @@ impl Core {
         &self,
         source: &'static str,
         parts: Vec<Part>,
-        results: &mut [Vec<ChangeResult>],
+        outcomes: &mut [Vec<ChangeResult>],
     ) -> Vec<Part> {
         let (batches, commits): (Vec<Batch>, Vec<Commit>) =
             parts.into_iter().map(|part| self.batch(part)).unzip();
@@ -98,7 +98,7 @@ impl Core {
                     self.note_done(&batch);
                     let Batch { shard, round, prepared, origin, .. } = batch;
                     self.outbox.hand_over(shard, &round, prepared);
-                    set_fates(results, &origin, &ChangeResult::Done);
+                    set_results(outcomes, &origin, &ChangeResult::Done);
                     continue;
                 }
                 CommitResult::Conflict { losers, why: Why::Version } if !losers.is_empty() => {
@@ -114,7 +114,7 @@ impl Core {
                 CommitResult::Unknown(why) => ChangeResult::Unknown(why),
                 other => ChangeResult::Unknown(format!("the store answered {other:?}")),
             };
-            set_fates(results, &batch.origin, &result);
+            set_results(outcomes, &batch.origin, &result);
         }
         again
     }
@@ -227,9 +227,9 @@ fn log_event(event: &Event, deadline: Option<Time>, lag_ms: Option<i64>) {
     }
 }
 
-fn set_fates(results: &mut [Vec<ChangeResult>], origin: &[Place], result: &ChangeResult) {
+fn set_results(outcomes: &mut [Vec<ChangeResult>], origin: &[Place], result: &ChangeResult) {
     for &(plan, change) in origin {
-        if let Some(place) = results.get_mut(plan).and_then(|of_plan| of_plan.get_mut(change)) {
+        if let Some(place) = outcomes.get_mut(plan).and_then(|of_plan| of_plan.get_mut(change)) {
             *place = result.clone();
         }
     }

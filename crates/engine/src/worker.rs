@@ -24,7 +24,7 @@ use crate::reply::{Reply, SubmitError};
 use crate::settings::MAX_BATCH;
 use crate::shard_assignment::{self, ShardAssignment};
 use crate::sweeper::Sweeper;
-use crate::{retention, terms, wakes};
+use crate::{due_index, retention, terms};
 
 /// The most names that one call asks about or keeps.
 const NAMES: usize = 1_000;
@@ -58,7 +58,8 @@ impl Engine {
             settings.worker.push_str(shard_assignment::WITH_INTAKE);
         }
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, metrics.clone()));
-        let (queues, queues): (Vec<ActionQueue>, Vec<_>) = actions.into_iter().map(queue).unzip();
+        let (queues, receivers): (Vec<ActionQueue>, Vec<_>) =
+            actions.into_iter().map(action_queue).unzip();
         let relayed: Vec<_> = queues
             .iter()
             .map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone()))
@@ -90,7 +91,7 @@ impl Engine {
         let relays = relayed.into_iter().map(|(of, stored, held, breaker)| {
             Relay::new(engine.core.clone(), of, stored, held, breaker)
         });
-        engine.start_loops(relays.zip(queues));
+        engine.start_loops(relays.zip(receivers));
         engine
     }
 
@@ -289,7 +290,7 @@ impl Engine {
 /// makes at a time.
 const QUEUED_PER_ATTEMPT: usize = 8;
 
-fn queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
+fn action_queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
     let (hand_off, queue) =
         tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
     let breaker = Arc::new(Breaker::new(subscription.endpoint));

@@ -225,7 +225,7 @@ fn with_records(ids: Vec<OrderId>, records: &[Value], now: Time, by: Time) -> Ve
     let mut due = Vec::with_capacity(ids.len());
     for (id, record) in ids.into_iter().zip(records) {
         let order = order(&id, record);
-        let due_at = order.as_ref().ok().and_then(|order| order.as_ref()?.wake());
+        let due_at = order.as_ref().ok().and_then(|order| order.as_ref()?.next_due_at());
         if !due_at.is_some_and(|at| now < at && at <= by) {
             due.push(DueOrder { id, order });
         }

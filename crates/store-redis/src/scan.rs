@@ -102,7 +102,7 @@ fn rows(shard: Shard, fields: Vec<Value>) -> Vec<Row> {
     while let (Some(id), Some(record)) = (fields.next(), fields.next()) {
         if let Some(id) = text(id).and_then(|id| id.parse::<OrderId>().ok()) {
             let slot = order(&id, &record);
-            let due = slot.as_ref().ok().and_then(|order| order.as_ref()?.wake());
+            let due = slot.as_ref().ok().and_then(|order| order.as_ref()?.next_due_at());
             rows.push(Row::new(shard, id, due.unwrap_or(Time::from_ms(0)), slot));
         }
     }

@@ -72,7 +72,7 @@ proptest! {
         let mut last = None;
         for _ in 0..=life.terms().remind_before.len() + 2 {
             let Some(next_due) = order.next_due_at() else { break };
-            prop_assert!(last < Some(next_due) || order.clock.deadline() == Some(next_due), "woken again at {due time:?}");
+            prop_assert!(last < Some(next_due) || order.clock.deadline() == Some(next_due), "due again at {next_due:?}");
             last = Some(next_due);
             order = due(&order, next_due, &life).unwrap();
         }
