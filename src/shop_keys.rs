@@ -1,5 +1,5 @@
-//! How a shop that keeps its orders in Redis keys writes them, and how they are to be taken over. The
-//! configuration reads this in every build; the intake, a feature, works with it.
+//! How a shop that keeps its orders in Redis keys writes them, and how they are to be taken over.
+//! The configuration reads this in every build; the intake, a feature, works with it.
 //!
 //! | module | does |
 //! |---|---|
@@ -25,7 +25,8 @@ pub enum CountFrom {
 /// How orders are taken over.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long after the shop wrote it something is seen, where a scan takes no more than a quarter of that.
+    /// How long after the shop wrote it something is seen, where a scan takes no more than a
+    /// quarter of that.
     pub scan_every: Duration,
     /// Whether the server's notifications are listened to.
     pub notifications: bool,
