@@ -14,8 +14,8 @@
 //! | [`config`], [`telemetry`] | what is configured, what is measured |
 //! | [`app`] | puts all of it together; the only one that names concrete stores and actions |
 //!
-//! `store` and `action` know the domain, never each other. `engine` knows the domain and the two
-//! seams. `http` and `cli` know the engine, never a concrete store. Only a store reads the time.
+//! `store` knows the domain, `engine` the domain and the store, `action` the engine. `http` and
+//! `cli` know the engine, never a concrete store. Only a store reads the time.
 //!
 //! Stores, actions, the intake, the page at `/docs` and the measurements are Cargo features, all on
 //! by default.

@@ -1,5 +1,5 @@
-//! What stands in the place of an action that this build lacks: its keys are not looked at, and it
-//! is refused.
+//! What stands in the place of an action that this build lacks: its keys are not looked at, and
+//! it is refused.
 #![allow(dead_code, reason = "the full build uses none of it, every other one a part")]
 
 use super::{ActionType, Scope};
