@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Context, anyhow};
-use autoreceive_client::{Answer, Client, Error, Kind, Url};
+use autoreceive_client::{Client, Error, ErrorKind, RawAnswer, Url};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
@@ -65,7 +65,7 @@ impl ClientArgs {
         let (token, source) = self.token()?;
         let client = Client::new(self.url.as_str(), token.as_deref());
         let client = client.map_err(|error| match error.kind() {
-            Kind::NoToken => anyhow!("{source} holds no token").into(),
+            ErrorKind::NoToken => anyhow!("{source} holds no token").into(),
             _ => self.failure(error),
         })?;
         Ok(self.connected.get_or_init(|| client))
@@ -89,9 +89,9 @@ impl ClientArgs {
             output::print(&String::from_utf8_lossy(error.body()));
         }
         match error.kind() {
-            Kind::Rejected => Failure::Rejected(error.to_string()),
-            Kind::Unavailable => Failure::Unavailable(error.to_string()),
-            Kind::NotRunning => Failure::Unavailable(format!(
+            ErrorKind::Rejected => Failure::Rejected(error.to_string()),
+            ErrorKind::Unavailable => Failure::Unavailable(error.to_string()),
+            ErrorKind::NotRunning => Failure::Unavailable(format!(
                 "{error}; start one with `autoreceive serve`, or name another with --url or \
                     AUTORECEIVE_URL"
             )),
@@ -99,7 +99,7 @@ impl ClientArgs {
         }
     }
 
-    fn shown(&self, answer: Result<Answer, Error>) -> Result<Value, Failure> {
+    fn shown(&self, answer: Result<RawAnswer, Error>) -> Result<Value, Failure> {
         let answer = answer.map_err(|error| self.failure(error))?;
         let value = answer.read().map_err(|error| self.failure(error))?;
         if self.json {

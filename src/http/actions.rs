@@ -13,10 +13,10 @@ use super::orders::read_limit;
 use super::problem::Problem;
 use super::{Api, convert};
 use crate::engine::{ActionName, ActionStats, Resolution};
-use crate::wire::Wrong;
+use crate::wire::InputError;
 use crate::wire::action::{ActionItem, Actions};
 use crate::wire::dead_letter::{
-    DeadLetters, LetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which,
+    DeadLetters, DeadLetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which,
 };
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
 
@@ -87,7 +87,7 @@ pub(super) async fn dead_letters(
     query: Result<Query<LettersQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
-    let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
+    let Query(query) = query.map_err(|rejection| InputError::form(rejection.body_text()))?;
     let (filter, limit) = (
         read_filter(query.older_than.as_deref(), query.error.as_deref())?,
         read_limit(query.limit.as_deref())?,
@@ -105,7 +105,7 @@ pub(super) async fn dead_letters(
 #[utoipa::path(get, path = "/v1/actions/{name}/dead-letters/{event_id}", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured."), ("event_id" = EventIdText, Path, description = "The event's id.")),
     responses(
-        (status = 200, description = "The dead letter.", body = LetterView),
+        (status = 200, description = "The dead letter.", body = DeadLetterView),
         (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`action_not_found`, `dead_letter_not_found`", body = Problem, content_type = "application/problem+json"),
     ))]

@@ -24,8 +24,8 @@ use super::idle_timeout::dawdled;
 use super::lines::{Line, Lines, MOST};
 use super::problem::Problem;
 use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};
-use crate::wire::Wrong;
-use crate::wire::line::{CommandLine, LineAnswer, LineResult, WrongLine, read_line};
+use crate::wire::InputError;
+use crate::wire::line::{CommandLine, LineAnswer, LineResult, InvalidLine, read_line};
 
 /// The most lines of a stream that are read and not yet answered.
 pub const IN_FLIGHT: usize = 1_024;
@@ -131,18 +131,18 @@ async fn begin(engine: Arc<Engine>, number: u64, line: Line) -> Begun {
             let state = engine.enqueue(id.clone(), command).await.map_err(Failure::from);
             Begun { number, id: Some(id), state }
         }
-        Err(WrongLine { order_id, wrong }) => {
+        Err(InvalidLine { order_id, wrong }) => {
             Begun { number, id: order_id, state: Err(Failure::invalid(wrong)) }
         }
     }
 }
 
-fn too_long() -> Wrong {
-    Wrong::value("line", format_args!("has more than {MOST} bytes"))
+fn too_long() -> InputError {
+    InputError::value("line", format_args!("has more than {MOST} bytes"))
 }
 
 impl Failure {
-    fn invalid(wrong: Wrong) -> Failure {
+    fn invalid(wrong: InputError) -> Failure {
         Failure { result: LineResult::Invalid, problem: wrong.into() }
     }
 

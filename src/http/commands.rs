@@ -19,7 +19,7 @@ use crate::wire::command::{
     RefundFields, ReleaseFields, ShipFields, read_command, read_order_id, read_place,
 };
 use crate::wire::schema::OrderIdText;
-use crate::wire::{OrderView, Wrong};
+use crate::wire::{OrderView, InputError};
 
 /// The order that the path names.
 pub(super) struct Target(pub OrderId);
@@ -36,7 +36,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
 }
 
 fn not_text() -> Problem {
-    Problem::from(Wrong::Form {
+    Problem::from(InputError::Form {
         field: Some("order_id".to_owned()),
         message: "order_id is not percent-encoded UTF-8".to_owned(),
     })

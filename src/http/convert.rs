@@ -9,10 +9,10 @@ use crate::engine::{
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
 use crate::wire::dead_letter::{
-    DeadLetterFilter, DeadLetters, LetterContent, LetterError, LetterView, ResolvedView,
+    DeadLetterFilter, DeadLetters, DeadLetterContent, AttemptError, DeadLetterView, ResolvedView,
 };
 use crate::wire::report::{
-    ActionView, EventCount, IntakeView, ItemView, ListName, PageView, ScanView, StatsView,
+    ActionStatsView, EventCount, IntakeView, PageItem, ListName, PageView, ScanView, StatsView,
 };
 use crate::wire::time::TestClockView;
 use crate::wire::{EventView, OrderView};
@@ -31,12 +31,12 @@ pub fn page(page: Page<Row>) -> PageView {
     PageView { now: page.now, items: page.items.iter().map(item).collect(), cursor: page.cursor }
 }
 
-fn item(row: &Row) -> ItemView {
+fn item(row: &Row) -> PageItem {
     let (order, error) = match &row.order {
         Ok(order) => (order.as_ref().map(OrderView::from), None),
         Err(unreadable) => (None, Some(unreadable.to_string())),
     };
-    ItemView { order_id: row.id.clone(), at: row.at, order, error }
+    PageItem { order_id: row.id.clone(), at: row.at, order, error }
 }
 
 /// The figures of the store, and of the intake where there is one.
@@ -65,8 +65,8 @@ fn count_of(stats: &Stats, status: Status) -> u64 {
 }
 
 /// An action's figures.
-pub fn action(action: &ActionStats) -> ActionView {
-    ActionView {
+pub fn action(action: &ActionStats) -> ActionStatsView {
+    ActionStatsView {
         name: action.name.to_string(),
         pending: action.pending,
         next_at: action.next_at,
@@ -128,8 +128,8 @@ pub fn dead_letters(page: Page<DeadLetter>) -> DeadLetters {
 }
 
 /// A dead letter without its event.
-fn dead_letter(letter: &DeadLetter) -> LetterView {
-    let content = letter.content.as_ref().ok().map(|(event, history)| LetterContent {
+fn dead_letter(letter: &DeadLetter) -> DeadLetterView {
+    let content = letter.content.as_ref().ok().map(|(event, history)| DeadLetterContent {
         r#type: event.kind(),
         order_id: event.0.id.clone(),
         version: event.0.version,
@@ -138,10 +138,10 @@ fn dead_letter(letter: &DeadLetter) -> LetterView {
         errors: history
             .errors
             .iter()
-            .map(|(at, error)| LetterError { at: *at, error: error.clone() })
+            .map(|(at, error)| AttemptError { at: *at, error: error.clone() })
             .collect(),
     });
-    LetterView {
+    DeadLetterView {
         event_id: letter.letter.id.clone(),
         died_at: letter.died_at,
         content,
@@ -151,9 +151,9 @@ fn dead_letter(letter: &DeadLetter) -> LetterView {
 }
 
 /// A dead letter with its event as it is sent.
-pub fn dead_letter_with_event(letter: &DeadLetter) -> LetterView {
+pub fn dead_letter_with_event(letter: &DeadLetter) -> DeadLetterView {
     let event = letter.content.as_ref().ok().map(|(event, _)| EventView::from(event));
-    LetterView { event, ..dead_letter(letter) }
+    DeadLetterView { event, ..dead_letter(letter) }
 }
 
 /// What became of dead letters.

@@ -11,9 +11,9 @@ use utoipa::IntoParams;
 use super::commands::Target;
 use super::problem::Problem;
 use super::{Api, convert};
-use crate::wire::report::{PageView, read_view};
+use crate::wire::report::{PageView, read_list_name};
 use crate::wire::schema::{OrderIdText, ViewWord};
-use crate::wire::{OrderView, Wrong};
+use crate::wire::{OrderView, InputError};
 
 /// One order.
 ///
@@ -66,15 +66,15 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|rejection| Wrong::form(rejection.body_text()))?;
-    let (view, limit) = (read_view(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
+    let Query(query) = query.map_err(|rejection| InputError::form(rejection.body_text()))?;
+    let (view, limit) = (read_list_name(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
     let _permit = api.requests.try_acquire()?;
     let page = api.engine()?.page(convert::view(view), query.cursor.as_deref(), limit).await?;
     Ok(axum::Json(convert::page(page)).into_response())
 }
 
-pub(super) fn read_limit(limit: Option<&str>) -> Result<usize, Wrong> {
-    let expected = || Wrong::value("limit", "must be a whole number from 1 to 200");
+pub(super) fn read_limit(limit: Option<&str>) -> Result<usize, InputError> {
+    let expected = || InputError::value("limit", "must be a whole number from 1 to 200");
     limit.map_or(Ok(50), |limit| {
         limit.parse().ok().filter(|n| (1..=200).contains(n)).ok_or_else(expected)
     })

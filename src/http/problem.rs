@@ -16,7 +16,7 @@ use crate::access::Role;
 use crate::engine::StoreError;
 use crate::engine::SubmitError;
 use crate::wire::line::LineError;
-use crate::wire::{self, Wrong};
+use crate::wire::{self, InputError};
 
 /// Why a request was not carried out, with the status code of the answer.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Problem {
     }
 
     /// The path is none of a command: its last word is unknown.
-    pub fn unknown_command(wrong: &Wrong) -> Problem {
+    pub fn unknown_command(wrong: &InputError) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string())
             .with_detail(ENCODED)
     }
@@ -231,11 +231,11 @@ impl Problem {
     }
 }
 
-impl From<Wrong> for Problem {
-    fn from(wrong: Wrong) -> Problem {
+impl From<InputError> for Problem {
+    fn from(wrong: InputError) -> Problem {
         let status = match wrong {
-            Wrong::Form { .. } => StatusCode::BAD_REQUEST,
-            Wrong::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            InputError::Form { .. } => StatusCode::BAD_REQUEST,
+            InputError::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let mut problem = Problem::new(status, wrong.code(), wrong.to_string());
         problem.said.field = wrong.field().map(str::to_owned);
@@ -245,7 +245,7 @@ impl From<Wrong> for Problem {
 
 impl From<UnknownPolicy> for Problem {
     fn from(unknown: UnknownPolicy) -> Problem {
-        Wrong::value("policy", unknown).into()
+        InputError::value("policy", unknown).into()
     }
 }
 
@@ -305,9 +305,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match &error {
             StoreError::Unavailable(why) => store_unavailable(why),
-            StoreError::Clock(why) => Wrong::value("advance", why).into(),
+            StoreError::Clock(why) => InputError::value("advance", why).into(),
             StoreError::WrongCursor(_) => {
-                Wrong::value("cursor", "is none that a page of this view gave out").into()
+                InputError::value("cursor", "is none that a page of this view gave out").into()
             }
             _ => Problem::internal(),
         }

@@ -10,7 +10,7 @@ use autoreceive_wire::command::{
     AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, ReceiveFields, RefundFields,
     ReleaseFields, ShipFields,
 };
-use autoreceive_wire::dead_letter::{DeadLetters, LetterView, ResolvedView, WhichFields};
+use autoreceive_wire::dead_letter::{DeadLetterView, DeadLetters, ResolvedView, WhichFields};
 use autoreceive_wire::report::{ListName, PageView, StatsView};
 use autoreceive_wire::time::{AdvanceFields, TestClockView};
 use serde::Serialize;
@@ -174,7 +174,7 @@ impl Client {
     ///
     /// # Errors
     /// Where there is none, or the service does not answer.
-    pub async fn dead_letter(&self, action: &str, event_id: &str) -> Result<LetterView, Error> {
+    pub async fn dead_letter(&self, action: &str, event_id: &str) -> Result<DeadLetterView, Error> {
         self.get(&["v1", "actions", action, "dead-letters", event_id], &[]).await?.read()
     }
 

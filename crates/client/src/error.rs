@@ -1,14 +1,12 @@
 //! Why a call came to nothing.
 
-use std::io::ErrorKind;
-
 use autoreceive_wire::Problem;
 use reqwest::{StatusCode, Url};
 
 /// What kind of failure it is, which decides what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum ErrorKind {
     /// The order does not exist or does not permit it, or a value is wrong. Asking again changes
     /// nothing.
     Rejected,
@@ -26,7 +24,7 @@ pub enum Kind {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
     body: Vec<u8>,
     problem: Option<Box<Problem>>,
@@ -37,7 +35,7 @@ pub struct Error {
 impl Error {
     /// What kind of failure it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
@@ -54,15 +52,15 @@ impl Error {
     }
 
     pub(crate) fn no_token() -> Error {
-        Error::new(Kind::NoToken, "this is no token".to_owned())
+        Error::new(ErrorKind::NoToken, "this is no token".to_owned())
     }
 
-    fn new(kind: Kind, message: String) -> Error {
+    fn new(kind: ErrorKind, message: String) -> Error {
         Error { kind, message, body: Vec::new(), problem: None, source: None }
     }
 
     pub(crate) fn other(message: impl Into<String>) -> Error {
-        Error::new(Kind::Other, message.into())
+        Error::new(ErrorKind::Other, message.into())
     }
 
     pub(crate) fn because(
@@ -80,9 +78,9 @@ impl Error {
             None => format!("{url} answers with status {status}"),
         };
         let kind = match status.as_u16() {
-            404 | 409 | 422 => Kind::Rejected,
-            408 | 429 | 502..=504 => Kind::Unavailable,
-            _ => Kind::Other,
+            404 | 409 | 422 => ErrorKind::Rejected,
+            408 | 429 | 502..=504 => ErrorKind::Unavailable,
+            _ => ErrorKind::Other,
         };
         Error { body, problem: problem.map(Box::new), ..Error::new(kind, message) }
     }
@@ -94,8 +92,8 @@ impl Error {
             deepest = source;
         }
         let io = deepest.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) {
-            return Error::new(Kind::NotRunning, format!("no service at {url}"));
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return Error::new(ErrorKind::NotRunning, format!("no service at {url}"));
         }
         let why = match error.is_timeout() {
             true => "it does not answer in time".to_owned(),
@@ -103,7 +101,7 @@ impl Error {
         };
         let hint = other_scheme(url, &why);
         let message = format!("no answer from {url}: {why}{hint}; repeating the command is safe");
-        Error::new(Kind::Unavailable, message)
+        Error::new(ErrorKind::Unavailable, message)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A client of the `autoreceive` HTTP API: the one that its command line uses.
 //!
 //! ```no_run
-//! use autoreceive_client::{Client, Kind};
+//! use autoreceive_client::{Client, ErrorKind};
 //! use autoreceive_client::wire::command::{AtFields, NewOrder, PlaceFields};
 //!
 //! # async fn example() -> Result<(), autoreceive_client::Error> {
@@ -12,7 +12,7 @@
 //! match client.pay("A-1", &AtFields::default()).await {
 //!     Ok(order) => println!("{} is {}", order.order_id, order.status),
 //!     // Every command is safe to repeat.
-//!     Err(error) if error.kind() == Kind::Unavailable => println!("again later: {error}"),
+//!     Err(error) if error.kind() == ErrorKind::Unavailable => println!("again later: {error}"),
 //!     Err(error) => return Err(error),
 //! }
 //! # Ok(())
@@ -40,8 +40,8 @@ mod calls;
 mod error;
 mod lines;
 
-pub use error::{Error, Kind};
-pub use lines::Lines;
+pub use error::{Error, ErrorKind};
+pub use lines::AnswerLines;
 
 /// The longest wait for the next bytes of an answer.
 const READ: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ pub struct Client {
 
 /// An answer as it came.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct RawAnswer {
     body: Vec<u8>,
     url: Url,
 }
@@ -103,7 +103,11 @@ impl Client {
     ///
     /// # Errors
     /// Where the service refuses, or does not answer.
-    pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Answer, Error> {
+    pub async fn get(
+        &self,
+        segments: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<RawAnswer, Error> {
         let mut url = self.address(segments)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -119,7 +123,7 @@ impl Client {
         &self,
         segments: &[&str],
         body: &(impl Serialize + Sync),
-    ) -> Result<Answer, Error> {
+    ) -> Result<RawAnswer, Error> {
         let body = serde_json::to_string(body)
             .map_err(|error| Error::because("the request cannot be written as JSON", error))?;
         let request = self.http.post(self.address(segments)?);
@@ -134,14 +138,14 @@ impl Client {
     pub async fn commands<E>(
         &self,
         lines: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    ) -> Result<Lines, Error>
+    ) -> Result<AnswerLines, Error>
     where
         E: std::error::Error + Send + Sync + 'static,
     {
         let request = self.http.post(self.address(&["v1", "commands"])?);
         let request = request.header(CONTENT_TYPE, "application/x-ndjson");
         let response = self.send(request.body(Body::wrap_stream(lines))).await?;
-        Ok(Lines::new(response, self.url.clone()))
+        Ok(AnswerLines::new(response, self.url.clone()))
     }
 
     /// The address of a path below the service's.
@@ -155,9 +159,9 @@ impl Client {
         Ok(url)
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Answer, Error> {
+    async fn answer(&self, request: RequestBuilder) -> Result<RawAnswer, Error> {
         let response = self.send(request).await?;
-        Ok(Answer { body: self.body(response).await?, url: self.url.clone() })
+        Ok(RawAnswer { body: self.body(response).await?, url: self.url.clone() })
     }
 
     /// Sends the request and tells an answer from a refusal.
@@ -189,7 +193,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl RawAnswer {
     /// The body as it came.
     #[must_use]
     pub fn body(&self) -> &[u8] {

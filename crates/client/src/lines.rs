@@ -10,7 +10,7 @@ const LINE_BYTES: usize = 1024 * 1024;
 
 /// Answers to lines, in the order of the lines.
 #[derive(Debug)]
-pub struct Lines {
+pub struct AnswerLines {
     response: Response,
     url: Url,
     rest: Vec<u8>,
@@ -18,9 +18,9 @@ pub struct Lines {
     searched: usize,
 }
 
-impl Lines {
-    pub(crate) fn new(response: Response, url: Url) -> Lines {
-        Lines { response, url, rest: Vec::new(), searched: 0 }
+impl AnswerLines {
+    pub(crate) fn new(response: Response, url: Url) -> AnswerLines {
+        AnswerLines { response, url, rest: Vec::new(), searched: 0 }
     }
 
     /// The next answer, and its line as it came, without the line break; none after the last.

@@ -41,9 +41,9 @@ async fn a_call_names_its_path_percent_encoded_and_carries_the_token() {
 async fn a_refusal_is_told_in_the_service_s_words_and_by_its_kind() {
     let problem = r#"{"code":"not_payable","title":"no","allowed":["cancel"]}"#;
     for (status, kind) in [
-        ("409 Conflict", Kind::Rejected),
-        ("503 Service Unavailable", Kind::Unavailable),
-        ("401 Unauthorized", Kind::Other),
+        ("409 Conflict", ErrorKind::Rejected),
+        ("503 Service Unavailable", ErrorKind::Unavailable),
+        ("401 Unauthorized", ErrorKind::Other),
     ] {
         let (url, _) = service(answer(status, problem)).await;
         let client = Client::new(&url, None).unwrap();
@@ -58,11 +58,11 @@ async fn a_refusal_is_told_in_the_service_s_words_and_by_its_kind() {
 async fn an_answer_of_something_else_is_no_answer() {
     let (url, _) = service(answer("200 OK", "<html>")).await;
     let error = Client::new(&url, None).unwrap().stats().await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Other);
+    assert_eq!(error.kind(), ErrorKind::Other);
     assert!(error.to_string().contains("no autoreceive service"), "{error}");
     let (url, _) = service(answer("502 Bad Gateway", "<html>")).await;
     let error = Client::new(&url, None).unwrap().stats().await.unwrap_err();
-    assert_eq!((error.kind(), error.problem()), (Kind::Unavailable, None));
+    assert_eq!((error.kind(), error.problem()), (ErrorKind::Unavailable, None));
 }
 
 #[tokio::test]
@@ -71,15 +71,18 @@ async fn where_nobody_listens_it_says_so() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = Client::new(&url, None).unwrap().stats().await.unwrap_err();
-    assert_eq!(error.kind(), Kind::NotRunning, "{error}");
+    assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
 }
 
 #[tokio::test]
 async fn a_path_and_a_header_hold_no_tricks() {
     let client = Client::new("http://127.0.0.1:1", None).unwrap();
-    assert_eq!(client.order("..").await.unwrap_err().kind(), Kind::Other);
-    assert_eq!(Client::new("http://127.0.0.1:1", Some("a\nb")).unwrap_err().kind(), Kind::NoToken);
-    assert_eq!(Client::new("no address", None).unwrap_err().kind(), Kind::Other);
+    assert_eq!(client.order("..").await.unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(
+        Client::new("http://127.0.0.1:1", Some("a\nb")).unwrap_err().kind(),
+        ErrorKind::NoToken
+    );
+    assert_eq!(Client::new("no address", None).unwrap_err().kind(), ErrorKind::Other);
 }
 
 #[tokio::test]

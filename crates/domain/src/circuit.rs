@@ -23,7 +23,7 @@ pub struct Circuit {
 /// What came back from a receiver in some time: perhaps a success, and after the last one perhaps
 /// failures.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Seen {
+pub struct AttemptOutcomes {
     /// Whether there was a success.
     pub success: bool,
     /// The event that failed first after the last success.
@@ -32,11 +32,11 @@ pub struct Seen {
     pub others: bool,
 }
 
-impl Seen {
+impl AttemptOutcomes {
     /// Takes in how the attempt of an event went.
     pub fn add(&mut self, event: &str, success: bool) {
         if success {
-            *self = Seen { success: true, ..Seen::default() };
+            *self = AttemptOutcomes { success: true, ..AttemptOutcomes::default() };
         } else if let Some(first) = &self.failed {
             self.others |= first != event;
         } else {
@@ -46,12 +46,14 @@ impl Seen {
 
     /// What was seen in this time and in the `later` one.
     #[must_use]
-    pub fn then(self, later: Seen) -> Seen {
+    pub fn then(self, later: AttemptOutcomes) -> AttemptOutcomes {
         match (later.success, &self.failed, &later.failed) {
-            (true, ..) | (_, None, _) => Seen { success: self.success || later.success, ..later },
+            (true, ..) | (_, None, _) => {
+                AttemptOutcomes { success: self.success || later.success, ..later }
+            }
             (false, Some(_), None) => self,
             (false, Some(first), Some(next)) => {
-                Seen { others: self.others || later.others || first != next, ..self }
+                AttemptOutcomes { others: self.others || later.others || first != next, ..self }
             }
         }
     }
@@ -62,7 +64,7 @@ impl Circuit {
     /// `disable_after` is disabled; without it, never. One that is disabled stays so, whatever
     /// comes back from attempts that were under way.
     #[must_use]
-    pub fn after(&self, seen: &Seen, now: Time, disable_after: Option<Span>) -> Circuit {
+    pub fn after(&self, seen: &AttemptOutcomes, now: Time, disable_after: Option<Span>) -> Circuit {
         if self.disabled_at.is_some() {
             return self.clone();
         }
@@ -143,8 +145,8 @@ mod tests {
         Time::from_ms(1_800_000_000_000 + hour * 3_600_000)
     }
 
-    fn seen(attempts: &[(&str, bool)]) -> Seen {
-        let mut seen = Seen::default();
+    fn seen(attempts: &[(&str, bool)]) -> AttemptOutcomes {
+        let mut seen = AttemptOutcomes::default();
         attempts.iter().for_each(|(event, success)| seen.add(event, *success));
         seen
     }
@@ -160,7 +162,7 @@ mod tests {
                 "after {h} h"
             );
         }
-        let quiet = circuit.after(&Seen::default(), hour(80), THREE_DAYS);
+        let quiet = circuit.after(&AttemptOutcomes::default(), hour(80), THREE_DAYS);
         assert_eq!(quiet.disabled_at, None, "nothing was attempted, so nothing is known");
         let disabled = circuit.after(&seen(&[("c", false)]), hour(72), THREE_DAYS);
         assert_eq!(disabled.disabled_at, Some(hour(72)));

@@ -109,7 +109,7 @@ pub fn permits(order: &Order, verb: Verb, terms: &Terms) -> bool {
         Verb::Ship => status == Status::Paid,
         Verb::Deliver => matches!(status, Status::Paid | Status::Shipped),
         Verb::Receive => status.is_open(),
-        Verb::Extend => order.runs_to_receipt() && order.extensions < terms.max_extensions,
+        Verb::Extend => order.receive_clock_runs() && order.extensions < terms.max_extensions,
         Verb::Hold => is_holdable(order) && order.holds.len() < MAX_HOLDS,
         Verb::Release => order.is_held(),
         Verb::Cancel => matches!(status, Status::PendingPayment | Status::Paid),
@@ -178,11 +178,13 @@ fn refuse(order: &Order, command: &Command, now: Time, terms: &Terms) -> Option<
     match command {
         Command::Due => None,
         Command::Extend { .. }
-            if order.runs_to_receipt() && order.extensions >= terms.max_extensions =>
+            if order.receive_clock_runs() && order.extensions >= terms.max_extensions =>
         {
             because(Code::ExtensionLimit)
         }
-        Command::Extend { number } if order.runs_to_receipt() && *number > order.extensions + 1 => {
+        Command::Extend { number }
+            if order.receive_clock_runs() && *number > order.extensions + 1 =>
+        {
             because(Code::ExtensionOutOfOrder)
         }
         Command::Hold { .. } if is_holdable(order) && order.holds.len() >= MAX_HOLDS => {

@@ -283,7 +283,7 @@ impl Order {
 
     /// Whether the receive clock runs, so that it can be extended.
     #[must_use]
-    pub fn runs_to_receipt(&self) -> bool {
+    pub fn receive_clock_runs(&self) -> bool {
         self.status.is_open()
             && matches!(self.clock, Clock::Running { kind: ClockKind::Receive, .. })
     }

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoreceive_domain::circuit::Seen;
+use autoreceive_domain::circuit::AttemptOutcomes;
 use autoreceive_domain::{Circuit, Event, Time};
 
 use crate::action::{Endpoint, Outcome, Subscription};
@@ -23,15 +23,15 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 /// through.
 pub(crate) struct Breaker {
     endpoint: Option<Endpoint>,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
 }
 
 #[derive(Default)]
-struct State {
+struct BreakerState {
     /// As the store last said.
     circuit: Circuit,
-    /// What the store was not told yet.
-    seen: Seen,
+    /// What the store was not written yet.
+    seen: AttemptOutcomes,
     /// How many failures there were since the last success, here.
     failures: u32,
     /// When the next event may be tried while the receiver fails, and how long to wait if it fails,
@@ -40,18 +40,18 @@ struct State {
     wait: Duration,
 }
 
-impl State {
+impl BreakerState {
     fn is_slowed(&self) -> bool {
         self.failures >= FAILURES
     }
 
-    fn holds_back(&self) -> bool {
+    fn is_limited(&self) -> bool {
         self.circuit.disabled_at.is_some() || self.is_slowed()
     }
 
     /// What failed for good says something about the event, or was a clear no: not that a receiver
     /// is away.
-    fn hear(&mut self, event: &Event, outcome: &Outcome) {
+    fn record(&mut self, event: &Event, outcome: &Outcome) {
         match outcome {
             Outcome::Dead { .. } => {}
             Outcome::Done => {
@@ -61,14 +61,14 @@ impl State {
             Outcome::Retry { .. } => {
                 self.seen.add(&event.id(), false);
                 self.failures = self.failures.saturating_add(1);
-                self.put_off(Instant::now());
+                self.schedule_probe(Instant::now());
             }
         }
     }
 
     /// Puts the next attempt off where the receiver fails only. What was under way when it began to
     /// fail is one failure, not many.
-    fn put_off(&mut self, now: Instant) {
+    fn schedule_probe(&mut self, now: Instant) {
         if self.is_slowed() && self.probe_at.is_none_or(|at| at <= now) {
             self.wait = if self.probe_at.is_none() {
                 FIRST_WAIT
@@ -85,13 +85,13 @@ impl Breaker {
         Breaker { endpoint, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many attempts more may be begun while `running` are made, of `most` in all; or how long
     /// none may.
-    pub(crate) fn room(&self, running: usize, most: usize) -> Result<usize, Duration> {
+    pub(crate) fn free_attempts(&self, running: usize, most: usize) -> Result<usize, Duration> {
         let state = self.state();
         if state.circuit.disabled_at.is_some() {
             return Err(LAST_WAIT);
@@ -116,8 +116,8 @@ impl Breaker {
     }
 
     /// Whether what is not begun is better left in the store.
-    pub(crate) fn holds_back(&self) -> bool {
-        self.state().holds_back()
+    pub(crate) fn is_limited(&self) -> bool {
+        self.state().is_limited()
     }
 
     /// Attempts made before this count for no event.
@@ -126,17 +126,17 @@ impl Breaker {
     }
 
     /// Takes in how the attempts of events went.
-    pub(crate) fn heard<'a>(&self, attempts: impl Iterator<Item = (&'a Event, &'a Outcome)>) {
+    pub(crate) fn record_all<'a>(&self, attempts: impl Iterator<Item = (&'a Event, &'a Outcome)>) {
         if self.endpoint.is_some() {
             let mut state = self.state();
-            attempts.for_each(|(event, outcome)| state.hear(event, outcome));
+            attempts.for_each(|(event, outcome)| state.record(event, outcome));
         }
     }
 
     /// Takes in what is known of the receiver altogether. While others reach it, it does not fail
     /// only; where it fails only for all, a worker that has just started begins slowly. Returns
     /// whether it was disabled until now, or is from now on.
-    pub(crate) fn learn(&self, circuit: Circuit) -> bool {
+    pub(crate) fn update(&self, circuit: Circuit) -> bool {
         let mut state = self.state();
         let changed = state.circuit.disabled_at.is_some() != circuit.disabled_at.is_some();
         match circuit.failing_since {
@@ -161,29 +161,29 @@ impl Breaker {
 
     /// Tells the store what was seen, and learns what it knows. Returns whether the receiver was
     /// disabled or enabled.
-    pub(crate) async fn beat(
+    pub(crate) async fn sync(
         &self,
         store: &dyn Store,
         of: &Subscription,
     ) -> Result<bool, StoreError> {
         let Some(endpoint) = &self.endpoint else { return Ok(false) };
-        let (now, known) = circuits::read(store, &of.name).await?;
+        let (now, stored) = circuits::read(store, &of.name).await?;
         let seen = std::mem::take(&mut self.state().seen);
-        let next = known.circuit.after(&seen, now, endpoint.disable_after.map(span));
-        let told = if next == known.circuit {
+        let next = stored.circuit.after(&seen, now, endpoint.disable_after.map(span));
+        let written = if next == stored.circuit {
             Ok(true)
         } else {
-            circuits::write(store, &of.name, &known, &next).await
+            circuits::write(store, &of.name, &stored, &next).await
         };
-        if !matches!(told, Ok(true)) {
-            // Another worker was first, or nobody knows: it is told again, and what came meanwhile
+        if !matches!(written, Ok(true)) {
+            // Another worker was first, or nobody knows: it is written again, and what came meanwhile
             // after it.
             let mut state = self.state();
             state.seen = seen.then(std::mem::take(&mut state.seen));
-            return told.map(|_| false);
+            return written.map(|_| false);
         }
-        log(of, &known.circuit, &next, now);
-        Ok(self.learn(next))
+        log(of, &stored.circuit, &next, now);
+        Ok(self.update(next))
     }
 }
 

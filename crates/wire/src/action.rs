@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use crate::read::{Wrong, read};
-use crate::report::ActionView;
+use crate::read::{InputError, read};
+use crate::report::ActionStatsView;
 #[cfg(feature = "openapi")]
 use crate::schema::{ActionText, InstantText};
 use crate::text;
@@ -33,7 +33,7 @@ pub struct Actions {
 pub struct ActionItem {
     /// Its figures.
     #[serde(flatten)]
-    pub figures: ActionView,
+    pub figures: ActionStatsView,
     /// Whether the worker that answers is configured with it; if none is, its entries wait until
     /// one is, or until they are moved to another action or dropped.
     #[cfg_attr(feature = "openapi", schema(example = true))]
@@ -125,7 +125,7 @@ pub struct RelocatedView {
 ///
 /// # Errors
 /// Where it is not of the form of [`BackfillFields`].
-pub fn read_backfill(json: &[u8]) -> Result<Option<String>, Wrong> {
+pub fn read_backfill(json: &[u8]) -> Result<Option<String>, InputError> {
     read::<BackfillFields>(json, &[]).map(|fields| fields.cursor)
 }
 
@@ -133,6 +133,6 @@ pub fn read_backfill(json: &[u8]) -> Result<Option<String>, Wrong> {
 ///
 /// # Errors
 /// Where it is not of the form of [`MoveFields`].
-pub fn read_move(json: &[u8]) -> Result<String, Wrong> {
+pub fn read_move(json: &[u8]) -> Result<String, InputError> {
     read::<MoveFields>(json, &[]).map(|fields| fields.to)
 }

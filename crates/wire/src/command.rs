@@ -15,7 +15,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 #[cfg(feature = "openapi")]
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::read::{Wrong, read, read_beside, whole};
+use crate::read::{InputError, read, read_beside, whole};
 #[cfg(feature = "openapi")]
 use crate::schema::{AnyData, ByWord, LengthText, OrderIdText, TimeText};
 use crate::time::read_time;
@@ -281,7 +281,7 @@ pub struct RefundFields {
 ///
 /// # Errors
 /// Where they are not the command's fields, or one has a value that cannot be.
-pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command, Wrong> {
+pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command, InputError> {
     match verb {
         Verb::Place => read::<PlaceFields>(json, hidden)?.command(),
         Verb::Pay => Ok(Command::Pay { at: read::<AtFields>(json, hidden)?.time()? }),
@@ -307,7 +307,7 @@ pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command,
 ///
 /// # Errors
 /// Where they are not these, or one has a value that cannot be.
-pub fn read_place(json: &[u8]) -> Result<(OrderId, Command), Wrong> {
+pub fn read_place(json: &[u8]) -> Result<(OrderId, Command), InputError> {
     #[derive(Deserialize)]
     struct Head {
         order_id: String,
@@ -321,21 +321,21 @@ pub fn read_place(json: &[u8]) -> Result<(OrderId, Command), Wrong> {
 ///
 /// # Errors
 /// Where it is none of the ten.
-pub fn read_verb(word: &str) -> Result<Verb, Wrong> {
+pub fn read_verb(word: &str) -> Result<Verb, InputError> {
     Verb::parse(word).ok_or_else(|| unknown_command(word))
 }
 
-fn unknown_command(word: &str) -> Wrong {
+fn unknown_command(word: &str) -> InputError {
     let words = Verb::PUBLIC.map(Verb::as_str).join(", ");
     let shown: String = word.chars().take(40).collect();
-    Wrong::value("command", format_args!("{shown:?} is not known; expected one of {words}"))
+    InputError::value("command", format_args!("{shown:?} is not known; expected one of {words}"))
 }
 
 /// Reads an order's id.
 ///
 /// # Errors
 /// Where it is empty, longer than 128 bytes, or has a control character.
-pub fn read_order_id(id: &str) -> Result<OrderId, Wrong> {
+pub fn read_order_id(id: &str) -> Result<OrderId, InputError> {
     text("order_id", id)
 }
 
@@ -357,7 +357,7 @@ impl PlaceFields {
         }
     }
 
-    fn command(self) -> Result<Command, Wrong> {
+    fn command(self) -> Result<Command, InputError> {
         let amount =
             self.amount.map(|amount| whole("amount", &amount, 0, MAX_AMOUNT)).transpose()?;
         Ok(Command::Place(Box::new(Place {
@@ -376,13 +376,13 @@ impl PlaceFields {
 }
 
 impl AtFields {
-    fn time(self) -> Result<Option<Time>, Wrong> {
+    fn time(self) -> Result<Option<Time>, InputError> {
         time("at", self.at.as_deref())
     }
 }
 
 impl ShipFields {
-    fn command(self) -> Result<Command, Wrong> {
+    fn command(self) -> Result<Command, InputError> {
         Ok(Command::Ship {
             at: time("at", self.at.as_deref())?,
             carrier: optional("carrier", self.carrier.as_deref())?,
@@ -392,11 +392,11 @@ impl ShipFields {
 }
 
 impl ReceiveFields {
-    fn command(self) -> Result<Command, Wrong> {
+    fn command(self) -> Result<Command, InputError> {
         match self.by.as_deref() {
             None | Some("buyer") => Ok(Command::Receive { by: Cause::Buyer }),
             Some("operator") => Ok(Command::Receive { by: Cause::Operator }),
-            Some(other) => Err(Wrong::value(
+            Some(other) => Err(InputError::value(
                 "by",
                 format_args!("is {other:?}; \"buyer\" or \"operator\" is expected"),
             )),
@@ -405,7 +405,7 @@ impl ReceiveFields {
 }
 
 impl ExtendFields {
-    fn command(self) -> Result<Command, Wrong> {
+    fn command(self) -> Result<Command, InputError> {
         let number =
             self.number.map_or(Ok(1), |number| whole("number", &number, 1, u32::MAX.into()))?;
         Ok(Command::Extend { number: u32::try_from(number).unwrap_or(u32::MAX) })
@@ -413,30 +413,30 @@ impl ExtendFields {
 }
 
 impl HoldFields {
-    fn command(self) -> Result<Command, Wrong> {
+    fn command(self) -> Result<Command, InputError> {
         let reason: Reason = text("reason", &self.reason)?;
         let id = match &self.id {
             Some(id) => text("id", id)?,
             None => self.reason.parse().map_err(|_| {
-                Wrong::value("id", "is required where the reason has more than 64 bytes")
+                InputError::value("id", "is required where the reason has more than 64 bytes")
             })?,
         };
         Ok(Command::Hold { id, reason })
     }
 }
 
-fn text<T: FromStr<Err: fmt::Display>>(field: &'static str, text: &str) -> Result<T, Wrong> {
-    text.parse().map_err(|error| Wrong::value(field, error))
+fn text<T: FromStr<Err: fmt::Display>>(field: &'static str, text: &str) -> Result<T, InputError> {
+    text.parse().map_err(|error| InputError::value(field, error))
 }
 
 fn optional<T: FromStr<Err: fmt::Display>>(
     field: &'static str,
     value: Option<&str>,
-) -> Result<Option<T>, Wrong> {
+) -> Result<Option<T>, InputError> {
     value.map(|value| text(field, value)).transpose()
 }
 
-fn time(field: &'static str, value: Option<&str>) -> Result<Option<Time>, Wrong> {
+fn time(field: &'static str, value: Option<&str>) -> Result<Option<Time>, InputError> {
     value.map(|value| read_time(field, value)).transpose()
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::EventView;
-use crate::read::{Wrong, read};
+use crate::read::{InputError, read};
 #[cfg(feature = "openapi")]
 use crate::schema::{EventIdText, EventWord, InstantText, LengthText, OrderIdText};
 use crate::text;
@@ -26,7 +26,7 @@ pub struct DeadLetters {
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub now: Time,
     /// The dead letters, those that were given up first first.
-    pub items: Vec<LetterView>,
+    pub items: Vec<DeadLetterView>,
     /// What to ask the next page with; left out on the last one. With a filter a page can have few
     /// items, or none, and yet a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct DeadLetters {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = DeadLetter))]
-pub struct LetterView {
+pub struct DeadLetterView {
     /// The event's id.
     #[cfg_attr(feature = "openapi", schema(value_type = EventIdText))]
     pub event_id: String,
@@ -48,7 +48,7 @@ pub struct LetterView {
     pub died_at: Time,
     /// What happened, and how its attempts went; none where it cannot be read.
     #[serde(flatten)]
-    pub content: Option<LetterContent>,
+    pub content: Option<DeadLetterContent>,
     /// Why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
@@ -66,7 +66,7 @@ pub struct LetterView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = DeadLetterContent))]
-pub struct LetterContent {
+pub struct DeadLetterContent {
     /// What happened.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = EventWord, required = false))]
@@ -87,14 +87,14 @@ pub struct LetterContent {
     pub first_at: Time,
     /// The last errors, the latest last.
     #[cfg_attr(feature = "openapi", schema(required = false))]
-    pub errors: Vec<LetterError>,
+    pub errors: Vec<AttemptError>,
 }
 
 /// An attempt's error.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = AttemptError))]
-pub struct LetterError {
+pub struct AttemptError {
     /// When.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
@@ -178,7 +178,7 @@ pub enum WhichDeadLetters {
 ///
 /// # Errors
 /// Where it is not of the form of [`WhichFields`], says nothing, or says two things.
-pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), Wrong> {
+pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), InputError> {
     let fields: WhichFields = read(json, &[])?;
     let filter = read_filter(fields.older_than.as_deref(), fields.error.as_deref())?;
     let (all, filtered) = (fields.all == Some(true), filter != DeadLetterFilter::default());
@@ -189,7 +189,7 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), Wrong> {
             WhichDeadLetters::Ids(ids)
         }
         (Some(_), false, false) => {
-            return Err(Wrong::value(
+            return Err(InputError::value(
                 "ids",
                 format_args!("must be 1 to {MAX_IDS} event ids, without a cursor"),
             ));
@@ -200,10 +200,10 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), Wrong> {
         (None, false, false) => {
             let expected = "must be {\"ids\":[\"A-1:3\"]}, {\"all\":true}, or a filter such as \
                 {\"older_than\":\"24h\",\"error\":\"503\"}";
-            return Err(Wrong::value("body", expected));
+            return Err(InputError::value("body", expected));
         }
         _ => {
-            return Err(Wrong::value(
+            return Err(InputError::value(
                 "body",
                 "names more than one of ids, all and a filter (older_than, error); one is expected",
             ));
@@ -219,13 +219,14 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), Wrong> {
 pub fn read_filter(
     older_than: Option<&str>,
     error: Option<&str>,
-) -> Result<DeadLetterFilter, Wrong> {
+) -> Result<DeadLetterFilter, InputError> {
     let span = |text: &str| {
-        text.parse().map_err(|wrong| Wrong::value("older_than", format_args!("is wrong: {wrong}")))
+        text.parse()
+            .map_err(|wrong| InputError::value("older_than", format_args!("is wrong: {wrong}")))
     };
     let checked = |text: &str| match text.len() {
         1..=MAX_ERROR_BYTES => Ok(text.to_owned()),
-        _ => Err(Wrong::value(
+        _ => Err(InputError::value(
             "error",
             format_args!("must be 1 to {MAX_ERROR_BYTES} bytes of an error's text"),
         )),

@@ -32,4 +32,4 @@ pub mod time;
 pub use event::{EventView, event_json};
 pub use order::OrderView;
 pub use problem::Problem;
-pub use read::Wrong;
+pub use read::InputError;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::command::{read_command, read_order_id, read_verb};
 use crate::problem::explained;
-use crate::read::{Wrong, read};
+use crate::read::{InputError, read};
 #[cfg(feature = "openapi")]
 use crate::schema::{OrderIdText, StatusWord, VerbWord};
 use crate::text;
@@ -40,24 +40,24 @@ pub struct CommandLine {
 
 /// A line that cannot be read, and the order it names, if that much can be told.
 #[derive(Debug)]
-pub struct WrongLine {
+pub struct InvalidLine {
     /// Which order it names.
     pub order_id: Option<OrderId>,
     /// What is wrong.
-    pub wrong: Wrong,
+    pub wrong: InputError,
 }
 
 /// Reads a line: `{"order_id":"A-1","command":"pay",…the command's fields}`.
 ///
 /// # Errors
 /// Where it is not that, or a field has a value that cannot be.
-pub fn read_line(json: &[u8]) -> Result<(OrderId, Command), WrongLine> {
-    let nameless = |wrong| WrongLine { order_id: None, wrong };
+pub fn read_line(json: &[u8]) -> Result<(OrderId, Command), InvalidLine> {
+    let nameless = |wrong| InvalidLine { order_id: None, wrong };
     let head: Head = read(json, &[]).map_err(nameless)?;
     let id = read_order_id(&head.order_id).map_err(nameless)?;
     match read_verb(&head.command).and_then(|verb| read_command(verb, json, &HEAD)) {
         Ok(command) => Ok((id, command)),
-        Err(wrong) => Err(WrongLine { order_id: Some(id), wrong }),
+        Err(wrong) => Err(InvalidLine { order_id: Some(id), wrong }),
     }
 }
 
@@ -158,7 +158,7 @@ impl LineError {
 mod tests {
     use super::*;
 
-    fn line(json: &str) -> Result<(OrderId, Command), WrongLine> {
+    fn line(json: &str) -> Result<(OrderId, Command), InvalidLine> {
         read_line(json.as_bytes())
     }
 

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 
 #[cfg(feature = "openapi")]
 use crate::schema::{
-    AnyData, CauseWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText, StartWord,
-    StateWord, StatusWord,
+    AnyData, CauseWord, ClockStateWord, ClockWord, EventWord, InstantText, LengthText, OrderIdText,
+    StartWord, StatusWord,
 };
 use crate::text;
 
@@ -169,7 +169,7 @@ pub struct ClockView {
     #[cfg_attr(feature = "openapi", schema(value_type = ClockWord))]
     pub kind: ClockKind,
     /// `running` or `paused`.
-    #[cfg_attr(feature = "openapi", schema(value_type = StateWord))]
+    #[cfg_attr(feature = "openapi", schema(value_type = ClockStateWord))]
     pub state: ClockState,
     /// When it runs out, where it runs.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]

@@ -19,7 +19,7 @@ const LENGTHS: [&str; 3] = ["receive_after", "older_than", "advance"];
 
 /// What is wrong with something that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
+pub enum InputError {
     /// It has not the form that is expected: no JSON, another type, a field too many or too few.
     #[error("{message}")]
     Form {
@@ -38,25 +38,25 @@ pub enum Wrong {
     },
 }
 
-impl Wrong {
+impl InputError {
     /// A form that is not the expected one.
     #[must_use]
-    pub fn form(message: impl fmt::Display) -> Wrong {
-        Wrong::Form { field: None, message: shortened(&message.to_string()) }
+    pub fn form(message: impl fmt::Display) -> InputError {
+        InputError::Form { field: None, message: shortened(&message.to_string()) }
     }
 
     /// A wrong value of `field`.
     #[must_use]
-    pub fn value(field: &'static str, message: impl fmt::Display) -> Wrong {
-        Wrong::Value { field, message: shortened(&message.to_string()) }
+    pub fn value(field: &'static str, message: impl fmt::Display) -> InputError {
+        InputError::Value { field, message: shortened(&message.to_string()) }
     }
 
     /// Where the mistake is, if it can be told.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
-            Wrong::Form { field, .. } => field.as_deref(),
-            Wrong::Value { field, .. } => Some(field),
+            InputError::Form { field, .. } => field.as_deref(),
+            InputError::Value { field, .. } => Some(field),
         }
     }
 
@@ -64,8 +64,8 @@ impl Wrong {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Wrong::Form { .. } => "malformed",
-            Wrong::Value { .. } => "invalid",
+            InputError::Form { .. } => "malformed",
+            InputError::Value { .. } => "invalid",
         }
     }
 }
@@ -80,8 +80,8 @@ fn shortened(message: &str) -> String {
 /// Reads a JSON object, passing over the fields named in `hidden`, which somebody else reads.
 ///
 /// # Errors
-/// [`Wrong::Form`] where it is not JSON, not an object, or not of the form of `T`.
-pub fn read<T: DeserializeOwned>(json: &[u8], hidden: &[&str]) -> Result<T, Wrong> {
+/// [`InputError::Form`] where it is not JSON, not an object, or not of the form of `T`.
+pub fn read<T: DeserializeOwned>(json: &[u8], hidden: &[&str]) -> Result<T, InputError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let read = T::deserialize(Object { inner: &mut deserializer, hidden })
         .and_then(|value| deserializer.end().map(|()| value));
@@ -90,12 +90,16 @@ pub fn read<T: DeserializeOwned>(json: &[u8], hidden: &[&str]) -> Result<T, Wron
 
 /// Says where a mistake is. Following the path costs time, so it is done only where there is a
 /// mistake.
-fn explain<T: DeserializeOwned>(json: &[u8], hidden: &[&str], error: &serde_json::Error) -> Wrong {
+fn explain<T: DeserializeOwned>(
+    json: &[u8],
+    hidden: &[&str],
+    error: &serde_json::Error,
+) -> InputError {
     if json.trim_ascii().is_empty() {
-        return Wrong::form("an empty text is not JSON; a JSON object is expected");
+        return InputError::form("an empty text is not JSON; a JSON object is expected");
     }
     if error.classify() != Category::Data {
-        return Wrong::form(format_args!("this is not JSON: {error}"));
+        return InputError::form(format_args!("this is not JSON: {error}"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let field =
@@ -109,11 +113,11 @@ fn explain<T: DeserializeOwned>(json: &[u8], hidden: &[&str], error: &serde_json
         .strip_suffix(&format!(" at line {} column {}", error.line(), error.column()))
         .unwrap_or(&said);
     match field {
-        Some(field) => Wrong::Form {
+        Some(field) => InputError::Form {
             message: shortened(&format!("{field}: {said}{}", example(&field))),
             field: Some(field),
         },
-        None => Wrong::Form { field: quoted_field(said), message: shortened(said) },
+        None => InputError::Form { field: quoted_field(said), message: shortened(said) },
     }
 }
 
@@ -270,9 +274,9 @@ pub(super) fn whole(
     number: &serde_json::Number,
     min: u64,
     max: u64,
-) -> Result<u64, Wrong> {
+) -> Result<u64, InputError> {
     let expected = || {
-        Wrong::value(
+        InputError::value(
             field,
             format_args!("is {number}; a whole number from {min} to {max} is expected"),
         )
@@ -300,7 +304,7 @@ mod tests {
         at: Option<String>,
     }
 
-    fn wrong(json: &str) -> Wrong {
+    fn wrong(json: &str) -> InputError {
         read::<Sample>(json.as_bytes(), &["command"]).unwrap_err()
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::order::OrderView;
-use crate::read::Wrong;
+use crate::read::InputError;
 #[cfg(feature = "openapi")]
 use crate::schema::{CauseWord, EventWord, InstantText, OrderIdText};
 use crate::text;
@@ -43,10 +43,10 @@ impl ListName {
 ///
 /// # Errors
 /// Where it is none of the three, or nothing is said.
-pub fn read_view(view: Option<&str>) -> Result<ListName, Wrong> {
+pub fn read_list_name(view: Option<&str>) -> Result<ListName, InputError> {
     let expected = "is required and must be one of upcoming, overdue, held";
     let named = ListName::ALL.into_iter().find(|known| view == Some(known.as_str()));
-    named.ok_or_else(|| Wrong::value("view", expected))
+    named.ok_or_else(|| InputError::value("view", expected))
 }
 
 /// A page of orders.
@@ -59,7 +59,7 @@ pub struct PageView {
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub now: Time,
     /// The orders.
-    pub items: Vec<ItemView>,
+    pub items: Vec<PageItem>,
     /// What to ask the next page with; left out on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "1795392000000.A-1"))]
@@ -70,7 +70,7 @@ pub struct PageView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = PageItem))]
-pub struct ItemView {
+pub struct PageItem {
     /// Which order.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText))]
@@ -119,7 +119,7 @@ pub struct StatsView {
     #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub held: u64,
     /// The outboxes.
-    pub actions: Vec<ActionView>,
+    pub actions: Vec<ActionStatsView>,
     /// The intake of the worker that answers; left out where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
@@ -196,7 +196,7 @@ pub struct EventCount {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = ActionStats))]
-pub struct ActionView {
+pub struct ActionStatsView {
     /// The action's name.
     #[cfg_attr(feature = "openapi", schema(example = "shop"))]
     pub name: String,

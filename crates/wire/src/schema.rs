@@ -66,7 +66,7 @@ described! {
     /// A command.
     VerbWord = "Command": words(Verb::PUBLIC, Verb::as_str);
     /// Whether a clock runs.
-    StateWord = "ClockState": words(["running", "paused"], |state| state);
+    ClockStateWord = "ClockState": words(["running", "paused"], |state| state);
     /// Who says that an order was received.
     ByWord = "ReceivedBy": words(["buyer", "operator"], |by| by);
     /// What a shop sends along.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use crate::read::{Wrong, read};
+use crate::read::{InputError, read};
 #[cfg(feature = "openapi")]
 use crate::schema::{InstantText, LengthText};
 use crate::text;
@@ -41,22 +41,22 @@ pub struct AdvanceFields {
 ///
 /// # Errors
 /// Where it is not of the form of [`AdvanceFields`], or no length of time.
-pub fn read_advance(json: &[u8]) -> Result<Span, Wrong> {
+pub fn read_advance(json: &[u8]) -> Result<Span, InputError> {
     let fields: AdvanceFields = read(json, &[])?;
     fields
         .advance
         .parse()
-        .map_err(|wrong| Wrong::value("advance", format_args!("is wrong: {wrong}")))
+        .map_err(|wrong| InputError::value("advance", format_args!("is wrong: {wrong}")))
 }
 
 /// Reads an instant. Anything finer than a millisecond is cut off.
 ///
 /// # Errors
 /// Where `text` is not RFC 3339 with an offset, or lies outside the years 1970 to 9999.
-pub fn read_time(field: &'static str, text: &str) -> Result<Time, Wrong> {
+pub fn read_time(field: &'static str, text: &str) -> Result<Time, InputError> {
     let wrong = || {
         let shown: String = text.chars().take(40).collect();
-        Wrong::value(
+        InputError::value(
             field,
             format!(
                 "{shown:?} is not a time: RFC 3339 with an offset is expected, for example \

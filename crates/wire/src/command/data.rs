@@ -4,7 +4,7 @@
 use autoreceive_domain::words::Data;
 use serde_json::Value;
 
-use crate::read::Wrong;
+use crate::read::InputError;
 
 /// How deep `data` may be nested. Receivers read it four levels further down, and many stop at 100
 /// or 128.
@@ -16,19 +16,19 @@ const MAX_DEPTH: usize = 64;
 /// # Errors
 /// Where it is longer than 4,096 bytes or nested deeper than 64 levels, or has a string or number
 /// that strict receivers refuse.
-pub(super) fn read_data(json: &str) -> Result<Data, Wrong> {
+pub(super) fn read_data(json: &str) -> Result<Data, InputError> {
     let (compact, depth) = compacted(json);
     if depth > MAX_DEPTH {
-        return Err(Wrong::value(
+        return Err(InputError::value(
             "data",
             format_args!("is nested {depth} levels deep; at most {MAX_DEPTH} are allowed"),
         ));
     }
-    let data = Data::new(&compact).map_err(|error| Wrong::value("data", error))?;
+    let data = Data::new(&compact).map_err(|error| InputError::value("data", error))?;
     // Raw JSON was only skimmed: half a surrogate pair or 1e999 would pass, and receivers would
     // stumble over it.
     serde_json::from_str::<Value>(&compact)
-        .map_err(|error| Wrong::value("data", format_args!("cannot be passed on: {error}")))?;
+        .map_err(|error| InputError::value("data", format_args!("cannot be passed on: {error}")))?;
     Ok(data)
 }
 

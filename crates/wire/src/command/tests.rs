@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn command(verb: Verb, json: &str) -> Result<Command, Wrong> {
+fn command(verb: Verb, json: &str) -> Result<Command, InputError> {
     read_command(verb, json.as_bytes(), &[])
 }
 
