@@ -1,9 +1,9 @@
-//! Many commands as lines, streamed in both directions: answers go out, in order, while lines still
-//! come in.
+//! Many commands, one per line, streamed in both directions: answers are sent in order while further
+//! lines arrive.
 //!
-//! Lines are queued with the engine one after another, so the commands of one order are carried out
-//! in the order of their lines; only the answers are waited for side by side. Where the engine's
-//! queue is full, no further line is read.
+//! Lines are queued with the engine one after another, so the commands of one order are applied in
+//! the order of their lines. Up to [`IN_FLIGHT`] answers are awaited at once. If the engine's queue
+//! is full, no further line is read.
 
 use std::io;
 use std::pin::pin;
@@ -20,27 +20,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Api;
 use super::guard::has_type;
-use super::idle_timeout::dawdled;
-use super::lines::{Line, Lines, MOST};
+use super::idle_timeout::idle_timeout;
+use super::lines::{BodyLine, LINE_BYTES, Lines};
 use super::problem::Problem;
-use crate::engine::{Engine, Pending, ReplyOutcome, SubmitError};
+use crate::engine::{Engine, PendingReply, ReplyOutcome, SubmitError};
 use crate::wire::InputError;
 use crate::wire::line::{CommandLine, LineAnswer, LineResult, InvalidLine, read_line};
 
-/// The most lines of a stream that are read and not yet answered.
+/// Limit of lines that are read but not yet answered, per stream.
 pub const IN_FLIGHT: usize = 1_024;
-/// The most answers that go out in one piece.
-const TOGETHER: usize = 256;
+/// Limit of answers in one chunk of the response.
+const ANSWERS_PER_CHUNK: usize = 256;
 
 /// Many commands.
 ///
-/// Commands as lines, streamed in both directions: each line is an object with `order_id`,
-/// `command` and the command's own fields, and is answered by a line, in order, while others still
-/// come in. The commands of one order are carried out in the order of their lines. One bad line
-/// harms no other. A line has at most 65,536 bytes; there may be any number of them.
+/// One command per line, streamed in both directions. Each line is an object with `order_id`,
+/// `command` and the command's own fields. Each gets one line as its answer, in order, while further
+/// lines arrive. The commands of one order are applied in the order of their lines. A bad line does
+/// not affect the others. A line has at most 65,536 bytes; the number of lines is not limited.
 #[utoipa::path(post, path = "/v1/commands", tag = "commands",
-    request_body(content = CommandLine, content_type = "application/x-ndjson", description = "One command a line."),
-    responses((status = 200, description = "One answer a line.", body = LineAnswer, content_type = "application/x-ndjson")))]
+    request_body(content = CommandLine, content_type = "application/x-ndjson",
+        description = "One command per line."),
+    responses((status = 200, description = "One answer per line.", body = LineAnswer,
+        content_type = "application/x-ndjson")))]
 pub(super) async fn commands(
     State(api): State<Arc<Api>>,
     request: Request,
@@ -51,37 +53,39 @@ pub(super) async fn commands(
     let engine = Arc::new(api.engine()?.clone());
     let permit = api.streams.clone().try_acquire_owned()?;
     let lines = Lines::new(request.into_body(), api.streams.clone(), api.stop.clone());
-    let (going_out, taken) = mpsc::channel(1);
-    tokio::spawn(send(answers(engine, lines), going_out, permit, api.streams.clone()));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(until_end(taken)))
+    let (chunks, received) = mpsc::channel(1);
+    tokio::spawn(send(answers(engine, lines), chunks, permit, api.streams.clone()));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(until_end(received)))
         .into_response())
 }
 
-/// Sends answers as they are taken, and [`None`] after the last. The stream has its place until
-/// then, unless its client takes none for too long.
+/// Sends the answers, then [`None`] as the end mark. Releases `permit` after the last answer, or
+/// when the client reads nothing for too long.
 async fn send(
     answers: impl Stream<Item = Bytes>,
-    going_out: mpsc::Sender<Option<Bytes>>,
-    place: OwnedSemaphorePermit,
-    places: Arc<Semaphore>,
+    chunks: mpsc::Sender<Option<Bytes>>,
+    permit: OwnedSemaphorePermit,
+    streams: Arc<Semaphore>,
 ) {
     let mut answers = pin!(answers);
     while let Some(chunk) = answers.next().await {
         tokio::select! {
-            sent = going_out.send(Some(chunk)) => if sent.is_err() { return },
-            () = dawdled(&places) => return,
+            sent = chunks.send(Some(chunk)) => if sent.is_err() { return },
+            () = idle_timeout(&streams) => return,
         }
     }
-    drop(place);
-    let _ = going_out.send(None).await;
+    drop(permit);
+    let _ = chunks.send(None).await;
 }
 
-/// The body of the answer, which breaks off where its end was not reached, so that nobody takes a
-/// part for all.
-fn until_end(taken: mpsc::Receiver<Option<Bytes>>) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    stream::try_unfold(taken, |mut taken| async {
-        let chunk = taken.recv().await.ok_or(io::ErrorKind::TimedOut)?;
-        Ok(chunk.map(|chunk| (chunk, taken)))
+/// The response body. Fails if the end mark is missing, so that a client sees that answers are
+/// missing.
+fn until_end(
+    received: mpsc::Receiver<Option<Bytes>>,
+) -> impl Stream<Item = Result<Bytes, io::Error>> {
+    stream::try_unfold(received, |mut received| async {
+        let chunk = received.recv().await.ok_or(io::ErrorKind::TimedOut)?;
+        Ok(chunk.map(|chunk| (chunk, received)))
     })
 }
 
@@ -90,78 +94,78 @@ fn answers(engine: Arc<Engine>, lines: Lines) -> impl Stream<Item = Bytes> {
         stream::unfold(lines, |mut lines| async { lines.next().await.map(|line| (line, lines)) });
     lines
         .then(move |(number, line)| begin(engine.clone(), number, line))
-        .map(Begun::finish)
+        .map(StartedLine::finish)
         .buffered(IN_FLIGHT)
-        .ready_chunks(TOGETHER)
+        .ready_chunks(ANSWERS_PER_CHUNK)
         .map(|answers| answers.concat().into())
 }
 
-/// A line whose command was queued, or that needs no engine.
-struct Begun {
+/// A line whose command is queued, or whose answer is already an error.
+struct StartedLine {
     number: u64,
     id: Option<OrderId>,
-    state: Result<Pending, Failure>,
+    state: Result<PendingReply, LineFailure>,
 }
 
-/// Why a line was not carried out.
-struct Failure {
+impl StartedLine {
+    fn failed(number: u64, failure: LineFailure) -> StartedLine {
+        StartedLine { number, id: None, state: Err(failure) }
+    }
+}
+
+/// The reason why a line was not applied.
+struct LineFailure {
     result: LineResult,
     problem: Problem,
 }
 
-async fn begin(engine: Arc<Engine>, number: u64, line: Line) -> Begun {
-    let text = match line {
-        Line::Text(text) => text,
-        Line::TooLong => {
-            return Begun { number, id: None, state: Err(Failure::invalid(too_long())) };
-        }
-        Line::TooSlow => {
-            return Begun {
-                number,
-                id: None,
-                state: Err(Failure::unavailable(Problem::too_slow())),
-            };
-        }
-        Line::Stopping => {
-            return Begun { number, id: None, state: Err(SubmitError::Stopping.into()) };
-        }
+async fn begin(engine: Arc<Engine>, number: u64, line: BodyLine) -> StartedLine {
+    let failure = match line {
+        BodyLine::Text(text) => return begin_text(&engine, number, &text).await,
+        BodyLine::TooLong => LineFailure::invalid(too_long()),
+        BodyLine::TooSlow => LineFailure::unavailable(Problem::too_slow()),
+        BodyLine::Stopping => SubmitError::Stopping.into(),
     };
-    match read_line(&text) {
+    StartedLine::failed(number, failure)
+}
+
+async fn begin_text(engine: &Engine, number: u64, text: &[u8]) -> StartedLine {
+    match read_line(text) {
         Ok((id, command)) => {
-            let state = engine.enqueue(id.clone(), command).await.map_err(Failure::from);
-            Begun { number, id: Some(id), state }
+            let state = engine.enqueue(id.clone(), command).await.map_err(LineFailure::from);
+            StartedLine { number, id: Some(id), state }
         }
         Err(InvalidLine { order_id, wrong }) => {
-            Begun { number, id: order_id, state: Err(Failure::invalid(wrong)) }
+            StartedLine { number, id: order_id, state: Err(LineFailure::invalid(wrong)) }
         }
     }
 }
 
 fn too_long() -> InputError {
-    InputError::value("line", format_args!("has more than {MOST} bytes"))
+    InputError::value("line", format_args!("is longer than {LINE_BYTES} bytes; shorten `data`"))
 }
 
-impl Failure {
-    fn invalid(wrong: InputError) -> Failure {
-        Failure { result: LineResult::Invalid, problem: wrong.into() }
+impl LineFailure {
+    fn invalid(wrong: InputError) -> LineFailure {
+        LineFailure { result: LineResult::Invalid, problem: wrong.into() }
     }
 
-    fn unavailable(problem: Problem) -> Failure {
-        Failure { result: LineResult::Unavailable, problem }
-    }
-}
-
-impl From<SubmitError> for Failure {
-    fn from(error: SubmitError) -> Failure {
-        Failure::unavailable(error.into())
+    fn unavailable(problem: Problem) -> LineFailure {
+        LineFailure { result: LineResult::Unavailable, problem }
     }
 }
 
-impl Begun {
-    /// The answer, when there is one.
+impl From<SubmitError> for LineFailure {
+    fn from(error: SubmitError) -> LineFailure {
+        LineFailure::unavailable(error.into())
+    }
+}
+
+impl StartedLine {
+    /// Waits for the answer.
     async fn finish(self) -> Vec<u8> {
         let reply = match self.state {
-            Ok(pending) => pending.await.map_err(Failure::from),
+            Ok(pending) => pending.await.map_err(LineFailure::from),
             Err(failure) => Err(failure),
         };
         let (number, id) = (self.number, self.id);
@@ -197,7 +201,7 @@ fn answer(
     let version = order.map(|order| order.version);
     let error = problem.map(Problem::of_line);
     let answer = LineAnswer { line, order_id, result, status, version, error };
-    // Texts and numbers cannot fail to become JSON.
+    // Serialization cannot fail: the answer has only texts and numbers.
     let mut text = serde_json::to_vec(&answer).unwrap_or_default();
     text.push(b'\n');
     text

@@ -3,7 +3,7 @@
 use autoreceive_domain::Status;
 
 use crate::engine::{
-    ActionStats, Backfilled, DeadLetter, LetterFilter, Page, Relocated, Resolved, Row, Stats,
+    ActionStats, Backfilled, DeadLetter, DeadLetterSelection, Page, Relocated, Resolved, Row, Stats,
     TestClock, View,
 };
 use crate::telemetry::{IntakeState, ScanReport};
@@ -96,11 +96,11 @@ pub fn test_clock(clock: TestClock) -> TestClockView {
 
 /// What one step of a backfill came to.
 pub fn backfilled(done: Backfilled) -> BackfilledView {
-    let passed_over = done.passed_over.iter().map(|(kind, count)| (kind.to_string(), *count));
+    let passed_over = done.skipped.iter().map(|(kind, count)| (kind.to_string(), *count));
     BackfilledView {
         scanned: done.scanned,
         added: done.added,
-        there: done.there,
+        there: done.existing,
         passed_over: passed_over.collect(),
         unreadable: done.unreadable,
         total: done.total,
@@ -111,14 +111,14 @@ pub fn backfilled(done: Backfilled) -> BackfilledView {
 
 /// What one step of moving or dropping came to.
 pub fn relocated(done: Relocated) -> RelocatedView {
-    let Relocated { entries, letters } = done;
-    RelocatedView { entries, dead_letters: letters, more: entries + letters > 0 }
+    let Relocated { entries, dead_letters } = done;
+    RelocatedView { entries, dead_letters, more: entries + dead_letters > 0 }
 }
 
 /// Conditions on dead letters.
-pub fn filter(filter: DeadLetterFilter) -> LetterFilter {
+pub fn filter(filter: DeadLetterFilter) -> DeadLetterSelection {
     let DeadLetterFilter { older_than, error } = filter;
-    LetterFilter { older_than, error }
+    DeadLetterSelection { older_than, error }
 }
 
 /// A page of dead letters.
@@ -142,7 +142,7 @@ fn dead_letter(letter: &DeadLetter) -> DeadLetterView {
             .collect(),
     });
     DeadLetterView {
-        event_id: letter.letter.id.clone(),
+        event_id: letter.entry.id.clone(),
         died_at: letter.died_at,
         content,
         unreadable: letter.content.as_ref().err().map(ToString::to_string),

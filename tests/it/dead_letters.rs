@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autoreceive::engine::{Engine, LetterFilter, Resolution, Resolved};
+use autoreceive::engine::{Engine, DeadLetterSelection, Resolution, Resolved};
 use autoreceive::store::StoreError;
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 use autoreceive_store_sqlite::SqliteStore;
@@ -285,11 +285,11 @@ async fn a_walk_takes_what_fits_and_leaves_what_was_given_up_after_it_began() {
     ] {
         bury(&store, name, at).await;
     }
-    let filter = |older_than, error: Option<&str>| LetterFilter {
+    let filter = |older_than, error: Option<&str>| DeadLetterSelection {
         older_than,
         error: error.map(str::to_owned),
     };
-    let replay = async |filter: LetterFilter, how| {
+    let replay = async |filter: DeadLetterSelection, how| {
         engine.resolve_matching(&sync(), &filter, None, how).await.unwrap()
     };
     let expected = |matched, done| Resolved { matched, done, unreadable: 0, cursor: None };
@@ -312,7 +312,7 @@ async fn a_long_walk_goes_on_where_it_stopped() {
     for i in 0..2_100 {
         bury(&store, &format!("e{i}"), at).await;
     }
-    let all = LetterFilter::default();
+    let all = DeadLetterSelection::default();
     for (how, done) in [(None, 0), (Some(Resolution::Replay), 2_100)] {
         let first = engine.resolve_matching(&sync(), &all, None, how).await.unwrap();
         assert_eq!((first.matched, first.cursor.is_some()), (2_000, true));
@@ -339,10 +339,10 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replay
     server.cli(&["HSET", &data(damaged.shard), &damaged.id, "nonsense"]).unwrap();
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();
     let shown =
-        engine.dead_letters(&sync(), &LetterFilter::default(), None, 10).await.unwrap().items;
+        engine.dead_letters(&sync(), &DeadLetterSelection::default(), None, 10).await.unwrap().items;
     assert!(shown.len() == 2 && shown.iter().all(|letter| letter.content.is_err()), "{shown:?}");
     let all = async |how| {
-        engine.resolve_matching(&sync(), &LetterFilter::default(), None, Some(how)).await.unwrap()
+        engine.resolve_matching(&sync(), &DeadLetterSelection::default(), None, Some(how)).await.unwrap()
     };
     assert_eq!(
         all(Resolution::Replay).await,

@@ -1,4 +1,4 @@
-//! What is done about an event. Each action has its own outbox, so that a slow one delays no other.
+//! The interface of actions. Each action has its own outbox, so that a slow one delays no other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,29 +6,29 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoreceive_domain::{ActionName, Event, EventKind};
 
-/// Something that is done about events, at least once for each.
+/// Handles events, each at least once.
 #[async_trait]
 pub trait Action: Send + Sync + 'static {
-    /// Attempts a batch of events, at most [`Subscription::batch`] of them, and says for each, in
-    /// the same order, how it went. A repeat carries the same [`Event::id`]; events of one order
-    /// can come out of order, and then the version tells which is the newer one. An outcome that is
-    /// missing counts as [`Outcome::Retry`].
+    /// Attempts a batch of at most [`Subscription::batch`] events, and returns one outcome for
+    /// each, in the same order. A missing outcome counts as [`Outcome::Retry`]. A repeat has the
+    /// same [`Event::id`]. Events of one order can arrive out of order; the higher version is the
+    /// newer one.
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome>;
 }
 
-/// How one attempt went.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Done; it is not attempted again.
+    /// It succeeded.
     Done,
-    /// It failed for now.
+    /// It failed, and is attempted again.
     Retry {
         /// Why, in a few words.
         why: String,
-        /// The shortest wait before the next attempt, where the receiver asked for one.
+        /// The shortest wait before the next attempt, if the endpoint asked for one.
         after: Option<Duration>,
     },
-    /// It failed for good and becomes a dead letter.
+    /// It failed for good; the event becomes a dead letter.
     Dead {
         /// Why, in a few words.
         why: String,
@@ -36,43 +36,43 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// It failed for now; the schedule says when it is attempted again.
+    /// A failure that is attempted again after the usual backoff.
     #[must_use]
     pub fn retry(why: impl Into<String>) -> Outcome {
         Outcome::Retry { why: why.into(), after: None }
     }
 }
 
-/// An action under its name, with what it is given.
+/// An action with its name and settings.
 #[derive(Clone)]
 pub struct Subscription {
-    /// The name: 1 to 32 of `a-z 0-9 _ -`; its outbox is kept under it.
+    /// The name, 1 to 32 of `a-z 0-9 _ -`. The store keeps the outbox under it.
     pub name: ActionName,
-    /// The kinds of events it is given.
+    /// The types of events that the action handles.
     pub on: Vec<EventKind>,
     /// The most events in one attempt.
     pub batch: usize,
-    /// How many attempts are made at the same time.
+    /// The most attempts at the same time.
     pub concurrency: usize,
-    /// How long a worker keeps an entry before another may take it; longer than any attempt takes,
-    /// and renewed while it works.
+    /// After this time another worker may claim an entry. Must be longer than any attempt. Renewed
+    /// while the worker is alive.
     pub lease: Duration,
-    /// Where there is a receiver that can be away for long: what is done about that.
+    /// The circuit breaker's settings, if the action calls an endpoint that can be down.
     pub endpoint: Option<Endpoint>,
-    /// What is done.
+    /// The action itself.
     pub action: Arc<dyn Action>,
 }
 
-/// How a receiver that only fails is treated: it is attempted with one event at a time, and
-/// disabled in the end.
+/// The circuit breaker of an endpoint. While all attempts fail, one event is attempted at a time;
+/// later the endpoint is disabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
-    /// After how long of only failures it is disabled; without it, never.
+    /// Disables the endpoint after failures for this long. `None`: never.
     pub disable_after: Option<Duration>,
 }
 
 impl Subscription {
-    /// `action` under `name`, given every received order in batches of up to 200, four at a time.
+    /// `action` under `name`, with all receipts in batches of up to 200, and 4 attempts at a time.
     #[must_use]
     pub fn new(name: ActionName, action: impl Action) -> Subscription {
         Subscription {
@@ -86,7 +86,7 @@ impl Subscription {
         }
     }
 
-    /// The same, given events of these kinds.
+    /// Handles these types of events instead.
     #[must_use]
     pub fn on(mut self, kinds: &[EventKind]) -> Subscription {
         self.on = kinds.to_vec();

@@ -1,5 +1,5 @@
-//! Actions over time: one whose receiver was disabled, one that was added later, one that is no
-//! longer configured.
+//! Operations on actions: enable after an outage, backfill a new one, move or drop the entries of a
+//! removed one.
 
 use std::collections::BTreeMap;
 
@@ -13,48 +13,45 @@ use autoreceive_store::{
     Stats, StoreError, View, Which, entry,
 };
 
-/// How many orders are read at a time, and how many times for one answer.
-const SCANNED: usize = 500;
-const SCANS: usize = 10;
-/// No more is added while an action has so many entries to work on: a backfill of millions must not
-/// fill the store.
-const ENOUGH_PENDING: u64 = 20_000;
-/// How many entries and dead letters are given to another action at a time, and how many times for
-/// one answer.
-const RELOCATED: usize = 1_000;
-const RELOCATIONS: usize = 10;
-/// How often another worker may be first with what is noted of a receiver.
-const TRIES: usize = 10;
+/// Page size of a backfill, and the most pages in one step.
+const ORDERS_PER_PAGE: usize = 500;
+const PAGES_PER_STEP: usize = 10;
+/// A backfill pauses at this number of pending entries, so that millions do not fill the store.
+const MAX_PENDING: u64 = 20_000;
+/// Page size of a relocation, and the most pages in one step.
+const ENTRIES_PER_PAGE: usize = 1_000;
+const PAGES_PER_RELOCATION: usize = 10;
+/// How often a write of the circuit is tried if other workers change it first.
+const MAX_ATTEMPTS: usize = 10;
 
-/// What one step of a backfill came to.
+/// The result of one step of a backfill.
 #[derive(Debug, Default, PartialEq)]
 pub struct Backfilled {
-    /// How many orders were looked at.
+    /// Orders that were read.
     pub scanned: u64,
-    /// For how many of them an entry was added.
+    /// Entries that were added.
     pub added: u64,
-    /// How many were there already, as an entry or as a dead letter.
-    pub there: u64,
-    /// How many orders' last event is one that the action is not given, by its type.
-    pub passed_over: BTreeMap<EventKind, u64>,
-    /// How many cannot be read.
+    /// Events that already had an entry or a dead letter.
+    pub existing: u64,
+    /// Orders whose last event has a type that the action does not handle, by type.
+    pub skipped: BTreeMap<EventKind, u64>,
+    /// Orders that cannot be read.
     pub unreadable: u64,
-    /// How many orders there are altogether; said by the first step only.
+    /// All orders of the store; only in the first step's result.
     pub total: Option<u64>,
-    /// Whether nothing was done because the action has enough to work on: the same step is to be
-    /// taken again later.
+    /// Nothing was done, because the action has too many pending entries. Repeat the step later.
     pub busy: bool,
-    /// Where to go on, if there is more.
+    /// The cursor of the next step, if there are more orders.
     pub cursor: Option<String>,
 }
 
 impl Engine {
-    /// The action of that name, if it is configured or ever had entries.
+    /// The action of this name, if it is configured or ever had entries.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn action(&self, name: &str) -> Result<Option<ActionName>, StoreError> {
-        // No action can have a name that is none.
+        // An invalid name belongs to no action.
         let Ok(name) = name.parse() else { return Ok(None) };
         if self.has_action(&name) {
             return Ok(Some(name));
@@ -68,17 +65,17 @@ impl Engine {
             .find(|known| *known == name))
     }
 
-    /// Whether this worker is configured with an action of that name.
+    /// Whether this worker is configured with an action of this name.
     #[must_use]
     pub fn has_action(&self, name: &ActionName) -> bool {
         self.core.outbox.find(name).is_some()
     }
 
-    /// The store's figures, with each action that this worker is configured with, also where it
-    /// never had an entry, and without those that are configured no more and have nothing left.
+    /// The store's figures. Includes configured actions that never had an entry, and leaves out
+    /// removed actions that have no entries left.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn actions(&self) -> Result<Stats, StoreError> {
         let mut stats = self.stats().await?;
         stats
@@ -93,35 +90,37 @@ impl Engine {
         Ok(stats)
     }
 
-    /// Lets a receiver that was disabled be attempted again, with all attempts before not counted.
-    /// Returns whether it was disabled.
+    /// Enables a disabled endpoint again. Earlier attempts no longer count. Returns whether it was
+    /// disabled.
     ///
     /// # Errors
-    /// Where the store does not answer; repeating it is safe.
+    /// If the store does not answer. It is safe to repeat.
     pub async fn enable(&self, action: &ActionName) -> Result<bool, StoreError> {
-        for _ in 0..TRIES {
-            let (now, known) = circuits::read(&*self.core.store, action).await?;
-            if known.circuit.disabled_at.is_none() {
+        for _ in 0..MAX_ATTEMPTS {
+            let (now, stored) = circuits::read(&*self.core.store, action).await?;
+            if stored.circuit.disabled_at.is_none() {
                 return Ok(false);
             }
             let enabled = Circuit::enabled(now);
-            if circuits::write(&*self.core.store, action, &known, &enabled).await? {
-                tracing::info!(%action, "the receiver is enabled");
-                self.core.outbox.learn(action, enabled);
+            if circuits::write(&*self.core.store, action, &stored, &enabled).await? {
+                tracing::info!(%action, "the endpoint is enabled");
+                self.core.outbox.update_circuit(action, enabled);
                 return Ok(true);
             }
         }
-        Err(StoreError::Unavailable("other workers were first, again and again".to_owned()))
+        Err(StoreError::Unavailable(format!(
+            "other workers changed the endpoint's state {MAX_ATTEMPTS} times in a row; repeat the \
+                command"
+        )))
     }
 
-    /// Adds entries for orders that there are: the event that brought each order to where it
-    /// stands, under its own id, if the action is given events of its type. Some thousand orders at
-    /// a time: while there is a cursor, there is more. `None` where this worker is not configured
-    /// with the action.
+    /// Adds entries for existing orders: for each order its last event, under the event's own id,
+    /// if the action handles this type. One step adds up to 5,000 orders; the result has a cursor
+    /// if there are more. `None` if this worker is not configured with the action.
     ///
     /// # Errors
-    /// Where the store does not answer or the cursor is not one of these steps'; repeating it is
-    /// safe.
+    /// If the store does not answer or the cursor was not issued by a backfill. It is safe to
+    /// repeat.
     pub async fn backfill(
         &self,
         action: &ActionName,
@@ -130,13 +129,14 @@ impl Engine {
         let Some(action_queue) = self.core.outbox.find(action) else { return Ok(None) };
         let pending = self.pending_of(action).await?;
         let mut done = Backfilled { cursor: cursor.map(str::to_owned), ..Backfilled::default() };
-        if pending >= ENOUGH_PENDING {
-            // Without a cursor there is no other way to say where to go on than from the start.
+        if pending >= MAX_PENDING {
+            // The given cursor is returned: the next call repeats this step.
             return Ok(Some(Backfilled { busy: true, ..done }));
         }
         let queue = Queue::pending(action);
-        for _ in 0..SCANS {
-            let mut page = self.core.store.list(View::All, done.cursor.as_deref(), SCANNED).await?;
+        for _ in 0..PAGES_PER_STEP {
+            let cursor = done.cursor.as_deref();
+            let mut page = self.core.store.list(View::All, cursor, ORDERS_PER_PAGE).await?;
             done.total = done.total.or(page.total);
             done.cursor = page.cursor.take();
             let entries = done.take(page, &action_queue.subscription);
@@ -145,7 +145,7 @@ impl Engine {
                 if entries.is_empty() { 0 } else { self.core.store.put(&queue, entries).await? };
             self.core.backfills.added(action, added);
             done.added += added;
-            done.there += wanted.saturating_sub(added);
+            done.existing += wanted.saturating_sub(added);
             if done.cursor.is_none() {
                 break;
             }
@@ -154,8 +154,8 @@ impl Engine {
         Ok(Some(done))
     }
 
-    /// How many entries the action has to work on: the store's figures of at most a second ago, and
-    /// what was added since. The figures of a large store cost more than a step of a backfill.
+    /// The number of pending entries: the store's figure of at most 1 s ago, plus the entries added
+    /// since. In a large store the figures cost more than a step of a backfill.
     async fn pending_of(&self, action: &ActionName) -> Result<u64, StoreError> {
         if let Some(pending) = self.core.backfills.pending(action) {
             return Ok(pending);
@@ -166,42 +166,46 @@ impl Engine {
             .iter()
             .find(|known| known.name == *action)
             .map_or(0, |action| action.pending);
-        self.core.backfills.learn(action, pending);
+        self.core.backfills.set(action, pending);
         Ok(pending)
     }
 
-    /// Gives entries and dead letters of an action to another one, or drops them where there is
-    /// none; some thousand at a time, until there are none left. Each entry leaves the one queue
-    /// and enters the other in one step of the store, so a crash leaves every entry in exactly one
-    /// place, and a repeat goes on.
+    /// Moves entries and dead letters to another action, or drops them if `to` is `None`. One call
+    /// moves up to 10,000. The store moves each entry in one step, so a crash leaves every entry in
+    /// exactly one queue, and a repeat continues.
     ///
     /// # Errors
-    /// Where the store does not answer; repeating it is safe.
+    /// If the store does not answer. It is safe to repeat.
     pub async fn relocate(
         &self,
         from: &ActionName,
         to: Option<&ActionName>,
     ) -> Result<Relocated, StoreError> {
         let mut done = Relocated::default();
-        for _ in 0..RELOCATIONS {
-            let entries = self.relocate_lane(from, to, Lane::Pending, RELOCATED).await?;
-            let room = RELOCATED.saturating_sub(usize::try_from(entries).unwrap_or(RELOCATED));
-            let letters =
+        for _ in 0..PAGES_PER_RELOCATION {
+            let entries = self.relocate_lane(from, to, Lane::Pending, ENTRIES_PER_PAGE).await?;
+            let moved = usize::try_from(entries).unwrap_or(ENTRIES_PER_PAGE);
+            let room = ENTRIES_PER_PAGE.saturating_sub(moved);
+            let dead_letters =
                 if room > 0 { self.relocate_lane(from, to, Lane::Dead, room).await? } else { 0 };
             done.entries += entries;
-            done.letters += letters;
-            if entries + letters == 0 {
+            done.dead_letters += dead_letters;
+            if entries + dead_letters == 0 {
                 break;
             }
         }
-        let Relocated { entries, letters } = done;
+        let Relocated { entries, dead_letters } = done;
         match to {
             Some(to) => {
-                tracing::info!(%from, %to, entries, letters, "entries and dead letters were moved");
+                tracing::info!(
+                    %from, %to, entries, dead_letters, "entries and dead letters were moved"
+                );
                 self.core.outbox.notify(to);
             }
             None => {
-                tracing::warn!(%from, entries, letters, "entries and dead letters were dropped")
+                tracing::warn!(
+                    %from, entries, dead_letters, "entries and dead letters were dropped"
+                );
             }
         }
         Ok(done)
@@ -221,7 +225,7 @@ impl Engine {
                 queue: Queue { action: to.clone(), lane },
                 id: found.entry.id.clone(),
                 at: found.at,
-                // An entry without a text stays one that cannot be read.
+                // An entry without a text stays unreadable.
                 text: found.text.unwrap_or_default(),
                 only_if_absent: true,
             });
@@ -231,17 +235,18 @@ impl Engine {
     }
 }
 
-/// What moving or dropping an action's entries did.
+/// The result of moving or dropping an action's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Relocated {
-    /// How many entries left the action.
+    /// Entries that left the action.
     pub entries: u64,
-    /// How many dead letters did.
-    pub letters: u64,
+    /// Dead letters that left the action.
+    pub dead_letters: u64,
 }
 
 impl Backfilled {
-    /// Takes in orders, and returns entries for those that the action is to be given, due at once.
+    /// Counts a page of orders. Returns entries, due at once, for the events that the action
+    /// handles.
     fn take(&mut self, page: Page<Row>, of: &Subscription) -> Vec<NewEntry> {
         self.scanned += page.items.len() as u64;
         let mut entries = Vec::new();
@@ -251,11 +256,11 @@ impl Backfilled {
                 Ok(None) => {}
                 Ok(Some(order)) => {
                     if let Some(event) = self.event(order, of) {
-                        let (entry, text) = (
-                            EntryRef { shard: row.shard, id: event.id() },
-                            entry::encode(None, [&event]),
-                        );
-                        entries.push(NewEntry { entry, at: page.now, text });
+                        entries.push(NewEntry {
+                            entry: EntryRef { shard: row.shard, id: event.id() },
+                            at: page.now,
+                            text: entry::encode(None, [&event]),
+                        });
                     }
                 }
             }
@@ -267,7 +272,7 @@ impl Backfilled {
         if of.on.contains(&order.kind) {
             return Some(Event(order.into()));
         }
-        *self.passed_over.entry(order.kind).or_default() += 1;
+        *self.skipped.entry(order.kind).or_default() += 1;
         None
     }
 }

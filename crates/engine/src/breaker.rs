@@ -1,26 +1,25 @@
-//! Slows a relay down while its receiver only fails, and stops it while the receiver is disabled.
-//! What this worker sees it tells the store about once a second, and hears there what the others
-//! see: all act on the same circuit, also after a restart.
+//! The circuit breaker of an endpoint. Slows a relay down while its endpoint only fails, and stops
+//! it while the endpoint is disabled. About once a second each worker writes its observations to
+//! the store and reads those of the others, so all workers share one circuit, also after a restart.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::circuit::AttemptOutcomes;
 use autoreceive_domain::{Circuit, Event, Time};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::action::{Endpoint, Outcome, Subscription};
 use crate::circuits;
 use autoreceive_store::now::span;
 use autoreceive_store::{Store, StoreError};
 
-/// So many failures in a row, without a success, and only one event is attempted at a time.
+/// After this number of failures in a row, only one event is attempted at a time.
 const FAILURES: u32 = 20;
-/// The waits between such attempts: the first, doubled up to the last.
+/// The wait between such attempts starts at the first value and doubles up to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
-/// What one worker knows of the receiver of one action. Without an endpoint it lets everything
-/// through.
+/// This worker's view of an action's endpoint. Without an `Endpoint` it allows everything.
 pub(crate) struct Breaker {
     endpoint: Option<Endpoint>,
     state: Mutex<BreakerState>,
@@ -28,14 +27,14 @@ pub(crate) struct Breaker {
 
 #[derive(Default)]
 struct BreakerState {
-    /// As the store last said.
+    /// The circuit as last read from the store.
     circuit: Circuit,
-    /// What the store was not written yet.
+    /// Observations that are not in the store yet.
     seen: AttemptOutcomes,
-    /// How many failures there were since the last success, here.
+    /// This worker's failures since the last success.
     failures: u32,
-    /// When the next event may be tried while the receiver fails, and how long to wait if it fails,
-    /// too.
+    /// While the endpoint fails: when the next attempt is allowed, and the wait after another
+    /// failure.
     probe_at: Option<Instant>,
     wait: Duration,
 }
@@ -49,8 +48,8 @@ impl BreakerState {
         self.circuit.disabled_at.is_some() || self.is_slowed()
     }
 
-    /// What failed for good says something about the event, or was a clear no: not that a receiver
-    /// is away.
+    /// A dead letter says something about the event, or is a clear refusal. It does not count as a
+    /// failure of the endpoint.
     fn record(&mut self, event: &Event, outcome: &Outcome) {
         match outcome {
             Outcome::Dead { .. } => {}
@@ -66,8 +65,8 @@ impl BreakerState {
         }
     }
 
-    /// Puts the next attempt off where the receiver fails only. What was under way when it began to
-    /// fail is one failure, not many.
+    /// Schedules the next attempt while the endpoint fails. Attempts that were already in flight
+    /// count as one failure, not many.
     fn schedule_probe(&mut self, now: Instant) {
         if self.is_slowed() && self.probe_at.is_none_or(|at| at <= now) {
             self.wait = if self.probe_at.is_none() {
@@ -86,11 +85,11 @@ impl Breaker {
     }
 
     fn state(&self) -> MutexGuard<'_, BreakerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    /// How many attempts more may be begun while `running` are made, of `most` in all; or how long
-    /// none may.
+    /// Attempts that may start now, given `running` of at most `most`; `Err(wait)` while no attempt
+    /// is allowed.
     pub(crate) fn free_attempts(&self, running: usize, most: usize) -> Result<usize, Duration> {
         let state = self.state();
         if state.circuit.disabled_at.is_some() {
@@ -110,32 +109,34 @@ impl Breaker {
         }
     }
 
-    /// The most events in the next attempt, of `most` otherwise.
+    /// The most events in the next attempt, at most `most`.
     pub(crate) fn batch(&self, most: usize) -> usize {
         if self.state().is_slowed() { 1 } else { most.max(1) }
     }
 
-    /// Whether what is not begun is better left in the store.
+    /// Whether entries that were not started should stay in the store.
     pub(crate) fn is_limited(&self) -> bool {
         self.state().is_limited()
     }
 
-    /// Attempts made before this count for no event.
+    /// Attempts before this time do not count.
     pub(crate) fn enabled_at(&self) -> Option<Time> {
         self.state().circuit.enabled_at
     }
 
-    /// Takes in how the attempts of events went.
+    /// Records the outcomes of attempted events.
     pub(crate) fn record_all<'a>(&self, attempts: impl Iterator<Item = (&'a Event, &'a Outcome)>) {
         if self.endpoint.is_some() {
             let mut state = self.state();
-            attempts.for_each(|(event, outcome)| state.record(event, outcome));
+            for (event, outcome) in attempts {
+                state.record(event, outcome);
+            }
         }
     }
 
-    /// Takes in what is known of the receiver altogether. While others reach it, it does not fail
-    /// only; where it fails only for all, a worker that has just started begins slowly. Returns
-    /// whether it was disabled until now, or is from now on.
+    /// Updates the shared circuit. If another worker reaches the endpoint, this one is no longer
+    /// slowed. If it fails for all workers, a newly started worker begins slowly. Returns whether
+    /// the endpoint was disabled or enabled.
     pub(crate) fn update(&self, circuit: Circuit) -> bool {
         let mut state = self.state();
         let changed = state.circuit.disabled_at.is_some() != circuit.disabled_at.is_some();
@@ -159,7 +160,7 @@ impl Breaker {
         changed
     }
 
-    /// Tells the store what was seen, and learns what it knows. Returns whether the receiver was
+    /// Writes the observations to the store and reads the circuit. Returns whether the endpoint was
     /// disabled or enabled.
     pub(crate) async fn sync(
         &self,
@@ -176,8 +177,8 @@ impl Breaker {
             circuits::write(store, &of.name, &stored, &next).await
         };
         if !matches!(written, Ok(true)) {
-            // Another worker was first, or nobody knows: it is written again, and what came meanwhile
-            // after it.
+            // Another worker wrote first, or the outcome is unknown. Keep the observations for the
+            // next sync, before the newer ones.
             let mut state = self.state();
             state.seen = seen.then(std::mem::take(&mut state.seen));
             return written.map(|_| false);
@@ -187,17 +188,17 @@ impl Breaker {
     }
 }
 
-/// Says once, by the worker that found out, what an operator wants to know.
+/// Logs a change of the circuit, once: on the worker that wrote it.
 fn log(of: &Subscription, known: &Circuit, next: &Circuit, now: Time) {
     let action = &of.name;
     match (known.failing_since, next.failing_since) {
         (_, Some(since)) if known.disabled_at.is_none() && next.disabled_at.is_some() => {
             let failed_for = now.since(since);
-            tracing::error!(%action, %failed_for, "the receiver is disabled; its events are kept \
-                until `autoreceive actions enable {action}`");
+            tracing::error!(%action, %failed_for, "circuit open: the endpoint is disabled; its \
+                events are kept until `autoreceive actions enable {action}`");
         }
-        (None, Some(_)) => tracing::warn!(%action, "the receiver fails only"),
-        (Some(_), None) => tracing::info!(%action, "the receiver accepts again"),
+        (None, Some(_)) => tracing::warn!(%action, "every attempt at the endpoint is failing"),
+        (Some(_), None) => tracing::info!(%action, "the endpoint accepts events again"),
         _ => {}
     }
 }

@@ -1,35 +1,35 @@
-//! How endpoints are doing, as far as all workers know: one text for each action in the register.
-//! Which state follows from what was seen is the domain's rule; here it is read and written.
+//! The circuits of all endpoints, shared by all workers: one text for each action in the register.
+//! This file reads and writes it; the rules are in the domain.
 
 use autoreceive_domain::{ActionName, Circuit, Time};
 use autoreceive_store::{Cas, Expected, Space, Store, StoreError};
 
-/// A circuit with the text that it was read from, by which a change of it is recognised.
-pub(crate) struct Known {
+/// A circuit with the text from which it was read, for compare-and-set.
+pub(crate) struct StoredCircuit {
     pub(crate) circuit: Circuit,
     text: Option<String>,
 }
 
-/// What is known of an action's endpoint, and the store's time. A text that cannot be read says
-/// nothing against an endpoint.
+/// The circuit of an action's endpoint, and the store's time. An unreadable text counts as a closed
+/// circuit.
 pub(crate) async fn read(
     store: &dyn Store,
     action: &ActionName,
-) -> Result<(Time, Known), StoreError> {
+) -> Result<(Time, StoredCircuit), StoreError> {
     let (now, mut texts) = store.get(Space::Circuits, &[action.to_string()]).await?;
     let text = texts.pop().flatten();
     let circuit = text.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
-    Ok((now, Known { circuit, text }))
+    Ok((now, StoredCircuit { circuit, text }))
 }
 
-/// Writes `next` if what is known is still `known`. Returns whether it was written.
+/// Writes `next` if the store still contains `stored`. Returns whether it was written.
 pub(crate) async fn write(
     store: &dyn Store,
     action: &ActionName,
-    known: &Known,
+    stored: &StoredCircuit,
     next: &Circuit,
 ) -> Result<bool, StoreError> {
-    let expected = known.text.as_deref().map_or(Expected::Nothing, Expected::Value);
+    let expected = stored.text.as_deref().map_or(Expected::Nothing, Expected::Value);
     let next = next.to_string();
     let change = Cas { key: action.as_str(), expected, value: Some(&next) };
     let done = store.compare_and_set(Space::Circuits, &[change]).await?;

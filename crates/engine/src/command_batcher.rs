@@ -1,9 +1,9 @@
-//! Group commit: commands of many callers are gathered into batches, so that one round trip, and
-//! one fsync, serves them all.
+//! Group commit: gathers the commands of many callers into batches, so that they share one round
+//! trip and one fsync.
 //!
-//! Orders are spread over lanes by their shard, and a lane has one batch on its way at a time: so
+//! Orders are distributed over lanes by their shard, and each lane has one batch in flight. So
 //! commands of one order are carried out in the order in which they were queued, while the lanes
-//! overlap.
+//! work in parallel.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use autoreceive_domain::{Command, Order, OrderId};
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +21,7 @@ use autoreceive_store::{At, Slot, StoreError};
 
 use crate::core::Core;
 use crate::metrics::BySource;
-use crate::planned::{ChangeResult, Decided, ShardPlans};
+use crate::planned::{ChangeResult, DecidedCommands, ShardPlans};
 use crate::reply::{Reply, ReplyOutcome, SubmitError};
 use crate::settings::MAX_BATCH;
 
@@ -28,20 +29,20 @@ const LANES: usize = 4;
 const QUEUE: usize = 2_048;
 /// How long a caller waits for room in a full queue.
 const ROOM_WITHIN: Duration = Duration::from_secs(1);
-/// How often a batch is decided anew after a conflict or an unknown outcome.
-const TRIES: u32 = 6;
-/// The most commands of one order in a round. The rest goes into the next, in order.
+/// How often a batch is decided again after conflicts or unknown outcomes.
+const MAX_ATTEMPTS: u32 = 6;
+/// The most commands of one order in a round. The rest goes into the next round, in order.
 const COMMANDS_OF_ONE_ORDER: usize = 64;
 const SOURCE: &str = "commands";
 
-struct Request {
+struct QueuedCommand {
     id: OrderId,
     command: Command,
     answer: oneshot::Sender<Result<Reply, SubmitError>>,
 }
 
-/// A queued command. Resolves to its answer.
-pub struct Pending(oneshot::Receiver<Result<Reply, SubmitError>>);
+/// A queued command. Resolves to its reply.
+pub struct PendingReply(oneshot::Receiver<Result<Reply, SubmitError>>);
 
 impl Future for Pending {
     type Output = Result<Reply, SubmitError>;
@@ -54,7 +55,7 @@ impl Future for Pending {
 /// The queues of the lanes.
 #[derive(Clone)]
 pub(crate) struct CommandBatcher {
-    lanes: Arc<std::sync::RwLock<Vec<mpsc::Sender<Request>>>>,
+    lanes: Arc<RwLock<Vec<mpsc::Sender<QueuedCommand>>>>,
     running: TaskTracker,
 }
 
@@ -68,11 +69,11 @@ impl CommandBatcher {
         };
         let lanes = (0..LANES).map(start_lane).collect();
         running.close();
-        CommandBatcher { lanes: Arc::new(std::sync::RwLock::new(lanes)), running }
+        CommandBatcher { lanes: Arc::new(RwLock::new(lanes)), running }
     }
 
-    fn lane(&self, number: usize) -> Option<mpsc::Sender<Request>> {
-        let lanes = self.lanes.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn lane(&self, number: usize) -> Option<mpsc::Sender<QueuedCommand>> {
+        let lanes = self.lanes.read();
         lanes.get(number).cloned()
     }
 
@@ -81,11 +82,11 @@ impl CommandBatcher {
         core: &Core,
         id: OrderId,
         command: Command,
-    ) -> Result<Pending, SubmitError> {
+    ) -> Result<PendingReply, SubmitError> {
         let lane =
             self.lane(usize::from(core.shard_of(&id)) % LANES).ok_or(SubmitError::Stopping)?;
         let (answer, pending) = oneshot::channel();
-        match lane.try_send(Request { id, command, answer }) {
+        match lane.try_send(QueuedCommand { id, command, answer }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(SubmitError::Stopping),
             Err(mpsc::error::TrySendError::Full(request)) => {
@@ -94,17 +95,17 @@ impl CommandBatcher {
                     .map_err(|_| SubmitError::Overloaded)?;
             }
         }
-        Ok(Pending(pending))
+        Ok(PendingReply(pending))
     }
 
-    /// Takes no more commands and returns when all that were queued are answered.
+    /// Takes no more commands and returns when all queued ones are answered.
     pub(crate) async fn drained(&self) {
-        self.lanes.write().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.lanes.write().clear();
         self.running.wait().await;
     }
 }
 
-async fn run_lane(core: Arc<Core>, mut queue: mpsc::Receiver<Request>) {
+async fn run_lane(core: Arc<Core>, mut queue: mpsc::Receiver<QueuedCommand>) {
     let mut requests = Vec::with_capacity(MAX_BATCH);
     while queue.recv_many(&mut requests, MAX_BATCH).await > 0 {
         let mut batch = group(requests.drain(..));
@@ -122,25 +123,27 @@ async fn run_lane(core: Arc<Core>, mut queue: mpsc::Receiver<Request>) {
 }
 
 /// The commands of one order, in the order in which they were queued.
-struct Group {
+struct OrderCommands {
     id: OrderId,
     commands: Vec<Command>,
     answers: Vec<oneshot::Sender<Result<Reply, SubmitError>>>,
-    /// What was sent to the store without an answer: found there, it was committed.
-    sent: Option<Sent>,
+    /// The last commit, if its outcome is unknown. If the store contains this order, it was
+    /// committed.
+    unconfirmed: Option<UnconfirmedCommit>,
 }
 
-struct Sent {
+struct UnconfirmedCommit {
     order: Arc<Order>,
     replies: Vec<Reply>,
 }
 
-fn group(requests: impl Iterator<Item = Request>) -> Vec<Group> {
-    let (mut groups, mut at): (Vec<Group>, HashMap<OrderId, usize>) = (Vec::new(), HashMap::new());
-    for Request { id, command, answer } in requests {
-        let index = *at.entry(id.clone()).or_insert(groups.len());
+fn group(requests: impl Iterator<Item = QueuedCommand>) -> Vec<OrderCommands> {
+    let mut groups: Vec<OrderCommands> = Vec::new();
+    let mut index_of: HashMap<OrderId, usize> = HashMap::new();
+    for QueuedCommand { id, command, answer } in requests {
+        let index = *index_of.entry(id.clone()).or_insert(groups.len());
         if index == groups.len() {
-            groups.push(Group { id, commands: Vec::new(), answers: Vec::new(), sent: None });
+            groups.push(OrderCommands { id, commands: Vec::new(), answers: Vec::new(), unconfirmed: None });
         }
         if let Some(group) = groups.get_mut(index) {
             group.commands.push(command);
@@ -150,14 +153,13 @@ fn group(requests: impl Iterator<Item = Request>) -> Vec<Group> {
     groups
 }
 
-/// Leaves at most [`COMMANDS_OF_ONE_ORDER`] commands in each group, and returns the others.
-fn split_off(groups: &mut [Group]) -> Vec<Group> {
+/// Leaves at most [`COMMANDS_OF_ONE_ORDER`] commands in each group, and returns the rest.
+fn split_off(groups: &mut [OrderCommands]) -> Vec<OrderCommands> {
     groups.iter_mut().filter_map(|group| group.split_off(COMMANDS_OF_ONE_ORDER)).collect()
 }
 
-/// The commands that are carried out next: of one order first those that were `left` over, then the
-/// `rest`.
-fn in_order(left: Vec<Group>, rest: Vec<Group>) -> Vec<Group> {
+/// The groups of the next round. For each order the `left` commands come before the `rest`.
+fn in_order(left: Vec<OrderCommands>, rest: Vec<OrderCommands>) -> Vec<OrderCommands> {
     let mut all = left;
     for group in rest {
         match all.iter_mut().find(|known| known.id == group.id) {
@@ -171,14 +173,15 @@ fn in_order(left: Vec<Group>, rest: Vec<Group>) -> Vec<Group> {
     all
 }
 
-impl Group {
-    /// The commands from `count` on, where there are more.
-    fn split_off(&mut self, count: usize) -> Option<Group> {
+impl OrderCommands {
+    /// Splits off the commands from `count` on, if there are more.
+    fn split_off(&mut self, count: usize) -> Option<OrderCommands> {
         if self.commands.len() <= count {
             return None;
         }
-        let (commands, answers) = (self.commands.split_off(count), self.answers.split_off(count));
-        Some(Group { id: self.id.clone(), commands, answers, sent: None })
+        let commands = self.commands.split_off(count);
+        let answers = self.answers.split_off(count);
+        Some(OrderCommands { id: self.id.clone(), commands, answers, unconfirmed: None })
     }
 
     fn answer(self, replies: Vec<Reply>) {
@@ -187,10 +190,10 @@ impl Group {
         }
     }
 
-    /// Where nothing was sent, nothing was written, and the callers are told at once. Otherwise the
-    /// group is to be tried again.
-    fn unless_unsent(self, error: &SubmitError) -> Option<Group> {
-        if self.sent.is_some() {
+    /// Fails the group if no commit is unconfirmed, because nothing was written then. Otherwise
+    /// returns it for another attempt.
+    fn fail_if_unsent(self, error: &SubmitError) -> Option<OrderCommands> {
+        if self.unconfirmed.is_some() {
             return Some(self);
         }
         self.fail(error);
@@ -204,42 +207,46 @@ impl Group {
     }
 }
 
-/// Decides and commits a batch; what meets a conflict or an unknown outcome is loaded and decided
-/// again. Returns the commands that did not fit into one commit.
-async fn run_batch(core: &Core, mut groups: Vec<Group>) -> Vec<Group> {
-    let mut last = String::from("other commits were always faster");
-    let mut unfit = Vec::new();
-    for attempt in 0..TRIES {
+/// Decides and commits a batch, again after a conflict or an unknown outcome. Returns the commands
+/// that did not fit into one commit.
+async fn run_batch(core: &Core, mut groups: Vec<OrderCommands>) -> Vec<OrderCommands> {
+    let mut last = format!(
+        "other commits changed the order {MAX_ATTEMPTS} times in a row; repeat the command"
+    );
+    let mut deferred = Vec::new();
+    for attempt in 0..MAX_ATTEMPTS {
         if attempt > 0 {
             tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
         }
-        groups = attempt_batch(core, groups, &mut last, &mut unfit).await;
+        groups = attempt_batch(core, groups, &mut last, &mut deferred).await;
         if groups.is_empty() {
-            return unfit;
+            return deferred;
         }
     }
     for group in groups {
         group.fail(&SubmitError::Store(last.clone()));
     }
-    unfit
+    deferred
 }
 
-/// One attempt. Returns the groups that have to be decided again; commands that do not fit into
-/// this round go to `unfit`.
+/// One attempt. Returns the groups to decide again. Commands that do not fit into this round go to
+/// `deferred`.
 async fn attempt_batch(
     core: &Core,
-    groups: Vec<Group>,
+    groups: Vec<OrderCommands>,
     last: &mut String,
-    unfit: &mut Vec<Group>,
-) -> Vec<Group> {
+    deferred: &mut Vec<OrderCommands>,
+) -> Vec<OrderCommands> {
     let loaded = load(core, groups.iter().map(|group| group.id.clone()).collect()).await;
-    let (mut again, mut waiting, mut plans) = (Vec::new(), Vec::new(), ShardPlans::default());
+    let mut again = Vec::new();
+    let mut waiting = Vec::new();
+    let mut plans = ShardPlans::default();
     for (mut group, found) in groups.into_iter().zip(loaded) {
         let At { now, shard, value } = match found {
             Ok(at) => at,
             Err(error) => {
                 *last = error.to_string();
-                again.extend(group.unless_unsent(&SubmitError::Store(error.to_string())));
+                again.extend(group.fail_if_unsent(&SubmitError::Store(error.to_string())));
                 continue;
             }
         };
@@ -251,11 +258,12 @@ async fn attempt_batch(
                 continue;
             }
         };
-        if let Some(sent) = group.sent.take_if(|sent| order.as_ref() == Some(&sent.order)) {
-            group.answer(sent.replies);
+        let is_committed = |commit: &mut UnconfirmedCommit| order.as_ref() == Some(&commit.order);
+        if let Some(commit) = group.unconfirmed.take_if(is_committed) {
+            group.answer(commit.replies);
             continue;
         }
-        let Decided { replies, terms, planned } =
+        let DecidedCommands { replies, terms, planned } =
             match core.decide(&group.id, order, &group.commands, now) {
                 Ok(decided) => decided,
                 Err(error) => {
@@ -264,7 +272,7 @@ async fn attempt_batch(
                 }
             };
         if let Some(rest) = group.split_off(replies.len()) {
-            *unfit = in_order(std::mem::take(unfit), vec![rest]);
+            *deferred = in_order(std::mem::take(deferred), vec![rest]);
         }
         let replies = to_replies(replies, terms.as_ref());
         match planned {
@@ -280,14 +288,14 @@ async fn attempt_batch(
     again
 }
 
-/// Commits what was decided, and answers. Returns the groups that have to be decided again.
+/// Commits the plans and answers. Returns the groups to decide again.
 async fn commit(
     core: &Core,
-    waiting: Vec<Waiting>,
+    waiting: Vec<AwaitingCommit>,
     plans: ShardPlans,
     last: &mut String,
-) -> Vec<Group> {
-    let mut waiting: HashMap<OrderId, Waiting> =
+) -> Vec<OrderCommands> {
+    let mut waiting: HashMap<OrderId, AwaitingCommit> =
         waiting.into_iter().map(|one| (one.0.id.clone(), one)).collect();
     let (plans, ids) = plans.into_parts();
     let results = core.commit(SOURCE, plans).await;
@@ -300,33 +308,33 @@ async fn commit(
     again
 }
 
-/// The orders, with the terms of each learnt.
+/// Loads the orders and their terms.
 async fn load(core: &Core, ids: Vec<OrderId>) -> Vec<Result<At<Slot>, StoreError>> {
     let loaded = core.store.load(&ids).await;
     let orders = loaded.iter().flatten().filter_map(|at| at.value.as_ref().ok()?.as_ref());
-    match core.book.learn(&*core.store, orders).await {
+    match core.terms.load(&*core.store, orders).await {
         Ok(()) => loaded,
         Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
     }
 }
 
-type Waiting = (Group, Vec<Reply>, Option<Arc<Order>>);
+type AwaitingCommit = (OrderCommands, Vec<Reply>, Option<Arc<Order>>);
 
-/// Answers a group by its result. Returns it where it has to be decided again.
+/// Answers a group by its result. Returns it if it must be decided again.
 fn settle(
-    mut group: Group,
+    mut group: OrderCommands,
     replies: Vec<Reply>,
     order: Option<Arc<Order>>,
     result: ChangeResult,
     last: &mut String,
-) -> Option<Group> {
+) -> Option<OrderCommands> {
     match result {
         ChangeResult::Done => group.answer(replies),
         ChangeResult::Refused(why) => group.fail(&SubmitError::Store(why)),
         ChangeResult::Conflict => return Some(group),
         ChangeResult::Unknown(why) => {
             *last = why;
-            group.sent = order.map(|order| Sent { order, replies });
+            group.unconfirmed = order.map(|order| UnconfirmedCommit { order, replies });
             return Some(group);
         }
     }

@@ -1,10 +1,10 @@
-//! The one way to commit: changes are laid out in rounds, bounded in count and bytes, committed,
-//! and what was committed is handed to the relays.
+//! The only path for commits: splits changes into rounds of bounded count and bytes, commits them,
+//! and hands the committed entries to the relays.
 //!
-//! A commit is all or nothing, so one order that somebody else changed meanwhile fails the whole
-//! round. Innocent orders must not pay for that: the round is sent again at once without the
-//! losers, which is no new decision, as every other order is still the one that was read. After two
-//! conflicts the round is halved, after three each order goes alone.
+//! A commit is all or nothing, so one order that another worker changed fails the whole round. The
+//! other orders must not pay for that: the round is sent again at once without the losers. No new
+//! decision is needed, because the other orders are unchanged. After two conflicts the round is
+//! halved, after three each order goes alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,53 +17,53 @@ use autoreceive_store::{
 use crate::core::Core;
 use crate::metrics::{ByCause, BySource};
 use crate::outbox::Prepared;
-use crate::planned::{ChangeResult, Planned, ShardPlan};
+use crate::planned::{ChangeResult, PlannedChange, ShardPlan};
 use crate::settings::MAX_BATCH;
 
-/// The most bytes of records in one commit: one that writes more would block the server for others.
+/// The most bytes of records in one commit. A larger one would block the server for other clients.
 pub(crate) const COMMIT_BYTES: usize = 256 * 1_024;
-/// What an order takes without its `data`, roughly.
+/// Approximate bytes of an order without its `data`.
 pub(crate) const ORDER_BYTES: usize = 160;
-/// After so many conflicts a round is halved, and after one more each order goes alone.
+/// After this number of conflicts a round is halved; after one more each order goes alone.
 const HALVED_AFTER: u32 = 2;
 
-/// Changes of one shard that are to be committed together.
+/// Changes of one shard to commit together.
 struct Part {
     shard: Shard,
     now: Time,
     state: Arc<ShardState>,
     read: Option<ReadToken>,
-    planned: Vec<Planned>,
-    /// The place of each change among those that the caller planned.
-    origin: Vec<Place>,
+    planned: Vec<PlannedChange>,
+    /// The index of each change in the caller's plans.
+    origin: Vec<ChangeIndex>,
     conflicts: u32,
 }
 
 /// (index of the plan, index of the change in it)
-type Place = (usize, usize);
+type ChangeIndex = (usize, usize);
 
-/// A part on its way.
+/// A part that was sent.
 struct Batch {
     shard: Shard,
     now: Time,
     state: Arc<ShardState>,
     round: Arc<Round>,
     prepared: Vec<Prepared>,
-    companions: Vec<Companion>,
-    origin: Vec<Place>,
+    contexts: Vec<ChangeContext>,
+    origin: Vec<ChangeIndex>,
     conflicts: u32,
 }
 
-/// What a change needs besides being written.
-struct Companion {
+/// Data of a change that is not written.
+struct ChangeContext {
     terms: Option<Arc<Terms>>,
     policy: Option<Policy>,
     deadline: Option<Time>,
 }
 
 impl Core {
-    /// Commits what was planned and hands it to the relays. One result for each change of each
-    /// plan.
+    /// Commits the plans and hands the entries to the relays. Returns one result for each change of
+    /// each plan.
     pub(crate) async fn commit(
         &self,
         source: &'static str,
@@ -73,7 +73,7 @@ impl Core {
         let mut parts = Vec::with_capacity(plans.len());
         for (index, plan) in plans.into_iter().enumerate() {
             results.push(vec![ChangeResult::Conflict; plan.planned.len()]);
-            parts.extend(in_bounds(index, plan));
+            parts.extend(split_plan(index, plan));
         }
         while !parts.is_empty() {
             parts = self.send(source, parts, &mut results).await;
@@ -81,7 +81,7 @@ impl Core {
         results
     }
 
-    /// Sends every part once. Returns what is to be sent again.
+    /// Sends every part once. Returns the parts to send again.
     async fn send(
         &self,
         source: &'static str,
@@ -123,22 +123,22 @@ impl Core {
         let Part { shard, now, state, read, planned, origin, conflicts } = part;
         let mut round = Round { notes: retention_notes(now, &planned), ..Round::default() };
         round.changes.reserve(planned.len());
-        let mut companions = Vec::with_capacity(planned.len());
-        for Planned { change, terms, policy, deadline } in planned {
+        let mut contexts = Vec::with_capacity(planned.len());
+        for PlannedChange { change, terms, policy, deadline } in planned {
             if let Some(policy) = &policy
                 && round.policies.iter().all(|known| known.revision != policy.revision)
             {
                 round.policies.push(policy.clone());
             }
             round.changes.push(change);
-            companions.push(Companion { terms, policy, deadline });
+            contexts.push(ChangeContext { terms, policy, deadline });
         }
         let (entries, prepared) = self.outbox.entries(&round.changes, now);
         round.entries = entries;
         let round = Arc::new(round);
         let commit =
             Commit { shard, now, state: state.clone(), epoch: None, read, round: round.clone() };
-        (Batch { shard, now, state, round, prepared, companions, origin, conflicts }, commit)
+        (Batch { shard, now, state, round, prepared, contexts, origin, conflicts }, commit)
     }
 
     fn note_conflicts(&self, source: &'static str, changes: usize) {
@@ -148,10 +148,10 @@ impl Core {
     fn note_done(&self, batch: &Batch) {
         let mut nearest: Option<Time> = None;
         let mut received: BTreeMap<Cause, u64> = BTreeMap::new();
-        for (change, companion) in batch.round.changes.iter().zip(&batch.companions) {
+        for (change, context) in batch.round.changes.iter().zip(&batch.contexts) {
             let next_due = change.order.as_ref().and_then(|order| order.next_due_at());
             nearest = [nearest, next_due].into_iter().flatten().min();
-            self.note_events(change, companion.deadline, batch.now);
+            self.note_events(change, context.deadline, batch.now);
             for event in change.events.iter().filter(|event| event.kind() == EventKind::Received) {
                 *received.entry(event.cause()).or_default() += 1;
             }
@@ -160,11 +160,11 @@ impl Core {
             self.metrics.received.get_or_create(&ByCause::of(cause)).inc_by(count);
         }
         if let Some(next_due) = nearest {
-            self.due_index.hint(batch.shard, next_due);
+            self.due_index.note_due(batch.shard, next_due);
         }
     }
 
-    /// One line for each event, and what is measured about receipts.
+    /// Logs each event and measures the lag of receipts.
     fn note_events(&self, change: &Change, deadline: Option<Time>, now: Time) {
         for event in &change.events {
             let timed = event.cause() == Cause::Timer;
@@ -181,20 +181,20 @@ impl Core {
 }
 
 impl Batch {
-    /// What is left without the orders that somebody else changed, in parts that conflicts spoil
-    /// less and less. The read behind it is used up.
+    /// The batch without the losers, in smaller parts after repeated conflicts. The read token is
+    /// used up.
     fn without(self, losers: &[OrderId]) -> Vec<Part> {
-        let Batch { shard, now, state, round, companions, origin, conflicts, .. } = self;
+        let Batch { shard, now, state, round, contexts, origin, conflicts, .. } = self;
         let changes = match Arc::try_unwrap(round) {
             Ok(round) => round.changes,
             Err(shared) => shared.changes.clone(),
         };
         let conflicts = conflicts + 1;
         let mut left = Vec::with_capacity(changes.len());
-        for ((change, companion), place) in changes.into_iter().zip(companions).zip(origin) {
+        for ((change, context), place) in changes.into_iter().zip(contexts).zip(origin) {
             if !losers.contains(&change.id) {
-                let Companion { terms, policy, deadline } = companion;
-                left.push((Planned { change, terms, policy, deadline }, place));
+                let ChangeContext { terms, policy, deadline } = context;
+                left.push((PlannedChange { change, terms, policy, deadline }, place));
             }
         }
         let size = match conflicts {
@@ -227,7 +227,7 @@ fn log_event(event: &Event, deadline: Option<Time>, lag_ms: Option<i64>) {
     }
 }
 
-fn set_results(outcomes: &mut [Vec<ChangeResult>], origin: &[Place], result: &ChangeResult) {
+fn set_results(outcomes: &mut [Vec<ChangeResult>], origin: &[ChangeIndex], result: &ChangeResult) {
     for &(plan, change) in origin {
         if let Some(place) = outcomes.get_mut(plan).and_then(|of_plan| of_plan.get_mut(change)) {
             *place = result.clone();
@@ -235,9 +235,9 @@ fn set_results(outcomes: &mut [Vec<ChangeResult>], origin: &[Place], result: &Ch
     }
 }
 
-/// Cuts a plan into parts of at most [`MAX_BATCH`] orders and [`COMMIT_BYTES`]. The first part
-/// follows the read; the others cannot, as a read serves one commit.
-fn in_bounds(index: usize, plan: ShardPlan) -> Vec<Part> {
+/// Splits a plan into parts of at most [`MAX_BATCH`] orders and [`COMMIT_BYTES`]. Only the first
+/// part has the read token, because a token serves one commit.
+fn split_plan(index: usize, plan: ShardPlan) -> Vec<Part> {
     let ShardPlan { shard, now, state, mut read, planned } = plan;
     let mut parts: Vec<Part> = Vec::new();
     let mut bytes = 0;
@@ -267,15 +267,15 @@ fn in_bounds(index: usize, plan: ShardPlan) -> Vec<Part> {
     parts
 }
 
-/// About how many bytes a change writes: a record for each event.
+/// Approximate bytes that a change writes: one record for each event.
 fn bytes_of(change: &Change) -> usize {
     let data = change.order.as_ref().and_then(|order| order.data.as_ref());
     let data = data.map_or(0, |data| data.as_str().len());
     (ORDER_BYTES + data) * change.events.len().max(1)
 }
 
-/// The orders that rest after this commit, by when to look at them.
-fn retention_notes(now: Time, planned: &[Planned]) -> Vec<RetentionNote> {
+/// Groups the orders that rest after this commit by the end of their retention.
+fn retention_notes(now: Time, planned: &[PlannedChange]) -> Vec<RetentionNote> {
     let mut notes: Vec<RetentionNote> = Vec::new();
     for (i, planned) in (0u32..).zip(planned) {
         let rests = planned.change.order.as_ref().is_some_and(|order| order.is_resting());

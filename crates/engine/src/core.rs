@@ -1,4 +1,4 @@
-//! What every part of the engine shares, and how it decides.
+//! The state that all parts of the engine share, and how it decides.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,49 +16,53 @@ use crate::commit::{COMMIT_BYTES, ORDER_BYTES};
 use crate::due_index::DueIndex;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::planned::{Decided, Planned};
+use crate::planned::{DecidedCommands, PlannedChange};
 use crate::reply::ReplyOutcome;
-use crate::settings::Settings;
+use crate::settings::EngineSettings;
 use crate::shard_assignment::ShardAssignment;
-use crate::terms::TermsBook;
+use crate::terms::TermsCache;
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shards: ShardCount,
-    pub(crate) book: TermsBook,
+    pub(crate) terms: TermsCache,
     pub(crate) policies: Policies,
     pub(crate) outbox: Outbox,
     pub(crate) due_index: DueIndex,
     pub(crate) time: StoreTime,
     pub(crate) assignment: ShardAssignment,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) settings: Settings,
-    /// Whether the names of all actions are known to stand in the store.
-    pub(crate) noted: AtomicBool,
+    pub(crate) settings: EngineSettings,
+    /// Whether the store is known to contain the names of all actions.
+    pub(crate) actions_noted: AtomicBool,
     pub(crate) backfills: Backfills,
 }
 
 impl Core {
-    /// Where an order lies.
+    /// The shard of an order.
     pub(crate) fn shard_of(&self, id: &OrderId) -> Shard {
         self.shards.of(id)
     }
 
-    /// Decides commands about one order, each on the result of the one before, as many of them as
-    /// fit into one commit; at least one.
+    /// Decides commands about one order, each on the result of the one before. Stops when one
+    /// commit is full, but decides at least one command.
     pub(crate) fn decide<'a>(
         &self,
         id: &OrderId,
         loaded: Option<Arc<Order>>,
         commands: impl IntoIterator<Item = &'a Command>,
         now: Time,
-    ) -> Result<Decided, Unreadable> {
-        let (mut order, mut policy, mut terms) = (loaded.clone(), None, None);
+    ) -> Result<DecidedCommands, Unreadable> {
+        let mut order = loaded.clone();
+        let mut policy = None;
+        let mut terms = None;
         if let Some(order) = &order {
-            let known = self.book.get(&order.revision);
+            let known = self.terms.get(&order.revision);
             terms = Some(known.ok_or_else(|| terms_missing(order))?);
         }
-        let (mut replies, mut events, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut replies = Vec::new();
+        let mut events = Vec::new();
+        let mut bytes = 0;
         for command in commands {
             let named = match command.policy().map(|name| self.policies.get(name)).transpose() {
                 Ok(named) => named,
@@ -90,35 +94,35 @@ impl Core {
                 break;
             }
         }
-        let planned = order.filter(|_| !events.is_empty()).map(|order| Planned {
+        let planned = order.filter(|_| !events.is_empty()).map(|order| PlannedChange {
             policy,
-            ..Planned::new(loaded.as_deref(), order, events, terms.clone())
+            ..PlannedChange::new(loaded.as_deref(), order, events, terms.clone())
         });
-        Ok(Decided { replies, terms, planned })
+        Ok(DecidedCommands { replies, terms, planned })
     }
 
-    /// Decides what the timer does about an order whose due time has come, if anything.
+    /// Decides what the timer does about a due order, if anything.
     pub(crate) fn decide_due(
         &self,
         order: &Order,
         now: Time,
-    ) -> Result<Option<Planned>, Unreadable> {
-        let terms = self.book.get(&order.revision).ok_or_else(|| terms_missing(order))?;
+    ) -> Result<Option<PlannedChange>, Unreadable> {
+        let terms = self.terms.get(&order.revision).ok_or_else(|| terms_missing(order))?;
         match decide(order, &Command::Due, now, &terms) {
             Decision::Changed(next) => {
                 let events = vec![Event(next.clone())];
-                Ok(Some(Planned::new(Some(order), next, events, Some(terms))))
+                Ok(Some(PlannedChange::new(Some(order), next, events, Some(terms))))
             }
             Decision::Unchanged | Decision::Rejected(_) => Ok(None),
         }
     }
 
-    /// Notes the names of all actions in the store once, so that their queues are shown after they
-    /// have left the configuration. A crash before it leaves entries that no figure counts; they
-    /// are counted, and delivered, as soon as a worker with that action starts. While the names
-    /// cannot be noted, orders go on all the same.
+    /// Writes the names of all actions to the store once, so that the figures show their queues
+    /// even after they are removed from the configuration. After a crash before this write, no
+    /// figure counts such entries until a worker with that action starts; it also delivers them. A
+    /// failed write delays no order.
     pub(crate) async fn note_actions(&self) {
-        if self.noted.load(Ordering::Relaxed) {
+        if self.actions_noted.load(Ordering::Relaxed) {
             return;
         }
         let names: Vec<&str> = self.outbox.names().map(|name| name.as_str()).collect();
@@ -128,11 +132,11 @@ impl Core {
             .collect();
         let is_noted = changes.is_empty()
             || self.store.compare_and_set(Space::Actions, &changes).await.is_ok();
-        self.noted.store(is_noted, Ordering::Relaxed);
+        self.actions_noted.store(is_noted, Ordering::Relaxed);
     }
 }
 
 fn terms_missing(order: &Order) -> Unreadable {
-    let what = format!("its terms {} are not in the store", order.revision);
+    let what = format!("the store does not contain its terms, {}", order.revision);
     Unreadable { id: order.id.to_string(), what }
 }

@@ -1,5 +1,4 @@
-//! What failed for good: found, replayed and discarded, by id or by filter, in steps that are short
-//! enough to be waited for.
+//! Dead letters: list, replay and discard, by id or by filter. Each call is short.
 
 use autoreceive_domain::event::order_of;
 use autoreceive_domain::{Span, Time};
@@ -13,31 +12,31 @@ use autoreceive_store::{
 
 use crate::worker::Engine;
 
-/// How many dead letters are read at a time.
+/// Page size.
 const PAGE: usize = 200;
-/// How many pages are looked through for one answer.
+/// The most pages read in one call.
 const PAGES: usize = 10;
 
-/// An event that an action failed at for good.
+/// An event that failed for good.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// Where it lies, and the event's id.
-    pub letter: EntryRef,
-    /// When it was given up.
+    /// The reference of its entry; the entry's id is the event's id.
+    pub entry: EntryRef,
+    /// When it became a dead letter.
     pub died_at: Time,
-    /// What happened, and how its attempts went.
+    /// The event, and its attempts.
     pub content: Result<(Event, History), Unreadable>,
-    /// Its text, as it is kept.
+    /// The stored text.
     text: Option<String>,
 }
 
-/// How a dead letter ends.
+/// What to do with a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
-    /// It is attempted again, as if for the first time.
+    /// Attempt it again, with no attempts counted.
     Replay,
-    /// It is removed.
+    /// Remove it.
     Discard,
 }
 
@@ -48,55 +47,54 @@ impl From<Entry> for DeadLetter {
             let event = events.into_iter().next().ok_or_else(|| wrong("no event"))?;
             Ok((event, history.ok_or_else(|| wrong("no history"))?))
         });
-        DeadLetter { letter: found.entry, died_at: found.at, content, text: found.text }
+        DeadLetter { entry: found.entry, died_at: found.at, content, text: found.text }
     }
 }
 
 impl DeadLetter {
-    /// What settles it at `now`. A replayed one becomes a pending entry under its event id, with no
-    /// attempts made; the removal from the one lane and the entry in the other are one step of the
-    /// store.
+    /// The settlement at `now`. A replayed one becomes a pending entry under its event id, with
+    /// no attempts counted. The store moves it in one step.
     fn settlement(&self, action: &ActionName, how: Resolution, now: Time) -> Settlement {
         let follow_ups = match (how, &self.text) {
             (Resolution::Replay, Some(text)) => vec![FollowUp {
                 queue: Queue::pending(action),
-                id: self.letter.id.clone(),
+                id: self.entry.id.clone(),
                 at: now,
                 text: entry::afresh(text, now),
                 only_if_absent: true,
             }],
             _ => Vec::new(),
         };
-        Settlement { entry: self.letter.clone(), follow_ups }
+        Settlement { entry: self.entry.clone(), follow_ups }
     }
 }
 
-/// Which dead letters; without a condition, all.
+/// Conditions on dead letters; without a condition, all match.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct LetterFilter {
-    /// Those that were given up at least so long ago.
+pub struct DeadLetterSelection {
+    /// Dead for at least this long.
     pub older_than: Option<Span>,
-    /// Those whose last error has this text in it.
+    /// The last error contains this text.
     pub error: Option<String>,
 }
 
-/// What became of dead letters.
+/// The result of replaying or discarding.
 #[derive(Debug, Default, PartialEq)]
 pub struct Resolved {
-    /// How many were found.
+    /// Dead letters that matched.
     pub matched: u64,
-    /// How many of them were replayed or discarded.
+    /// Dead letters that were replayed or discarded.
     pub done: u64,
-    /// How many of them cannot be read; they can be discarded, but not replayed.
+    /// Dead letters that cannot be read. They can be discarded, but not replayed.
     pub unreadable: u64,
-    /// Where to go on, if there is more.
+    /// The cursor of the next step, if there are more.
     pub cursor: Option<String>,
 }
 
-impl LetterFilter {
-    fn fits(&self, letter: &DeadLetter, now: Time) -> bool {
-        let old = self.older_than.is_none_or(|age| letter.died_at <= now.before(age));
-        let last = letter.content.as_ref().ok().and_then(|(_, history)| history.errors.last());
+impl DeadLetterSelection {
+    fn fits(&self, dead_letter: &DeadLetter, now: Time) -> bool {
+        let old = self.older_than.is_none_or(|age| dead_letter.died_at <= now.before(age));
+        let last = dead_letter.content.as_ref().ok().and_then(|(_, history)| history.errors.last());
         old && self
             .error
             .as_ref()
@@ -105,45 +103,45 @@ impl LetterFilter {
 }
 
 impl Engine {
-    /// A page of dead letters. Where few fit the filter, it can be shorter than `limit` and yet not
-    /// the last.
+    /// A page of dead letters. If few match the filter, a page can be shorter than `limit` even if
+    /// there are more.
     ///
     /// # Errors
-    /// Where the store does not answer or the cursor is not one of this action's.
+    /// If the store does not answer or the cursor was not issued for this action.
     pub async fn dead_letters(
         &self,
         action: &ActionName,
-        filter: &LetterFilter,
+        filter: &DeadLetterSelection,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<DeadLetter>, StoreError> {
         let mut page = self.dead_page(action, cursor, limit).await?;
         let now = page.now;
-        page.items.retain(|letter| filter.fits(letter, now));
+        page.items.retain(|dead_letter| filter.fits(dead_letter, now));
         for _ in 1..PAGES {
             let room = limit.saturating_sub(page.items.len());
             let Some(cursor) = page.cursor.as_deref().filter(|_| room > 0) else { break };
             let next = self.dead_page(action, Some(cursor), room).await?;
-            page.items.extend(next.items.into_iter().filter(|letter| filter.fits(letter, now)));
+            page.items.extend(next.items.into_iter().filter(|dead_letter| filter.fits(dead_letter, now)));
             page.cursor = next.cursor;
         }
         Ok(page)
     }
 
-    /// The dead letters of these events that are there.
+    /// The dead letters of these events; events without one are left out.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn dead_letters_of(
         &self,
         action: &ActionName,
         events: &[String],
     ) -> Result<Vec<DeadLetter>, StoreError> {
-        let letter = |id: &String| {
+        let dead_letter = |id: &String| {
             Some(EntryRef { shard: self.core.shard_of(&order_of(id)?), id: id.clone() })
         };
-        let letters: Vec<EntryRef> = events.iter().filter_map(letter).collect();
-        let page = self.core.store.entries(&Queue::dead(action), Which::Named(&letters)).await?;
+        let dead_letters: Vec<EntryRef> = events.iter().filter_map(dead_letter).collect();
+        let page = self.core.store.entries(&Queue::dead(action), Which::Named(&dead_letters)).await?;
         Ok(page.items.into_iter().map(DeadLetter::from).collect())
     }
 
@@ -155,15 +153,14 @@ impl Engine {
     ) -> Result<Page<DeadLetter>, StoreError> {
         let page =
             self.core.store.entries(&Queue::dead(action), Which::Page { cursor, limit }).await?;
-        let letters = page.items.into_iter().map(DeadLetter::from).collect();
-        Ok(Page::new(page.now, letters, page.cursor))
+        let dead_letters = page.items.into_iter().map(DeadLetter::from).collect();
+        Ok(Page::new(page.now, dead_letters, page.cursor))
     }
 
-    /// Replays or discards the dead letters of these events that are there; without `how`, only
-    /// counts them.
+    /// Replays or discards the dead letters of these events. Without `how`, only counts them.
     ///
     /// # Errors
-    /// Where the store does not answer; repeating it is safe.
+    /// If the store does not answer. It is safe to repeat.
     pub async fn resolve_events(
         &self,
         action: &ActionName,
@@ -171,22 +168,22 @@ impl Engine {
         how: Option<Resolution>,
     ) -> Result<Resolved, StoreError> {
         let mut resolved = Resolved::default();
-        let letters = self.dead_letters_of(action, events).await?;
-        self.resolve(action, &letters, how, &mut resolved).await?;
+        let dead_letters = self.dead_letters_of(action, events).await?;
+        self.resolve(action, &dead_letters, how, &mut resolved).await?;
         Ok(resolved)
     }
 
-    /// Replays or discards those that fit the filter, a few thousand at a time: while there is a
-    /// cursor, there is more. Those that are given up after the first step are left alone, so that
-    /// what fails again is not replayed for ever. Without `how`, only counts them.
+    /// Replays or discards the matching dead letters, up to 2,000 in one step; the result has a
+    /// cursor if there are more. Events that die after the first step are skipped, so that a
+    /// failing event is not replayed for ever. Without `how`, only counts them.
     ///
     /// # Errors
-    /// Where the store does not answer or the cursor is not one of these steps'; repeating it is
-    /// safe.
+    /// If the store does not answer or the cursor was not issued by an earlier step. It is safe to
+    /// repeat.
     pub async fn resolve_matching(
         &self,
         action: &ActionName,
-        filter: &LetterFilter,
+        filter: &DeadLetterSelection,
         cursor: Option<&str>,
         how: Option<Resolution>,
     ) -> Result<Resolved, StoreError> {
@@ -197,11 +194,11 @@ impl Engine {
                 .dead_page(action, step.as_ref().map(|step| step.cursor.as_str()), PAGE)
                 .await?;
             let began = step.map_or(page.now, |step| step.began);
-            let (letters, later): (Vec<_>, Vec<_>) =
-                page.items.into_iter().partition(|letter| letter.died_at <= began);
-            let letters: Vec<DeadLetter> =
-                letters.into_iter().filter(|letter| filter.fits(letter, began)).collect();
-            self.resolve(action, &letters, how, &mut resolved).await?;
+            let (dead_letters, later): (Vec<_>, Vec<_>) =
+                page.items.into_iter().partition(|dead_letter| dead_letter.died_at <= began);
+            let dead_letters: Vec<DeadLetter> =
+                dead_letters.into_iter().filter(|dead_letter| filter.fits(dead_letter, began)).collect();
+            self.resolve(action, &dead_letters, how, &mut resolved).await?;
             step = page.cursor.filter(|_| later.is_empty()).map(|cursor| Step { began, cursor });
             if step.is_none() {
                 break;
@@ -214,20 +211,20 @@ impl Engine {
     async fn resolve(
         &self,
         action: &ActionName,
-        letters: &[DeadLetter],
+        dead_letters: &[DeadLetter],
         how: Option<Resolution>,
         resolved: &mut Resolved,
     ) -> Result<(), StoreError> {
-        resolved.matched += letters.len() as u64;
+        resolved.matched += dead_letters.len() as u64;
         resolved.unreadable +=
-            letters.iter().filter(|letter| letter.content.is_err()).count() as u64;
+            dead_letters.iter().filter(|dead_letter| dead_letter.content.is_err()).count() as u64;
         let able =
-            |letter: &&DeadLetter| letter.content.is_ok() || how == Some(Resolution::Discard);
-        let able: Vec<&DeadLetter> = letters.iter().filter(able).collect();
+            |dead_letter: &&DeadLetter| dead_letter.content.is_ok() || how == Some(Resolution::Discard);
+        let able: Vec<&DeadLetter> = dead_letters.iter().filter(able).collect();
         let Some(how) = how.filter(|_| !able.is_empty()) else { return Ok(()) };
         let now = self.core.store.now().await?;
         let settlements =
-            able.into_iter().map(|letter| letter.settlement(action, how, now)).collect();
+            able.into_iter().map(|dead_letter| dead_letter.settlement(action, how, now)).collect();
         let done = self.core.store.settle(&Queue::dead(action), settlements).await?;
         resolved.done += done;
         let what = if how == Resolution::Replay { "replayed" } else { "discarded" };
@@ -239,9 +236,9 @@ impl Engine {
     }
 }
 
-/// Where a walk over dead letters stands.
+/// The position between two steps.
 struct Step {
-    /// When the walk began, by the store's clock.
+    /// When the first step began, by the store's clock.
     began: Time,
     /// The store's own cursor.
     cursor: String,

@@ -1,11 +1,10 @@
-//! What this worker knows of the next due_index: what the store last said of each shard, and what
-//! was committed since. Commits tell it of nearer due times, and the sweeper sleeps until the
-//! nearest.
+//! The next due time of each shard: from the store's last answer and from later commits of this
+//! worker. The sweeper sleeps until the nearest one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use autoreceive_domain::Time;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use autoreceive_store::Shard;
@@ -14,12 +13,12 @@ use autoreceive_store::Shard;
 pub(crate) struct DueIndex {
     next: Mutex<Vec<Option<Time>>>,
     nearer: Notify,
-    /// The time has moved, and what is known of it may be from before.
+    /// The test clock was advanced; known due times may be in the past.
     moved: AtomicBool,
 }
 
 impl DueIndex {
-    /// Nothing known yet.
+    /// Starts empty.
     pub(crate) fn new(shards: Shard) -> DueIndex {
         DueIndex {
             next: Mutex::new(vec![None; shards.into()]),
@@ -29,11 +28,11 @@ impl DueIndex {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Vec<Option<Time>>) -> T) -> T {
-        f(&mut self.next.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.next.lock())
     }
 
-    /// Something in `shard` due times at `due time`.
-    pub(crate) fn hint(&self, shard: Shard, next_due: Time) {
+    /// Notes that an order in `shard` is due at `next_due`.
+    pub(crate) fn note_due(&self, shard: Shard, next_due: Time) {
         let nearest = self.with(|next| {
             let before = next.iter().flatten().min().copied();
             if let Some(known) = next.get_mut(usize::from(shard)) {
@@ -46,8 +45,8 @@ impl DueIndex {
         }
     }
 
-    /// The shards whose due time `is_ready`. They count as without a due time until it is told
-    /// anew, so that none is looked at twice.
+    /// Takes the shards whose due time is ready. Each is returned once, until a due time is noted
+    /// again.
     pub(crate) fn take_ready(&self, is_ready: impl Fn(Shard, Time) -> bool) -> Vec<Shard> {
         self.with(|next| {
             let mut ready = Vec::new();
@@ -61,8 +60,7 @@ impl DueIndex {
         })
     }
 
-    /// The instant to sleep until, where `ready_at` tells when a shard's due time is this worker's
-    /// business.
+    /// The nearest due time. `ready_at` may delay a shard's due time, as for other workers' shards.
     pub(crate) fn nearest(&self, ready_at: impl Fn(Shard, Time) -> Time) -> Option<Time> {
         self.with(|next| {
             (0..)
@@ -72,18 +70,18 @@ impl DueIndex {
         })
     }
 
-    /// Notes that the store's time has moved: a due time that was still to come may have passed.
+    /// Notes that the store's clock was advanced, so a future due time may have passed.
     pub(crate) fn time_moved(&self) {
         self.moved.store(true, Ordering::Release);
         self.nearer.notify_one();
     }
 
-    /// Whether the time has moved since this was last asked.
+    /// Whether the clock was advanced since the last call.
     pub(crate) fn has_time_moved(&self) -> bool {
         self.moved.swap(false, Ordering::AcqRel)
     }
 
-    /// Returns when a nearer due time was committed, or the time has moved.
+    /// Waits for a nearer due time or an advance of the clock.
     pub(crate) async fn nearer(&self) {
         self.nearer.notified().await;
     }

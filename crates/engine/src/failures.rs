@@ -1,10 +1,10 @@
-//! What an action fails at, told in the log: the first failure at once, and no more than a line a
-//! second, however many attempts fail while a receiver is away.
+//! Logs failed attempts: the first at once, then at most one line a second, however many attempts
+//! fail during an outage.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::Event;
+use parking_lot::Mutex;
 
 use crate::action::Outcome;
 use autoreceive_store::ActionName;
@@ -13,31 +13,30 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The failures of one action.
 #[derive(Default)]
-pub(crate) struct Failures(Mutex<Told>);
+pub(crate) struct FailureLog(Mutex<LastLine>);
 
 #[derive(Default)]
-struct Told {
+struct LastLine {
     at: Option<Instant>,
-    /// How many events failed since.
+    /// Failed events since the last line.
     failed: u64,
 }
 
-impl Failures {
-    /// Tells of an event's outcome, if it is a failure and there was no line about another just
-    /// now.
+impl FailureLog {
+    /// Logs a failed outcome, unless the last line is less than a second old.
     pub(crate) fn note(&self, action: &ActionName, event: &Event, outcome: &Outcome) {
         let (why, next) = match outcome {
             Outcome::Done => return,
-            Outcome::Retry { why, .. } => (why, "it is made again"),
-            Outcome::Dead { why } => (why, "it is not made again"),
+            Outcome::Retry { why, .. } => (why, "and will be retried"),
+            Outcome::Dead { why } => (why, "for good; the event is a dead letter"),
         };
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.failed += 1;
-        if told.at.is_some_and(|at| at.elapsed() < PAUSE) {
+        let mut last = self.0.lock();
+        last.failed += 1;
+        if last.at.is_some_and(|at| at.elapsed() < PAUSE) {
             return;
         }
-        tracing::warn!(%action, event = %event.id(), failed = told.failed, why, "an attempt \
-            failed; {next}");
-        *told = Told { at: Some(Instant::now()), failed: 0 };
+        tracing::warn!(%action, event = %event.id(), failed = last.failed, why, "an attempt \
+            failed {next}");
+        *last = LastLine { at: Some(Instant::now()), failed: 0 };
     }
 }

@@ -1,30 +1,30 @@
-//! Whoever knows the shop's word about adopted orders.
+//! The interface to the shop for adopted orders.
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use autoreceive_domain::{Observation, OrderId};
 
-/// Who knows the shop's word about adopted orders.
+/// Asks the shop about adopted orders before they are received.
 #[async_trait]
 pub trait Guard: Debug + Send + Sync + 'static {
-    /// Asks, and where the shop still wants the order to be received, writes that there: one word
-    /// for each order. Asked again after [`ShopDecision::Ours`] it is the same word, whatever the
-    /// shop has written since.
+    /// Asks the shop about each order. If the shop still waits for the receipt, this call also
+    /// tells it that the order is received. After [`ShopDecision::Ours`] a repeat returns the same
+    /// decision, whatever the shop has written since.
     async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision>;
 
-    /// The receipts of these orders are committed.
+    /// Called after the receipts of these orders were committed.
     async fn done(&self, orders: &[OrderId]);
 }
 
-/// What is known about an adopted order whose time has come. Exhaustive on purpose, like every
-/// answer that decides about a receipt.
+/// The shop's decision about a due adopted order. Exhaustive on purpose: it decides about a
+/// receipt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ShopDecision {
-    /// The shop waited for the receipt, and was told of it: it has to be committed.
+    /// The shop waited for the receipt and was told of it: the receipt must be committed.
     Ours,
-    /// The shop's own word, which is to be followed.
+    /// The shop decided otherwise; its decision is applied to the order.
     Shop(Observation),
-    /// Nobody knows for now.
+    /// The decision is unknown for now; the text says why.
     None(String),
 }

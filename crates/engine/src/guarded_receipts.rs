@@ -1,30 +1,30 @@
-//! Adopted orders whose time has come. The shop keeps their status and its word wins, so the timer
-//! asks a [`Guard`] before it commits a receipt, here and apart from the sweeper: a shop's server
-//! that is slow or away delays no order that was placed by a command.
+//! Due adopted orders. The shop's status takes precedence, so a [`Guard`] asks the shop before a
+//! receipt is committed. This runs apart from the sweeper: a slow shop server delays no order that
+//! was placed by a command.
 //!
-//! What is handed over here is left alone by the sweeper until it was worked on. Nothing is claimed
-//! by that: another worker may ask about the same order, is given the same word, and the version
-//! decides whose commit counts.
+//! The sweeper skips orders that are queued here. This is no lock: another worker may ask about the
+//! same order and gets the same decision; the version check drops the second commit.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use autoreceive_domain::{Command, Order, OrderId, Time};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::guard::{Guard, ShopDecision};
 use crate::metrics::BySource;
-use crate::planned::{ChangeResult, Planned, ShardPlans};
+use crate::planned::{ChangeResult, PlannedChange, ShardPlans};
 use autoreceive_store::{At, Shard};
 
-/// How many orders are asked about in one round trip.
+/// The most orders in one question to the shop.
 const BATCH: usize = 200;
-/// How long orders about which there was no word, or whose commit failed, are left alone.
+/// How long orders wait after the shop gave no decision or a commit failed.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
-/// The longest queue behind which the sweeper reads on; how long it waits for it to become shorter.
+/// The sweeper waits up to `ROOM_WITHIN` if the queue is longer than this.
 const QUEUE: usize = 4_000;
 const ROOM_WITHIN: Duration = Duration::from_millis(50);
 const SOURCE: &str = "guarded";
@@ -33,15 +33,15 @@ const SOURCE: &str = "guarded";
 pub(crate) struct GuardedReceipts {
     core: Arc<Core>,
     guard: Arc<dyn Guard>,
-    state: Mutex<State>,
-    woken: Notify,
+    state: Mutex<GuardedQueue>,
+    queued: Notify,
     room: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    /// Everything that was handed over and not given back.
-    held: HashMap<Shard, HashSet<OrderId>>,
+struct GuardedQueue {
+    /// All orders that were taken and not given back yet.
+    taken: HashMap<Shard, HashSet<OrderId>>,
     queue: VecDeque<(Shard, OrderId)>,
     away: bool,
 }
@@ -52,44 +52,44 @@ impl GuardedReceipts {
             core,
             guard,
             state: Mutex::default(),
-            woken: Notify::new(),
+            queued: Notify::new(),
             room: Notify::new(),
         }
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, f: impl FnOnce(&mut GuardedQueue) -> T) -> T {
+        f(&mut self.state.lock())
     }
 
-    /// Takes over an order that is due.
+    /// Takes over a due order.
     pub(crate) fn take(&self, shard: Shard, id: OrderId) {
         self.with(|state| {
-            if state.held.entry(shard).or_default().insert(id.clone()) {
+            if state.taken.entry(shard).or_default().insert(id.clone()) {
                 state.queue.push_back((shard, id));
             }
         });
-        self.woken.notify_one();
+        self.queued.notify_one();
     }
 
-    pub(crate) fn holds(&self, shard: Shard, id: &OrderId) -> bool {
-        self.with(|state| state.held.get(&shard).is_some_and(|ids| ids.contains(id)))
+    pub(crate) fn contains(&self, shard: Shard, id: &OrderId) -> bool {
+        self.with(|state| state.taken.get(&shard).is_some_and(|ids| ids.contains(id)))
     }
 
-    /// How many orders of a shard are held.
-    pub(crate) fn held(&self, shard: Shard) -> usize {
-        self.with(|state| state.held.get(&shard).map_or(0, HashSet::len))
+    /// The number of taken orders of a shard.
+    pub(crate) fn count(&self, shard: Shard) -> usize {
+        self.with(|state| state.taken.get(&shard).map_or(0, HashSet::len))
     }
 
-    /// Waits a moment while the queue is long. Not where the shop is away: the other orders don't
-    /// wait for it.
+    /// Waits a moment if the queue is long. Does not wait during an outage of the shop, so that
+    /// other orders are not delayed.
     pub(crate) async fn room(&self) {
-        let is_long = |state: &mut State| state.queue.len() > QUEUE && !state.away;
+        let is_long = |state: &mut GuardedQueue| state.queue.len() > QUEUE && !state.away;
         if self.with(is_long) {
             let _ = tokio::time::timeout(ROOM_WITHIN, self.room.notified()).await;
         }
     }
 
-    /// Works until told to stop; what is asked about then is finished.
+    /// Runs until stopped; finishes the current batch.
     pub(crate) async fn run(self: Arc<GuardedReceipts>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let batch: Vec<(Shard, OrderId)> =
@@ -98,7 +98,7 @@ impl GuardedReceipts {
             if batch.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = self.woken.notified() => continue,
+                    () = self.queued.notified() => continue,
                 }
             }
             let ids: Vec<OrderId> = batch.iter().map(|(_, id)| id.clone()).collect();
@@ -117,22 +117,22 @@ impl GuardedReceipts {
         }
     }
 
-    /// Lets the sweeper find again what is still due.
+    /// Lets the sweeper find the orders again that are still due.
     fn give_back(&self, batch: &[(Shard, OrderId)], at_once: bool) {
         self.with(|state| {
             for (shard, id) in batch {
-                if let Some(held) = state.held.get_mut(shard) {
-                    held.remove(id);
+                if let Some(taken) = state.taken.get_mut(shard) {
+                    taken.remove(id);
                 }
             }
         });
         let now = self.core.time.estimate();
         for (shard, _) in batch.iter().filter(|_| at_once) {
-            self.core.due_index.hint(*shard, now);
+            self.core.due_index.note_due(*shard, now);
         }
     }
 
-    /// Loads, decides, asks, and commits what follows from the answers.
+    /// Loads, decides, asks, and commits the results.
     async fn run_once(&self, ids: &[OrderId]) -> Result<(), String> {
         let core = &self.core;
         let mut found = Vec::with_capacity(ids.len());
@@ -148,8 +148,8 @@ impl GuardedReceipts {
             }
         }
         let orders = found.iter().map(|at| &*at.value);
-        core.book.learn(&*core.store, orders).await.map_err(|error| error.to_string())?;
-        let due: Vec<(At<Arc<Order>>, Planned)> = found
+        core.terms.load(&*core.store, orders).await.map_err(|error| error.to_string())?;
+        let due: Vec<(At<Arc<Order>>, PlannedChange)> = found
             .into_iter()
             .filter_map(|at| {
                 let planned = self.planned(&at.value, &Command::Due, at.now)?;
@@ -160,51 +160,51 @@ impl GuardedReceipts {
         why.map_or(Ok(()), Err)
     }
 
-    fn planned(&self, order: &Arc<Order>, command: &Command, now: Time) -> Option<Planned> {
+    fn planned(&self, order: &Arc<Order>, command: &Command, now: Time) -> Option<PlannedChange> {
         self.core
             .decide(&order.id, Some(order.clone()), std::iter::once(command), now)
             .ok()?
             .planned
     }
 
-    async fn ask_and_commit(&self, due: Vec<(At<Arc<Order>>, Planned)>) -> Result<(), String> {
+    async fn ask_and_commit(&self, due: Vec<(At<Arc<Order>>, PlannedChange)>) -> Result<(), String> {
         let (ask, others): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|(_, plan)| plan.receives_adopted());
-        let mut chosen: Vec<Chosen> = Vec::new();
+        let mut changes: Vec<GuardedChange> = Vec::new();
         for (at, plan) in others {
-            chosen.push(Chosen { at: at.map(drop), plan, ours: false });
+            changes.push(GuardedChange { at: at.map(drop), plan, ours: false });
         }
         let ids: Vec<OrderId> = ask.iter().map(|(at, _)| at.value.id.clone()).collect();
-        let words = if ids.is_empty() { Vec::new() } else { self.guard.ask(&ids).await };
+        let decisions = if ids.is_empty() { Vec::new() } else { self.guard.ask(&ids).await };
         let mut why = None;
-        for ((at, plan), word) in ask.into_iter().zip(words) {
-            match word {
-                ShopDecision::Ours => chosen.push(Chosen { at: at.map(drop), plan, ours: true }),
+        for ((at, plan), decision) in ask.into_iter().zip(decisions) {
+            match decision {
+                ShopDecision::Ours => changes.push(GuardedChange { at: at.map(drop), plan, ours: true }),
                 ShopDecision::Shop(observation) => {
                     let command = Command::Observe(Box::new(observation));
                     if let Some(plan) = self.planned(&at.value, &command, at.now) {
-                        chosen.push(Chosen { at: at.map(drop), plan, ours: false });
+                        changes.push(GuardedChange { at: at.map(drop), plan, ours: false });
                     }
                 }
                 ShopDecision::None(text) => why = Some(text),
             }
         }
-        self.commit(chosen).await?;
+        self.commit(changes).await?;
         why.map_or(Ok(()), Err)
     }
 
-    async fn commit(&self, chosen: Vec<Chosen>) -> Result<(), String> {
-        if chosen.is_empty() {
+    async fn commit(&self, changes: Vec<GuardedChange>) -> Result<(), String> {
+        if changes.is_empty() {
             return Ok(());
         }
         let core = &self.core;
         core.metrics
             .batch_orders
             .get_or_create(&BySource { source: SOURCE })
-            .observe(chosen.len() as f64);
+            .observe(changes.len() as f64);
         let mut ours: HashSet<OrderId> = HashSet::new();
         let mut plans = ShardPlans::default();
-        for Chosen { at, plan, ours: is_ours } in chosen {
+        for GuardedChange { at, plan, ours: is_ours } in changes {
             if is_ours {
                 ours.insert(plan.change.id.clone());
             }
@@ -229,11 +229,11 @@ impl GuardedReceipts {
     }
 }
 
-/// A change that is to be committed.
-struct Chosen {
+/// A change to commit.
+struct GuardedChange {
     /// When its order was read.
     at: At<()>,
-    plan: Planned,
+    plan: PlannedChange,
     /// Whether it is a receipt that the shop was told of.
     ours: bool,
 }
@@ -241,9 +241,9 @@ struct Chosen {
 fn note_outage(outcome: &Result<(), String>, was_away: bool) {
     match outcome {
         Err(why) if !was_away => {
-            tracing::error!(why, "adopted orders that are due wait for the shop's word")
+            tracing::error!(why, "due adopted orders wait: the shop's status is unknown")
         }
-        Ok(()) if was_away => tracing::info!("adopted orders that are due are received again"),
+        Ok(()) if was_away => tracing::info!("due adopted orders are received again"),
         _ => {}
     }
 }

@@ -1,16 +1,16 @@
-//! The entries that one relay holds under lease, to be renewed: those that wait in its queue and
-//! those that are worked on.
+//! The entries that one relay has under lease: those that wait in its queue, and those that are
+//! being attempted. The relay renews the leases.
 
 use std::collections::HashSet;
 
 use autoreceive_store::EntryRef;
 use parking_lot::Mutex;
 
-/// Entries under lease here.
+/// Entries under lease.
 #[derive(Default)]
-pub(crate) struct Held(Mutex<HashSet<EntryRef>>);
+pub(crate) struct Leases(Mutex<HashSet<EntryRef>>);
 
-impl Held {
+impl Leases {
     pub(crate) fn add(&self, entry: &EntryRef) {
         self.0.lock().insert(entry.clone());
     }

@@ -1,17 +1,18 @@
-//! The engine of a worker: load → decide → commit, for whoever asks, and for the timer.
+//! The engine of a worker: load → decide → commit, for callers and for the timer.
 //!
 //! | part | does |
 //! |---|---|
-//! | [`core`] | what all share: decide, commit, hand over |
-//! | [`command_batcher`] | commands of many callers, gathered into batches |
+//! | [`core`] | shared by all parts: decide, commit, hand over |
+//! | [`command_batcher`] | gathers the commands of many callers into batches |
 //! | [`sweeper`] | the timer: finds what is due and submits `Due` |
-//! | [`guarded_receipts`] | adopted orders: asks for the shop's word before it commits a receipt |
+//! | [`guarded_receipts`] | adopted orders: asks the shop before it commits a receipt |
 //! | [`relay`] | one for each action: hand-off or claim → attempt → settle |
-//! | [`breaker`] | slows a relay down while its receiver only fails, and stops it while it is disabled |
-//! | [`retention`] | removes orders that rested long enough |
-//! | [`actions`] | actions over time: enabled, backfilled, moved, dropped |
-//! | [`dead_letters`] | what failed for good: found, replayed, discarded |
-//! | [`shard_assignment`], [`due_index`], [`terms`], [`outbox`], [`metered`], [`failures`] | who looks after what, when, under which terms |
+//! | [`breaker`] | slows a relay down while its endpoint fails; stops it while it is disabled |
+//! | [`retention`] | removes resting orders after their retention time |
+//! | [`actions`] | changes of actions: enable, backfill, move, drop |
+//! | [`dead_letters`] | events that failed for good: list, replay, discard |
+//! | [`shard_assignment`] | which shards this worker processes first |
+//! | [`due_index`], [`terms`], [`outbox`], [`failures`] | what the parts share |
 
 pub mod action;
 mod actions;
@@ -40,15 +41,15 @@ mod sweeper;
 mod terms;
 mod worker;
 
-// What the engine answers with is part of its API: who calls it needs no store.
+// The result types are part of the engine's API, so that its callers need no store.
 pub use autoreceive_domain::ActionName;
 pub use autoreceive_store::{ActionStats, History, Page, Row, Stats, StoreError, TestClock, View};
 
 pub use action::{Action, Outcome, Subscription};
 pub use actions::{Backfilled, Relocated};
 pub use builder::EngineBuilder;
-pub use command_batcher::Pending;
-pub use dead_letters::{DeadLetter, LetterFilter, Resolution, Resolved};
+pub use command_batcher::PendingReply;
+pub use dead_letters::{DeadLetter, DeadLetterSelection, Resolution, Resolved};
 pub use guard::{Guard, ShopDecision};
 pub use metrics::Metrics;
 pub use reply::{Reply, ReplyOutcome, SubmitError};

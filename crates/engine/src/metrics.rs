@@ -1,5 +1,4 @@
-//! What the engine counts and measures. One [`Metrics`] for each program, handed to whoever has
-//! something to count; there is no global one.
+//! The engine's metrics. Each program has one [`Metrics`] and passes it on; there is no global one.
 
 use std::time::Duration;
 
@@ -12,37 +11,37 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Every figure that this program counts and measures by itself. What the store knows is added when
-/// they are shown.
+/// All metrics that this program counts itself. The store's figures are added when they are
+/// rendered.
 pub struct Metrics {
     registry: Registry,
     /// Orders received, by cause.
     pub(crate) received: Family<ByCause, Counter>,
-    /// How much later than its deadline an order was received by the timer, in seconds.
+    /// Delay of timer receipts after their deadline, in seconds.
     pub(crate) lag: Histogram,
     /// Attempts by action and result.
     pub(crate) attempts: Family<ByResult, Counter>,
-    /// How long an attempt took, in seconds, by action.
+    /// Duration of attempts in seconds, by action.
     pub(crate) attempt_seconds: Family<ByAction, Histogram>,
-    /// How long a store call took, in seconds, by operation.
+    /// Duration of store calls in seconds, by operation.
     pub(crate) store_seconds: Family<ByOperation, Histogram>,
-    /// Store calls that failed, by operation.
+    /// Failed store calls, by operation.
     pub(crate) store_errors: Family<ByOperation, Counter>,
-    /// How many orders one decision round held, by who asked.
+    /// Orders in one decision round, by source.
     pub(crate) batch_orders: Family<BySource, Histogram>,
-    /// Changes that lost against another commit, by who asked.
+    /// Changes that lost to another commit, by source.
     pub(crate) conflicts: Family<BySource, Counter>,
-    /// DueIndex that did not agree with their order and were corrected.
+    /// Due times that did not match their order and were corrected.
     pub(crate) corrected: Counter,
     /// Records and entries that could not be read.
     pub(crate) unreadable: Counter,
-    /// Resting orders that were removed.
+    /// Resting orders that were removed after their retention time.
     pub(crate) removed: Counter,
-    /// Adopted orders that were due on a worker without a guard.
+    /// Due adopted orders on a worker without a guard.
     pub(crate) unguarded: Counter,
 }
 
-/// Label: who or what caused it.
+/// Label: the cause of a receipt.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct ByCause {
     cause: &'static str,
@@ -55,7 +54,7 @@ pub(crate) struct ByAction {
     pub action: String,
 }
 
-/// Labels: the action and how it went.
+/// Labels: the action and the result.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct ByResult {
     /// The action's name.
@@ -71,7 +70,7 @@ pub(crate) struct ByOperation {
     pub operation: &'static str,
 }
 
-/// Label: who asked for a decision.
+/// Label: the source of a decision.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct BySource {
     /// `commands`, `timer` or `guarded`.
@@ -129,58 +128,57 @@ impl Metrics {
         r.register("received", "Orders received by this worker", self.received.clone());
         r.register_with_unit(
             "receive_lag",
-            "How much later than its deadline the timer received an order",
+            "Delay of timer receipts after the order's deadline",
             Unit::Seconds,
             self.lag.clone(),
         );
-        r.register("attempts", "Attempted events by action and result", self.attempts.clone());
+        r.register("attempts", "Attempted events, by action and result", self.attempts.clone());
         r.register_with_unit(
             "attempt_duration",
-            "How long an attempt took",
+            "Duration of attempts, by action",
             Unit::Seconds,
             self.attempt_seconds.clone(),
         );
         r.register_with_unit(
             "store_duration",
-            "How long a store call took",
+            "Duration of store calls, by operation",
             Unit::Seconds,
             self.store_seconds.clone(),
         );
-        r.register("store_errors", "Store calls that failed", self.store_errors.clone());
-        r.register("batch_orders", "Orders in one decision round", self.batch_orders.clone());
-        r.register("conflicts", "Changes that lost against another commit", self.conflicts.clone());
+        r.register("store_errors", "Failed store calls, by operation", self.store_errors.clone());
+        r.register("batch_orders", "Orders in one decision round, by source", self.batch_orders.clone());
+        r.register("conflicts", "Changes that lost to another commit, by source", self.conflicts.clone());
         r.register(
             "due_corrected",
-            "DueIndex that did not agree with their order",
+            "Due times that did not match their order and were corrected",
             self.corrected.clone(),
         );
         r.register(
             "unreadable",
-            "Records and entries that could not be read",
+            "Records and outbox entries that could not be read",
             self.unreadable.clone(),
         );
-        r.register("removed", "Resting orders removed", self.removed.clone());
+        r.register("removed", "Resting orders removed after their retention time", self.removed.clone());
         r.register(
             "intake_unguarded",
-            "Adopted orders that were due on a worker without an intake",
+            "Due adopted orders on a worker without an intake",
             self.unguarded.clone(),
         );
     }
 
-    /// The figures in the OpenMetrics text format, without the mark of the end: the service has
-    /// more to show.
+    /// The metrics in the OpenMetrics text format, without the end mark, because the service
+    /// appends more.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(8_192);
-        // Writing into a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         let end = text.trim_end_matches("# EOF\n").len();
         text.truncate(end);
         text
     }
 
-    /// How many changes that `source` asked for lost against another commit: `commands`, `timer` or
-    /// `guarded`.
+    /// Conflicts of `source`, which is `commands`, `timer` or `guarded`.
     #[must_use]
     pub fn conflicts_of(&self, source: &'static str) -> u64 {
         self.conflicts.get_or_create(&BySource { source }).get()

@@ -1,4 +1,4 @@
-//! Decisions before they are committed.
+//! Decided changes before their commit.
 
 use std::sync::Arc;
 
@@ -7,37 +7,37 @@ use autoreceive_store::{At, Change, ReadToken, ShardState};
 
 use crate::reply::ReplyOutcome;
 
-/// A change with what is needed to commit it.
-pub(crate) struct Planned {
+/// A change and the data needed to commit it.
+pub(crate) struct PlannedChange {
     pub(crate) change: Change,
-    /// The order's terms, which tell how long it is kept once it rests.
+    /// The order's terms; they contain the retention time of a resting order.
     pub(crate) terms: Option<Arc<Terms>>,
-    /// The policy, where the change places an order.
+    /// The policy, if the change places an order.
     pub(crate) policy: Option<Policy>,
-    /// The deadline that ran until now, for the lag of a receipt.
+    /// The deadline before this change, to measure the lag of a receipt.
     pub(crate) deadline: Option<Time>,
 }
 
-/// Changes that were decided on one read of one shard.
+/// The changes decided on one read of one shard.
 pub(crate) struct ShardPlan {
     pub(crate) shard: Shard,
-    /// The shard's time with which they were decided.
+    /// The shard's time at which they were decided.
     pub(crate) now: Time,
-    /// What the shard was when it was read.
+    /// The shard's state when it was read.
     pub(crate) state: Arc<ShardState>,
-    /// The read itself, where the store still holds it.
+    /// The read token, if the store still holds the read.
     pub(crate) read: Option<ReadToken>,
-    pub(crate) planned: Vec<Planned>,
+    pub(crate) planned: Vec<PlannedChange>,
 }
 
-/// Changes of orders that were read one by one, gathered by their shards.
+/// Changes of orders that were read one by one, grouped by shard.
 #[derive(Default)]
 pub(crate) struct ShardPlans(Vec<ShardPlan>);
 
 impl ShardPlans {
-    /// Adds a change of an order that was read `at`. What is decided by two readings of one shard
-    /// goes by the earlier one, so that neither is older than it says.
-    pub(crate) fn add<T>(&mut self, shard: Shard, at: &At<T>, planned: Planned) {
+    /// Adds a change of an order that was read at `at`. If a shard was read twice, the plan keeps
+    /// the earlier time.
+    pub(crate) fn add<T>(&mut self, shard: Shard, at: &At<T>, planned: PlannedChange) {
         match self.0.iter_mut().find(|plan| plan.shard == shard && plan.state == at.shard) {
             Some(plan) => {
                 plan.now = plan.now.min(at.now);
@@ -53,7 +53,7 @@ impl ShardPlans {
         }
     }
 
-    /// The plans, and which orders each of them changes.
+    /// The plans, and for each of them the ids of its orders.
     pub(crate) fn into_parts(self) -> (Vec<ShardPlan>, Vec<Vec<OrderId>>) {
         let ids = |plan: &ShardPlan| plan.planned.iter().map(|p| p.change.id.clone()).collect();
         let all = self.0.iter().map(ids).collect();
@@ -61,7 +61,7 @@ impl ShardPlans {
     }
 }
 
-/// What became of a planned change.
+/// The result of a planned change.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ChangeResult {
     Done,
@@ -70,37 +70,37 @@ pub(crate) enum ChangeResult {
     Unknown(String),
 }
 
-/// What commands about one order came to.
-pub(crate) struct Decided {
-    /// For each command that was decided how it went, and the order as it left it.
+/// The result of deciding the commands of one order.
+pub(crate) struct DecidedCommands {
+    /// The outcome of each decided command, with the order after it.
     pub(crate) replies: Vec<(ReplyOutcome, Option<Arc<Order>>)>,
-    /// The order's terms, where there is an order.
+    /// The order's terms, if there is an order.
     pub(crate) terms: Option<Arc<Terms>>,
-    /// What is to be committed, if anything.
-    pub(crate) planned: Option<Planned>,
+    /// The change to commit, if any.
+    pub(crate) planned: Option<PlannedChange>,
 }
 
-impl Planned {
-    /// The change that leads from what was loaded to `order`.
+impl PlannedChange {
+    /// The change from `loaded` to `order`.
     pub(crate) fn new(
         loaded: Option<&Order>,
         order: Arc<Order>,
         events: Vec<Event>,
         terms: Option<Arc<Terms>>,
-    ) -> Planned {
+    ) -> PlannedChange {
         let was = loaded.filter(|order| !order.is_resting()).map(|order| order.status);
         let expected = loaded.map_or(0, |order| order.version);
         let deadline = loaded.and_then(|order| order.clock.deadline());
         let change = Change { id: order.id.clone(), expected, was, order: Some(order), events };
-        Planned { change, terms, policy: None, deadline }
+        PlannedChange { change, terms, policy: None, deadline }
     }
 
-    /// Only the noted due time is set right, or the note of an order that is gone removed.
-    pub(crate) fn correction(change: Change) -> Planned {
-        Planned { change, terms: None, policy: None, deadline: None }
+    /// Corrects a due time, or removes the due time of an order that does not exist.
+    pub(crate) fn correction(change: Change) -> PlannedChange {
+        PlannedChange { change, terms: None, policy: None, deadline: None }
     }
 
-    /// Whether the timer makes an adopted order RECEIVED by it, about which the shop has a say.
+    /// Whether the timer receives an adopted order by this change; the shop is asked first.
     pub(crate) fn receives_adopted(&self) -> bool {
         let receives = |order: &Arc<Order>| {
             order.adopted && order.kind == EventKind::Received && order.cause == Cause::Timer

@@ -1,7 +1,7 @@
-//! One relay for each action: it takes entries that were committed here (hand-off) or that it
-//! claims from the store, attempts them, and settles. An entry is under lease while it waits here
-//! or is worked on, and the lease is renewed; if this worker dies, the lease runs out and another
-//! claims the entry. So every event is attempted at least once.
+//! One relay for each action. It takes entries that this worker committed (hand-off) or that it
+//! claims from the store, attempts them, and settles them. An entry is under lease while it waits
+//! or is attempted, and the relay renews the lease. If this worker dies, the lease runs out and
+//! another worker claims the entry. So every event is attempted at least once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,65 +9,64 @@ use std::time::{Duration, Instant};
 
 use autoreceive_domain::{Event, Span, Time};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::work::{follow, gathered};
+use self::work::{follow_up, group_into_attempts};
 use crate::action::{Outcome, Subscription};
 use crate::breaker::Breaker;
 use crate::core::Core;
-use crate::failures::Failures;
-use crate::leases::Held;
+use crate::failures::FailureLog;
+use crate::leases::Leases;
 use crate::metrics::{ByAction, ByResult};
 use crate::outbox::ClaimedEntry;
 use autoreceive_store::now::span;
 use autoreceive_store::{
-    Entry, EntryRef, FollowUp, Queue as StoreQueue, Settlement, StoreError, entry,
+    Entry, EntryRef, FollowUp, Queue, Settlement, StoreError, entry,
 };
 
 mod work;
 
 /// The relay's queue of entries that this worker committed.
-pub(crate) type Queue = mpsc::Receiver<ClaimedEntry>;
+pub(crate) type HandOffQueue = mpsc::Receiver<ClaimedEntry>;
 
-/// What waits here to be attempted, each a few entries that are attempted together.
+/// Waiting work; each item is attempted together.
 type Ready = VecDeque<Vec<ClaimedEntry>>;
 
 /// The most entries that are settled in one call.
 const SETTLED_TOGETHER: usize = 256;
 /// The most entries that are claimed in one call.
 const CLAIMED_TOGETHER: usize = 256;
-/// The longest an attempt may take; an action has shorter time-outs of its own.
+/// The longest an attempt may take. Actions have shorter time-outs of their own.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(600);
 /// The wait after the store did not answer.
 const AWAY_PAUSE: Duration = Duration::from_millis(200);
-/// How often settling is tried; after that the entries' leases run out and they are attempted
-/// again.
+/// How often settling is tried. After that the leases run out and the entries are attempted again.
 const SETTLE_TRIES: u32 = 50;
 
-/// What one action's relay works with.
+/// The relay of one action.
 pub(crate) struct Relay {
     core: Arc<Core>,
     subscription: Subscription,
-    /// Woken when an entry was stored that nobody holds.
+    /// Notified when an entry was stored that no worker has under lease.
     stored: Arc<Notify>,
     /// The entries under this relay's lease.
-    held: Arc<Held>,
-    /// What is known of the receiver.
+    leases: Arc<Leases>,
+    /// The circuit breaker of the endpoint.
     breaker: Arc<Breaker>,
-    /// Tells the log what fails.
-    failures: Failures,
+    /// Logs failed attempts.
+    failures: FailureLog,
 }
 
-/// When to claim next.
+/// When to claim again.
 struct Schedule {
-    /// When the next entry comes up, as far as the store said.
+    /// When the next entry is due, from the store's last answer.
     next_at: Option<Time>,
     claimed: Option<Instant>,
-    /// What was found last time was all that there was room for.
+    /// The last claim was full.
     more: bool,
-    /// How many entries as large as those found last time make one attempt.
-    to_an_attempt: usize,
+    /// How many entries of the last claim's average size make one attempt.
+    entries_per_attempt: usize,
 }
 
 impl Relay {
@@ -75,39 +74,45 @@ impl Relay {
         core: Arc<Core>,
         subscription: Subscription,
         stored: Arc<Notify>,
-        held: Arc<Held>,
+        leases: Arc<Leases>,
         breaker: Arc<Breaker>,
     ) -> Relay {
-        Relay { core, subscription, stored, held, breaker, failures: Failures::default() }
+        Relay { core, subscription, stored, leases, breaker, failures: FailureLog::default() }
     }
 
-    /// Works until told to stop, then finishes the attempts in hand and gives back what it did not
-    /// begin.
-    pub(crate) async fn run(self, mut queue: Queue, stop: CancellationToken) {
+    /// Runs until stopped. Then finishes the attempts in progress and gives back the entries that
+    /// were not started.
+    pub(crate) async fn run(self, mut queue: HandOffQueue, stop: CancellationToken) {
         let relay = Arc::new(self);
         let (done, settled) = mpsc::channel(SETTLED_TOGETHER);
         let settler = tokio::spawn(relay.clone().settle_all(settled));
-        relay.first_beat(&stop).await;
+        relay.first_sync(&stop).await;
         let keeping =
-            [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().beat_all())];
+            [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().sync_all())];
         let mut attempts = JoinSet::new();
-        let mut schedule = Schedule { next_at: None, claimed: None, more: true, to_an_attempt: 1 };
-        // What is to be attempted as soon as there is room: what one claim, or one look into the
-        // queue, came to.
+        let mut schedule = Schedule { next_at: None, claimed: None, more: true, entries_per_attempt: 1 };
+        // Work to attempt as soon as there is room.
         let mut ready = VecDeque::new();
         while !stop.is_cancelled() {
-            let (room, closed_for) = relay.begin(&mut ready, &mut attempts, &done);
-            if relay.breaker.holds_back() {
+            let (room, paused_for) = relay.start_attempts(&mut ready, &mut attempts, &done);
+            if relay.breaker.is_limited() {
                 relay.give_back_all(&mut queue, &mut ready).await;
             }
             let claim_in = relay.claim_in(&schedule);
+            let is_paused = paused_for.is_some();
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = attempts.join_next(), if !attempts.is_empty() => {}
-                Some(entry) = queue.recv(), if room > 0 => relay.take(relay.gather(entry, &mut queue), &mut ready),
-                () = relay.stored.notified(), if !schedule.more || closed_for.is_some() => schedule.more = true,
-                () = tokio::time::sleep(closed_for.unwrap_or_default()), if closed_for.is_some() => {}
-                () = tokio::time::sleep(claim_in), if room > 0 => relay.take(relay.claim(&mut schedule, room).await, &mut ready),
+                Some(entry) = queue.recv(), if room > 0 => {
+                    relay.enqueue(relay.fill_attempt(entry, &mut queue), &mut ready);
+                }
+                () = relay.stored.notified(), if !schedule.more || is_paused => {
+                    schedule.more = true;
+                }
+                () = tokio::time::sleep(paused_for.unwrap_or_default()), if is_paused => {}
+                () = tokio::time::sleep(claim_in), if room > 0 => {
+                    relay.enqueue(relay.claim(&mut schedule, room).await, &mut ready);
+                }
             }
         }
         queue.close();
@@ -115,7 +120,9 @@ impl Relay {
         while attempts.join_next().await.is_some() {}
         drop(done);
         let _ = settler.await;
-        keeping.iter().for_each(JoinHandle::abort);
+        for task in &keeping {
+            task.abort();
+        }
     }
 
     fn claim_in(&self, schedule: &Schedule) -> Duration {
@@ -130,20 +137,20 @@ impl Relay {
         })
     }
 
-    /// Claims what there is room for. Where entries are small, many of them make one attempt.
+    /// Claims as many entries as there is room for; many small entries make one attempt.
     async fn claim(&self, schedule: &mut Schedule, room: usize) -> Vec<ClaimedEntry> {
         let lease = span(self.subscription.lease);
-        let limit = if self.breaker.holds_back() {
+        let limit = if self.breaker.is_limited() {
             1
         } else {
-            (room * schedule.to_an_attempt).min(CLAIMED_TOGETHER)
+            (room * schedule.entries_per_attempt).min(CLAIMED_TOGETHER)
         };
         let result = self.core.store.claim(&self.subscription.name, limit, lease).await;
         schedule.claimed = Some(Instant::now());
         let claimed = match result {
             Ok(claimed) => claimed,
             Err(_) => {
-                // The sweeper reports the outage; here it is enough to wait.
+                // The sweeper reports the outage; this relay only waits.
                 schedule.more = false;
                 schedule.next_at = Some(self.core.time.estimate().after(span(AWAY_PAUSE)));
                 return Vec::new();
@@ -154,13 +161,12 @@ impl Relay {
         schedule.more = claimed.next_at.is_some_and(|at| at <= claimed.now);
         let entries = self.readable(claimed.entries);
         let events: usize = entries.iter().map(|entry| entry.events.len()).sum();
-        schedule.to_an_attempt =
+        schedule.entries_per_attempt =
             (self.subscription.batch * entries.len()).checked_div(events).unwrap_or(1).max(1);
         entries
     }
 
-    /// The entries that can be read. One that cannot stays under lease, so that it comes up again
-    /// later, and is otherwise left alone.
+    /// The readable entries. An unreadable one stays under lease and is claimed again later.
     fn readable(&self, entries: Vec<Entry>) -> Vec<ClaimedEntry> {
         let mut readable = Vec::with_capacity(entries.len());
         for found in entries {
@@ -170,18 +176,19 @@ impl Relay {
                 }
                 Err(error) => {
                     self.core.metrics.unreadable.inc();
-                    tracing::error!(action = %self.subscription.name, %error, "an outbox entry is \
-                        left alone");
+                    tracing::error!(action = %self.subscription.name, %error, "skipped an \
+                        unreadable outbox entry");
                 }
             }
         }
         readable
     }
 
-    /// What was handed over, as much as makes one attempt. Commits of few events are frequent where
-    /// orders come one by one, and an attempt for each would be as slow as its receiver's answer.
-    fn gather(&self, first: ClaimedEntry, queue: &mut Queue) -> Vec<ClaimedEntry> {
-        let (mut events, mut entries) = (first.events.len(), vec![first]);
+    /// Fills one attempt from the hand-off queue. If orders come one by one, there are many commits
+    /// of few events; one attempt for each would be limited by the endpoint's response time.
+    fn fill_attempt(&self, first: ClaimedEntry, queue: &mut HandOffQueue) -> Vec<ClaimedEntry> {
+        let mut events = first.events.len();
+        let mut entries = vec![first];
         while events < self.subscription.batch
             && let Ok(next) = queue.try_recv()
         {
@@ -191,56 +198,61 @@ impl Relay {
         entries
     }
 
-    /// Takes entries, which are under lease here, to be attempted together as far as they fit.
-    fn take(&self, entries: Vec<ClaimedEntry>, ready: &mut Ready) {
-        entries.iter().for_each(|entry| self.held.add(&entry.entry));
-        ready.extend(gathered(entries, self.breaker.batch(self.subscription.batch)));
+    /// Adds entries under lease to the waiting work, grouped into attempts.
+    fn enqueue(&self, entries: Vec<ClaimedEntry>, ready: &mut Ready) {
+        for entry in &entries {
+            self.leases.add(&entry.entry);
+        }
+        ready.extend(group_into_attempts(entries, self.breaker.batch(self.subscription.batch)));
     }
 
-    /// Begins as many attempts as there is room for. Returns for how many more there is, or for how
-    /// long there is none.
-    fn begin(
+    /// Starts as many attempts as there is room for. Returns the remaining room, or for how long
+    /// the circuit breaker allows no attempt.
+    fn start_attempts(
         self: &Arc<Self>,
         ready: &mut Ready,
         attempts: &mut JoinSet<()>,
         done: &mpsc::Sender<Settlement>,
     ) -> (usize, Option<Duration>) {
         loop {
-            let room = match self.breaker.room(attempts.len(), self.subscription.concurrency.max(1))
+            let room = match self.breaker.free_attempts(attempts.len(), self.subscription.concurrency.max(1))
             {
                 Ok(room) => room,
-                Err(closed_for) => return (0, Some(closed_for)),
+                Err(paused_for) => return (0, Some(paused_for)),
             };
             let Some(work) = ready.pop_front_if(|_| room > 0) else { return (room, None) };
-            let (relay, done) = (self.clone(), done.clone());
+            let relay = self.clone();
+            let done = done.clone();
             attempts.spawn(async move {
                 for settlement in relay.attempt(work).await {
-                    // The receiver goes away only after every attempt ended.
+                    // The settling task ends only after all attempts.
                     let _ = done.send(settlement).await;
                 }
             });
         }
     }
 
-    /// Attempts all events of some entries, and says what is to be stored in their place. Where the
-    /// receiver turns out to fail only, what was not attempted stays as it is.
+    /// Attempts the events of some entries, and returns the settlements. If the endpoint starts to
+    /// fail, entries that were not attempted are given back unchanged.
     async fn attempt(&self, entries: Vec<ClaimedEntry>) -> Vec<Settlement> {
         let events: Vec<Event> =
             entries.iter().flat_map(|entry| entry.events.iter().cloned()).collect();
         let mut outcomes = Vec::with_capacity(events.len());
-        while outcomes.len() < events.len() && (outcomes.is_empty() || !self.breaker.holds_back()) {
+        while outcomes.len() < events.len() && (outcomes.is_empty() || !self.breaker.is_limited()) {
             let left = &events[outcomes.len()..];
             let batch = &left[..self.breaker.batch(self.subscription.batch).min(left.len())];
             outcomes.extend(self.attempt_batch(batch).await);
         }
         let now = self.core.time.estimate();
-        let (mut outcomes, mut settlements, mut untouched) =
-            (outcomes.into_iter(), Vec::with_capacity(entries.len()), Vec::new());
+        let mut outcomes = outcomes.into_iter();
+        let mut settlements = Vec::with_capacity(entries.len());
+        let mut untouched = Vec::new();
         for entry in entries {
             let outcomes: Vec<Outcome> = outcomes.by_ref().take(entry.events.len()).collect();
-            match outcomes.is_empty() {
-                true => untouched.push(entry.entry),
-                false => settlements.push(self.settlement(entry, outcomes, now)),
+            if outcomes.is_empty() {
+                untouched.push(entry.entry);
+            } else {
+                settlements.push(self.settlement(entry, outcomes, now));
             }
         }
         self.give_back(&untouched).await;
@@ -254,12 +266,12 @@ impl Relay {
         let action = &self.subscription.name;
         let mut follow_ups: Vec<FollowUp> = followed
             .filter_map(|(event, outcome)| {
-                follow(action, event, outcome, entry.history.as_ref(), now, enabled_at)
+                follow_up(action, event, outcome, entry.history.as_ref(), now, enabled_at)
             })
             .collect();
         if !rest.is_empty() {
             follow_ups.push(FollowUp {
-                queue: StoreQueue::pending(action),
+                queue: Queue::pending(action),
                 id: entry.entry.id.clone(),
                 at: now,
                 text: entry::encode(None, rest),
@@ -269,11 +281,13 @@ impl Relay {
         Settlement { entry: entry.entry, follow_ups }
     }
 
-    /// Attempts some events, and returns an outcome for each.
+    /// Attempts some events and returns one outcome for each.
     async fn attempt_batch(&self, events: &[Event]) -> Vec<Outcome> {
         let start = Instant::now();
-        let mut outcomes = self.act(events.to_vec()).await;
-        outcomes.resize_with(events.len(), || Outcome::retry("the action gave no outcome for it"));
+        let mut outcomes = self.run_action(events.to_vec()).await;
+        outcomes.resize_with(events.len(), || {
+            Outcome::retry("the action returned no outcome for this event")
+        });
         let label = ByAction { action: self.subscription.name.to_string() };
         self.core
             .metrics
@@ -281,16 +295,17 @@ impl Relay {
             .get_or_create(&label)
             .observe(start.elapsed().as_secs_f64());
         self.count(&outcomes);
-        self.breaker.heard(events.iter().zip(&outcomes));
-        events.iter().zip(&outcomes).for_each(|(event, outcome)| {
-            self.failures.note(&self.subscription.name, event, outcome)
-        });
+        self.breaker.record_all(events.iter().zip(&outcomes));
+        for (event, outcome) in events.iter().zip(&outcomes) {
+            self.failures.note(&self.subscription.name, event, outcome);
+        }
         outcomes
     }
 
-    /// One attempt. An action that panics or hangs fails this attempt and nothing else.
-    async fn act(&self, events: Vec<Event>) -> Vec<Outcome> {
-        let (action, count) = (self.subscription.action.clone(), events.len());
+    /// One attempt. A panic or a hang of the action fails only this attempt.
+    async fn run_action(&self, events: Vec<Event>) -> Vec<Outcome> {
+        let action = self.subscription.action.clone();
+        let count = events.len();
         let mut task = JoinSet::new();
         task.spawn(async move { action.attempt(&events).await });
         let why = match tokio::time::timeout(ATTEMPT_WITHIN, task.join_next()).await {
@@ -302,7 +317,9 @@ impl Relay {
     }
 
     fn count(&self, outcomes: &[Outcome]) {
-        let (mut done, mut retry, mut dead) = (0, 0, 0);
+        let mut done = 0;
+        let mut retry = 0;
+        let mut dead = 0;
         for outcome in outcomes {
             match outcome {
                 Outcome::Done => done += 1,
@@ -310,16 +327,16 @@ impl Relay {
                 Outcome::Dead { .. } => dead += 1,
             }
         }
-        for (result, count) in [("done", done), ("retry", retry), ("dead", dead)]
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-        {
+        for (result, count) in [("done", done), ("retry", retry), ("dead", dead)] {
+            if count == 0 {
+                continue;
+            }
             let label = ByResult { action: self.subscription.name.to_string(), result };
             self.core.metrics.attempts.get_or_create(&label).inc_by(count);
         }
     }
 
-    /// Settles what was attempted, many entries in one call.
+    /// Settles finished entries, many in one call.
     async fn settle_all(self: Arc<Self>, mut settled: mpsc::Receiver<Settlement>) {
         let mut batch = Vec::with_capacity(SETTLED_TOGETHER);
         while settled.recv_many(&mut batch, SETTLED_TOGETHER).await > 0 {
@@ -327,14 +344,16 @@ impl Relay {
                 batch.iter().map(|settlement| settlement.entry.clone()).collect();
             if let Err(error) = self.settle(std::mem::take(&mut batch)).await {
                 tracing::error!(action = %self.subscription.name, %error, "finished entries could \
-                    not be settled and will be attempted again");
+                    not be settled; they will be attempted again");
             }
-            entries.iter().for_each(|entry| self.held.remove(entry));
+            for entry in &entries {
+                self.leases.remove(entry);
+            }
         }
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError> {
-        let pending = StoreQueue::pending(&self.subscription.name);
+        let pending = Queue::pending(&self.subscription.name);
         let mut tries = 0;
         loop {
             match self.core.store.settle(&pending, batch.clone()).await {
@@ -350,11 +369,11 @@ impl Relay {
         }
     }
 
-    /// Renews the leases of what is in hand, three times within a lease.
+    /// Renews the leases three times within each lease period.
     async fn renew_all(self: Arc<Self>) {
         loop {
             tokio::time::sleep(self.subscription.lease / 3).await;
-            let entries = self.held.all();
+            let entries = self.leases.all();
             if entries.is_empty() {
                 continue;
             }
@@ -365,39 +384,35 @@ impl Relay {
                 .await
             {
                 tracing::warn!(action = %self.subscription.name, %error, "leases could not be \
-                    renewed; others may attempt the same events");
+                    renewed; other workers may attempt the same events");
             }
         }
     }
 
-    /// Hears how the receiver is doing before anything is attempted: it may be disabled.
-    async fn first_beat(&self, stop: &CancellationToken) {
-        while self.breaker.beat(&*self.core.store, &self.subscription).await.is_err()
+    /// Reads the circuit before the first attempt: the endpoint may be disabled.
+    async fn first_sync(&self, stop: &CancellationToken) {
+        while self.breaker.sync(&*self.core.store, &self.subscription).await.is_err()
             && !stop.is_cancelled()
         {
             tokio::time::sleep(AWAY_PAUSE).await;
         }
     }
 
-    /// Tells and hears how the receiver is doing, about once a second.
-    async fn beat_all(self: Arc<Self>) {
+    /// Exchanges the circuit's state with the store about once a second.
+    async fn sync_all(self: Arc<Self>) {
         loop {
             tokio::time::sleep(self.core.settings.check_every).await;
-            // The sweeper reports an outage; what was seen is told at the next beat.
-            if self
-                .breaker
-                .beat(&*self.core.store, &self.subscription)
-                .await
-                .is_ok_and(|changed| changed)
-            {
+            // The sweeper reports an outage. The observations are written at the next sync.
+            let synced = self.breaker.sync(&*self.core.store, &self.subscription).await;
+            if synced.is_ok_and(|changed| changed) {
                 self.stored.notify_one();
             }
         }
     }
 
-    /// Gives back what was handed over or claimed and is not begun. Once the queue is closed, also
-    /// what is still on its way.
-    async fn give_back_all(&self, queue: &mut Queue, ready: &mut Ready) {
+    /// Gives back all entries that were not started; after the queue is closed, also those still
+    /// arriving.
+    async fn give_back_all(&self, queue: &mut HandOffQueue, ready: &mut Ready) {
         let mut entries: Vec<EntryRef> =
             ready.drain(..).flatten().map(|entry| entry.entry).collect();
         while let Ok(entry) = queue.try_recv() {
@@ -411,13 +426,14 @@ impl Relay {
         self.give_back(&entries).await;
     }
 
-    /// Ends the leases of entries that were not begun, so that another worker, or this one later,
-    /// need not wait.
+    /// Ends the leases of entries that were not started, so that a worker can claim them at once.
     async fn give_back(&self, entries: &[EntryRef]) {
         if entries.is_empty() {
             return;
         }
-        entries.iter().for_each(|entry| self.held.remove(entry));
+        for entry in entries {
+            self.leases.remove(entry);
+        }
         let _ = self.core.store.renew(&self.subscription.name, entries, Span::ZERO).await;
     }
 }

@@ -1,25 +1,25 @@
-//! What a caller hears of a command.
+//! The engine's replies to commands.
 
 use std::sync::Arc;
 
 use autoreceive_domain::{Order, Rejection, Terms, UnknownPolicy};
 
-/// What became of a command that was answered.
+/// The reply to a command.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// How it went.
+    /// What the command did.
     pub outcome: ReplyOutcome,
-    /// The order as the command left it, and the terms it was placed under; none where there is no
+    /// The order after the command, and the terms under which it was placed. `None` if there is no
     /// such order.
     pub order: Option<(Arc<Order>, Arc<Terms>)>,
 }
 
-/// How a command went. Exhaustive on purpose: a caller must have an answer to each.
+/// What a command did. Exhaustive on purpose: a caller must handle each case.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplyOutcome {
     /// It changed the order.
     Changed,
-    /// It had been carried out before; nothing changed.
+    /// It was applied before; nothing changed.
     Unchanged,
     /// It cannot be carried out; nothing changed.
     Rejected(Rejection),
@@ -27,12 +27,12 @@ pub enum ReplyOutcome {
     UnknownPolicy(UnknownPolicy),
 }
 
-/// Why a command was not answered. All of these are safe to repeat.
+/// Why there is no reply. The command is safe to repeat in each case.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitError {
     /// The queue is full; nothing was done.
-    #[error("too many commands are waiting; try again in a moment")]
+    #[error("too many commands are waiting; repeat this one in a moment")]
     Overloaded,
     /// The engine is shutting down; nothing was done.
     #[error("the service is shutting down")]

@@ -1,9 +1,10 @@
-//! Removes orders that rested long enough, in small steps. A commit that brings orders to rest
-//! leaves a note of their ids; when its time comes, those that still rest and are old enough are
-//! removed, and the note with them. An order that was changed meanwhile has a newer note.
+//! Removes resting orders after their retention time, in small steps. A commit after which orders
+//! rest also writes a note with their ids. When the note is due, the orders that still rest and are
+//! old enough are removed, together with the note. An order that was changed in between has a newer
+//! note.
 //!
-//! A crash between reading a note and the commit leaves the note: the next step does the same
-//! again. The commit removes orders and note together, or nothing.
+//! A crash between reading a note and the commit leaves the note, and the next step repeats the
+//! work. The commit removes orders and note together, or nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 
-const NOTES_A_STEP: usize = 8;
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How often the removal of one note is tried again without the orders that changed meanwhile. Each
-/// try has fewer orders; what is left of the note is done by a later step.
-const TRIES: usize = 4;
+const NOTES_PER_STEP: usize = 8;
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// How often a removal is tried, each time without the orders that have changed. A later step does
+/// the rest.
+const MAX_ATTEMPTS: usize = 4;
 
-/// A note whose time has come, with its orders that can be removed.
+/// A due note, with its orders that can be removed.
 struct Removal {
     shard: Shard,
     now: Time,
@@ -32,12 +33,12 @@ struct Removal {
     changes: Vec<Change>,
 }
 
-/// Removes until told to stop.
+/// Runs until stopped.
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     loop {
-        // A full step may have left more; an outage is the sweeper's to report.
-        let is_full = matches!(run_once(&core).await, Ok(NOTES_A_STEP));
-        let pause = if is_full { Duration::from_millis(20) } else { LOOK_EVERY };
+        // A full step may have left more. The sweeper reports an outage.
+        let is_full = matches!(run_once(&core).await, Ok(NOTES_PER_STEP));
+        let pause = if is_full { Duration::from_millis(20) } else { POLL_EVERY };
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -45,9 +46,9 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     }
 }
 
-/// One step. Returns how many notes were done.
+/// One step. Returns the number of notes that were completed.
 pub(crate) async fn run_once(core: &Core) -> Result<usize, StoreError> {
-    let Page { now, items, .. } = core.store.list(View::Resting, None, NOTES_A_STEP).await?;
+    let Page { now, items, .. } = core.store.list(View::Resting, None, NOTES_PER_STEP).await?;
     let rows: Vec<Row> = items.into_iter().take_while(|row| row.at <= now).collect();
     let removals = removals(core, rows).await?;
     let mut done = 0;
@@ -59,15 +60,15 @@ pub(crate) async fn run_once(core: &Core) -> Result<usize, StoreError> {
     Ok(done)
 }
 
-/// Reads the orders of the notes once more, each with its own shard's time.
+/// Loads the orders of the notes, each with its own shard's time.
 async fn removals(core: &Core, rows: Vec<Row>) -> Result<Vec<Removal>, StoreError> {
     let ids: Vec<OrderId> = rows.iter().map(|row| row.id.clone()).collect();
     let found = core.store.load(&ids).await;
     let orders = found.iter().flatten().filter_map(|at| at.value.as_ref().ok()?.as_ref());
-    core.book.learn(&*core.store, orders).await?;
+    core.terms.load(&*core.store, orders).await?;
     let mut removals: Vec<Removal> = Vec::new();
     for (row, found) in rows.into_iter().zip(found) {
-        // A shard that is away keeps its notes: all orders of a note lie in one shard.
+        // An unreachable shard keeps its notes. All orders of a note are in one shard.
         let (Some(note), Ok(At { now, shard: state, value })) = (row.note, found) else { continue };
         let known = removals.iter().position(|one| one.shard == row.shard && one.note == note);
         let index = known.unwrap_or(removals.len());
@@ -75,7 +76,7 @@ async fn removals(core: &Core, rows: Vec<Row>) -> Result<Vec<Removal>, StoreErro
             removals.push(Removal { shard: row.shard, now, state, note, changes: Vec::new() });
         }
         if let (Some(removal), Ok(Some(order))) = (removals.get_mut(index), value)
-            && is_over(core, &order, removal.now)
+            && is_expired(core, &order, removal.now)
         {
             removal.changes.push(removal_of(&order));
         }
@@ -84,15 +85,19 @@ async fn removals(core: &Core, rows: Vec<Row>) -> Result<Vec<Removal>, StoreErro
 }
 
 fn removal_of(order: &Order) -> Change {
-    let (id, expected) = (order.id.clone(), order.version);
-    Change { id, expected, was: None, order: None, events: Vec::new() }
+    Change {
+        id: order.id.clone(),
+        expected: order.version,
+        was: None,
+        order: None,
+        events: Vec::new(),
+    }
 }
 
-/// Commits one removal, without the orders that turn out to have changed. Returns whether the note
-/// is gone.
+/// Commits one removal, without the orders that have changed. Returns whether the note was removed.
 async fn remove(core: &Core, removal: Removal) -> bool {
     let Removal { shard, now, state, note, mut changes } = removal;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let count = changes.len() as u64;
         let round =
             Round { changes: changes.clone(), notes_done: vec![note.clone()], ..Round::default() };
@@ -112,7 +117,7 @@ async fn remove(core: &Core, removal: Removal) -> bool {
     false
 }
 
-fn is_over(core: &Core, order: &Order, now: Time) -> bool {
-    let terms = core.book.get(&order.revision);
+fn is_expired(core: &Core, order: &Order, now: Time) -> bool {
+    let terms = core.terms.get(&order.revision);
     order.is_resting() && terms.is_some_and(|terms| order.changed_at.after(terms.retain_for) <= now)
 }

@@ -1,4 +1,4 @@
-//! How a worker works.
+//! Settings of a worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::guard::Guard;
 pub(crate) const MAX_BATCH: usize = 500;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// This worker's name, unique among the living.
+pub(crate) struct EngineSettings {
+    /// This worker's name, unique among the living workers.
     pub(crate) worker: String,
-    /// The most orders that the timer decides in one batch.
+    /// The most orders in one batch of the timer.
     pub(crate) batch: usize,
-    /// The longest sleep.
+    /// The longest sleep between two polls.
     pub(crate) check_every: Duration,
     pub(crate) guard: Option<Arc<dyn Guard>>,
 }

@@ -1,63 +1,65 @@
-//! The timer. It finds what is due and submits `Due`, through the same door as everybody else; it
-//! claims nothing, for where two workers meet, the version decides and the other commit is dropped.
+//! The timer. It finds due orders and commits `Due` for them through the same path as commands. It
+//! takes no locks: if two workers decide the same order, the version check drops the second commit.
 //!
-//! It sleeps until the nearest next_due it knows of, is woken by nearer ones that are committed
-//! here, and asks the store at least every [`check_every`](crate::EngineBuilder::check_every): a
-//! neighbour may have committed one and died, a laptop may have slept.
+//! It sleeps until the nearest known due time. A commit on this worker with a nearer due time wakes
+//! it. It polls the store at least every [`check_every`](crate::EngineBuilder::check_every),
+//! because another worker may have committed a due time and died, or the machine may have been
+//! suspended.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::{OrderId, Time};
 use futures_util::{StreamExt, stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::guarded_receipts::GuardedReceipts;
 use crate::metrics::BySource;
-use crate::planned::{ChangeResult, Planned, ShardPlan};
+use crate::planned::{ChangeResult, PlannedChange, ShardPlan};
 use crate::settings::MAX_BATCH;
-use crate::shard_assignment::{ALIVE_WITHIN, PATIENCE};
+use crate::shard_assignment::{ALIVE_WITHIN, GRACE};
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, DueOrder, DueShard, Look, Shard, StoreError};
 
-/// How many batches are on their way at the same time: a worker's part of them, for all workers
-/// share one store, and others wait behind what it was sent.
+/// In-flight batches of all workers together; each worker gets a share, because all of them use one
+/// store.
 const IN_FLIGHT: usize = 4;
-/// The most orders in a batch of another worker's shard: where that one is only slow, both decide
-/// the same, and one in vain.
-const HELPING: usize = 50;
-/// How many batches of a shard are done before the other shards get their turn.
-const BATCHES_A_TURN: usize = 8;
+/// The most orders in a batch of another worker's shard. If that worker is only slow, both decide
+/// the same orders and one of them does so in vain.
+const OTHERS_BATCH: usize = 50;
+/// The most batches of one shard before the other shards get their turn.
+const BATCHES_PER_VISIT: usize = 8;
 /// The shortest sleep, so that neighbouring deadlines share a batch.
 const PAUSE: Duration = Duration::from_millis(4);
 /// The wait after the store did not answer.
 const AWAY_PAUSE: Duration = Duration::from_millis(200);
-/// For how long orders that cannot be read are left alone.
-const LEFT_ALONE_FOR: Duration = Duration::from_secs(60);
+/// How long unreadable orders are skipped.
+const SKIP_FOR: Duration = Duration::from_secs(60);
 const SOURCE: &str = "timer";
 
 /// The timer of one worker.
 pub(crate) struct Sweeper {
     core: Arc<Core>,
-    /// Receives adopted orders; nobody, on a worker without an intake.
+    /// Receives adopted orders. `None` on a worker without an intake.
     guarded: Option<Arc<GuardedReceipts>>,
-    left_alone: Mutex<LeftAlone>,
-    /// Shards in which more was due than one batch holds.
+    skipped: Mutex<SkippedOrders>,
+    /// Shards with more due orders than one batch holds.
     backlog: Mutex<HashSet<Shard>>,
     /// The size of the next batch that the store suggested last.
     suggested: AtomicUsize,
 }
 
-/// Due orders that cannot be read or decided, so that they don't stand in the way of others.
-struct LeftAlone {
+/// Due orders that cannot be read or decided. They are skipped, so that they do not block others.
+struct SkippedOrders {
     since: Instant,
     orders: HashMap<Shard, HashSet<OrderId>>,
 }
 
-/// Shards that are looked at together.
+/// Shards that are read together.
 struct Visit {
     shards: Vec<Shard>,
     limit: usize,
@@ -66,33 +68,33 @@ struct Visit {
 
 impl Sweeper {
     pub(crate) fn new(core: Arc<Core>, guarded: Option<Arc<GuardedReceipts>>) -> Sweeper {
-        let left_alone = Mutex::new(LeftAlone { since: Instant::now(), orders: HashMap::new() });
+        let skipped = Mutex::new(SkippedOrders { since: Instant::now(), orders: HashMap::new() });
         Sweeper {
             core,
             guarded,
-            left_alone,
+            skipped,
             backlog: Mutex::default(),
             suggested: AtomicUsize::new(MAX_BATCH),
         }
     }
 
-    /// Sweeps until told to stop; what is being decided then is finished.
+    /// Sweeps until stopped; finishes the current batches.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut looked: Option<Instant> = None;
+        let mut polled_at: Option<Instant> = None;
         let mut away = false;
         while !stop.is_cancelled() {
-            let looking = self.core.due_index.has_time_moved()
-                || looked.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
-            let result = if looking { self.look_around().await } else { Ok(()) };
-            if looking && result.is_ok() {
-                looked = Some(Instant::now());
+            let polling = self.core.due_index.has_time_moved()
+                || polled_at.is_none_or(|at| at.elapsed() >= self.core.settings.check_every);
+            let result = if polling { self.poll().await } else { Ok(()) };
+            if polling && result.is_ok() {
+                polled_at = Some(Instant::now());
             }
             let result = match result {
                 Ok(()) => self.run_once().await,
                 Err(error) => Err(error),
             };
             note_outage(&mut away, &result);
-            let pause = if result.is_err() { AWAY_PAUSE } else { self.pause(looked) };
+            let pause = if result.is_err() { AWAY_PAUSE } else { self.pause(polled_at) };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -101,13 +103,13 @@ impl Sweeper {
         }
     }
 
-    /// Asks the store for the next due time of every shard, and who else is alive. A shard that is
-    /// away keeps no other from being looked at, and without the list of the living the last one
-    /// stands.
-    async fn look_around(&self) -> Result<(), StoreError> {
+    /// Asks the store for the next due time of every shard and for the living workers. An
+    /// unreachable shard does not block the others. Without an answer, the last list of workers
+    /// stays valid.
+    async fn poll(&self) -> Result<(), StoreError> {
         let core = &self.core;
         core.note_actions().await;
-        // Whoever looks around seldom is not dead in between.
+        // A worker that polls rarely must not count as dead between two polls.
         let within = ALIVE_WITHIN.max(span(3 * core.settings.check_every));
         let living = core.store.heartbeat(core.assignment.me(), within).await;
         if let Ok(living) = &living {
@@ -120,7 +122,7 @@ impl Sweeper {
                 Ok(At { now, value, .. }) => {
                     core.time.heard(now);
                     if let Some(at) = value.next_at {
-                        core.due_index.hint(value.shard, at);
+                        core.due_index.note_due(value.shard, at);
                     }
                 }
                 Err(error) => outcome = Err(error),
@@ -129,22 +131,22 @@ impl Sweeper {
         outcome
     }
 
-    /// Decides what is due by now in the shards that are this worker's, or late in another's: of
-    /// each shard a few batches.
+    /// Decides the due orders of this worker's shards, and the overdue ones of other shards; a few
+    /// batches of each shard.
     pub(crate) async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.core.time.estimate();
         let is_ready = |shard, next_due| self.ready_at(shard, next_due) <= now;
         let mut ready = self.core.due_index.take_ready(|shard, next_due| {
             self.core.assignment.is_mine(shard) && is_ready(shard, next_due)
         });
-        // Who is behind with their own shards does not run after those of others, who are behind as
-        // well: they would only meet.
-        let is_behind = ready.iter().any(|shard| self.backlog().contains(shard));
-        if !is_behind {
+        // A worker with a backlog of its own does not help others: they have one as well, and both
+        // would decide the same orders.
+        let has_backlog = ready.iter().any(|shard| self.backlog().contains(shard));
+        if !has_backlog {
             ready.extend(self.core.due_index.take_ready(is_ready));
         }
         let visits = self.plan(ready);
-        // Signs of life, and what fell due meanwhile, are not to wait for many slow batches.
+        // Heartbeats and newly due orders must not wait for many slow batches.
         let until = Instant::now() + self.core.settings.check_every;
         let results: Vec<Result<(), StoreError>> = stream::iter(visits)
             .map(|visit| self.visit(visit, until))
@@ -155,10 +157,10 @@ impl Sweeper {
     }
 
     fn ready_at(&self, shard: Shard, next_due: Time) -> Time {
-        if self.core.assignment.is_mine(shard) { next_due } else { next_due.after(PATIENCE) }
+        if self.core.assignment.is_mine(shard) { next_due } else { next_due.after(GRACE) }
     }
 
-    fn pause(&self, looked: Option<Instant>) -> Duration {
+    fn pause(&self, polled_at: Option<Instant>) -> Duration {
         let now = self.core.time.estimate();
         let nearest = self.core.due_index.nearest(|shard, next_due| self.ready_at(shard, next_due));
         if nearest.is_some_and(|at| at <= now) && !self.backlog().is_empty() {
@@ -168,17 +170,17 @@ impl Sweeper {
             .core
             .settings
             .check_every
-            .saturating_sub(looked.map_or(Duration::ZERO, |at| at.elapsed()));
+            .saturating_sub(polled_at.map_or(Duration::ZERO, |at| at.elapsed()));
         nearest.map_or(until_look, |at| at.since(now).to_std().min(until_look)).max(PAUSE)
     }
 
-    fn backlog(&self) -> std::sync::MutexGuard<'_, HashSet<Shard>> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backlog(&self) -> MutexGuard<'_, HashSet<Shard>> {
+        self.backlog.lock()
     }
 
-    /// Shards with a backlog are drained one by one in full batches, those of other workers in
-    /// small ones; the others, where little is due, share a look. A worker begins where its name
-    /// says, so that two do not walk side by side.
+    /// Shards with a backlog are drained one by one in full batches, other workers' shards in small
+    /// batches. The remaining shards have few due orders and share one read. Each worker starts at
+    /// a position derived from its name, so that workers do not visit the shards in step.
     fn plan(&self, mut ready: Vec<Shard>) -> Vec<Visit> {
         if !ready.is_empty() {
             let start =
@@ -186,7 +188,7 @@ impl Sweeper {
             ready.rotate_left(start);
         }
         let backlog = self.backlog();
-        let batch = self.most_at_once();
+        let batch = self.batch_limit();
         let (full, light): (Vec<Shard>, Vec<Shard>) = ready
             .into_iter()
             .partition(|&shard| backlog.contains(&shard) || !self.core.assignment.is_mine(shard));
@@ -196,29 +198,28 @@ impl Sweeper {
             limit: share,
             batches: 1,
         });
-        let limit = |shard| if self.core.assignment.is_mine(shard) { usize::MAX } else { HELPING };
+        let limit = |shard| if self.core.assignment.is_mine(shard) { usize::MAX } else { OTHERS_BATCH };
         let alone = full.into_iter().map(|shard| Visit {
             shards: vec![shard],
             limit: limit(shard),
-            batches: BATCHES_A_TURN,
+            batches: BATCHES_PER_VISIT,
         });
         together.chain(alone).collect()
     }
 
-    /// How many orders make one batch: no more than are configured, and than the store takes well
-    /// just now.
-    fn most_at_once(&self) -> usize {
+    /// The most orders in one batch: the configured limit, or less if the store suggested less.
+    fn batch_limit(&self) -> usize {
         self.core.settings.batch.min(self.suggested.load(Ordering::Relaxed)).clamp(1, MAX_BATCH)
     }
 
-    /// One batch at least, and others of the visit until then.
+    /// Runs at least one batch, and the rest of the visit until `until`.
     async fn visit(&self, visit: Visit, until: Instant) -> Result<(), StoreError> {
         let mut shards = visit.shards;
         for _ in 0..visit.batches {
-            shards = match self.batch(&shards, visit.limit.min(self.most_at_once())).await {
+            shards = match self.batch(&shards, visit.limit.min(self.batch_limit())).await {
                 Ok(more) => more,
                 Err(error) => {
-                    self.put_back(&shards);
+                    self.mark_overdue(&shards);
                     return Err(error);
                 }
             };
@@ -229,39 +230,42 @@ impl Sweeper {
                 break;
             }
         }
-        self.put_back(&shards);
+        self.mark_overdue(&shards);
         Ok(())
     }
 
-    /// What was taken and is not finished is due, also where it is another worker's that is late:
-    /// patience is had once.
-    fn put_back(&self, shards: &[Shard]) {
-        let overdue = self.core.time.estimate().before(PATIENCE);
+    /// Puts unfinished shards back as overdue, so that the grace period for another worker's shard
+    /// is not waited for twice.
+    fn mark_overdue(&self, shards: &[Shard]) {
+        let overdue = self.core.time.estimate().before(GRACE);
         for &shard in shards {
-            self.core.due_index.hint(shard, overdue);
+            self.core.due_index.note_due(shard, overdue);
         }
     }
 
-    /// Reads, decides and commits one batch. Returns the shards in which more is due. A shard that
-    /// is away is due again later, and the others go on.
+    /// Reads, decides and commits one batch. Returns the shards with more due orders. An
+    /// unreachable shard is put back; the others continue.
     async fn batch(&self, shards: &[Shard], limit: usize) -> Result<Vec<Shard>, StoreError> {
         let core = &self.core;
-        let (mut found, mut failed) = (Vec::with_capacity(shards.len()), None);
+        let mut found = Vec::with_capacity(shards.len());
+        let mut failed = None;
         for (&shard, answer) in shards.iter().zip(core.store.due(&self.looks(shards), limit).await)
         {
             match answer {
                 Ok(at) => found.push(at),
                 Err(error) => {
-                    self.put_back(&[shard]);
+                    self.mark_overdue(&[shard]);
                     failed = Some(error);
                 }
             }
         }
         let orders = found.iter().flat_map(|at| &at.value.orders);
-        core.book
-            .learn(&*core.store, orders.filter_map(|order| order.order.as_ref().ok()?.as_ref()))
+        core.terms
+            .load(&*core.store, orders.filter_map(|order| order.order.as_ref().ok()?.as_ref()))
             .await?;
-        let (mut plans, mut more, mut size) = (Vec::new(), Vec::new(), 0);
+        let mut plans = Vec::new();
+        let mut more = Vec::new();
+        let mut size = 0;
         for At { now, shard: state, mut value } in found {
             core.time.heard(now);
             self.suggested.store(value.suggested, Ordering::Relaxed);
@@ -269,10 +273,10 @@ impl Sweeper {
                 more.push(value.shard);
             }
             let shard = value.shard;
-            let planned: Vec<Planned> =
+            let planned: Vec<PlannedChange> =
                 value.orders.iter().filter_map(|order| self.decide(shard, order, now)).collect();
             size += planned.len();
-            // An empty plan lets the read go.
+            // An empty plan drops its read token.
             if !planned.is_empty() {
                 plans.push(ShardPlan { shard, now, state, read: value.read.take(), planned });
             }
@@ -290,8 +294,8 @@ impl Sweeper {
         failed.map_or(Ok(more), Err)
     }
 
-    /// Commits what was decided. Returns why a part of it was not; those orders are still due, and
-    /// the next look finds them.
+    /// Commits the decisions. Returns an error if some were not committed; those orders are still
+    /// due and the next poll finds them.
     async fn commit(&self, plans: Vec<ShardPlan>) -> Option<StoreError> {
         let results = self.core.commit(SOURCE, plans).await;
         results.into_iter().flatten().find_map(|result| match result {
@@ -303,21 +307,21 @@ impl Sweeper {
     }
 
     fn looks(&self, shards: &[Shard]) -> Vec<Look> {
-        let mut left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        if left.since.elapsed() > LEFT_ALONE_FOR {
-            *left = LeftAlone { since: Instant::now(), orders: HashMap::new() };
+        let mut skipped = self.skipped.lock();
+        if skipped.since.elapsed() > SKIP_FOR {
+            *skipped = SkippedOrders { since: Instant::now(), orders: HashMap::new() };
         }
-        let guarded = |shard| self.guarded.as_ref().map_or(0, |guarded| guarded.held(shard));
+        let guarded = |shard| self.guarded.as_ref().map_or(0, |guarded| guarded.count(shard));
         shards
             .iter()
             .map(|&shard| Look {
                 shard,
-                extra: left.orders.get(&shard).map_or(0, HashSet::len) + guarded(shard),
+                extra: skipped.orders.get(&shard).map_or(0, HashSet::len) + guarded(shard),
             })
             .collect()
     }
 
-    /// Notes the shard's next due time. Returns whether more is due in it.
+    /// Notes the shard's next due time. Returns whether the shard has more due orders.
     fn note_next(&self, shard: &DueShard, now: Time) -> bool {
         let more = shard.next_at.is_some_and(|at| at <= now);
         if more {
@@ -325,15 +329,15 @@ impl Sweeper {
         } else {
             self.backlog().remove(&shard.shard);
             if let Some(at) = shard.next_at {
-                self.core.due_index.hint(shard.shard, at);
+                self.core.due_index.note_due(shard.shard, at);
             }
         }
         more
     }
 
     /// What the timer does about one due order, if anything.
-    fn decide(&self, shard: Shard, due: &DueOrder, now: Time) -> Option<Planned> {
-        if self.is_left_alone(shard, &due.id) {
+    fn decide(&self, shard: Shard, due: &DueOrder, now: Time) -> Option<PlannedChange> {
+        if self.is_skipped(shard, &due.id) {
             return None;
         }
         let order = match &due.order {
@@ -347,62 +351,67 @@ impl Sweeper {
                     events: Vec::new(),
                 }));
             }
-            Err(error) => return self.leave_alone(shard, &due.id, &error.to_string()),
+            Err(error) => return self.skip(shard, &due.id, &error.to_string()),
         };
         if order.next_due_at().is_none_or(|next_due| next_due > now) {
             let was = Some(order.status).filter(|_| !order.is_resting());
-            let (id, order) = (due.id.clone(), Arc::new(order.clone()));
-            let change =
-                Change { id, expected: order.version, was, order: Some(order), events: Vec::new() };
-            return Some(self.correct(change));
+            return Some(self.correct(Change {
+                id: due.id.clone(),
+                expected: order.version,
+                was,
+                order: Some(Arc::new(order.clone())),
+                events: Vec::new(),
+            }));
         }
         match self.core.decide_due(order, now) {
-            Ok(Some(planned)) if planned.receives_adopted() => self.hand_over(shard, &due.id),
+            Ok(Some(planned)) if planned.receives_adopted() => self.queue_for_guard(shard, &due.id),
             Ok(Some(planned)) => Some(planned),
-            Ok(None) => self.leave_alone(shard, &due.id, "it is due, but nothing follows from it"),
-            Err(error) => self.leave_alone(shard, &due.id, &error.to_string()),
+            Ok(None) => {
+                self.skip(shard, &due.id, "it is due, but the timer has nothing to do for it")
+            }
+            Err(error) => self.skip(shard, &due.id, &error.to_string()),
         }
     }
 
-    /// An adopted order is received after a look at the shop's word, where this worker can take
-    /// one.
-    fn hand_over(&self, shard: Shard, id: &OrderId) -> Option<Planned> {
+    /// Leaves an adopted order to the guard, which asks the shop. Without a guard the order is
+    /// skipped.
+    fn queue_for_guard(&self, shard: Shard, id: &OrderId) -> Option<PlannedChange> {
         match &self.guarded {
             Some(guarded) => guarded.take(shard, id.clone()),
             None => {
                 self.core.metrics.unguarded.inc();
-                tracing::warn!(order = %id, "an adopted order is due, but this worker has no \
-                    [intake]: it is left to one that has");
-                self.note_left_alone(shard, id);
+                tracing::warn!(order = %id, "skipped a due adopted order: this worker has no \
+                    [intake]; a worker with an intake will receive it");
+                self.remember_skipped(shard, id);
             }
         }
         None
     }
 
-    /// A due time that does not agree with its order is set right, under the same version check.
-    fn correct(&self, change: Change) -> Planned {
+    /// Corrects a due time that does not match its order, under the same version check.
+    fn correct(&self, change: Change) -> PlannedChange {
         self.core.metrics.corrected.inc();
-        tracing::warn!(order = %change.id, "a noted due time did not agree with its order and is \
-            corrected");
-        Planned::correction(change)
+        tracing::warn!(order = %change.id, "corrected a due time that did not match its \
+            order");
+        PlannedChange::correction(change)
     }
 
-    fn is_left_alone(&self, shard: Shard, id: &OrderId) -> bool {
-        let left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_left = left.orders.get(&shard).is_some_and(|ids| ids.contains(id));
-        is_left || self.guarded.as_ref().is_some_and(|guarded| guarded.holds(shard, id))
+    fn is_skipped(&self, shard: Shard, id: &OrderId) -> bool {
+        let skipped = self.skipped.lock();
+        let is_skipped = skipped.orders.get(&shard).is_some_and(|ids| ids.contains(id));
+        is_skipped || self.guarded.as_ref().is_some_and(|guarded| guarded.contains(shard, id))
     }
 
-    fn leave_alone(&self, shard: Shard, id: &OrderId, why: &str) -> Option<Planned> {
+    fn skip(&self, shard: Shard, id: &OrderId, why: &str) -> Option<PlannedChange> {
         self.core.metrics.unreadable.inc();
-        tracing::error!(order = %id, why, "a due order is left alone");
-        self.note_left_alone(shard, id);
+        tracing::error!(order = %id, why, "skipped a due order for 60 s");
+        self.remember_skipped(shard, id);
         None
     }
 
-    fn note_left_alone(&self, shard: Shard, id: &OrderId) {
-        let mut left = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        left.orders.entry(shard).or_default().insert(id.clone());
+    fn remember_skipped(&self, shard: Shard, id: &OrderId) {
+        let mut skipped = self.skipped.lock();
+        skipped.orders.entry(shard).or_default().insert(id.clone());
     }
 }
 

@@ -1,37 +1,36 @@
-//! The terms of revisions. A revision names its terms for ever, so what was once read never
-//! changes.
+//! The terms of revisions. A revision's terms never change, so they are cached for ever.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use autoreceive_domain::{Order, Policy, Revision, Terms};
+use parking_lot::RwLock;
 
 use autoreceive_store::{Shard, ShardCount, Store, StoreError};
 
-/// How many revisions are remembered: far more than a shop ever has; if it is exceeded, all are
-/// read again.
-const REMEMBERED: usize = 10_000;
+/// Size of the cache, far more than a shop ever has. When it is full, the cache is cleared.
+const MAX_REVISIONS: usize = 10_000;
 
-/// Every revision that was met so far.
-pub(crate) struct TermsBook {
+/// All revisions seen so far.
+pub(crate) struct TermsCache {
     known: RwLock<HashMap<Revision, Arc<Terms>>>,
 }
 
-impl TermsBook {
-    /// A book that knows the configured policies.
-    pub(crate) fn new<'a>(policies: impl Iterator<Item = &'a Policy>) -> TermsBook {
+impl TermsCache {
+    /// A cache with the configured policies.
+    pub(crate) fn new<'a>(policies: impl Iterator<Item = &'a Policy>) -> TermsCache {
         let known =
             policies.map(|policy| (policy.revision.clone(), policy.terms.clone())).collect();
-        TermsBook { known: RwLock::new(known) }
+        TermsCache { known: RwLock::new(known) }
     }
 
-    /// The terms of a revision that was [learnt](TermsBook::learn).
+    /// The terms of a revision that was [loaded](TermsCache::load).
     pub(crate) fn get(&self, revision: &Revision) -> Option<Arc<Terms>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(revision).cloned()
+        self.known.read().get(revision).cloned()
     }
 
-    /// Reads the revisions of `orders` that are not known yet.
-    pub(crate) async fn learn<'a>(
+    /// Loads the missing revisions of `orders`.
+    pub(crate) async fn load<'a>(
         &self,
         from: &dyn Store,
         orders: impl Iterator<Item = &'a Order>,
@@ -41,8 +40,8 @@ impl TermsBook {
             return Ok(());
         }
         let found = from.terms(&wanted).await?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > REMEMBERED {
+        let mut known = self.known.write();
+        if known.len() > MAX_REVISIONS {
             known.clear();
         }
         for ((_, revision), terms) in wanted.into_iter().zip(found) {
@@ -58,11 +57,11 @@ impl TermsBook {
         shards: ShardCount,
         orders: impl Iterator<Item = &'a Order>,
     ) -> Vec<(Shard, Revision)> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         let mut wanted: Vec<(Shard, Revision)> = Vec::new();
         let mut last: Option<&Revision> = None;
         for order in orders {
-            // Orders that fall due together were mostly placed under the same terms.
+            // Orders that are due together mostly have the same terms.
             if last.replace(&order.revision) == Some(&order.revision) {
                 continue;
             }

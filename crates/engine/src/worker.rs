@@ -26,16 +26,16 @@ use crate::shard_assignment::{self, ShardAssignment};
 use crate::sweeper::Sweeper;
 use crate::{due_index, retention, terms};
 
-/// The most names that one call asks about or keeps.
-const NAMES: usize = 1_000;
+/// The most names in one call to the store.
+const MAX_NAMES: usize = 1_000;
 
 /// The engine of one worker. Cloning it is cheap; all clones are the same engine.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) core: Arc<Core>,
     commands: CommandBatcher,
-    /// What ends the background work, in this order: no new commands and nothing due; then no new
-    /// attempts.
+    /// They end the background work, in this order: first no new commands and no due orders, then
+    /// no new attempts.
     stop_deciding: CancellationToken,
     stop_attempting: CancellationToken,
     deciding: TaskTracker,
@@ -46,7 +46,7 @@ impl Engine {
     /// The most orders in one commit.
     pub const MAX_BATCH: usize = MAX_BATCH;
 
-    /// Begins to put a worker on `store` together.
+    /// Starts the configuration of a worker on `store`.
     pub fn builder(store: Arc<dyn Store>) -> EngineBuilder {
         EngineBuilder::new(store)
     }
@@ -58,15 +58,22 @@ impl Engine {
             settings.worker.push_str(shard_assignment::WITH_INTAKE);
         }
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, metrics.clone()));
-        let (queues, receivers): (Vec<ActionQueue>, Vec<_>) =
+        let (queues, hand_offs): (Vec<ActionQueue>, Vec<_>) =
             actions.into_iter().map(action_queue).unzip();
         let relayed: Vec<_> = queues
             .iter()
-            .map(|o| (o.subscription.clone(), o.stored.clone(), o.held.clone(), o.breaker.clone()))
+            .map(|queue| {
+                (
+                    queue.subscription.clone(),
+                    queue.stored.clone(),
+                    queue.leases.clone(),
+                    queue.breaker.clone(),
+                )
+            })
             .collect();
         let shards = store.about().shards;
         let core = Arc::new(Core {
-            book: terms::TermsBook::new(policies.iter()),
+            terms: terms::TermsCache::new(policies.iter()),
             policies,
             outbox: Outbox::new(&settings.worker, queues),
             due_index: due_index::DueIndex::new(shards.get()),
@@ -76,7 +83,7 @@ impl Engine {
             shards,
             metrics,
             settings,
-            noted: AtomicBool::new(false),
+            actions_noted: AtomicBool::new(false),
             backfills: Default::default(),
         });
         let commands = CommandBatcher::start(&core);
@@ -88,14 +95,14 @@ impl Engine {
             deciding: TaskTracker::new(),
             attempting: TaskTracker::new(),
         };
-        let relays = relayed.into_iter().map(|(of, stored, held, breaker)| {
-            Relay::new(engine.core.clone(), of, stored, held, breaker)
+        let relays = relayed.into_iter().map(|(of, stored, leases, breaker)| {
+            Relay::new(engine.core.clone(), of, stored, leases, breaker)
         });
-        engine.start_loops(relays.zip(receivers));
+        engine.start_loops(relays.zip(hand_offs));
         engine
     }
 
-    fn start_loops(&self, relays: impl Iterator<Item = (Relay, relay::Queue)>) {
+    fn start_loops(&self, relays: impl Iterator<Item = (Relay, relay::HandOffQueue)>) {
         let guard = self.core.settings.guard.clone();
         let guarded = guard.map(|guard| Arc::new(GuardedReceipts::new(self.core.clone(), guard)));
         if let Some(guarded) = &guarded {
@@ -117,36 +124,36 @@ impl Engine {
         self.enqueue(id, command).await?.await
     }
 
-    /// Queues a command, waiting a moment for room. Commands of one order are carried out in the
-    /// order in which they were queued; the answer comes with the value returned.
+    /// Queues a command, and waits up to 1 s for room. Commands of one order are carried out in the
+    /// order in which they were queued. The returned future resolves to the reply.
     ///
     /// # Errors
-    /// Where the queue stays full or the engine is shutting down; nothing was done then.
-    pub async fn enqueue(&self, id: OrderId, command: Command) -> Result<Pending, SubmitError> {
+    /// If the queue stays full or the engine is shutting down. Nothing was done in these cases.
+    pub async fn enqueue(&self, id: OrderId, command: Command) -> Result<PendingReply, SubmitError> {
         if self.stop_deciding.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
         self.commands.enqueue(&self.core, id, command).await
     }
 
-    /// One order with the terms it was placed under.
+    /// One order, with the terms under which it was placed.
     ///
     /// # Errors
-    /// Where the store does not answer or the record cannot be read.
+    /// If the store does not answer or the record cannot be read.
     pub async fn show(
         &self,
         id: &OrderId,
     ) -> Result<Option<(Arc<Order>, Arc<Terms>)>, SubmitError> {
-        let away = |error: StoreError| SubmitError::Store(error.to_string());
+        let store_error = |error: StoreError| SubmitError::Store(error.to_string());
         let found = self.core.store.load(std::slice::from_ref(id)).await.pop();
         let Some(found) = found else { return Ok(None) };
         let order = found
-            .map_err(away)?
+            .map_err(store_error)?
             .value
             .map_err(|error| SubmitError::Unreadable(error.to_string()))?;
         let Some(order) = order else { return Ok(None) };
-        self.core.book.learn(&*self.core.store, std::iter::once(&order)).await.map_err(away)?;
-        let terms = self.core.book.get(&order.revision);
+        self.core.terms.load(&*self.core.store, std::iter::once(&order)).await.map_err(store_error)?;
+        let terms = self.core.terms.get(&order.revision);
         let terms = terms.ok_or_else(|| {
             SubmitError::Unreadable(format!("the terms {} are not in the store", order.revision))
         })?;
@@ -156,7 +163,7 @@ impl Engine {
     /// A page of orders.
     ///
     /// # Errors
-    /// Where the store does not answer or the cursor is not one of this view.
+    /// If the store does not answer or the cursor was not issued by this view.
     pub async fn page(
         &self,
         view: View,
@@ -169,36 +176,36 @@ impl Engine {
     /// The store's figures.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.core.store.stats().await
     }
 
-    /// Keeps names in mind, in the store.
+    /// Remembers names in the store.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn remember(&self, names: &[String]) -> Result<(), StoreError> {
         self.set_remembered(names, Some("1")).await
     }
 
-    /// Which of `names` are kept in mind.
+    /// Which of `names` are remembered.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn remembered(&self, names: &[String]) -> Result<Vec<bool>, StoreError> {
         let mut known = Vec::with_capacity(names.len());
-        for names in names.chunks(NAMES) {
+        for names in names.chunks(MAX_NAMES) {
             let (_, values) = self.core.store.get(Space::Remembered, names).await?;
             known.extend(values.into_iter().map(|value| value.is_some()));
         }
         Ok(known)
     }
 
-    /// Keeps names in mind no longer.
+    /// Forgets names.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn forget(&self, names: &[String]) -> Result<(), StoreError> {
         self.set_remembered(names, None).await
     }
@@ -209,43 +216,44 @@ impl Engine {
         value: Option<&str>,
     ) -> Result<(), StoreError> {
         let change = |key| Cas { key, expected: Expected::Anything, value };
-        for names in names.chunks(NAMES) {
+        for names in names.chunks(MAX_NAMES) {
             let changes: Vec<Cas<'_>> = names.iter().map(|name| change(name.as_str())).collect();
             self.core.store.compare_and_set(Space::Remembered, &changes).await?;
         }
         Ok(())
     }
 
-    /// Whether this worker looks after the order first.
+    /// Whether this worker processes the order first.
     #[must_use]
     pub fn is_mine(&self, id: &OrderId) -> bool {
         self.core.assignment.is_mine(self.core.shard_of(id))
     }
 
-    /// Gives a sign of life, and tells whether it is this worker that scans: the first of those
-    /// with an intake that gave one within `within`.
+    /// Sends a heartbeat. Returns whether this worker scans the shop's keys: one of the workers
+    /// with an intake whose last heartbeat is at most `within` old.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn leads_intake(&self, within: Span) -> Result<bool, StoreError> {
-        let team = &self.core.assignment;
-        Ok(team.leads_intake(&self.core.store.heartbeat(team.me(), within).await?))
+        let assignment = &self.core.assignment;
+        Ok(assignment.leads_intake(&self.core.store.heartbeat(assignment.me(), within).await?))
     }
 
-    /// Whether the store's time can be put forward.
+    /// Whether the store's clock can be advanced.
     #[must_use]
     pub fn has_test_clock(&self) -> bool {
         self.core.store.about().test_clock
     }
 
-    /// Puts the store's time forward. What has come due by it is looked at here at once, and by
-    /// other workers at their next look; leases and waits for another attempt run out by it, too.
+    /// Advances the store's clock. This worker processes newly due orders at once, other workers at
+    /// their next poll. Leases and backoff waits run out as well.
     ///
     /// # Errors
-    /// Where the store has no test clock, it would be too far ahead, or the store does not answer.
+    /// If the store has no test clock, the clock would be too far ahead, or the store does not
+    /// answer.
     pub async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
         let clock = self.core.store.advance(by).await?;
-        tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was put forward");
+        tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was advanced");
         self.core.due_index.time_moved();
         self.core.outbox.notify_all();
         Ok(clock)
@@ -254,14 +262,14 @@ impl Engine {
     /// Whether the store answers.
     ///
     /// # Errors
-    /// Where it does not.
+    /// If it does not.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.core.store.now().await.map(drop)
     }
 
-    /// Stops: takes no more commands, finishes those it has and what is being decided; then takes
-    /// no more entries and finishes the attempts in hand, all within `bound`. What is not finished
-    /// by then is left to its lease.
+    /// Stops in two steps, within `bound` in all: takes no more commands and finishes those in
+    /// progress, then takes no more entries and finishes the attempts in progress. Anything
+    /// unfinished is left to its lease.
     pub async fn stop(&self, bound: Duration) {
         let until = tokio::time::Instant::now() + bound;
         self.stop_deciding.cancel();
@@ -270,8 +278,7 @@ impl Engine {
             tokio::join!(self.commands.drained(), self.deciding.wait())
         })
         .await;
-        // Late is better than never, but not worth waiting for: a worker that says nothing is
-        // missed soon, too.
+        // A failure here is harmless: without heartbeats the worker counts as dead within seconds.
         let _ =
             tokio::time::timeout_at(until, self.core.store.leave(self.core.assignment.me())).await;
         self.stop_attempting.cancel();
@@ -279,18 +286,17 @@ impl Engine {
         let attempted = tokio::time::timeout_at(until, self.attempting.wait()).await;
         if decided.is_err() || attempted.is_err() {
             tracing::warn!(
-                "not everything in hand was finished within {bound:?}; it goes on elsewhere when \
+                "some work was not finished within {bound:?}; another worker continues it when \
                     its lease ends"
             );
         }
     }
 }
 
-/// How many entries a relay may hold that it has not begun to work on, for each attempt that it
-/// makes at a time.
+/// How many waiting entries a relay may hold for each of its concurrent attempts.
 const QUEUED_PER_ATTEMPT: usize = 8;
 
-fn action_queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
+fn action_queue(subscription: Subscription) -> (ActionQueue, relay::HandOffQueue) {
     let (hand_off, queue) =
         tokio::sync::mpsc::channel((subscription.concurrency * QUEUED_PER_ATTEMPT).max(1));
     let breaker = Arc::new(Breaker::new(subscription.endpoint));
@@ -299,7 +305,7 @@ fn action_queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
             subscription,
             hand_off,
             stored: Arc::default(),
-            held: Arc::default(),
+            leases: Arc::default(),
             breaker,
         },
         queue,
@@ -307,11 +313,11 @@ fn action_queue(subscription: Subscription) -> (ActionQueue, relay::Queue) {
 }
 
 impl EngineBuilder {
-    /// Starts the worker: the sweeper, one relay for each action, retention. It goes on until
+    /// Starts the worker: the sweeper, one relay for each action, retention. It runs until
     /// [`Engine::stop`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// If called outside of a Tokio runtime.
     #[must_use]
     pub fn start(self) -> Engine {
         Engine::start(self)

@@ -11,7 +11,7 @@ use super::*;
 use crate::Engine;
 use crate::planned::ShardPlans;
 
-/// Counts commits, and changes an order of a list behind each.
+/// Counts commits, and after each commit changes the next target order.
 struct Rival {
     commits: AtomicUsize,
     engine: Engine,
@@ -26,7 +26,7 @@ impl Observer for Rival {
         self.commits.fetch_add(1, Ordering::SeqCst);
         if let Some(target) = self.targets.lock().pop() {
             let change = self.engine.submit(target, hold());
-            // An order that was cancelled by then refuses it.
+            // A cancelled order rejects it.
             tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(change).unwrap()
             });
@@ -42,8 +42,7 @@ fn policy() -> Policy {
     Policy::new("default", Terms::default()).unwrap()
 }
 
-/// `count` paid orders of one shard, a worker whose commits are watched by a rival, and a plan to
-/// cancel all of them.
+/// `count` paid orders of one shard, a worker with a rival, and a plan to cancel all orders.
 async fn scene(count: usize) -> (Engine, Arc<Rival>, Vec<OrderId>, ShardPlan) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let shards = store.about().shards;
@@ -81,7 +80,7 @@ async fn statuses(engine: &Engine, ids: &[OrderId]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_hot_order_costs_the_others_one_more_commit_and_no_new_decision() {
+async fn one_hot_order_costs_the_others_one_more_commit() {
     let (engine, rival, ids, plan) = scene(200).await;
     rival.engine.submit(ids[7].clone(), hold()).await.unwrap();
     let results = engine.core.commit("commands", vec![plan]).await.remove(0);
@@ -95,9 +94,9 @@ async fn one_hot_order_costs_the_others_one_more_commit_and_no_new_decision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rivals_that_come_again_and_again_leave_the_other_orders_done() {
+async fn repeated_conflicts_of_some_orders_do_not_fail_the_others() {
     let (engine, rival, ids, plan) = scene(16).await;
-    // One order is changed before the first commit, and one behind each of the next.
+    // The rival changes one order before the first commit, and one after each commit.
     *rival.targets.lock() = ids[1..5].to_vec();
     rival.engine.submit(ids[0].clone(), hold()).await.unwrap();
     let results = engine.core.commit("commands", vec![plan]).await.remove(0);
@@ -105,13 +104,13 @@ async fn rivals_that_come_again_and_again_leave_the_other_orders_done() {
     for (i, (result, status)) in results.iter().zip(&statuses).enumerate() {
         let is_done = *result == ChangeResult::Done;
         assert_eq!(status == "CANCELLED", is_done, "order {i}: {result:?}, {status}");
-        assert!(is_done || i < 5, "order {i} paid for another: {result:?}");
+        assert!(is_done || i < 5, "order {i} failed because of another: {result:?}");
     }
     assert_eq!(results[0], ChangeResult::Conflict);
 }
 
 #[tokio::test]
-async fn commands_of_one_order_are_carried_out_in_their_order_however_many_there_are() {
+async fn many_commands_of_one_order_are_carried_out_in_their_order() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let terms = Terms { max_extensions: 1_000, ..Terms::default() };
     let terms = Terms { extend_by: autoreceive_domain::Span::from_hours(1), ..terms };

@@ -1,4 +1,4 @@
-//! What is attempted together, and what follows from the outcome.
+//! Grouping entries into attempts, and the follow-up of each outcome.
 
 use std::collections::HashSet;
 
@@ -11,42 +11,44 @@ use autoreceive_store::{ActionName, FollowUp, History, Queue, entry};
 
 use crate::outbox::ClaimedEntry;
 
-/// An event that failed so often is attempted alone: it may be what makes the others of its attempt
-/// fail.
+/// After this number of failures an event is attempted alone: it may be the poison event that makes
+/// the others fail.
 const ALONE_AFTER: u32 = 3;
 
-/// Entries to be attempted together, up to `batch` events at a time and no event twice. After an
-/// outage each event that failed is an entry of its own, and so is each that was backfilled; one by
-/// one they would take a hundred times as long.
-pub(super) fn gathered(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<ClaimedEntry>> {
+/// Groups entries into attempts of up to `batch` events, and no event twice. After an outage or a
+/// backfill each event is an entry of its own; attempts of one entry each would take 100 times as
+/// long.
+pub(super) fn group_into_attempts(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<ClaimedEntry>> {
     if entries.len() <= 1 {
         return entries.into_iter().map(|entry| vec![entry]).collect();
     }
-    let (mut works, mut ids, mut room) = (Vec::<Vec<ClaimedEntry>>::new(), HashSet::new(), 0);
+    let mut attempts: Vec<Vec<ClaimedEntry>> = Vec::new();
+    let mut ids = HashSet::new();
+    let mut room = 0;
     for entry in entries {
         let alone = entry.history.as_ref().is_some_and(|history| history.attempts >= ALONE_AFTER);
         if alone {
-            works.insert(0, vec![entry]);
+            attempts.insert(0, vec![entry]);
             continue;
         }
         let new: Vec<String> = entry.events.iter().map(Event::id).collect();
         if new.len() > room || new.iter().any(|id| ids.contains(id)) {
-            works.push(Vec::new());
+            attempts.push(Vec::new());
             ids.clear();
             room = batch;
         }
         room = room.saturating_sub(new.len());
         ids.extend(new);
-        if let Some(work) = works.last_mut() {
-            work.push(entry);
+        if let Some(attempt) = attempts.last_mut() {
+            attempt.push(entry);
         }
     }
-    works
+    attempts
 }
 
-/// What follows from the outcome of one event: nothing, another attempt, or a dead letter. Attempts
-/// before `enabled_at`, when the receiver was last enabled, do not count.
-pub(super) fn follow(
+/// The follow-up of one outcome: none, another attempt, or a dead letter. Attempts before
+/// `enabled_at`, when the endpoint was last enabled, do not count.
+pub(super) fn follow_up(
     action: &ActionName,
     event: &Event,
     outcome: Outcome,
@@ -62,7 +64,8 @@ pub(super) fn follow(
     let mut history =
         before.cloned().unwrap_or(History { attempts: 0, first_at: now, errors: Vec::new() });
     if enabled_at.is_some_and(|enabled_at| history.first_at < enabled_at) {
-        (history.attempts, history.first_at) = (0, now);
+        history.attempts = 0;
+        history.first_at = now;
     }
     history.attempts = history.attempts.saturating_add(1);
     history.errors.push((now, why));
