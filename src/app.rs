@@ -260,15 +260,16 @@ fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endp
         }
         #[cfg(feature = "email")]
         ActionKind::Email(email) => {
-            let crate::config::EmailConfig { writing, server, timeout, rate } = email;
-            let action = crate::action::email::Email::new(writing, server, timeout.to_std(), rate);
-            (Arc::new(action.map_err(anyhow::Error::msg)?), None)
+            let crate::config::EmailConfig { content, server, timeout, rate } = email;
+            let action =
+                crate::action::email::Email::new(content, server, timeout.to_std(), rate)?;
+            (Arc::new(action), None)
         }
         #[cfg(feature = "stream")]
         ActionKind::Stream(stream) => {
-            let action =
-                crate::action::stream::Stream::new(stream.url.expose().as_str(), stream.settings);
-            (Arc::new(action.map_err(anyhow::Error::msg)?), None)
+            let url = stream.url.expose().as_str();
+            let action = crate::action::stream::Stream::new(url, stream.settings)?;
+            (Arc::new(action), None)
         }
         #[cfg(feature = "webhook")]
         ActionKind::Webhook(webhook) => {

@@ -190,7 +190,7 @@ async fn look(service: &Process) {
     assert!(
         table.starts_with("EVENT")
             && table.lines().count() == 4
-            && table.contains("status 410: the receiver is gone"),
+            && table.contains("status 410: the endpoint is gone"),
         "{table}"
     );
     let cursor = more.trim().rsplit_once(' ').unwrap().1;

@@ -1,62 +1,66 @@
-//! The `email` action: each event as a letter to the address that the order's data holds, over
-//! SMTP.
+//! The `email` action: one email for each event, over SMTP, to the address in the order's data.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use autoreceive_domain::Event;
 
-use self::letter::Composer;
-use self::smtp::{Session, Trouble};
+use self::composer::Composer;
+use self::smtp::{SendError, SmtpSession};
 use super::pace::Pace;
 use super::{Action, Outcome};
 
-pub use letter::{Letters, Sender, Writing, WrongSender, built_in, file_stem};
-pub use smtp::{Login, Security, Server};
+pub use composer::{EmailContent, EmailError, EmailTexts, Sender, WrongSender, built_in, file_stem};
+pub use smtp::{Login, MailServer, Security};
 
-mod letter;
+mod composer;
 mod smtp;
 
-/// Sends letters.
+/// Sends emails.
 pub struct Email {
     composer: Composer,
-    server: Server,
+    server: MailServer,
     timeout: Duration,
     pace: Option<Pace>,
 }
 
 impl Email {
-    /// An action that sends what `writing` makes of an event through `server`. It waits for
-    /// `timeout` for one letter to be accepted, and sends at most `rate` letters in a second.
+    /// An action that sends `content` through `server`. It waits at most `timeout` for the server
+    /// to accept one email, and sends at most `rate` emails in a second.
     ///
     /// # Errors
-    /// Says which template cannot be read, and why.
+    /// Names the wrong template.
     pub fn new(
-        writing: Writing,
-        server: Server,
+        content: EmailContent,
+        server: MailServer,
         timeout: Duration,
         rate: Option<u32>,
-    ) -> Result<Email, String> {
-        Ok(Email { composer: Composer::new(writing)?, server, timeout, pace: rate.map(Pace::new) })
+    ) -> Result<Email, EmailError> {
+        Ok(Email { composer: Composer::new(content)?, server, timeout, pace: rate.map(Pace::new) })
     }
 
-    async fn send(&self, event: &Event, session: &mut Option<Session>) -> Result<(), Trouble> {
-        let letter = self.composer.compose(event).map_err(Trouble::Hopeless)?;
+    async fn send(
+        &self,
+        event: &Event,
+        session: &mut Option<SmtpSession>,
+    ) -> Result<(), SendError> {
+        let message =
+            self.composer.compose(event).map_err(|error| SendError::Final(error.to_string()))?;
         if let Some(pace) = &self.pace {
-            pace.turn().await;
+            pace.wait().await;
         }
         let bounded = tokio::time::timeout(self.timeout, async {
             let mut open = match session.take() {
                 Some(open) => open,
-                None => Session::open(&self.server).await?,
+                None => SmtpSession::open(&self.server).await?,
             };
-            open.send(&letter).await?;
-            // A session that failed, or was given up half-way, is not used again.
+            open.send(&message).await?;
+            // Kept after a success only. After an error or a timeout its state is unknown.
             *session = Some(open);
             Ok(())
         });
         bounded.await.unwrap_or_else(|_| {
-            Err(Trouble::Server("the mail server did not answer in time".to_owned()))
+            Err(SendError::Server("the mail server did not answer in time".to_owned()))
         })
     }
 }
@@ -64,14 +68,15 @@ impl Email {
 #[async_trait]
 impl Action for Email {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
-        let (mut outcomes, mut session) = (Vec::with_capacity(events.len()), None);
+        let mut outcomes = Vec::with_capacity(events.len());
+        let mut session = None;
         for event in events {
             match self.send(event, &mut session).await {
                 Ok(()) => outcomes.push(Outcome::Done),
-                Err(Trouble::Later(why)) => outcomes.push(Outcome::retry(why)),
-                Err(Trouble::Hopeless(why)) => outcomes.push(Outcome::Dead { why }),
-                Err(Trouble::Server(why)) => {
-                    // The other letters would not fare better now.
+                Err(SendError::Temporary(why)) => outcomes.push(Outcome::retry(why)),
+                Err(SendError::Final(why)) => outcomes.push(Outcome::Dead { why }),
+                Err(SendError::Server(why)) => {
+                    // The remaining emails would fail in the same way now.
                     outcomes.resize(events.len(), Outcome::retry(why));
                     return outcomes;
                 }

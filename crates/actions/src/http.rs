@@ -1,5 +1,5 @@
-//! The `http` action: each event as a request made of templates, for gateways that have a form of
-//! their own.
+//! The `http` action: each event as a request built from templates, for gateways with their own
+//! request format.
 
 use async_trait::async_trait;
 use autoreceive_domain::Event;
@@ -8,51 +8,50 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url};
 
 use super::outgoing::{self, Limits, Outgoing, OutgoingError, answer};
-use super::template::{Escape, Secrets, Template, Templates, values};
+use super::template::{Escape, Secrets, Template, TemplateError, Templates, values};
 use super::{Action, Outcome};
 
-/// How much of an unexpected answer is repeated in the reason.
+/// The most characters of an unexpected value that the reason quotes.
 const ANSWER_CHARS: usize = 60;
 
-/// What requests are made of. Address, header values and body are templates over the event in the
-/// form that webhooks have, with the secrets as `env`.
+/// How a request is built. URL, header values and body are templates. They see the event in the
+/// form of the webhook body, and the secrets as `env`.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// The address; scheme, host and port hold no template, so that no order chooses who receives
-    /// it.
+    /// The URL. Scheme, host and port are fixed, so that no order can choose the endpoint.
     pub url: String,
     /// Headers.
     pub headers: Vec<(HeaderName, String)>,
-    /// The body, if there is one.
+    /// The body.
     pub body: Option<String>,
-    /// What `env` holds.
+    /// The values of `env`.
     pub secrets: Secrets,
-    /// What the answer must say to count as success, beside a status of 2xx.
+    /// A value that the answer must have, beside a status of 2xx, to count as success.
     pub expected: Option<Expected>,
 }
 
 /// A value in a JSON answer.
 #[derive(Debug, Clone)]
 pub struct Expected {
-    /// Where it stands: a JSON pointer.
+    /// The place of the value: a JSON pointer.
     pub pointer: String,
-    /// What stands there, as text.
+    /// The expected value, as text.
     pub value: String,
 }
 
-/// Makes a request of each event.
+/// Sends one request for each event.
 pub struct Http {
     outgoing: Outgoing,
-    form: Form,
+    compiled: CompiledRequest,
     method: Method,
     secrets: Secrets,
     expected: Option<Expected>,
 }
 
-/// The templates of a request, read.
-struct Form {
+/// The compiled templates of a request.
+struct CompiledRequest {
     templates: Templates,
     origin: Url,
     url: Template,
@@ -60,39 +59,62 @@ struct Form {
     body: Option<(Template, Escape)>,
 }
 
-/// Why requests cannot be made.
+/// Why an `http` action cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The receiver cannot be spoken to.
+    /// The endpoint cannot be used.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
-    /// The address is none, or its host is left to a template.
+    /// The URL is invalid, or its host is a template.
     #[error("url: expected https:// or http:// and a host without a template")]
     Origin,
-    /// A template's grammar is wrong.
-    #[error("{0}: {1}")]
-    Template(String, String),
+    /// The syntax of a template is wrong.
+    #[error("{key}: {source}")]
+    Template {
+        /// The configuration key of the template.
+        key: String,
+        /// The mistake, with its line.
+        source: TemplateError,
+    },
+}
+
+/// Why an event gives no request. A repeat would fail in the same way.
+#[derive(Debug, thiserror::Error)]
+enum RequestError {
+    #[error("{key}: {source}")]
+    Template { key: String, source: TemplateError },
+    #[error("url: the filled-in template is not a URL")]
+    Url,
+    #[error("url: the filled-in template leads to another host")]
+    OtherHost,
+    #[error("{key}: a control character cannot be sent in a header")]
+    Header { key: String },
+    #[error(
+        "body: the filled-in template is not JSON; {{{{ … }}}} writes the quotes of a text by \
+         itself"
+    )]
+    Body,
 }
 
 impl Request {
-    /// Whether its templates can be read.
+    /// Checks the URL and the templates.
     ///
     /// # Errors
-    /// Says which one cannot, and in which line.
+    /// Names the wrong template and the line.
     pub fn check(&self) -> Result<(), HttpError> {
-        Form::new(self).map(drop)
+        CompiledRequest::new(self).map(drop)
     }
 }
 
-impl Form {
-    fn new(request: &Request) -> Result<Form, HttpError> {
+impl CompiledRequest {
+    fn new(request: &Request) -> Result<CompiledRequest, HttpError> {
         let origin = parse_origin(&request.url).ok_or(HttpError::Origin)?;
         let mut templates = Templates::new();
         let mut add = |name: &str, source: &str, escape| {
             templates
                 .add(name, source, escape)
-                .map_err(|why| HttpError::Template(name.to_owned(), why))
+                .map_err(|source| HttpError::Template { key: name.to_owned(), source })
         };
         let url = add("url", &request.url, Escape::Percent)?;
         let escape = body_escape(&request.headers);
@@ -106,28 +128,22 @@ impl Form {
         for (name, source) in &request.headers {
             headers.push((name.clone(), add(&format!("headers.{name}"), source, Escape::None)?));
         }
-        Ok(Form { templates, origin, url, headers, body })
+        Ok(CompiledRequest { templates, origin, url, headers, body })
     }
 
-    fn url(&self, values: &Value) -> Result<Url, String> {
-        let url: Url = self
-            .render("url", &self.url, values)?
-            .parse()
-            .map_err(|_| "url: is none once it is filled in".to_owned())?;
-        if url.origin() == self.origin.origin() {
-            Ok(url)
-        } else {
-            Err("url: would lead to another host".to_owned())
-        }
+    fn url(&self, values: &Value) -> Result<Url, RequestError> {
+        let text = self.render("url", &self.url, values)?;
+        let url: Url = text.parse().map_err(|_| RequestError::Url)?;
+        if url.origin() == self.origin.origin() { Ok(url) } else { Err(RequestError::OtherHost) }
     }
 
-    fn headers(&self, values: &Value) -> Result<HeaderMap, String> {
+    fn headers(&self, values: &Value) -> Result<HeaderMap, RequestError> {
         let mut headers = HeaderMap::new();
         for (name, template) in &self.headers {
             let key = format!("headers.{name}");
-            let value = HeaderValue::from_bytes(self.render(&key, template, values)?.as_bytes());
-            let mut value = value
-                .map_err(|_| format!("{key}: a control character cannot be sent in a header"))?;
+            let text = self.render(&key, template, values)?;
+            let mut value = HeaderValue::from_bytes(text.as_bytes())
+                .map_err(|_| RequestError::Header { key })?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -137,67 +153,73 @@ impl Form {
         Ok(headers)
     }
 
-    fn body(&self, values: &Value) -> Result<Option<String>, String> {
+    fn body(&self, values: &Value) -> Result<Option<String>, RequestError> {
         let Some((template, escape)) = &self.body else { return Ok(None) };
         let body = self.render("body", template, values)?;
-        if *escape == Escape::Json && serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err()
-        {
-            return Err("body: is not JSON once it is filled in; {{ … }} writes the quotes of a \
-                text by itself"
-                .to_owned());
+        let must_be_json = *escape == Escape::Json;
+        if must_be_json && serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
+            return Err(RequestError::Body);
         }
         Ok(Some(body))
     }
 
-    fn render(&self, key: &str, template: &Template, values: &Value) -> Result<String, String> {
-        self.templates.render(template, values).map_err(|why| format!("{key}: {why}"))
+    fn render(
+        &self,
+        key: &str,
+        template: &Template,
+        values: &Value,
+    ) -> Result<String, RequestError> {
+        self.templates
+            .render(template, values)
+            .map_err(|source| RequestError::Template { key: key.to_owned(), source })
     }
 }
 
 impl Http {
-    /// An action that makes `request` of each event, within `limits`.
+    /// An action that sends `request`, filled in for each event, within `limits`.
     ///
     /// # Errors
     /// See [`HttpError`].
     pub fn new(request: Request, limits: &Limits) -> Result<Http, HttpError> {
-        let form = Form::new(&request)?;
+        let compiled = CompiledRequest::new(&request)?;
+        let outgoing = Outgoing::new(&compiled.origin, limits)?;
         let Request { method, secrets, expected, .. } = request;
-        Ok(Http { outgoing: Outgoing::new(&form.origin, limits)?, form, method, secrets, expected })
+        Ok(Http { outgoing, compiled, method, secrets, expected })
     }
 
     async fn send(&self, event: &Event) -> Outcome {
         let request = match self.request(&values(event, &self.secrets, &[])) {
             Ok(request) => request,
-            // The event will never be another one.
-            Err(why) => return Outcome::Dead { why: self.secrets.redact(&why) },
+            // An event never changes, so a repeat would fail in the same way.
+            Err(error) => return Outcome::Dead { why: self.secrets.redact(&error.to_string()) },
         };
         let response = match self.outgoing.send(request).await {
             Ok(response) => response,
             Err(outcome) => return outcome,
         };
         let outcome = answer::outcome(response.status(), response.headers());
-        let said = outgoing::read(response).await;
+        let body = outgoing::read(response).await;
         match &self.expected {
-            Some(expected) if outcome == Outcome::Done => self.judge(&said, expected),
+            Some(expected) if outcome == Outcome::Done => self.compare(&body, expected),
             _ => outcome,
         }
     }
 
-    fn request(&self, values: &Value) -> Result<RequestBuilder, String> {
+    fn request(&self, values: &Value) -> Result<RequestBuilder, RequestError> {
         let request = self
             .outgoing
             .client()
-            .request(self.method.clone(), self.form.url(values)?)
-            .headers(self.form.headers(values)?);
-        Ok(match self.form.body(values)? {
+            .request(self.method.clone(), self.compiled.url(values)?)
+            .headers(self.compiled.headers(values)?);
+        Ok(match self.compiled.body(values)? {
             Some(body) => request.body(body),
             None => request,
         })
     }
 
-    fn judge(&self, said: &[u8], expected: &Expected) -> Outcome {
+    fn compare(&self, body: &[u8], expected: &Expected) -> Outcome {
         let Expected { pointer, value } = expected;
-        let Ok(answer) = serde_json::from_slice::<serde_json::Value>(said) else {
+        let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
             return Outcome::retry("the answer is not JSON of at most 64 KiB");
         };
         let found = match answer.pointer(pointer) {
@@ -220,7 +242,7 @@ impl Action for Http {
     }
 }
 
-/// Scheme, host and port, where no template is among them.
+/// Scheme, host and port of a URL template, if they contain no template.
 #[must_use]
 pub fn origin(url: &str) -> Option<String> {
     parse_origin(url).map(String::from)
@@ -236,15 +258,15 @@ fn parse_origin(url: &str) -> Option<Url> {
     Url::parse(&format!("{scheme}://{authority}/")).ok()
 }
 
-/// What the body's type asks for; without one it is JSON.
+/// How values are escaped in a body of this content type. The default type is JSON.
 fn body_escape(headers: &[(HeaderName, String)]) -> Escape {
-    let of_type = headers
+    let content_type = headers
         .iter()
         .find(|(name, _)| name == CONTENT_TYPE)
         .map(|(_, value)| value.to_ascii_lowercase());
-    match of_type {
-        Some(of_type) if of_type.contains("form-urlencoded") => Escape::Percent,
-        Some(of_type) if !of_type.contains("json") => Escape::None,
+    match content_type {
+        Some(content_type) if content_type.contains("form-urlencoded") => Escape::Percent,
+        Some(content_type) if !content_type.contains("json") => Escape::None,
         _ => Escape::Json,
     }
 }

@@ -1,16 +1,16 @@
-//! What is done about events, a module for each kind of action, and each a Cargo feature.
+//! The kinds of actions: one module and one Cargo feature for each.
 //!
 //! | module | does |
 //! |---|---|
-//! | `log` | writes a line |
+//! | `log` | writes a log line |
 //! | `webhook` | posts a signed message |
-//! | `http` | makes a request of templates |
-//! | `email` | sends a message over SMTP |
+//! | `http` | sends a request built from templates |
+//! | `email` | sends an email over SMTP |
 //! | `stream` | adds an entry to a Redis Stream |
 //! | `database` | keeps tables in PostgreSQL, MySQL or MariaDB up to date |
-//! | `outgoing`, `template`, `pace`, `tls` | what several of them share |
+//! | `outgoing`, `template`, `pace`, `tls` | parts that several actions share |
 
-// With fewer features some of what several parts share has no user. The full build is checked.
+// A build with fewer features leaves some shared code unused. The full build is checked.
 #![cfg_attr(not(feature = "default"), allow(dead_code))]
 
 #[cfg(feature = "database")]
@@ -36,6 +36,6 @@ pub mod webhook;
 
 pub use autoreceive_engine::action::{Action, Endpoint, Outcome, Subscription};
 
-/// How many events of one attempt an action that speaks HTTP sends at the same time, where the
-/// endpoint's limit does not say less.
+/// The most events of one attempt that an HTTP action sends at the same time. The endpoint's
+/// `concurrency` can lower it.
 pub const IN_FLIGHT: usize = 16;

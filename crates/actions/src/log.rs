@@ -1,12 +1,12 @@
-//! The `log` action: a line for every event.
+//! The `log` action: one log line for each event.
 
 use async_trait::async_trait;
 use autoreceive_domain::{ActionName, Event};
 
 use super::{Action, Outcome};
 
-/// Writes one log line for each event, with the action's name: the timer has a line of its own
-/// about most of them. It never fails.
+/// Writes one log line for each event, with the action's name: the timer logs most events, too.
+/// It never fails.
 #[derive(Debug, Clone)]
 pub struct Log(pub ActionName);
 
@@ -19,6 +19,13 @@ impl Action for Log {
 
 fn write(action: &ActionName, event: &Event) -> Outcome {
     let order = &event.0;
-    tracing::info!(%action, order = %order.id, version = order.version, cause = %event.cause(), "{}", event.kind());
+    tracing::info!(
+        %action,
+        order = %order.id,
+        version = order.version,
+        cause = %event.cause(),
+        "{}",
+        event.kind()
+    );
     Outcome::Done
 }

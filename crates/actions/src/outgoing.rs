@@ -1,11 +1,11 @@
-//! What every action that speaks HTTP shares: the receiver is reached only where events may go, no
-//! faster than configured, and its answer, or its silence, means the same everywhere.
+//! Shared by all HTTP actions: checks the endpoint's address, limits the rate, and maps answers to
+//! outcomes.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`address`] | which addresses are never connected to |
-//! | [`resolver`] | the same for what a name resolves to, at every connection anew |
-//! | [`answer`] | what an answer means |
+//! | [`address`] | refuses addresses that must never be connected to |
+//! | [`resolver`] | checks the addresses of a name, at every connection |
+//! | [`answer`] | maps answers and errors to outcomes |
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use tokio::sync::Semaphore;
 
-use self::address::Refused;
-use self::resolver::{Guard, System};
+use self::address::RefusedAddress;
+use self::resolver::{GuardedResolver, SystemResolver};
 use super::pace::Pace;
 use super::{IN_FLIGHT, Outcome};
 
@@ -24,28 +24,28 @@ pub mod address;
 pub(super) mod answer;
 mod resolver;
 
-/// How much of an answer is read.
+/// The most bytes of an answer that are read.
 const ANSWER_BYTES: usize = 64 * 1024;
-/// The longest wait for a connection, within the whole wait.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The longest wait for a connection, as a part of the timeout.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What bounds the attempts at one receiver.
+/// The limits of the attempts at one endpoint.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The longest wait for the whole answer.
     pub timeout: Duration,
-    /// The most attempts in a second; unlimited without.
+    /// The most attempts in a second; `None` for no limit.
     pub rate: Option<u32>,
     /// The most requests at the same time.
     pub concurrency: usize,
     /// Whether private addresses may be connected to.
     pub allow_private: bool,
-    /// Certificates (PEM) of authorities that are trusted beside the system's.
+    /// Certificates (PEM) of authorities that are trusted in addition to the system's.
     pub authorities: Option<Vec<u8>>,
 }
 
 impl Default for Limits {
-    /// Ten seconds, 64 requests at a time as fast as it goes, and no private addresses.
+    /// Ten seconds, 64 requests at a time, no rate limit, and no private addresses.
     fn default() -> Limits {
         Limits {
             timeout: Duration::from_secs(10),
@@ -57,46 +57,50 @@ impl Default for Limits {
     }
 }
 
-/// Why a receiver cannot be spoken to at all.
+/// Why an endpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutgoingError {
-    /// The address is one that is never connected to.
+    /// The address must not be connected to.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// No connection could be secured, for example because the system has no root certificates.
+    Refused(#[from] RefusedAddress),
+    /// TLS cannot be set up, for example because the system has no root certificates.
     #[error(
-        "connections to the receiver cannot be secured; are the root certificates installed \
-            (package ca-certificates)?"
+        "TLS to the endpoint cannot be set up; install the root certificates (package \
+         ca-certificates)"
     )]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Speaks to one receiver.
+/// Sends requests to one endpoint.
 pub(super) struct Outgoing {
     client: Client,
     pace: Option<Pace>,
-    /// A place for each request that may be under way.
-    places: Semaphore,
+    /// One permit for each request in flight.
+    permits: Semaphore,
     timeout: Duration,
 }
 
 impl Outgoing {
-    /// Redirects are not followed, and no proxy is taken from the environment: an event goes where
-    /// it was configured to go, or nowhere. An address that stands in the URL itself is never
-    /// resolved, so it is checked here; names are checked each time they are.
+    /// Redirects and proxies of the environment are ignored, so that events go to the configured
+    /// address only. An IP address in the URL is never resolved, so it is checked here; the
+    /// resolver checks names.
     pub(super) fn new(url: &Url, limits: &Limits) -> Result<Outgoing, OutgoingError> {
         address::check_parsed(url, limits.allow_private)?;
-        let guard = Guard { inner: System, allow_private: limits.allow_private };
-        let (pace, places) =
-            (limits.rate.map(Pace::new), Semaphore::new(limits.concurrency.max(1)));
+        let resolver =
+            GuardedResolver { inner: SystemResolver, allow_private: limits.allow_private };
         let client =
-            client(url, limits, guard).map_err(|error| OutgoingError::Client(error.into()))?;
-        Ok(Outgoing { client, pace, places, timeout: limits.timeout })
+            client(url, limits, resolver).map_err(|error| OutgoingError::Client(error.into()))?;
+        Ok(Outgoing {
+            client,
+            pace: limits.rate.map(Pace::new),
+            permits: Semaphore::new(limits.concurrency.max(1)),
+            timeout: limits.timeout,
+        })
     }
 
-    /// Attempts each event when the pace allows it, several at a time, and returns the outcomes in
-    /// the same order.
+    /// Attempts the events, several at a time within the limits. Returns the outcomes in the order
+    /// of the events.
     pub(super) async fn each<'a, F>(
         &'a self,
         events: &'a [Event],
@@ -106,10 +110,10 @@ impl Outgoing {
         F: Future<Output = Outcome>,
     {
         let paced = async |future: F| {
-            // It is never closed, so there is always a place in the end.
-            let _place = self.places.acquire().await;
+            // Cannot fail: the semaphore is never closed.
+            let _permit = self.permits.acquire().await;
             if let Some(pace) = &self.pace {
-                pace.turn().await;
+                pace.wait().await;
             }
             future.await
         };
@@ -124,7 +128,7 @@ impl Outgoing {
     /// Sends a request.
     ///
     /// # Errors
-    /// The outcome where there was no answer.
+    /// The outcome, if there was no answer.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Outcome> {
         request.send().await.map_err(|error| Outcome::retry(answer::failure(&error, self.timeout)))
     }
@@ -133,16 +137,16 @@ impl Outgoing {
 fn client<R: reqwest::dns::Resolve + 'static>(
     url: &Url,
     limits: &Limits,
-    guard: Guard<R>,
+    resolver: GuardedResolver<R>,
 ) -> Result<Client, reqwest::Error> {
     let builder = Client::builder()
         .user_agent(concat!("autoreceive/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .no_proxy()
-        .dns_resolver(guard)
-        .connect_timeout(CONNECT.min(limits.timeout))
+        .dns_resolver(resolver)
+        .connect_timeout(CONNECT_TIMEOUT.min(limits.timeout))
         .timeout(limits.timeout);
-    // Without TLS no root certificates are needed; a bare container has none.
+    // http:// needs no root certificates, and a minimal container has none.
     if url.scheme() == "http" {
         return builder.tls_certs_only([]).build();
     }
@@ -152,8 +156,8 @@ fn client<R: reqwest::dns::Resolve + 'static>(
     }
 }
 
-/// Reads an answer up to a bound; what comes after it is cut off. A failure ends it early: the
-/// status has been said.
+/// Reads at most [`ANSWER_BYTES`] of an answer. An error ends the reading early and is ignored: the
+/// status is known.
 pub(super) async fn read(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {

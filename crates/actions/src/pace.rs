@@ -1,32 +1,32 @@
-//! How fast a receiver is attempted.
+//! Limits the rate of attempts at one endpoint.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Gives out turns at a fixed distance. There are no bursts: a receiver's own limit may count over
-/// any second.
+/// Allows attempts at a fixed interval. There are no bursts: an endpoint's own limit may count
+/// over any second.
 pub struct Pace {
-    distance: Duration,
+    interval: Duration,
     next: Mutex<Instant>,
 }
 
 impl Pace {
-    /// At most `rate` turns a second.
+    /// At most `rate` attempts a second.
     pub fn new(rate: u32) -> Pace {
-        Pace { distance: Duration::from_secs(1) / rate.max(1), next: Mutex::new(Instant::now()) }
+        Pace { interval: Duration::from_secs(1) / rate.max(1), next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits for the next turn.
-    pub async fn turn(&self) {
+    /// Waits until the next attempt may start.
+    pub async fn wait(&self) {
         sleep_until(self.reserve()).await;
     }
 
     fn reserve(&self) -> Instant {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = Instant::now().max(*next);
-        *next = turn + self.distance;
-        turn
+        let mut next = self.next.lock();
+        let start = Instant::now().max(*next);
+        *next = start + self.interval;
+        start
     }
 }

@@ -10,46 +10,56 @@ use autoreceive_wire as wire;
 
 use super::{Action, Outcome, tls};
 
-/// How much of what a server says is kept.
+/// The most characters of a server's error message that are kept.
 const WHY_CHARS: usize = 160;
 
-/// What is published to, and how.
+/// The stream, and how entries are added.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct StreamSettings {
     /// The stream's key.
     pub key: String,
-    /// About how many of its last entries are kept.
+    /// About how many of the newest entries are kept.
     pub max_len: u64,
     /// The longest wait for an answer.
     pub timeout: Duration,
-    /// Certificates (PEM) of authorities that are trusted in place of the system's, where the
-    /// address asks for TLS.
+    /// Certificates (PEM) of authorities that are trusted instead of the system's, for TLS.
     pub authorities: Option<Vec<u8>>,
 }
 
-/// Publishes to one stream.
+/// Why a stream cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The text is no address of a Redis server. It is not repeated: it may hold a password.
+    #[error("is not the address of a Redis server")]
+    Address,
+    /// The connection cannot be configured, for example because of a wrong certificate.
+    #[error("{0}")]
+    Connection(String),
+}
+
+/// Adds entries to one stream.
 pub struct Stream {
     link: Link,
-    settings: Settings,
+    settings: StreamSettings,
 }
 
 impl Stream {
     /// A stream on the Redis server at `url`.
     ///
     /// # Errors
-    /// Where `url` is not the address of a Redis server, which is not repeated, or a certificate
-    /// cannot be read.
-    pub fn new(url: &str, settings: Settings) -> Result<Stream, String> {
-        let address: Address =
-            url.parse().map_err(|_| "is not the address of a Redis server".to_owned())?;
+    /// See [`StreamError`].
+    pub fn new(url: &str, settings: StreamSettings) -> Result<Stream, StreamError> {
+        let address: Address = url.parse().map_err(|_| StreamError::Address)?;
         let options = Options::new(settings.timeout).authorities(settings.authorities.clone());
-        let link = Link::new(&address, options).map_err(|why| why.to_string())?;
+        let link = Link::new(&address, options)
+            .map_err(|error| StreamError::Connection(error.to_string()))?;
         Ok(Stream { link, settings })
     }
 
-    /// One command for each event, in one round trip.
+    /// One `XADD` for each event, in one round trip.
     fn additions(&self, events: &[Event]) -> Pipeline {
-        let Settings { key, max_len, .. } = &self.settings;
+        let StreamSettings { key, max_len, .. } = &self.settings;
         let mut pipe = Pipeline::with_capacity(events.len());
         for event in events {
             let add = pipe.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(*max_len).arg("*");
@@ -70,7 +80,7 @@ impl Action for Stream {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
         match self.link.send(&self.additions(events)).await {
             Ok(answers) => answers.iter().map(outcome).collect(),
-            Err(failure) => vec![Outcome::retry(in_words(&failure)); events.len()],
+            Err(failure) => vec![Outcome::retry(reason(&failure)); events.len()],
         }
     }
 }
@@ -82,7 +92,7 @@ fn outcome(answer: &Value) -> Outcome {
     }
 }
 
-fn in_words(failure: &Failure) -> String {
+fn reason(failure: &Failure) -> String {
     if failure.timed_out() {
         return "Redis did not answer in time".to_owned();
     }

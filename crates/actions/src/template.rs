@@ -1,5 +1,5 @@
-//! Texts with places for what an event holds (minijinja). What is put in is escaped for where it
-//! stands, so that an order cannot say more than the template lets it.
+//! Templates (minijinja) that are filled in with an event. Values are escaped for their place, so
+//! that an order cannot change the structure of the result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +11,26 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
 };
 
-/// The most steps that one rendering takes.
+/// The most steps of one rendering.
 const FUEL: u64 = 100_000;
 
-/// How what is put in is written.
+/// How values are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escape {
-    /// As it is.
+    /// Not at all.
     None,
-    /// As a JSON value: a text with its quotes.
+    /// As a JSON value: a text gets its quotes.
     Json,
     /// Percent-encoded, as in a path, a query or a form.
     Percent,
 }
 
-/// What templates may use beside the event, by name, and nothing else may show.
+/// A mistake in a template, or a value that an event does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+/// Secrets that templates may use, by name. Logs and errors never show them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(pub BTreeMap<String, String>);
 
@@ -35,16 +40,18 @@ pub(crate) struct Templates {
 }
 
 impl Secrets {
-    /// The text without any of the secrets.
+    /// The text with each secret replaced by `***`.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut secrets: Vec<&String> =
             self.0.values().filter(|secret| !secret.is_empty()).collect();
-        // One may be a part of another.
+        // The longest first: one secret may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets
-            .into_iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+        let mut redacted = text.to_owned();
+        for secret in secrets {
+            redacted = redacted.replace(secret.as_str(), "***");
+        }
+        redacted
     }
 }
 
@@ -69,11 +76,16 @@ impl Templates {
         Templates { environment }
     }
 
-    /// Adds a template.
+    /// Compiles and adds a template.
     ///
     /// # Errors
-    /// Says where its grammar is wrong.
-    pub fn add(&mut self, name: &str, source: &str, escape: Escape) -> Result<Template, String> {
+    /// Names the line with the wrong syntax.
+    pub fn add(
+        &mut self,
+        name: &str,
+        source: &str,
+        escape: Escape,
+    ) -> Result<Template, TemplateError> {
         let name = match escape {
             Escape::None => format!("{name}.text"),
             Escape::Json => format!("{name}.json"),
@@ -81,29 +93,43 @@ impl Templates {
         };
         match self.environment.add_template_owned(name.clone(), source.to_owned()) {
             Ok(()) => Ok(Template(name)),
-            Err(error) => Err(in_words(&error)),
+            Err(error) => Err(TemplateError::new(&error)),
         }
     }
 
-    /// Puts an event into a template.
+    /// Fills in a template.
     ///
     /// # Errors
-    /// Says what is missing, and in which line.
-    pub fn render(&self, template: &Template, values: &Value) -> Result<String, String> {
+    /// Names the missing value and the line.
+    pub fn render(&self, template: &Template, values: &Value) -> Result<String, TemplateError> {
         let rendered =
             self.environment.get_template(&template.0).and_then(|template| template.render(values));
-        rendered.map_err(|error| in_words(&error))
+        rendered.map_err(|error| TemplateError::new(&error))
     }
 }
 
-/// A template by its name.
+impl TemplateError {
+    fn new(error: &Error) -> TemplateError {
+        let what = match (error.kind(), error.detail()) {
+            (ErrorKind::UndefinedError, _) => "a value that the order does not have".to_owned(),
+            (kind, Some(detail)) => format!("{kind}: {detail}"),
+            (kind, None) => kind.to_string(),
+        };
+        match error.line() {
+            Some(line) => TemplateError(format!("line {line}: {what}")),
+            None => TemplateError(what),
+        }
+    }
+}
+
+/// The name of a compiled template.
 #[derive(Debug, Clone)]
 pub(crate) struct Template(String);
 
-/// What templates see: the event as receivers get it, the secrets as `env`, and what the action
-/// adds.
+/// The values that templates see: the event in the form of the webhook body, the secrets as `env`,
+/// and the action's own values.
 pub(crate) fn values(event: &Event, secrets: &Secrets, more: &[(&str, Value)]) -> Value {
-    // The text is JSON: it was made in this line.
+    // Always valid JSON: `event_json` has just written it.
     let event: BTreeMap<String, Value> =
         serde_json::from_str(&wire::event_json(event)).unwrap_or_default();
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -112,25 +138,16 @@ pub(crate) fn values(event: &Event, secrets: &Secrets, more: &[(&str, Value)]) -
     )
 }
 
-/// `{{ time | local("Asia/Seoul") }}`: a time as people there write it.
+/// `{{ time | local("Asia/Seoul") }}`: the time in that zone.
 fn local(time: String, zone: String) -> Result<String, Error> {
     let at = time.parse::<jiff::Timestamp>().and_then(|time| time.in_tz(&zone));
     let at = at.map_err(|_| {
         Error::new(
             ErrorKind::InvalidOperation,
-            "local: expected a time, and the name of a time zone",
+            "local: expected a time and the name of a time zone, for example \"Asia/Seoul\"",
         )
     })?;
     Ok(at.strftime("%Y-%m-%d %H:%M %Z").to_string())
-}
-
-fn in_words(error: &Error) -> String {
-    let what = match (error.kind(), error.detail()) {
-        (ErrorKind::UndefinedError, _) => "a value that the order does not have".to_owned(),
-        (kind, Some(detail)) => format!("{kind}: {detail}"),
-        (kind, None) => kind.to_string(),
-    };
-    error.line().map_or(what.clone(), |line| format!("line {line}: {what}"))
 }
 
 fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
@@ -141,23 +158,24 @@ fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Erro
         return Err(Error::new(ErrorKind::UndefinedError, ""));
     }
     let text = value.to_string();
-    // As a segment of a path they would lead elsewhere, encoded or not.
+    // As a path segment they would change the path, encoded or not.
     if text == "." || text == ".." {
         return Err(Error::new(
             ErrorKind::InvalidOperation,
-            "\".\" and \"..\" cannot be put into an address",
+            "the values \".\" and \"..\" are not allowed in a URL",
         ));
     }
     Ok(out.write_str(&percent(&text))?)
 }
 
 fn percent(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(byte.into());
         } else {
             encoded.push_str(&format!("%{byte:02X}"));
         }
-        encoded
-    })
+    }
+    encoded
 }

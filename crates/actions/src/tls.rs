@@ -1,4 +1,4 @@
-//! Why a connection could not be secured, in words that say what to do.
+//! Explains TLS errors: what is wrong with the certificate, and what to do.
 
 use std::error::Error;
 use std::io;
@@ -8,12 +8,12 @@ use rustls::CertificateError::{
     NotValidYetContext, Revoked, UnknownIssuer,
 };
 
-/// The reason in TLS, where an error has one among its causes.
+/// The TLS error among the causes of `error`, explained.
 pub(super) fn reason(error: &(dyn Error + 'static)) -> Option<String> {
-    find(error).map(|error| format!("TLS: {}", in_words(error)))
+    find(error).map(|error| format!("TLS: {}", explain(error)))
 }
 
-/// An `io::Error` hides what it was made of from `source()`.
+/// Looks inside an `io::Error`, too: its `source()` skips the error that it wraps.
 fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let wrapped = error
         .downcast_ref::<io::Error>()
@@ -22,29 +22,26 @@ fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     error.downcast_ref().or(wrapped).or_else(|| find(error.source()?))
 }
 
-fn in_words(error: &rustls::Error) -> String {
-    let rustls::Error::InvalidCertificate(problem) = error else { return other(error) };
-    match problem {
-        Expired | ExpiredContext { .. } => "the receiver's certificate has expired".to_owned(),
-        NotValidYet | NotValidYetContext { .. } => "the receiver's certificate is not valid yet; \
-            is this machine's clock right?"
-            .to_owned(),
-        NotValidForName | NotValidForNameContext { .. } => "the receiver's certificate is for \
-            another name"
-            .to_owned(),
-        Revoked => "the receiver's certificate was revoked".to_owned(),
-        UnknownIssuer => {
-            "the receiver's certificate is self-signed or of an authority that is not trusted \
-                here; ca_file can name one"
-                .to_owned()
+fn explain(error: &rustls::Error) -> String {
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        rustls::Error::InvalidMessage(_) => return "the server does not speak TLS".to_owned(),
+        other => return other.to_string(),
+    };
+    let known = match problem {
+        Expired | ExpiredContext { .. } => "the server's certificate has expired",
+        NotValidYet | NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet; is this machine's clock right?"
         }
-        _ => error.to_string(),
-    }
-}
-
-fn other(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS there".to_owned(),
-        error => error.to_string(),
-    }
+        NotValidForName | NotValidForNameContext { .. } => {
+            "the server's certificate is for another name"
+        }
+        Revoked => "the server's certificate was revoked",
+        UnknownIssuer => {
+            "the server's certificate is self-signed, or its authority is not trusted; name the \
+             authority's certificate in ca_file"
+        }
+        _ => return error.to_string(),
+    };
+    known.to_owned()
 }

@@ -17,28 +17,28 @@ pub use secret::{SigningSecret, WrongSecret};
 
 mod secret;
 
-/// Posts events to one receiver.
+/// Posts events to one endpoint.
 pub struct Webhook {
     outgoing: Outgoing,
     url: Url,
     signers: Vec<standardwebhooks::Webhook>,
 }
 
-/// Why a webhook cannot be used at all.
+/// Why a webhook cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// The receiver cannot be spoken to.
+    /// The endpoint cannot be used.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
-    /// A secret that nothing can be signed with.
+    /// A secret cannot be used for signing.
     #[error("messages cannot be signed: {0}")]
     Signer(String),
 }
 
 impl Webhook {
-    /// A webhook to `url`. A message is signed with every secret, the first one first: while a
-    /// receiver changes from one secret to the next, it accepts whichever it knows.
+    /// A webhook to `url`. Each message carries one signature for each secret, in this order: while
+    /// an endpoint rotates its secret, it accepts the signature of the secret that it knows.
     ///
     /// # Errors
     /// See [`WebhookError`].
@@ -76,7 +76,7 @@ impl Webhook {
         match self.outgoing.send(request.body(body)).await {
             Ok(response) => {
                 let outcome = answer::outcome(response.status(), response.headers());
-                // What a receiver says is not used; read, the connection can be used again.
+                // The body is ignored. It is read so that the connection can be reused.
                 outgoing::read(response).await;
                 outcome
             }
@@ -104,7 +104,7 @@ impl Action for Webhook {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a signature carries the sender's wall clock; no decision is made with it"
+    reason = "a signature carries the sender's wall clock; no decision depends on it"
 )]
 fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

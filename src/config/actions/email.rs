@@ -7,19 +7,21 @@ use autoreceive_domain::{EventKind, Span};
 use serde::{Deserialize, Serialize};
 
 use super::{Scope, limits};
-use crate::action::email::{self, Email, Letters, Login, Security, Sender, Server, Writing};
+use crate::action::email::{
+    self, Email, EmailContent, EmailTexts, Login, MailServer, Security, Sender,
+};
 use crate::config::values;
 
-/// Letters, checked.
+/// The settings of an email action, checked.
 #[derive(Debug, Clone)]
 pub struct EmailConfig {
-    /// What is written, to whom.
-    pub writing: Writing,
-    /// What it is sent through.
-    pub server: Server,
-    /// The longest wait for one letter to be accepted.
+    /// Recipient and texts.
+    pub content: EmailContent,
+    /// The mail server.
+    pub server: MailServer,
+    /// The longest wait for one email to be accepted.
     pub timeout: Span,
-    /// The most letters in a second.
+    /// The most emails in a second.
     pub rate: Option<u32>,
 }
 
@@ -68,7 +70,7 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// The longest that the letters of one batch may take; far below the 10 minutes after which the
+/// The longest time for the emails of one batch; far below the 10 minutes after which the
 /// engine gives them up.
 const LONGEST_BATCH_MS: i64 = 300_000;
 /// The longest text of one's own.
@@ -86,15 +88,15 @@ pub fn check(keys: EmailKeys, scope: &Scope) -> Result<EmailConfig, String> {
             scope.batch
         ));
     }
-    let writing = writing(&keys, scope)?;
-    let server = server(&keys, writing.from.domain(), scope)?;
+    let content = content(&keys, scope)?;
+    let server = server(&keys, content.from.domain(), scope)?;
     // Made once to see whether its templates can be read.
-    Email::new(writing.clone(), server.clone(), timeout.to_std(), None)
+    Email::new(content.clone(), server.clone(), timeout.to_std(), None)
         .map_err(|why| format!("{}: {why}", scope.key("templates")))?;
-    Ok(EmailConfig { writing, server, timeout, rate: keys.rate })
+    Ok(EmailConfig { content, server, timeout, rate: keys.rate })
 }
 
-fn server(keys: &EmailKeys, hello: &str, scope: &Scope) -> Result<Server, String> {
+fn server(keys: &EmailKeys, hello: &str, scope: &Scope) -> Result<MailServer, String> {
     let (security, usual_port) = match keys.tls {
         TlsWord::Starttls => (Security::Starttls, 587),
         TlsWord::Tls => (Security::Tls, 465),
@@ -115,7 +117,7 @@ fn server(keys: &EmailKeys, hello: &str, scope: &Scope) -> Result<Server, String
     }
     let authorities =
         keys.ca_file.as_ref().map(|path| limits::authorities(path, scope)).transpose()?;
-    Ok(Server {
+    Ok(MailServer {
         host,
         port,
         hello: hello.to_owned(),
@@ -153,7 +155,7 @@ fn login(keys: &EmailKeys, scope: &Scope) -> Result<Option<Login>, String> {
     }
 }
 
-fn writing(keys: &EmailKeys, scope: &Scope) -> Result<Writing, String> {
+fn content(keys: &EmailKeys, scope: &Scope) -> Result<EmailContent, String> {
     let from: Sender =
         keys.from.parse().map_err(|wrong| format!("{}: {wrong}", scope.key("from")))?;
     for (key, pointer) in [
@@ -174,14 +176,14 @@ fn writing(keys: &EmailKeys, scope: &Scope) -> Result<Writing, String> {
             keys.time_zone
         ));
     }
-    let mut letters = email::built_in();
+    let mut texts = email::built_in();
     if let Some(directory) = &keys.templates {
-        letters.extend(
-            own_letters(directory).map_err(|why| format!("{}: {why}", scope.key("templates")))?,
+        texts.extend(
+            own_texts(directory).map_err(|why| format!("{}: {why}", scope.key("templates")))?,
         );
     }
     for kind in &scope.common.on {
-        if !letters.contains_key(&(*kind, keys.language.clone())) {
+        if !texts.contains_key(&(*kind, keys.language.clone())) {
             let (on, language, file) =
                 (scope.key("on"), scope.key("language"), file_name(*kind, &keys.language));
             return Err(format!(
@@ -192,12 +194,12 @@ fn writing(keys: &EmailKeys, scope: &Scope) -> Result<Writing, String> {
             ));
         }
     }
-    Ok(Writing {
+    Ok(EmailContent {
         from,
         to_pointer: keys.to_pointer.clone(),
         language: keys.language.clone(),
         language_pointer: keys.language_pointer.clone(),
-        letters,
+        texts,
         time_zone: keys.time_zone.clone(),
     })
 }
@@ -207,10 +209,10 @@ fn file_name(kind: EventKind, language: &str) -> String {
 }
 
 /// Every file that is named like a text; others are passed over.
-fn own_letters(directory: &Path) -> Result<Letters, String> {
+fn own_texts(directory: &Path) -> Result<EmailTexts, String> {
     let unreadable =
         |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let mut letters = Letters::new();
+    let mut texts = EmailTexts::new();
     for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
         let path = entry.map_err(|error| unreadable(directory, error))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -227,7 +229,7 @@ fn own_letters(directory: &Path) -> Result<Letters, String> {
             return Err(format!("{} is larger than 64 KiB", path.display()));
         }
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        letters.insert((kind, language.to_owned()), text);
+        texts.insert((kind, language.to_owned()), text);
     }
-    Ok(letters)
+    Ok(texts)
 }

@@ -34,10 +34,10 @@ pub struct EndpointKeys<'a> {
     pub ca_file: Option<&'a PathBuf>,
 }
 
-fn refused_url(refused: &address::Refused, scope: &Scope) -> String {
+fn refused_url(refused: &address::RefusedAddress, scope: &Scope) -> String {
     let url = scope.key("url");
     match refused {
-        address::Refused::Private(host) => {
+        address::RefusedAddress::Private(host) => {
             let allow = scope.key("allow_private");
             format!(
                 "{url}: {host} is a private address; set {allow} = true if events are meant to go \

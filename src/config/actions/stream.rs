@@ -6,7 +6,7 @@ use autoreceive_domain::Span;
 use serde::{Deserialize, Serialize};
 
 use super::{Scope, limits};
-use crate::action::stream::{Settings, Stream};
+use crate::action::stream::{Stream, StreamSettings};
 use crate::config::values::{self, MaskedUrl};
 
 /// A stream, checked.
@@ -15,7 +15,7 @@ pub struct StreamConfig {
     /// The Redis server.
     pub url: MaskedUrl,
     /// The stream.
-    pub settings: Settings,
+    pub settings: StreamSettings,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -52,7 +52,8 @@ pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
         ));
     }
     let authorities = ca_file.map(|path| limits::authorities(&path, scope)).transpose()?;
-    let settings = Settings { key: stream, max_len, timeout: timeout.to_std(), authorities };
+    let settings =
+        StreamSettings { key: stream, max_len, timeout: timeout.to_std(), authorities };
     Stream::new(url.expose().as_str(), settings.clone())
         .map_err(|why| format!("{}: {why}", scope.key("url")))?;
     Ok(StreamConfig { url, settings })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoreceive::action::email::{Email, Login, Security, Server, Writing, built_in};
+use autoreceive::action::email::{Email, EmailContent, Login, MailServer, Security, built_in};
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::words::Data;
 use autoreceive::domain::{Event, EventKind, Order};
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 use super::{event, why};
 use crate::support::smtp_server::{SmtpServer, USER};
 
-fn writing() -> Writing {
-    Writing {
+fn content() -> EmailContent {
+    EmailContent {
         from: "가게 <shop@shop.example>".parse().unwrap(),
         to_pointer: "/email".to_owned(),
         language: "ko".to_owned(),
         language_pointer: Some("/language".to_owned()),
-        letters: built_in(),
+        texts: built_in(),
         time_zone: "Asia/Seoul".to_owned(),
     }
 }
 
-fn server(port: u16, security: Security) -> Server {
-    Server {
+fn server(port: u16, security: Security) -> MailServer {
+    MailServer {
         host: "127.0.0.1".to_owned(),
         port,
         hello: "shop.example".to_owned(),
@@ -36,7 +36,7 @@ fn server(port: u16, security: Security) -> Server {
 }
 
 fn email(port: u16) -> Email {
-    Email::new(writing(), server(port, Security::None), Duration::from_secs(20), None).unwrap()
+    Email::new(content(), server(port, Security::None), Duration::from_secs(20), None).unwrap()
 }
 
 fn event_with(id: &str, data: &Value) -> Event {
@@ -151,12 +151,12 @@ async fn a_repeat_has_the_same_message_id_and_another_event_another_one() {
 #[tokio::test]
 async fn nothing_that_an_order_holds_becomes_a_header_or_another_receiver() {
     let mut server = SmtpServer::start("none", false);
-    let letters = BTreeMap::from([(
+    let texts = BTreeMap::from([(
         (EventKind::Received, "ko".to_owned()),
         "Subject: {{ data.order.data.x }}\n\n{{ data.order.data.x }}\n".to_owned(),
     )]);
     let email = Email::new(
-        Writing { letters, ..writing() },
+        EmailContent { texts, ..content() },
         self::server(server.port, Security::None),
         Duration::from_secs(20),
         None,
@@ -183,34 +183,20 @@ async fn nothing_that_an_order_holds_becomes_a_header_or_another_receiver() {
 }
 
 #[tokio::test]
-async fn an_order_without_an_address_that_letters_can_go_to_is_final() {
+async fn an_order_without_an_email_address_is_final() {
+    const NOT_AN_ADDRESS: &str =
+        "the value at /email of the order's data is not an email address";
     let mut server = SmtpServer::start("none", false);
     let email = email(server.port);
     let cases = [
         (json!({}), "the order's data has no address at /email"),
         (json!({"email": null}), "the order's data has no address at /email"),
         (json!({"email": ["a@b.example"]}), "the order's data has no address at /email"),
-        (json!({"email": ""}), "what the order's data has at /email is not an e-mail address"),
-        (
-            json!({"email": "nobody"}),
-            "what the order's data has at /email is not an e-mail \
-            address",
-        ),
-        (
-            json!({"email": "a@b.example, c@d.example"}),
-            "what the order's data has at /email is \
-            not an e-mail address",
-        ),
-        (
-            json!({"email": "a@b.example>\r\nRCPT TO:<c@d.example"}),
-            "what the order's data has at \
-            /email is not an e-mail address",
-        ),
-        (
-            json!({"email": "A <a@b.example>"}),
-            "what the order's data has at /email is not an \
-            e-mail address",
-        ),
+        (json!({"email": ""}), NOT_AN_ADDRESS),
+        (json!({"email": "nobody"}), NOT_AN_ADDRESS),
+        (json!({"email": "a@b.example, c@d.example"}), NOT_AN_ADDRESS),
+        (json!({"email": "a@b.example>\r\nRCPT TO:<c@d.example"}), NOT_AN_ADDRESS),
+        (json!({"email": "A <a@b.example>"}), NOT_AN_ADDRESS),
     ];
     let mut events: Vec<Event> = cases.iter().map(|(data, _)| event_with("A-1", data)).collect();
     events.push(event("no-data", 5));
@@ -244,10 +230,10 @@ async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_harms_the_next_letter()
         outcomes,
         [
             Outcome::Done,
-            Outcome::retry("the mail server said 451: 4.3.2 come back later"),
-            dead("the mail server said 550: 5.1.1 nobody of that name"),
-            dead("the mail server said 554: 5.7.1 not wanted"),
-            Outcome::retry("the mail server said 451: 4.3.2 come back later"),
+            Outcome::retry("the mail server answered 451: 4.3.2 come back later"),
+            dead("the mail server answered 550: 5.1.1 nobody of that name"),
+            dead("the mail server answered 554: 5.7.1 not wanted"),
+            Outcome::retry("the mail server answered 451: 4.3.2 come back later"),
             Outcome::Done,
         ]
     );
@@ -261,7 +247,7 @@ async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_harms_the_next_letter()
 async fn a_server_that_hangs_or_is_away_delays_a_batch_once() {
     let server = SmtpServer::start("none", false);
     let hanging = Email::new(
-        writing(),
+        content(),
         self::server(server.port, Security::None),
         Duration::from_millis(400),
         None,
@@ -282,8 +268,8 @@ async fn a_connection_is_secured_and_the_sender_known() {
         let mut smtp = SmtpServer::start(word, true);
         let through = |password: &str, authorities| {
             let login = Some(Login::new(USER.0.to_owned(), password.to_owned()));
-            let server = Server { login, authorities, ..server(smtp.port, security) };
-            Email::new(writing(), server, Duration::from_secs(20), None).unwrap()
+            let server = MailServer { login, authorities, ..server(smtp.port, security) };
+            Email::new(content(), server, Duration::from_secs(20), None).unwrap()
         };
         let trusted = Some(smtp.authority.pem().into_bytes());
         let (good, wrong_password, untrusted) =
@@ -294,12 +280,12 @@ async fn a_connection_is_secured_and_the_sender_known() {
         // A wrong password is no letter's fault.
         let outcome = send(&wrong_password, &letter).await;
         assert!(
-            why(&outcome).starts_with("the mail server said 535")
+            why(&outcome).starts_with("the mail server answered 535")
                 && !why(&outcome).contains("canary"),
             "{outcome:?}"
         );
         assert!(why(&send(&untrusted, &letter).await).starts_with(
-            "TLS: the receiver's \
+            "TLS: the server's \
             certificate is self-signed"
         ));
         assert_eq!(smtp.stop(), Vec::<Value>::new());
@@ -310,7 +296,7 @@ async fn a_connection_is_secured_and_the_sender_known() {
 async fn a_server_that_offers_no_starttls_gets_nothing() {
     let smtp = SmtpServer::start("none", false);
     let email =
-        Email::new(writing(), server(smtp.port, Security::Starttls), Duration::from_secs(20), None)
+        Email::new(content(), server(smtp.port, Security::Starttls), Duration::from_secs(20), None)
             .unwrap();
     let outcome = send(&email, &to("kim@buyer.example")).await;
     assert!(why(&outcome).contains("STARTTLS"), "{outcome:?}");

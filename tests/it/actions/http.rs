@@ -144,7 +144,7 @@ async fn what_can_never_be_sent_is_final_with_the_reason_and_without_a_secret() 
         ),
         (
             request(with("{{ data.order.data.dots }}/admin")),
-            "url: line 1: invalid operation: \".\" and \"..\" cannot be put into an address",
+            "url: line 1: invalid operation: the values \".\" and \"..\" are not allowed in a URL",
         ),
         (
             request(with("{{ data.order.data.missing }}")),
@@ -168,7 +168,8 @@ async fn what_can_never_be_sent_is_final_with_the_reason_and_without_a_secret() 
                 body: Some("{\"a\": \"{{ data.order.data.x }}\"}".to_owned()),
                 ..request(with(""))
             },
-            "body: is not JSON once it is filled in; {{ … }} writes the quotes of a text by itself",
+            "body: the filled-in template is not JSON; {{ … }} writes the quotes of a text by \
+             itself",
         ),
     ];
     for (request, expected) in cases {

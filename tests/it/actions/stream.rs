@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use autoreceive::action::stream::{Settings, Stream};
+use autoreceive::action::stream::{Stream, StreamSettings};
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::Event;
 use autoreceive::wire::event_json;
@@ -12,8 +12,8 @@ use crate::support::process::free_port;
 use crate::support::redis_server::RedisServer;
 use crate::support::tls::Authority;
 
-fn settings(max_len: u64) -> Settings {
-    Settings {
+fn settings(max_len: u64) -> StreamSettings {
+    StreamSettings {
         key: "orders".to_owned(),
         max_len,
         timeout: Duration::from_secs(10),
@@ -94,7 +94,7 @@ async fn a_redis_that_does_not_answer_is_given_up_after_the_timeout() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let stream =
-        Stream::new(&url, Settings { timeout: Duration::from_millis(300), ..settings(10) })
+        Stream::new(&url, StreamSettings { timeout: Duration::from_millis(300), ..settings(10) })
             .unwrap();
     assert_eq!(why(&stream.attempt(&[event("A-1", 5)]).await[0]), "Redis did not answer in time");
 }
@@ -123,7 +123,7 @@ async fn a_redis_is_spoken_to_over_tls_where_its_authority_is_trusted() {
     let url = format!("rediss://127.0.0.1:{port}");
     let trusting = Stream::new(
         &url,
-        Settings { authorities: Some(authority.pem().into_bytes()), ..settings(10) },
+        StreamSettings { authorities: Some(authority.pem().into_bytes()), ..settings(10) },
     )
     .unwrap();
     assert_eq!(trusting.attempt(&[event("A-1", 5)]).await, [Outcome::Done]);

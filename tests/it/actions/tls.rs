@@ -36,14 +36,15 @@ async fn a_certificate_that_is_not_right_is_named_as_the_cause() {
         (
             authority.certificate("127.0.0.1", 2099),
             None,
-            "is self-signed or of an authority that is not trusted here; ca_file can name one",
+            "is self-signed, or its authority is not trusted; name the authority's certificate \
+             in ca_file",
         ),
         (authority.certificate("127.0.0.1", 2001), Some(&authority), "has expired"),
         (authority.certificate("shop.example", 2099), Some(&authority), "is for another name"),
     ];
     for (certificate, trusted, cause) in cases {
         let outcome = post(serve(certificate).await, trusted).await;
-        assert_eq!(why(&outcome), format!("TLS: the receiver's certificate {cause}"));
+        assert_eq!(why(&outcome), format!("TLS: the server's certificate {cause}"));
     }
 }
 
@@ -51,5 +52,5 @@ async fn a_certificate_that_is_not_right_is_named_as_the_cause() {
 async fn a_receiver_without_tls_is_said_to_have_none() {
     let plain = crate::support::receiver::Receiver::start().await;
     let port = plain.url.parse::<reqwest::Url>().unwrap().port().unwrap();
-    assert_eq!(why(&post(port, None).await), "TLS: the receiver does not speak TLS there");
+    assert_eq!(why(&post(port, None).await), "TLS: the server does not speak TLS");
 }

@@ -1,5 +1,5 @@
-//! One conversation with a mail server. Every wait in it is bounded by the caller, who gives the
-//! session up when it ends.
+//! One SMTP session with a mail server. The caller bounds every call with a timeout, and drops the
+//! session when the timeout ends.
 
 use std::error::Error as _;
 use std::fmt;
@@ -12,23 +12,23 @@ use lettre::transport::smtp::extension::ClientId;
 
 use crate::tls;
 
-/// How much of what a server says is kept.
+/// The most characters of a server's answer that are kept.
 const WHY_CHARS: usize = 160;
 
 /// A mail server.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub struct MailServer {
     /// Its name or address.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// As whom the program introduces itself (EHLO).
+    /// The client's name in EHLO.
     pub hello: String,
     /// How the connection is secured.
     pub security: Security,
-    /// Who sends, where it wants to know.
+    /// The login, if the server requires one.
     pub login: Option<Login>,
-    /// Certificates (PEM) of authorities that are trusted beside the system's.
+    /// Certificates (PEM) of authorities that are trusted in addition to the system's.
     pub authorities: Option<Vec<u8>>,
 }
 
@@ -40,7 +40,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// The password of `user`.
+    /// A login with this user and password.
     #[must_use]
     pub fn new(user: String, password: String) -> Login {
         Login { user, password }
@@ -56,40 +56,39 @@ impl fmt::Debug for Login {
 /// How a connection to a mail server is secured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// Begun in the clear and then secured; refused where the server does not offer it.
+    /// Unencrypted first, then STARTTLS. Fails if the server does not offer it.
     Starttls,
     /// TLS from the first byte.
     Tls,
-    /// Not at all.
+    /// Unencrypted.
     None,
 }
 
-/// Why a letter was not sent.
-pub enum Trouble {
-    /// Something with the server: no letter can be sent now.
+/// Why an email was not sent. The text gives the reason.
+pub enum SendError {
+    /// The server is unavailable or refuses the login: no email can be sent now.
     Server(String),
-    /// The server does not take this letter now.
-    Later(String),
-    /// It never will.
-    Hopeless(String),
+    /// The server does not accept this email now.
+    Temporary(String),
+    /// The server refuses this email for good.
+    Final(String),
 }
 
-pub struct Session(AsyncSmtpConnection);
+pub struct SmtpSession(AsyncSmtpConnection);
 
-impl Session {
-    pub async fn open(server: &Server) -> Result<Session, Trouble> {
-        // A refusal before a letter is sent, of the password for example, says nothing about the
-        // letter.
-        connect(server).await.map(Session).map_err(|error| Trouble::Server(in_words(&error)))
+impl SmtpSession {
+    pub async fn open(server: &MailServer) -> Result<SmtpSession, SendError> {
+        // An error before the first email, such as a wrong password, is not the email's fault.
+        connect(server).await.map(SmtpSession).map_err(|error| SendError::Server(reason(&error)))
     }
 
-    pub async fn send(&mut self, letter: &Message) -> Result<(), Trouble> {
-        match self.0.send(letter.envelope(), &letter.formatted()).await {
+    pub async fn send(&mut self, message: &Message) -> Result<(), SendError> {
+        match self.0.send(message.envelope(), &message.formatted()).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_permanent() || error.is_client() => {
-                Err(Trouble::Hopeless(in_words(&error)))
+                Err(SendError::Final(reason(&error)))
             }
-            Err(error) => Err(Trouble::Later(in_words(&error))),
+            Err(error) => Err(SendError::Temporary(reason(&error))),
         }
     }
 
@@ -98,14 +97,14 @@ impl Session {
     }
 }
 
-async fn connect(server: &Server) -> Result<AsyncSmtpConnection, Error> {
-    let (address, hello) =
-        ((server.host.as_str(), server.port), ClientId::Domain(server.hello.clone()));
-    let at_once = if server.security == Security::Tls { Some(parameters(server)?) } else { None };
+async fn connect(server: &MailServer) -> Result<AsyncSmtpConnection, Error> {
+    let address = (server.host.as_str(), server.port);
+    let hello = ClientId::Domain(server.hello.clone());
+    let tls = if server.security == Security::Tls { Some(tls_parameters(server)?) } else { None };
     let mut connection =
-        AsyncSmtpConnection::connect_tokio1(address, None, &hello, at_once, None).await?;
+        AsyncSmtpConnection::connect_tokio1(address, None, &hello, tls, None).await?;
     if server.security == Security::Starttls {
-        connection.starttls(parameters(server)?, &hello).await?;
+        connection.starttls(tls_parameters(server)?, &hello).await?;
     }
     if let Some(Login { user, password }) = &server.login {
         let credentials = Credentials::new(user.clone(), password.clone());
@@ -114,7 +113,7 @@ async fn connect(server: &Server) -> Result<AsyncSmtpConnection, Error> {
     Ok(connection)
 }
 
-fn parameters(server: &Server) -> Result<TlsParameters, Error> {
+fn tls_parameters(server: &MailServer) -> Result<TlsParameters, Error> {
     let builder = TlsParameters::builder(server.host.clone());
     match &server.authorities {
         Some(pem) => builder.add_root_certificate(Certificate::from_pem(pem)?).build_rustls(),
@@ -122,8 +121,8 @@ fn parameters(server: &Server) -> Result<TlsParameters, Error> {
     }
 }
 
-/// What the server said, or why nothing could be said to it.
-fn in_words(error: &Error) -> String {
+/// The server's answer, or why there was none.
+fn reason(error: &Error) -> String {
     if let Some(reason) = tls::reason(error) {
         return reason;
     }
@@ -131,7 +130,7 @@ fn in_words(error: &Error) -> String {
     let why: String =
         why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY_CHARS).collect();
     match error.status() {
-        Some(code) => format!("the mail server said {code}: {why}"),
+        Some(code) => format!("the mail server answered {code}: {why}"),
         None => why,
     }
 }

@@ -1,4 +1,4 @@
-//! What a receiver's answer, or its absence, means.
+//! Maps an endpoint's answer, or its absence, to an outcome.
 
 use std::error::Error;
 use std::io;
@@ -12,17 +12,17 @@ use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 use crate::{Outcome, tls};
 
-/// The longest wait that a receiver can ask for.
+/// The longest `Retry-After` that is kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
-/// How much of an unforeseen error's text is kept.
+/// The most characters of an unknown error's text that are kept.
 const WHY_CHARS: usize = 160;
 
-/// What a status says: 2xx done, 410 never again, everything else later.
+/// The outcome of a status: 2xx is done, 410 is final, everything else is retried.
 pub fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let why = format!("status {}", status.as_u16());
     match status {
         status if status.is_success() => Outcome::Done,
-        StatusCode::GONE => Outcome::Dead { why: format!("{why}: the receiver is gone") },
+        StatusCode::GONE => Outcome::Dead { why: format!("{why}: the endpoint is gone") },
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             Outcome::Retry { why, after: retry_after(headers) }
         }
@@ -33,8 +33,8 @@ pub fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     }
 }
 
-/// Seconds, or a date. A date counts from the receiver's own `Date`, so that neither clock has to
-/// be right.
+/// Seconds, or a date. A date is compared with the answer's own `Date`, so that a wrong clock on
+/// either side does no harm.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
@@ -51,7 +51,7 @@ fn date(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(headers.get(name)?.to_str().ok()?.trim()).ok()
 }
 
-/// Why there was no answer, in a few words, without the URL: it may hold a key.
+/// Why there was no answer. The URL is left out: it may hold a key.
 pub fn failure(error: &reqwest::Error, timeout: Duration) -> String {
     if error.is_timeout() {
         let timeout = Span::from_ms(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_can_ask_for_a_wait_in_seconds_or_until_a_date_by_its_own_clock() {
+    fn retry_after_is_seconds_or_a_date_by_the_endpoints_clock() {
         let date = (DATE, "Wed, 21 Oct 2015 07:28:00 GMT");
         assert_eq!(wait(&[(RETRY_AFTER, "120")]), Some(Duration::from_secs(120)));
         assert_eq!(
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_no_wait_is_passed_over_and_a_long_one_is_cut_to_a_day() {
+    fn an_invalid_retry_after_is_ignored_and_a_long_one_is_cut_to_a_day() {
         assert_eq!(wait(&[(RETRY_AFTER, "18446744073709551615")]), Some(LONGEST_WAIT));
         for nonsense in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
             assert_eq!(wait(&[(RETRY_AFTER, nonsense)]), None, "{nonsense:?}");

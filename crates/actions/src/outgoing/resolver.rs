@@ -1,42 +1,43 @@
-//! Names, resolved for a connection: what must not be connected to is taken out after the
-//! resolving, so that a name that points somewhere else the next time (DNS rebinding) gains nothing
-//! by it.
+//! Resolves names for connections and removes refused addresses from each result. This stops DNS
+//! rebinding, in which a name resolves to another address the next time.
 
 use std::io;
 use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::address::{self, Refused};
+use super::address::{self, RefusedAddress};
 
-/// A resolver that gives nothing but addresses that may be connected to.
-pub struct Guard<R> {
+/// A resolver that returns permitted addresses only.
+pub struct GuardedResolver<R> {
     pub inner: R,
     pub allow_private: bool,
 }
 
 /// The system's resolver.
-pub struct System;
+pub struct SystemResolver;
 
-impl<R: Resolve> Resolve for Guard<R> {
+impl<R: Resolve> Resolve for GuardedResolver<R> {
     fn resolve(&self, name: Name) -> Resolving {
-        let (found, allow_private) = (self.inner.resolve(name), self.allow_private);
+        let allow_private = self.allow_private;
+        let found = self.inner.resolve(name);
         Box::pin(async move { Ok(permitted(found.await?, allow_private)?) })
     }
 }
 
-impl Resolve for System {
+impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            Ok(Box::new(
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>().into_iter(),
-            ) as Addrs)
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
+/// The permitted addresses of `found`; an error if all are refused.
 fn permitted(found: Addrs, allow_private: bool) -> Result<Addrs, io::Error> {
-    let (mut permitted, mut refused): (Vec<SocketAddr>, Option<Refused>) = (Vec::new(), None);
+    let mut permitted: Vec<SocketAddr> = Vec::new();
+    let mut refused: Option<RefusedAddress> = None;
     for address in found {
         match address::check(address.ip(), allow_private) {
             Ok(()) => permitted.push(address),

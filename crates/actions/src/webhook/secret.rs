@@ -1,4 +1,4 @@
-//! What messages are signed with.
+//! The secrets that sign messages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,32 +9,31 @@ use serde::{Serialize, Serializer};
 
 const PREFIX: &str = "whsec_";
 
-/// The fewest random bytes that Standard Webhooks asks for.
-const LEAST_BYTES: usize = 24;
-/// The most that it allows.
-const MOST_BYTES: usize = 64;
+/// The fewest bytes that Standard Webhooks allows.
+const MIN_BYTES: usize = 24;
+/// The most bytes that it allows.
+const MAX_BYTES: usize = 64;
 
-/// A signing secret in the form of Standard Webhooks: `whsec_` and base64. Shown as `***`
-/// everywhere.
+/// A signing secret in the form of Standard Webhooks: `whsec_` and base64. Always shown as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Vec<u8>);
 
-/// A text that is not a signing secret. It is not repeated.
+/// A text that is not a signing secret. The error does not repeat it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "is not a signing secret: expected whsec_ and the base64 of 24 to 64 bytes; `autoreceive \
-        secret new` makes one"
+    "is not a signing secret: expected whsec_ and the base64 of 24 to 64 bytes; make one with \
+     `autoreceive secret new`"
 )]
 pub struct WrongSecret;
 
 impl SigningSecret {
-    /// The text of a fresh random secret, to be shown once.
+    /// The text of a new random secret.
     #[must_use]
     pub fn fresh() -> String {
         format!("{PREFIX}{}", STANDARD.encode(rand::random::<[u8; 32]>()))
     }
 
-    /// The key itself, for the one who signs.
+    /// The key itself.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -47,7 +46,7 @@ impl FromStr for SigningSecret {
     fn from_str(text: &str) -> Result<SigningSecret, WrongSecret> {
         let encoded = text.strip_prefix(PREFIX).ok_or(WrongSecret)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| WrongSecret)?;
-        if (LEAST_BYTES..=MOST_BYTES).contains(&bytes.len()) {
+        if (MIN_BYTES..=MAX_BYTES).contains(&bytes.len()) {
             Ok(SigningSecret(bytes))
         } else {
             Err(WrongSecret)
