@@ -1,18 +1,19 @@
-//! The HTTP API: a door to the engine.
+//! The HTTP API of the engine.
 //!
 //! | part | does |
 //! |---|---|
-//! | [`routes`] | the table of routes: who may use each, and what is said about it in the document |
+//! | [`routes`] | the table of routes, each with its role and its OpenAPI entry |
 //! | [`commands`] | place and the other commands |
-//! | [`orders`] | one order, and pages of many |
-//! | [`bulk`], [`lines`], [`idle_timeout`] | many commands, as lines, streamed in both directions; how long that may take |
-//! | [`operations`], [`document`], [`page`] | figures and health; what OpenAPI says, and its page |
-//! | [`actions`], [`upkeep`] | the outboxes of actions, their dead letters, and actions over time |
+//! | [`orders`] | one order, and pages of orders |
+//! | [`bulk`], [`lines`], [`idle_timeout`] | a stream of commands, one per line |
+//! | [`operations`] | statistics and health |
+//! | [`document`], [`page`] | the OpenAPI document, and its page |
+//! | [`actions`], [`action_admin`] | outboxes and dead letters; enable, backfill, move, drop |
 //! | [`convert`] | engine types as API types, and back |
-//! | [`auth`] | who is let in: tokens and roles |
-//! | [`guard`], [`body`] | what is let in: nothing from foreign web pages, not too much, not too slow |
-//! | [`problem`] | what is said when something is wrong: the one place that gives engine results a status code |
-//! | [`server`], [`patience`], [`tls`] | connections, their limits, and their end |
+//! | [`auth`] | tokens and roles |
+//! | [`guard`], [`body`] | checks of every request: foreign web pages, size, time |
+//! | [`problem`] | errors; the only place that gives engine results a status code |
+//! | [`server`], [`write_timeout`], [`tls`] | connections, their limits, and shutdown |
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -64,34 +65,33 @@ pub use page::DOCUMENTATION;
 pub use server::{listen, serve};
 pub use tls::{Tls, TlsError};
 
-/// The most requests that are worked on at a time, streams of lines aside. A service that carries
-/// 10,000 commands a second has this many done in a tenth of a second; the next is told at once to
-/// come again, and does not wait longer than that.
+/// Limit of concurrent requests, streams of lines not counted. At 10,000 commands per second, this
+/// many take a tenth of a second. Further requests are refused at once with a 503, so that no
+/// request waits longer than that.
 const REQUESTS: usize = 1_024;
-/// The most streams of lines at a time. One that dawdles costs its buffers only, some 200 KiB at
-/// worst: what is carried out at a time is bounded by the engine's queue. A few dozen slow clients
-/// must not keep all others out.
+/// Limit of concurrent streams of lines. An idle stream costs only its buffers, about 200 KiB at
+/// most; the engine's queue bounds the work. A few dozen slow clients must not lock out the others.
 const STREAMS: usize = 1_000;
-/// How long a request may take until its answer begins.
+/// Longest time from a request to the start of its response.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Who may use the API, and how it is spoken to. By default everybody may, unencrypted.
+/// Tokens and TLS of the API. The default has neither.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// The tokens that are accepted.
+    /// The accepted tokens.
     pub tokens: Tokens,
-    /// The certificate, where TLS is spoken.
+    /// The certificate; without it the API speaks plain HTTP.
     pub tls: Option<Tls>,
 }
 
-/// What the routes share.
+/// State shared by all routes.
 struct Api {
     /// Set as soon as the store is open.
     engine: Arc<OnceLock<Engine>>,
     telemetry: Telemetry,
     requests: Semaphore,
     streams: Arc<Semaphore>,
-    /// Ends the reading of lines.
+    /// Cancelled at shutdown; streams of lines then end.
     stop: CancellationToken,
     /// The OpenAPI document.
     document: Bytes,
@@ -99,7 +99,8 @@ struct Api {
 
 impl Api {
     fn new(engine: Arc<OnceLock<Engine>>, telemetry: Telemetry, stop: CancellationToken) -> Api {
-        let (requests, streams) = (Semaphore::new(REQUESTS), Arc::new(Semaphore::new(STREAMS)));
+        let requests = Semaphore::new(REQUESTS);
+        let streams = Arc::new(Semaphore::new(STREAMS));
         Api { engine, telemetry, requests, streams, stop, document: Bytes::new() }
     }
 
@@ -108,7 +109,7 @@ impl Api {
     }
 }
 
-/// Every route, with who may use it and what the document says about it.
+/// Every route with the role that it needs, and the OpenAPI document.
 fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
     let routes = Routes::behind(gate)
         .needs(Role::Write, routes!(commands::place_new))
@@ -144,41 +145,41 @@ fn routes(gate: &Gate) -> (Router<Arc<Api>>, OpenApi) {
     (router, document::assemble(document))
 }
 
-/// The routes, and what holds for all of them. It is done here and not by layers of the router:
-/// each of those would take a handful of allocations for every request.
+/// The routes, with the checks that apply to all of them. They are not router layers, because each
+/// layer costs several allocations per request.
 #[derive(Clone)]
-struct Front {
+struct ApiService {
     routes: Router,
 }
 
-impl Front {
-    fn new(mut api: Api, tokens: Tokens) -> Front {
+impl ApiService {
+    fn new(mut api: Api, tokens: Tokens) -> ApiService {
         let (routes, document) = routes(&Gate::new(tokens));
-        // A document is texts and numbers, which cannot fail to become JSON.
+        // Serialization cannot fail: the document has only texts and numbers.
         api.document = document.to_json().unwrap_or_default().into();
         let routes = routes
             .method_not_allowed_fallback(wrong_method)
             .fallback(unknown_path)
             .with_state(Arc::new(api));
-        Front { routes }
+        ApiService { routes }
     }
 
-    /// Answers a request, whatever happens.
+    /// Always returns a response, also after a panic or a timeout.
     async fn answer(mut self, request: Request) -> Response {
-        let is_question = request.method() == Method::GET;
+        let is_read = request.method() == Method::GET;
         let mut response = match guard::refusal(&request) {
             Some(problem) => problem.into_response(),
-            None => in_time(self.routes.call(request), is_question).await,
+            None => in_time(self.routes.call(request), is_read).await,
         };
         guard::keep_private(&mut response);
         response
     }
 }
 
-/// Gives up a request that is not answered in time. What was asked may still be carried out.
+/// Stops waiting for a request after [`ANSWER_WITHIN`]. Its command may still be applied.
 async fn in_time(
     answering: impl Future<Output = Result<Response, Infallible>>,
-    is_question: bool,
+    is_read: bool,
 ) -> Response {
     let answering = AssertUnwindSafe(answering).catch_unwind();
     match tokio::time::timeout(ANSWER_WITHIN, answering).await {
@@ -186,11 +187,11 @@ async fn in_time(
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(_)) => {
             tracing::error!(
-                "a request met a mistake in this program; the panic message above says where"
+                "a request handler panicked; the panic message above says where"
             );
             Problem::internal().into_response()
         }
-        Err(_) if is_question => Problem::timed_out().of_question().into_response(),
+        Err(_) if is_read => Problem::timed_out().of_read().into_response(),
         Err(_) => Problem::timed_out().into_response(),
     }
 }
@@ -203,7 +204,7 @@ async fn unknown_path(uri: Uri) -> Problem {
         return Problem::unknown_command(&wrong);
     }
     let path: String = uri.path().chars().take(200).collect();
-    let title = format!("there is nothing at {path}; {DOCUMENTATION} shows what there is");
+    let title = format!("there is no route {path}; see {DOCUMENTATION} for all routes");
     if path.starts_with("/v1/orders/") {
         Problem::no_order_path(title)
     } else {
@@ -212,9 +213,9 @@ async fn unknown_path(uri: Uri) -> Problem {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let (path, method): (String, String) =
-        (uri.path().chars().take(200).collect(), method.as_str().chars().take(20).collect());
-    Problem::method_not_allowed(format!("{path} does not answer {method}"))
+    let path: String = uri.path().chars().take(200).collect();
+    let method: String = method.as_str().chars().take(20).collect();
+    Problem::method_not_allowed(format!("{path} does not support {method}"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Actions over time: a receiver enabled again, an action that was added later fed, one that is
-//! gone cleared out.
+//! Administration of actions: enable, backfill, move, drop.
 
 use std::sync::Arc;
 
@@ -17,16 +16,15 @@ use crate::wire::action::{
 };
 use crate::wire::schema::ActionText;
 
-/// Let a disabled receiver be attempted again.
+/// Enable a disabled endpoint.
 ///
-/// What waited for it goes out, each event with all of its attempts before it. For a receiver that
-/// is not disabled nothing changes.
+/// Waiting events are sent again, each with all of its attempts left. Nothing changes if the
+/// endpoint is not disabled.
 #[utoipa::path(post, path = "/v1/actions/{name}/enable", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     responses(
-        (status = 200, description = "It is enabled.", body = Enabled),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The endpoint is enabled.", body = Enabled),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn enable(
     State(api): State<Arc<Api>>,
@@ -38,22 +36,22 @@ pub(super) async fn enable(
     Ok(axum::Json(Enabled { was_disabled: api.engine()?.enable(&action).await? }).into_response())
 }
 
-/// Feed an action that was added later.
+/// Backfill an action that was added later.
 ///
-/// Of each order the event that brought it to where it stands is added, under its own id, if the
-/// action is given events of its type. Some thousand orders a request. What was added before is not
-/// added twice, and what was delivered before is delivered again under the same id.
+/// Adds the last status event of each order, under its own id, if the action's `on` lists its type.
+/// One request covers a few thousand orders. An event that is already in the outbox is skipped; an
+/// event that was delivered before is delivered again under the same id.
 #[utoipa::path(post, path = "/v1/actions/{name}/backfill", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     request_body(content = BackfillFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "What was done. With a cursor there are more: send the \
+        (status = 200, description = "The result of this step. If it has a `cursor`, send the \
             request again with it.", body = BackfilledView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`action_not_configured`: not by the worker that \
-            answers", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: the cursor is none that a step gave out", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`action_not_configured`: the answering worker does not \
+            have the action in its configuration", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: the cursor was not issued by a \
+            backfill step", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn backfill(
     State(api): State<Arc<Api>>,
@@ -69,20 +67,19 @@ pub(super) async fn backfill(
     Ok(axum::Json(convert::backfilled(done)).into_response())
 }
 
-/// Give the entries and dead letters of an action that is no longer configured to another one.
+/// Move the entries and dead letters of an action that is no longer configured to another action.
 ///
-/// As they are: with their attempts made, their times, and whatever their types. Some thousand a
-/// request, each in exactly one place at any moment.
+/// They keep their attempts, times and types. One request moves a few thousand; each entry is in
+/// exactly one outbox at any time.
 #[utoipa::path(post, path = "/v1/actions/{name}/move", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as it was configured.")),
     request_body(content = MoveFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "What was moved. Send the request again while there is \
-            more.", body = RelocatedView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`action_configured`, `action_not_configured`: the one is, \
-            or the other is not", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "What was moved. Send the request again while `more` is \
+            true.", body = RelocatedView),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`action_configured`: the action is still configured; \
+            `action_not_configured`: the target action is not", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn relocate(
     State(api): State<Arc<Api>>,
@@ -101,15 +98,15 @@ pub(super) async fn relocate(
 
 /// Drop the entries and dead letters of an action that is no longer configured.
 ///
-/// Some thousand a request.
+/// One request drops a few thousand.
 #[utoipa::path(post, path = "/v1/actions/{name}/drop", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as it was configured.")),
     responses(
-        (status = 200, description = "What was dropped. Send the request again while there is \
-            more.", body = RelocatedView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`action_configured`: it is at work", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "What was dropped. Send the request again while `more` is \
+            true.", body = RelocatedView),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`action_configured`: the action is still configured",
+            body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn drop_all(
     State(api): State<Arc<Api>>,

@@ -1,4 +1,4 @@
-//! The outboxes of actions, and their dead letters: listed, shown, replayed, discarded.
+//! The outboxes of actions and their dead letters: list, show, replay, discard.
 
 use std::sync::Arc;
 
@@ -22,9 +22,11 @@ use crate::wire::schema::{ActionText, EventIdText, LengthText};
 
 /// The outboxes of all actions.
 ///
-/// Those that the answering worker is configured with, and those that others are or were, while
-/// something of them is left.
-#[utoipa::path(get, path = "/v1/actions", tag = "actions", responses((status = 200, description = "The outboxes.", body = Actions)))]
+/// Lists the actions in the configuration of the answering worker, and all others that still have
+/// entries or dead letters.
+#[utoipa::path(get, path = "/v1/actions", tag = "actions", responses(
+    (status = 200, description = "The outboxes.", body = Actions),
+))]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
@@ -42,56 +44,56 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Proble
 }
 
 impl Api {
-    /// The action that a path names.
+    /// The action with the name in the path.
     pub(super) async fn action(&self, name: &str) -> Result<ActionName, Problem> {
         self.engine()?.action(name).await?.ok_or_else(|| Problem::no_action(name))
     }
 }
 
-/// What a page is asked with.
+/// The query of a page of dead letters.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LettersQuery {
-    /// Where to go on: the `cursor` of an earlier page of this action. The first page without it.
+pub(super) struct DeadLettersQuery {
+    /// The `cursor` of an earlier page of this action. Without it, the first page.
     #[param(value_type = String, required = false)]
     cursor: Option<String>,
-    /// The most dead letters on the page.
-    #[param(value_type = u16, required = false, minimum = 1, maximum = 200, default = 50, example = 50)]
+    /// Maximum number of dead letters on the page.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200, default = 50,
+        example = 50)]
     limit: Option<String>,
-    /// Only those that were given up at least so long ago: `24h`.
+    /// Only events that failed for good at least this long ago, for example `24h`.
     #[param(value_type = LengthText, required = false)]
     older_than: Option<String>,
-    /// Only those whose last error has this text in it.
-    #[param(value_type = String, required = false, min_length = 1, max_length = 300, example = "503")]
+    /// Only events whose last error contains this text.
+    #[param(value_type = String, required = false, min_length = 1, max_length = 300,
+        example = "503")]
     error: Option<String>,
 }
 
 /// A page of dead letters.
 ///
-/// Events that an action gave up, those that were given up first first. None is ever dropped but by
-/// `discard`.
+/// Events that failed for good, the oldest failure first. Only `discard` removes one.
 #[utoipa::path(get, path = "/v1/actions/{name}/dead-letters", tag = "actions",
-    params(("name" = ActionText, Path, description = "The action's name, as configured."), LettersQuery),
+    params(("name" = ActionText, Path, description = "The action's name, as configured."),
+        DeadLettersQuery),
     responses(
         (status = 200, description = "The page.", body = DeadLetters),
         (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8, or a \
-            parameter is unknown or doubled", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+            parameter is unknown or repeated", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: a parameter has an invalid value", body = Problem,
+            content_type = "application/problem+json"),
     ))]
 pub(super) async fn dead_letters(
     State(api): State<Arc<Api>>,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<LettersQuery>, QueryRejection>,
+    query: Result<Query<DeadLettersQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| not_text())?;
     let Query(query) = query.map_err(|rejection| InputError::form(rejection.body_text()))?;
-    let (filter, limit) = (
-        read_filter(query.older_than.as_deref(), query.error.as_deref())?,
-        read_limit(query.limit.as_deref())?,
-    );
+    let filter = read_filter(query.older_than.as_deref(), query.error.as_deref())?;
+    let limit = read_limit(query.limit.as_deref())?;
     let _permit = api.requests.try_acquire()?;
     let action = api.action(&name).await?;
     let page = api
@@ -103,11 +105,15 @@ pub(super) async fn dead_letters(
 
 /// One dead letter, with its event as it is sent.
 #[utoipa::path(get, path = "/v1/actions/{name}/dead-letters/{event_id}", tag = "actions",
-    params(("name" = ActionText, Path, description = "The action's name, as configured."), ("event_id" = EventIdText, Path, description = "The event's id.")),
+    params(("name" = ActionText, Path, description = "The action's name, as configured."),
+        ("event_id" = EventIdText, Path, description = "The event's id.")),
     responses(
         (status = 200, description = "The dead letter.", body = DeadLetterView),
-        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`action_not_found`, `dead_letter_not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8",
+            body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action has or had this name; \
+            `dead_letter_not_found`: the action has no dead letter of this event", body = Problem,
+            content_type = "application/problem+json"),
     ))]
 pub(super) async fn dead_letter(
     State(api): State<Arc<Api>>,
@@ -121,19 +127,18 @@ pub(super) async fn dead_letter(
     Ok(axum::Json(convert::dead_letter_with_event(letter)).into_response())
 }
 
-/// Have events attempted again.
+/// Send dead letters again.
 ///
-/// Each under the id that it had. Which: `ids`, or `all`, or a filter of `older_than` and `error`.
+/// Each keeps its event id. Choose them with `ids`, with `all`, or with `older_than` and `error`.
 #[utoipa::path(post, path = "/v1/actions/{name}/dead-letters/replay", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     request_body(content = WhichFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "What became of them. With a cursor there are more: send the \
+        (status = 200, description = "The result of this step. If it has a `cursor`, send the \
             request again with it.", body = ResolvedView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has \
-            a value that cannot be", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: no selection, more than one, or a field with an \
+            invalid value", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn replay(
     api: State<Arc<Api>>,
@@ -143,19 +148,18 @@ pub(super) async fn replay(
     resolve(api, path, json, Resolution::Replay).await
 }
 
-/// Drop dead letters for good.
+/// Remove dead letters for good.
 ///
-/// Which: `ids`, or `all`, or a filter of `older_than` and `error`.
+/// Choose them with `ids`, with `all`, or with `older_than` and `error`.
 #[utoipa::path(post, path = "/v1/actions/{name}/dead-letters/discard", tag = "actions",
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     request_body(content = WhichFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "What became of them. With a cursor there are more: send the \
+        (status = 200, description = "The result of this step. If it has a `cursor`, send the \
             request again with it.", body = ResolvedView),
-        (status = 404, description = "`action_not_found`: no action of this name is configured or \
-            ever was", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: nothing is said, two things are, or a field has \
-            a value that cannot be", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: no selection, more than one, or a field with an \
+            invalid value", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn discard(
     api: State<Arc<Api>>,

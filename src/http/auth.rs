@@ -1,7 +1,7 @@
-//! Who is let in: tokens, what their roles permit, and a bound on guessing.
+//! Authorization: tokens, their roles, and a limit on guesses.
 //!
-//! A token is looked at before anything else of a request, so that whoever has none learns nothing
-//! about any order.
+//! The token is checked before any other part of a request, so that a client without one learns
+//! nothing about any order.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,35 +16,33 @@ use super::guard::asks_this_machine;
 use super::problem::Problem;
 use crate::access::{Role, Tokens};
 
-/// How many requests of one address may come without a valid token in each window; those that
-/// follow are told to wait. A valid token is accepted all the same: behind a proxy everybody has
-/// one address, and a stranger must not lock out the shop.
+/// Requests without a valid token that one address may send per window; further ones get a 429.
+/// Valid tokens are still accepted: behind a proxy all clients share one address, and a stranger
+/// must not lock out the shop.
 const FAILURES: u32 = 20;
-/// How long failures are counted together, in seconds.
+/// Length of a window.
 pub const WINDOW_SECONDS: u64 = 10;
-/// The most addresses that are counted one by one.
+/// Addresses with a counter of their own; all others share one.
 const ADDRESSES: usize = 4_096;
 
-/// Where a request came from.
+/// The client's address of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// Lets requests in. Cloning it is cheap; all clones are the same gate.
+/// Checks tokens. Clones share their state.
 #[derive(Clone)]
 pub struct Gate {
     tokens: Arc<Tokens>,
-    failures: Arc<Mutex<Failures>>,
+    failures: Arc<Mutex<TokenFailures>>,
 }
 
 impl Gate {
-    /// A gate that accepts `tokens`; where there are none, everybody who asks this machine for
-    /// itself.
+    /// Accepts `tokens`. Without any, accepts all requests whose host is this machine.
     pub fn new(tokens: Tokens) -> Gate {
         Gate { tokens: Arc::new(tokens), failures: Arc::default() }
     }
 
-    /// Why a request is not let in; `None` where its token has the role `needed`, or none is
-    /// needed.
+    /// The reason to refuse a request; `None` if it has the role `needed`.
     pub fn refusal(&self, request: &Request, needed: Role) -> Option<Problem> {
         if self.tokens.is_empty() {
             return (!asks_this_machine(request)).then(Problem::foreign_host);
@@ -52,11 +50,11 @@ impl Gate {
         match bearer(request.headers()).and_then(|token| self.tokens.role_of(token)) {
             Some(role) if role >= needed => None,
             Some(role) => Some(Problem::role_too_small(needed, role)),
-            None => Some(self.stranger(request)),
+            None => Some(self.no_valid_token(request)),
         }
     }
 
-    fn stranger(&self, request: &Request) -> Problem {
+    fn no_valid_token(&self, request: &Request) -> Problem {
         let peer = request
             .extensions()
             .get::<Peer>()
@@ -64,8 +62,8 @@ impl Gate {
         let failures =
             self.failures.lock().unwrap_or_else(PoisonError::into_inner).note(peer, Instant::now());
         if failures == FAILURES {
-            tracing::warn!(%peer, "many requests come without a valid token; more of them are \
-                refused for a few seconds");
+            tracing::warn!(%peer, "too many requests without a valid token; this address gets 429 \
+                for a few seconds");
         }
         if failures > FAILURES { Problem::too_many_failures() } else { Problem::unauthorized() }
     }
@@ -76,7 +74,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// One machine can use all addresses of an IPv6 network of 64 bits.
+/// One machine can use every address of its IPv6 /64 network, so the network is counted.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
@@ -84,16 +82,16 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Failures of the window at hand.
+/// TokenFailures in the current window.
 #[derive(Default)]
-struct Failures {
+struct TokenFailures {
     since: Option<Instant>,
     by_address: HashMap<IpAddr, u32>,
 }
 
-impl Failures {
-    /// Counts a failure of `address` and returns how many it has. Those that find no room are
-    /// counted together.
+impl TokenFailures {
+    /// Counts a failure and returns the count of its address. Addresses beyond the first
+    /// [`ADDRESSES`] share one counter.
     fn note(&mut self, address: IpAddr, now: Instant) -> u32 {
         let over = self
             .since
@@ -117,8 +115,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_counted_for_each_address_and_forgotten_with_their_window() {
-        let (mut failures, start) = (Failures::default(), Instant::now());
+    fn failures_are_counted_per_address_and_reset_with_each_window() {
+        let mut failures = TokenFailures::default();
+        let start = Instant::now();
         let [a, b] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)].map(IpAddr::from);
         let at = |seconds| start + Duration::from_secs(seconds);
         let counts = [
@@ -131,8 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn strangers_from_everywhere_are_counted_in_bounded_memory() {
-        let (mut failures, now) = (Failures::default(), Instant::now());
+    fn failures_of_many_addresses_use_bounded_memory() {
+        let mut failures = TokenFailures::default();
+        let now = Instant::now();
         for i in 0..2 * ADDRESSES as u32 {
             failures.note(Ipv4Addr::from_bits(i).into(), now);
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_counts_as_one_address_and_a_mapped_one_as_its_own() {
+    fn an_ipv6_network_counts_as_one_address_and_a_mapped_ipv4_address_as_itself() {
         let network = |text: &str| network(text.parse().unwrap()).to_string();
         assert_eq!(
             (network("2001:db8::1:2:3:4"), network("::ffff:10.0.0.1")),

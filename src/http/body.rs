@@ -1,4 +1,4 @@
-//! The body of a single command: JSON, short, and sent without delay.
+//! The body of a single command: JSON, limited in size and time.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use futures_util::StreamExt;
 use super::guard::has_type;
 use super::problem::Problem;
 
-/// The most bytes of a command.
-const MOST: usize = 64 * 1024;
-/// How much more is read before the connection is broken.
-const THROWN_AWAY: usize = 1024 * 1024;
-/// How long a command may take to arrive.
+/// Limit of a body in bytes.
+const BODY_BYTES: usize = 64 * 1024;
+/// Bytes beyond the limit that are read and discarded before the connection is closed.
+const DISCARDED_BYTES: usize = 1024 * 1024;
+/// Time limit for the whole body.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The JSON text of a command's fields. A request without a body has none: `{}`.
+/// The JSON text of a command's fields; `{}` if the request has no body.
 pub struct Json(pub Vec<u8>);
 
 impl<S: Sync> FromRequest<S> for Json {
@@ -37,21 +37,24 @@ impl<S: Sync> FromRequest<S> for Json {
     }
 }
 
-/// Reads all of a short body. Of a longer one a little more is read and thrown away: most clients
-/// write everything before they read, and would find the connection broken in place of the answer.
+/// Reads the whole body. A body over the limit is read a little further and discarded: most clients
+/// read only after they have written everything, and would otherwise see a closed connection in
+/// place of the response.
 async fn read(body: Body) -> Result<Vec<u8>, Problem> {
-    let mut left = MOST + THROWN_AWAY;
+    let mut left = BODY_BYTES + DISCARDED_BYTES;
     if body.size_hint().lower() > left as u64 {
-        return Err(Problem::too_large(MOST));
+        return Err(Problem::too_large(BODY_BYTES));
     }
-    let (mut bytes, mut fits, mut chunks) = (Vec::new(), true, body.into_data_stream());
+    let mut bytes = Vec::new();
+    let mut fits = true;
+    let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::malformed("the body broke off"))?;
-        left = left.checked_sub(chunk.len()).ok_or_else(|| Problem::too_large(MOST))?;
-        fits &= bytes.len() + chunk.len() <= MOST;
+        let chunk = chunk.map_err(|_| Problem::malformed("the body ended before its announced length"))?;
+        left = left.checked_sub(chunk.len()).ok_or_else(|| Problem::too_large(BODY_BYTES))?;
+        fits &= bytes.len() + chunk.len() <= BODY_BYTES;
         if fits {
             bytes.extend_from_slice(&chunk);
         }
     }
-    if fits { Ok(bytes) } else { Err(Problem::too_large(MOST)) }
+    if fits { Ok(bytes) } else { Err(Problem::too_large(BODY_BYTES)) }
 }

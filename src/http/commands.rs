@@ -1,4 +1,4 @@
-//! What happens to orders: one route for each command.
+//! Commands to orders, one route each.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::wire::command::{
 use crate::wire::schema::OrderIdText;
 use crate::wire::{OrderView, InputError};
 
-/// The order that the path names.
+/// The order id in the path.
 pub(super) struct Target(pub OrderId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Target {
@@ -43,8 +43,8 @@ fn not_text() -> Problem {
 }
 
 impl Api {
-    /// Carries out a command. Returns the order as it left it, and whether it changed anything.
-    async fn carry_out(
+    /// Applies a command. Returns whether the order changed, and the order after it.
+    async fn apply(
         &self,
         id: OrderId,
         command: Command,
@@ -62,49 +62,52 @@ impl Api {
 
     async fn command(&self, id: OrderId, verb: Verb, json: &[u8]) -> Result<Response, Problem> {
         let command = read_command(verb, json, &[])?;
-        let (_, order) = self.carry_out(id, command).await?;
+        let (_, order) = self.apply(id, command).await?;
         Ok(axum::Json(OrderView::from(&*order)).into_response())
     }
 }
 
 /// Place an order.
 ///
-/// The same order placed again is answered with the order as it is.
-#[utoipa::path(post, path = "/v1/orders", tag = "commands", request_body(content = NewOrder, content_type = "application/json"), responses(
-    (status = 201, description = "The new order.", body = OrderView),
-    (status = 200, description = "The order was placed before; it is unchanged.", body = OrderView),
-    (status = 409, description = "`order_exists`: another order was placed under this id; ids are \
-        never reused; `adopted`: the order follows the shop's keys", body = Problem,
-        content_type = "application/problem+json"),
-    (status = 422, description = "`invalid`: a field has a value that cannot be; `at_in_future`: \
-        a time is more than 5 s ahead",
-        body = Problem, content_type = "application/problem+json"),
-))]
+/// Placing the same order again changes nothing and returns the order.
+#[utoipa::path(post, path = "/v1/orders", tag = "commands",
+    request_body(content = NewOrder, content_type = "application/json"),
+    responses(
+        (status = 201, description = "The new order.", body = OrderView),
+        (status = 200, description = "The order was placed before; it is unchanged.",
+            body = OrderView),
+        (status = 409, description = "`order_exists`: an order with other fields has this id; ids \
+            are never reused; `adopted`: the order follows the shop's keys", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: a field has an invalid value; `at_in_future`: a \
+            time is more than 5 s ahead", body = Problem,
+            content_type = "application/problem+json"),
+    ))]
 pub(super) async fn place_new(
     State(api): State<Arc<Api>>,
     Json(json): Json,
 ) -> Result<Response, Problem> {
     let (id, command) = read_place(&json)?;
-    let (changed, order) = api.carry_out(id, command).await?;
+    let (changed, order) = api.apply(id, command).await?;
     let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(OrderView::from(&*order))).into_response())
 }
 
 /// Place an order under the id in the path.
 ///
-/// Otherwise the same as `POST /v1/orders`.
+/// The same as `POST /v1/orders` in all other respects.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/place", tag = "commands",
     params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, \
         percent-encoded.")),
     request_body(content = PlaceFields, content_type = "application/json"),
     responses(
         (status = 200, description = "The order as it is now.", body = OrderView),
-        (status = 409, description = "`order_exists`: another order was placed under this id; ids \
+        (status = 409, description = "`order_exists`: an order with other fields has this id; ids \
             are never reused; `adopted`: the order follows the shop's keys", body = Problem,
             content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: a field has a value that cannot be; \
-            `at_in_future`: a time is more than 5 s ahead",
-            body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: a field has an invalid value; `at_in_future`: a \
+            time is more than 5 s ahead", body = Problem,
+            content_type = "application/problem+json"),
     ))]
 pub(super) async fn place(
     State(api): State<Arc<Api>>,
@@ -114,82 +117,90 @@ pub(super) async fn place(
     api.command(id, Verb::Place, &json).await
 }
 
-/// The route of a command: its word, its fields, and why an order may refuse it.
+/// The route of a command: its path, its fields, and the reasons for a 409.
 macro_rules! command {
-    ($(#[$doc:meta])* $name:ident, $verb:ident, $path:literal, $fields:ident, $conflict:literal) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $verb:ident, $path:literal, $fields:ident, $conflict:literal
+    ) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "commands",
             params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, \
                 percent-encoded.")),
             request_body(content = $fields, content_type = "application/json"),
             responses(
-                (status = 200, description = "The order as it is now: the command was carried \
-                    out, or had been before.", body = OrderView),
-                (status = 404, description = "`order_not_found`: there is no such order; it has \
-                    to be placed first", body = Problem, content_type = "application/problem+json"),
-                (status = 409, description = $conflict, body = Problem, content_type = "application/problem+json"),
-                (status = 422, description = "`invalid`: a field has a value that cannot be; \
-                    `at_in_future`: a time is more than 5 s ahead",
-                    body = Problem, content_type = "application/problem+json"),
+                (status = 200, description = "The order after the command. A repeat changes \
+                    nothing.", body = OrderView),
+                (status = 404, description = "`order_not_found`: there is no order with this id; \
+                    place it first", body = Problem, content_type = "application/problem+json"),
+                (status = 409, description = $conflict, body = Problem,
+                    content_type = "application/problem+json"),
+                (status = 422, description = "`invalid`: a field has an invalid value; \
+                    `at_in_future`: a time is more than 5 s ahead", body = Problem,
+                    content_type = "application/problem+json"),
             ))]
-        pub(super) async fn $name(State(api): State<Arc<Api>>, Target(id): Target, Json(json): Json) -> Result<Response, Problem> {
+        pub(super) async fn $name(
+            State(api): State<Arc<Api>>,
+            Target(id): Target,
+            Json(json): Json,
+        ) -> Result<Response, Problem> {
             api.command(id, Verb::$verb, &json).await
         }
     };
 }
 
 command!(
-    /// The payment was confirmed.
+    /// Report the payment.
     ///
-    /// Starts the receive clock where the policy counts from the payment. Of an order that was
-    /// cancelled unpaid it is noted once as a late payment (event `order.late_payment`), so that
-    /// the shop pays it back.
+    /// Starts the receive clock if the policy has `starts_at = "paid"`. If the order was cancelled
+    /// unpaid, the payment is recorded once as late (event `order.late_payment`), so that the shop
+    /// can pay it back.
     pay, Pay, "/v1/orders/{order_id}/pay", AtFields,
-    "`not_payable`: the order's status does not permit it; `allowed` names what it does; \
+    "`not_payable`: the order's status does not permit it; `allowed` lists what it does; \
         `adopted`: the order follows the shop's keys"
 );
 command!(
-    /// The parcel was handed over.
+    /// Report the shipment.
     ship, Ship, "/v1/orders/{order_id}/ship", ShipFields,
-    "`not_shippable`: the order's status does not permit it; `allowed` names what it does; \
+    "`not_shippable`: the order's status does not permit it; `allowed` lists what it does; \
         `adopted`: the order follows the shop's keys"
 );
 command!(
-    /// The parcel arrived.
+    /// Report the delivery.
     deliver, Deliver, "/v1/orders/{order_id}/deliver", AtFields,
-    "`not_deliverable`: the order's status does not permit it; `allowed` names what it does; \
+    "`not_deliverable`: the order's status does not permit it; `allowed` lists what it does; \
         `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Confirm the receipt at once.
     ///
-    /// Holds are taken off.
+    /// Releases all holds.
     receive, Receive, "/v1/orders/{order_id}/receive", ReceiveFields,
-    "`not_receivable`: the order's status does not permit it; `allowed` names what it does; \
+    "`not_receivable`: the order's status does not permit it; `allowed` lists what it does; \
         `adopted`: the order follows the shop's keys"
 );
 command!(
     /// Give the buyer more time.
     ///
-    /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times. The same
-    /// `number` again changes nothing; the next one is the order's `extensions` and one.
+    /// Moves the deadline by the policy's `extend_by`, at most `max_extensions` times. Repeating a
+    /// `number` changes nothing; the next number is the order's `extensions` plus one.
     extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields,
-    "`not_extendable`: no receive clock runs; `extension_limit`: all are used up; \
+    "`not_extendable`: no receive clock is running; `extension_limit`: all extensions are used; \
         `extension_out_of_order`: the number skips one; `adopted`: the order follows the shop's \
         keys"
 );
 command!(
-    /// Stop the clock, for a dispute for example.
+    /// Stop the clock, for example for a dispute.
     ///
-    /// An order can have several holds; its clock goes on when the last one is released.
+    /// An order can have several holds; the clock continues when the last one is released.
     hold, Hold, "/v1/orders/{order_id}/hold", HoldFields,
-    "`not_holdable`: the order's status does not permit it; `too_many_holds`: it had all that an \
-        order can have in its life; `adopted`: the order follows the shop's keys"
+    "`not_holdable`: the order's status does not permit it; `too_many_holds`: an order can have \
+        10 holds in all; `adopted`: the order follows the shop's keys"
 );
 command!(
-    /// Take a hold off.
+    /// Release a hold.
     ///
-    /// When the last one goes, the clock goes on, with at least the policy's `release_grace` left.
+    /// After the last release the clock continues, with at least the policy's `release_grace` left.
     release, Release, "/v1/orders/{order_id}/release", ReleaseFields,
     "`not_held`: the order never had a hold of this id; `adopted`: the order follows the shop's \
         keys"
@@ -197,12 +208,12 @@ command!(
 command!(
     /// Cancel the order before its shipment.
     cancel, Cancel, "/v1/orders/{order_id}/cancel", CancelFields,
-    "`not_cancellable`: the order's status does not permit it; `allowed` names what it does; \
+    "`not_cancellable`: the order's status does not permit it; `allowed` lists what it does; \
         `adopted`: the order follows the shop's keys"
 );
 command!(
-    /// The money was paid back.
+    /// Report that the money was paid back.
     refund, Refund, "/v1/orders/{order_id}/refund", RefundFields,
-    "`not_refundable`: the order's status does not permit it; `allowed` names what it does; \
+    "`not_refundable`: the order's status does not permit it; `allowed` lists what it does; \
         `adopted`: the order follows the shop's keys"
 );

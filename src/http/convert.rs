@@ -1,4 +1,4 @@
-//! What the engine answers, as API types; and what the API asks for, as the engine takes it.
+//! Engine types as API types, and back.
 
 use autoreceive_domain::Status;
 
@@ -17,7 +17,7 @@ use crate::wire::report::{
 use crate::wire::time::TestClockView;
 use crate::wire::{EventView, OrderView};
 
-/// The view of the store that a list shows.
+/// The store's view for a list.
 pub fn view(list: ListName) -> View {
     match list {
         ListName::Upcoming => View::Upcoming,
@@ -39,7 +39,7 @@ fn item(row: &Row) -> PageItem {
     PageItem { order_id: row.id.clone(), at: row.at, order, error }
 }
 
-/// The figures of the store, and of the intake where there is one.
+/// Statistics of the store, and of the intake if it runs.
 pub fn stats(stats: &Stats, intake: Option<IntakeState>) -> StatsView {
     let events = stats.totals.iter().map(|(kind, cause, count)| EventCount {
         r#type: *kind,
@@ -64,7 +64,7 @@ fn count_of(stats: &Stats, status: Status) -> u64 {
     stats.orders.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| *count)
 }
 
-/// An action's figures.
+/// Statistics of an action.
 pub fn action(action: &ActionStats) -> ActionStatsView {
     ActionStatsView {
         name: action.name.to_string(),
@@ -89,12 +89,12 @@ fn scan(report: ScanReport) -> ScanView {
     ScanView { seconds, orders, adopted, history, placed_by_command, bad_keys }
 }
 
-/// How a test clock stands.
+/// The state of a test clock.
 pub fn test_clock(clock: TestClock) -> TestClockView {
     TestClockView { now: clock.now, ahead: clock.ahead }
 }
 
-/// What one step of a backfill came to.
+/// The result of one backfill step.
 pub fn backfilled(done: Backfilled) -> BackfilledView {
     let passed_over = done.skipped.iter().map(|(kind, count)| (kind.to_string(), *count));
     BackfilledView {
@@ -109,13 +109,13 @@ pub fn backfilled(done: Backfilled) -> BackfilledView {
     }
 }
 
-/// What one step of moving or dropping came to.
+/// The result of one step of a move or drop.
 pub fn relocated(done: Relocated) -> RelocatedView {
     let Relocated { entries, dead_letters } = done;
     RelocatedView { entries, dead_letters, more: entries + dead_letters > 0 }
 }
 
-/// Conditions on dead letters.
+/// A filter of dead letters.
 pub fn filter(filter: DeadLetterFilter) -> DeadLetterSelection {
     let DeadLetterFilter { older_than, error } = filter;
     DeadLetterSelection { older_than, error }
@@ -156,7 +156,7 @@ pub fn dead_letter_with_event(letter: &DeadLetter) -> DeadLetterView {
     DeadLetterView { event, ..dead_letter(letter) }
 }
 
-/// What became of dead letters.
+/// The result of one step of a replay or discard.
 pub fn resolved(resolved: Resolved) -> ResolvedView {
     let Resolved { matched, done, unreadable, cursor } = resolved;
     ResolvedView { matched, done, unreadable, cursor }

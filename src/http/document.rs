@@ -1,5 +1,5 @@
-//! The OpenAPI document: made from the routes and the wire types, so that it cannot say anything
-//! else than they do.
+//! The OpenAPI document, generated from the routes and the wire types so that it cannot differ from
+//! them.
 
 use std::sync::Arc;
 
@@ -21,44 +21,42 @@ use crate::access::Role;
 use crate::wire::event::EventView;
 use crate::wire::schema::{ActionText, EventIdText, OrderIdText, ViewWord};
 
-/// What the security scheme is called in the document.
+/// Name of the security scheme.
 const TOKEN: &str = "token";
 
-/// The frame that the routes are put into.
+/// The document without its routes.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "autoreceive",
-        description = "Closes e-commerce orders on time: placed, paid, silent for the agreed time, RECEIVED once, and the shop told.\n\n\
-            Every command is **safe to repeat**: a repeat is recognised by its mark and answered \
-            with the order as it is. Times are \
-            RFC 3339; out they go in UTC with milliseconds. Lengths of time are texts such as \
-            `24h` or `7d` and never calendar \
-            arithmetic. Amounts are whole numbers in minor units: 59000 KRW is ₩59,000, 1999 EUR \
-            is €19.99. Errors are \
-            `application/problem+json` (RFC 9457); their `code` is for programs and stays, their \
-            `title` is for people and may change.",
+        description = "Closes e-commerce orders on time: after an order is paid and the buyer was \
+            silent for the agreed time, it becomes RECEIVED once, and the shop is told.\n\n\
+            Every command is **safe to repeat**: a repeat changes nothing and returns the order. \
+            Times are RFC 3339; responses use UTC with milliseconds. Lengths of time are texts such \
+            as `24h` or `7d`; `1d` is always 24 hours. Amounts are whole numbers in minor units: \
+            59000 KRW is ₩59,000, 1999 EUR is €19.99. Errors are `application/problem+json` (RFC \
+            9457): programs can rely on `code`; `title` is for people and may change.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact(),
     ),
     components(schemas(Problem, EventView, OrderIdText, ViewWord, ActionText, EventIdText)),
     tags(
-        (name = "commands", description = "What happens to orders."),
-        (name = "orders", description = "Orders as they are."),
-        (name = "actions", description = "What is done about events, and what could not be done."),
-        (name = "operations", description = "Figures, health and this document."),
+        (name = "commands", description = "Commands to orders."),
+        (name = "orders", description = "One order, and lists of orders."),
+        (name = "actions", description = "Outboxes of actions, and dead letters."),
+        (name = "operations", description = "Statistics, health and this document."),
     ),
 )]
-struct Frame;
+struct EmptyDocument;
 
-/// The document about the routes in `routes`.
+/// The whole document, with the paths and schemas of `routes`.
 pub fn assemble(routes: OpenApi) -> OpenApi {
-    let mut document = Frame::openapi();
+    let mut document = EmptyDocument::openapi();
     document.merge(routes);
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "A token with one of the roles `read`, `write` and `operate`, each of which permits what those before it do. \
-         `autoreceive token new` makes one. A service without any configured token accepts every \
-         request and listens only on this machine.",
+        "A token with the role `read`, `write` or `operate`; each role includes the ones before it. \
+         `autoreceive token new` creates one. A service without tokens accepts every request, and \
+         listens only on a loopback address.",
     ));
     document
         .components
@@ -67,14 +65,14 @@ pub fn assemble(routes: OpenApi) -> OpenApi {
     document
 }
 
-/// Adds what follows from a route's kind: the role it needs, and the errors that every route of its
-/// kind can answer.
+/// Completes the operations of a route: its role, whether its body is required, and the errors that
+/// all routes of its kind can return.
 pub fn complete(schemas: &[(String, RefOr<Schema>)], paths: &mut Paths, role: Option<Role>) {
     for item in paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            demand(operation, role);
+            describe_role(operation, role);
             if let Some(RefOr::T(body)) = &mut operation.request_body {
-                // Where no field is required, an empty body stands for an empty object.
+                // If no field is required, an empty body means an empty object.
                 body.required = Some(if needs_fields(body, schemas) {
                     Required::True
                 } else {
@@ -97,12 +95,15 @@ fn needs_fields(body: &RequestBody, schemas: &[(String, RefOr<Schema>)]) -> bool
         _ => None,
     };
     let names: Vec<String> = body.content.values().filter_map(named).collect();
-    let required = |schema: &RefOr<Schema>| matches!(schema, RefOr::T(Schema::Object(object)) if !object.required.is_empty());
+    let required = |schema: &RefOr<Schema>| match schema {
+        RefOr::T(Schema::Object(object)) => !object.required.is_empty(),
+        _ => false,
+    };
     schemas.iter().any(|(name, schema)| names.contains(name) && required(schema))
 }
 
-fn demand(operation: &mut Operation, role: Option<Role>) {
-    let needs = role.map_or("Open to everybody.".to_owned(), |role| {
+fn describe_role(operation: &mut Operation, role: Option<Role>) {
+    let needs = role.map_or("Needs no token.".to_owned(), |role| {
         format!("Needs a token with the role `{}`.", role.as_str())
     });
     let said = operation.description.take().map(|text| format!("{text}\n\n")).unwrap_or_default();
@@ -115,37 +116,36 @@ fn demand(operation: &mut Operation, role: Option<Role>) {
 const SENT: [(&str, &str); 5] = [
     (
         "400",
-        "`malformed`: not of the documented form: no JSON, another type, an unknown, doubled or \
-            missing field",
+        "`malformed`: the body is not JSON, or a field is unknown, repeated, missing or of the \
+            wrong type",
     ),
-    ("403", "`foreign_page`: asked by a web page of another site"),
-    ("408", "`too_slow`: the body did not come in time; nothing was done"),
-    ("413", "`too_large`: the body is longer than allowed"),
-    ("415", "`unsupported_media_type`: the content-type is another than documented"),
+    ("403", "`foreign_page`: a web page of another site sent the request"),
+    ("408", "`too_slow`: the body did not arrive in time; nothing was done"),
+    ("413", "`too_large`: the body is too long"),
+    ("415", "`unsupported_media_type`: the content-type is not the documented one"),
 ];
 const GUARDED: [(&str, &str); 3] = [
-    ("401", "`unauthorized`: no valid token came with the request"),
+    ("401", "`unauthorized`: the request has no valid token"),
     (
         "403",
-        "`role_too_small`: the token's role does not permit it; `foreign_host`: there are no tokens, and another host than this machine \
-         was asked for",
+        "`role_too_small`: the token's role does not permit this; `foreign_host`: the service has \
+            no tokens, and the request's host is not this machine",
     ),
     (
         "429",
-        "`too_many_failures`: too many requests without a valid token came from this address; \
-            Retry-After says when to try again",
+        "`too_many_failures`: this address sent too many requests without a valid token; \
+            try again after Retry-After",
     ),
 ];
 const ENGINE: [(&str, &str); 2] = [
     (
         "500",
-        "`internal`, `unreadable`: a mistake of this service, or a stored order that it cannot \
-            read",
+        "`internal`: an error in this service; `unreadable`: a stored order cannot be read",
     ),
     (
         "503",
-        "`overloaded`, `stopping`: nothing was done. `store_unavailable`, `timed_out`: it is not known whether something was done. All are \
-         safe to repeat; Retry-After says when",
+        "`overloaded`, `stopping`: nothing was done; `store_unavailable`, `timed_out`: the command \
+            may or may not have been applied. Repeating is always safe; wait for Retry-After",
     ),
 ];
 
@@ -158,7 +158,7 @@ fn common_errors(
     sent.chain(guarded)
 }
 
-/// Adds an error to those that the operation names itself, under the same status.
+/// Adds an error; if the operation lists the same status itself, its text comes first.
 fn add_error(operation: &mut Operation, status: &str, description: &str) {
     let known = operation
         .responses
@@ -182,7 +182,8 @@ fn error_response() -> Described {
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", responses(
-    (status = 200, description = "The OpenAPI document.", body = serde_json::Value, content_type = "application/json"),
+    (status = 200, description = "The OpenAPI document.", body = serde_json::Value,
+        content_type = "application/json"),
 ))]
 pub(super) async fn openapi(State(api): State<Arc<Api>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()

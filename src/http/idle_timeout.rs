@@ -1,21 +1,21 @@
-//! How long a stream of lines may dawdle, on either side of it.
+//! The idle timeout of streams of lines: for the next line, and for the next read of answers.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
-/// How long a line may take to arrive, and answers to be taken.
-const WITHIN: Duration = Duration::from_secs(30);
-/// The same where others wait for a place among the streams.
-const HURRIED: Duration = Duration::from_secs(1);
+/// The timeout while streams are free.
+const USUAL: Duration = Duration::from_secs(30);
+/// The timeout while all streams are taken.
+const SHORT: Duration = Duration::from_secs(1);
 
-/// Returns when a stream that has one of `places` has dawdled for too long.
-pub async fn dawdled(places: &Semaphore) {
+/// Returns when a stream was idle for too long. `streams` has a permit for each free stream.
+pub async fn idle_timeout(streams: &Semaphore) {
     let begun = Instant::now();
     loop {
-        sleep(HURRIED).await;
-        if places.available_permits() == 0 || begun.elapsed() >= WITHIN {
+        sleep(SHORT).await;
+        if streams.available_permits() == 0 || begun.elapsed() >= USUAL {
             return;
         }
     }

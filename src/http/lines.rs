@@ -1,4 +1,4 @@
-//! A body as lines: bounded in length, and each in its time.
+//! A request body as lines, limited in length and idle time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,61 +9,61 @@ use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::idle_timeout::dawdled;
+use super::idle_timeout::idle_timeout;
 
-/// The most bytes of a line.
-pub const MOST: usize = 64 * 1024;
+/// Limit of a line in bytes.
+pub const LINE_BYTES: usize = 64 * 1024;
 
-/// The lines of a body, blank ones left out.
+/// The lines of a body; blank lines are skipped.
 pub struct Lines {
     body: BodyDataStream,
-    /// The places of all streams.
-    places: Arc<Semaphore>,
+    /// The permits of all streams, for the idle timeout.
+    streams: Arc<Semaphore>,
     stop: CancellationToken,
     buffer: BytesMut,
-    /// How much of the buffer is known to have no line break.
+    /// Length of the start of the buffer that has no line break.
     searched: usize,
-    /// How many lines have begun, blank ones too.
+    /// Number of the current line, blank lines counted.
     number: u64,
-    /// The line at hand was too long, and is passed over to its end.
-    passing_over: bool,
+    /// The current line is too long; the rest of it is skipped.
+    skipping: bool,
     ended: bool,
 }
 
-/// What came in.
+/// One line, or the reason why there is none.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line {
-    /// A line.
+pub enum BodyLine {
+    /// The text of a line.
     Text(Bytes),
-    /// A line of more than [`MOST`] bytes.
+    /// A line of more than [`LINE_BYTES`] bytes.
     TooLong,
-    /// No line, in the time that one may take; it is the last.
+    /// No line arrived within the idle timeout. Nothing follows.
     TooSlow,
-    /// The service is shutting down; it is the last.
+    /// The service is shutting down. Nothing follows.
     Stopping,
 }
 
 impl Lines {
-    /// The lines of `body`, which has one of `places`, until `stop` is cancelled.
-    pub fn new(body: Body, places: Arc<Semaphore>, stop: CancellationToken) -> Lines {
+    /// The lines of `body` until `stop` is cancelled.
+    pub fn new(body: Body, streams: Arc<Semaphore>, stop: CancellationToken) -> Lines {
         let body = body.into_data_stream();
         Lines {
             body,
-            places,
+            streams,
             stop,
             buffer: BytesMut::new(),
             searched: 0,
             number: 0,
-            passing_over: false,
+            skipping: false,
             ended: false,
         }
     }
 
-    /// The next line and its number, from 1. What a body that broke off left of its last line is
+    /// The next line and its number, from 1. If the body breaks off, its incomplete last line is
     /// dropped.
-    pub async fn next(&mut self) -> Option<(u64, Line)> {
-        let places = self.places.clone();
-        let mut too_slow = pin!(dawdled(&places));
+    pub async fn next(&mut self) -> Option<(u64, BodyLine)> {
+        let streams = self.streams.clone();
+        let mut too_slow = pin!(idle_timeout(&streams));
         loop {
             if let Some(line) = self.take() {
                 return Some((self.number, line));
@@ -73,8 +73,8 @@ impl Lines {
             }
             tokio::select! {
                 chunk = self.body.next() => self.add(chunk),
-                () = self.stop.cancelled() => return self.end(Line::Stopping),
-                () = &mut too_slow => return self.end(Line::TooSlow),
+                () = self.stop.cancelled() => return self.end(BodyLine::Stopping),
+                () = &mut too_slow => return self.end(BodyLine::TooSlow),
             }
         }
     }
@@ -98,25 +98,25 @@ impl Lines {
         self.searched = 0;
     }
 
-    fn end(&mut self, why: Line) -> Option<(u64, Line)> {
+    fn end(&mut self, why: BodyLine) -> Option<(u64, BodyLine)> {
         self.drop_rest();
         Some((self.number + 1, why))
     }
 
-    /// The next whole line in the buffer that is to be answered.
-    fn take(&mut self) -> Option<Line> {
+    /// The next complete line in the buffer that needs an answer.
+    fn take(&mut self) -> Option<BodyLine> {
         while let Some(end) = self.find_break() {
             let line = self.buffer.split_to(end + 1).freeze();
             self.searched = 0;
-            if std::mem::take(&mut self.passing_over) {
+            if std::mem::take(&mut self.skipping) {
                 continue;
             }
             self.number += 1;
-            if end > MOST {
-                return Some(Line::TooLong);
+            if end > LINE_BYTES {
+                return Some(BodyLine::TooLong);
             }
             if !line.trim_ascii().is_empty() {
-                return Some(Line::Text(line));
+                return Some(BodyLine::Text(line));
             }
         }
         self.give_up_long_line()
@@ -129,14 +129,14 @@ impl Lines {
         found
     }
 
-    /// A line that is too long is told at once, and no longer kept.
-    fn give_up_long_line(&mut self) -> Option<Line> {
-        if self.passing_over || self.buffer.len() > MOST {
+    /// Reports a line that is too long before its end arrives, and frees its buffer.
+    fn give_up_long_line(&mut self) -> Option<BodyLine> {
+        if self.skipping || self.buffer.len() > LINE_BYTES {
             self.buffer.clear();
             self.searched = 0;
-            if !std::mem::replace(&mut self.passing_over, true) {
+            if !std::mem::replace(&mut self.skipping, true) {
                 self.number += 1;
-                return Some(Line::TooLong);
+                return Some(BodyLine::TooLong);
             }
         }
         None
@@ -161,15 +161,14 @@ mod tests {
         read_among(body, 1).await
     }
 
-    /// The lines of a stream beside which so many others find a place.
+    /// The lines of a stream while `free` further streams may start.
     async fn read_among(body: Body, free: usize) -> Vec<(u64, String)> {
-        let (mut lines, mut read) = (
-            Lines::new(body, Arc::new(Semaphore::new(free)), CancellationToken::new()),
-            Vec::new(),
-        );
+        let streams = Arc::new(Semaphore::new(free));
+        let mut lines = Lines::new(body, streams, CancellationToken::new());
+        let mut read = Vec::new();
         while let Some((number, line)) = lines.next().await {
             let text = match line {
-                Line::Text(text) => String::from_utf8_lossy(text.trim_ascii()).into_owned(),
+                BodyLine::Text(text) => String::from_utf8_lossy(text.trim_ascii()).into_owned(),
                 other => format!("{other:?}"),
             };
             read.push((number, text));
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blank_lines_are_left_out_and_counted_and_the_last_needs_no_break() {
+    async fn blank_lines_are_skipped_but_counted_and_the_last_line_needs_no_line_break() {
         assert_eq!(
             read(Body::from("a\n\r\n \nb\r\nc")).await,
             expected(&[(1, "a"), (4, "b"), (5, "c")])
@@ -192,14 +191,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_told_once_and_the_next_one_is_read() {
+    async fn a_line_that_is_too_long_is_reported_once_and_the_next_line_is_read() {
         for chunk in [1_000, 65_536, 65_537, 1_000_000] {
             let text = [
-                vec![b'x'; MOST],
+                vec![b'x'; LINE_BYTES],
                 b"\n".to_vec(),
-                vec![b'y'; MOST + 1],
+                vec![b'y'; LINE_BYTES + 1],
                 b"\nz\n".to_vec(),
-                vec![b'w'; 3 * MOST],
+                vec![b'w'; 3 * LINE_BYTES],
             ]
             .concat();
             let read = read(body(text.chunks(chunk).map(<[u8]>::to_vec).collect())).await;
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_broken_body_left_of_its_last_line_is_dropped() {
+    async fn the_incomplete_last_line_of_a_broken_body_is_dropped() {
         let chunks = vec![Ok("a\nb".to_owned()), Err(std::io::Error::other("broken"))];
         assert_eq!(
             read(Body::from_stream(futures_util::stream::iter(chunks))).await,
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_line_that_takes_too_long_is_the_last() {
+    async fn nothing_is_read_after_a_line_that_takes_too_long() {
         let chunks = futures_util::stream::iter(["a\nb"])
             .chain(futures_util::stream::pending())
             .map(Ok::<_, Infallible>);
@@ -233,11 +232,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_places_are_short_a_stream_that_sends_no_whole_line_for_a_second_loses_its_own() {
+    async fn a_stream_without_a_whole_line_for_a_second_is_closed_while_all_streams_are_taken() {
         let trickle = || {
             futures_util::stream::unfold(0u32, |i| async move {
                 tokio::time::sleep(Duration::from_millis(300)).await;
-                // Two whole lines in time, and then a byte now and then.
+                // Two whole lines in time, then single bytes without a line break.
                 Some((Ok::<_, Infallible>(if i < 4 && i % 2 == 1 { "x\n" } else { "x" }), i + 1))
             })
         };
@@ -252,28 +251,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_that_shuts_down_reads_no_more_lines() {
-        let (stop, endless) = (
-            CancellationToken::new(),
-            futures_util::stream::pending::<Result<Bytes, Infallible>>(),
-        );
+        let stop = CancellationToken::new();
+        let endless = futures_util::stream::pending::<Result<Bytes, Infallible>>();
         let endless = Body::from_stream(endless);
         let mut lines = Lines::new(endless, Arc::new(Semaphore::new(1)), stop.clone());
         stop.cancel();
-        assert_eq!((lines.next().await, lines.next().await), (Some((1, Line::Stopping)), None));
+        assert_eq!((lines.next().await, lines.next().await), (Some((1, BodyLine::Stopping)), None));
     }
 
     proptest! {
         #[test]
-        fn however_it_is_cut_into_chunks_the_lines_are_the_same(text in "[ab \\n]{0,60}", cuts in proptest::collection::vec(1..9usize, 0..40)) {
-            let (mut rest, mut chunks) = (text.as_bytes(), Vec::new());
+        fn the_lines_do_not_depend_on_how_the_body_is_cut_into_chunks(
+            text in "[ab \\n]{0,60}",
+            cuts in proptest::collection::vec(1..9usize, 0..40),
+        ) {
+            let mut rest = text.as_bytes();
+            let mut chunks = Vec::new();
             for cut in cuts {
                 let (chunk, after) = rest.split_at(cut.min(rest.len()));
                 chunks.push(chunk.to_vec());
                 rest = after;
             }
             chunks.push(rest.to_vec());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            let lines = text.split('\n').zip(1..).map(|(line, number)| (number, line.trim().to_owned()));
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let lines =
+                text.split('\n').zip(1..).map(|(line, number)| (number, line.trim().to_owned()));
             let expected: Vec<_> = lines.filter(|(_, line)| !line.is_empty()).collect();
             prop_assert_eq!(runtime.block_on(read(body(chunks))), expected);
         }

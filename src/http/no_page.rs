@@ -1,11 +1,12 @@
-//! A build without the page of the OpenAPI document; the document itself is there.
+//! Stands in for [`super::page`] in a build without the documentation page. The document itself is
+//! served.
 
 use super::routes::Routes;
 
-/// Where people read what there is.
+/// Path of the API's documentation.
 pub const DOCUMENTATION: &str = "/openapi.json";
 
-/// The same routes.
+/// Adds nothing.
 pub fn with_page(routes: Routes) -> Routes {
     routes
 }

@@ -1,4 +1,4 @@
-//! Figures and health.
+//! Statistics, metrics and health.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,13 @@ use super::{Api, convert};
 use crate::wire::report::StatsView;
 use crate::wire::time::{AdvanceFields, TestClockView, read_advance};
 
-/// How long the store may take to show that it is there.
+/// Time limit for the store's answer to `/readyz`.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// The store's figures.
-#[utoipa::path(get, path = "/v1/stats", tag = "operations", responses((status = 200, description = "The figures.", body = StatsView)))]
+/// Statistics of the store.
+#[utoipa::path(get, path = "/v1/stats", tag = "operations", responses(
+    (status = 200, description = "The statistics.", body = StatsView),
+))]
 pub(super) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let engine = api.engine()?;
@@ -25,27 +27,29 @@ pub(super) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Probl
     Ok(axum::Json(convert::stats(&stats, api.telemetry.intake_state())).into_response())
 }
 
-/// Whether the process is alive.
+/// Liveness: the process answers.
 #[utoipa::path(get, path = "/healthz", tag = "operations", responses(
-    (status = 200, description = "It is.", body = String, content_type = "text/plain", example = "ok\n"),
+    (status = 200, description = "The process is alive.", body = String,
+        content_type = "text/plain", example = "ok\n"),
 ))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the service can be asked: its store answers, too.
+/// Readiness: the store answers, too.
 ///
-/// Whoever looks is told where its time is not the real one, and where its intake is in trouble:
-/// the API is served without it.
+/// The response also says if the store has a test clock, and if the intake has a problem. The API is
+/// served without the intake.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
-    (status = 200, description = "It can.", body = String, content_type = "text/plain", example = "ok\n"),
-    (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer", body = Problem,
-        content_type = "application/problem+json"),
+    (status = 200, description = "The service is ready.", body = String,
+        content_type = "text/plain", example = "ok\n"),
+    (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer",
+        body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Problem> {
     let engine = api.engine()?;
     let ready = tokio::time::timeout(READY_WITHIN, engine.ready());
-    ready.await.map_err(|_| Problem::timed_out().of_question())??;
+    ready.await.map_err(|_| Problem::timed_out().of_read())??;
     let mut notes = Vec::new();
     if engine.has_test_clock() {
         notes.push("test clock".to_owned());
@@ -59,18 +63,18 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
     Ok(if notes.is_empty() { "ok\n".to_owned() } else { format!("ok ({})\n", notes.join("; ")) })
 }
 
-/// Put the time of a test store forward.
+/// Advance the clock of a test store.
 ///
-/// Forward only, and only on a store that was created for tests (`serve --test-clock`); on any
-/// other there is no such route.
+/// The clock only moves forward. The route exists only for a store that was created with `serve
+/// --test-clock`.
 #[utoipa::path(post, path = "/v1/test/clock", tag = "operations",
     request_body(content = AdvanceFields, content_type = "application/json"),
     responses(
-        (status = 200, description = "The time as it is now.", body = TestClockView),
-        (status = 404, description = "`not_found`: this store has no test clock", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: this is no length of time, or too long a \
-            one", body = Problem,
+        (status = 200, description = "The new time.", body = TestClockView),
+        (status = 404, description = "`not_found`: this store has no test clock", body = Problem,
             content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: `advance` is not a length of time, or is too \
+            long", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn advance_clock(
     State(api): State<Arc<Api>>,
@@ -78,7 +82,7 @@ pub(super) async fn advance_clock(
 ) -> Result<Response, Problem> {
     if !api.engine()?.has_test_clock() {
         return Err(Problem::not_found(
-            "there is no test clock here: only `serve --test-clock` on a new store makes one",
+            "this store has no test clock; to get one, create a new store with `serve --test-clock`",
         ));
     }
     let by = read_advance(&json?.0)?;
@@ -87,9 +91,10 @@ pub(super) async fn advance_clock(
     Ok(axum::Json(convert::test_clock(clock)).into_response())
 }
 
-/// Figures for Prometheus.
+/// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
-    (status = 200, description = "The figures, in the OpenMetrics text format.", body = String, content_type = "application/openmetrics-text"),
+    (status = 200, description = "The metrics in the OpenMetrics text format.", body = String,
+        content_type = "application/openmetrics-text"),
 ))]
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let format =

@@ -1,4 +1,4 @@
-//! Orders as they are: one, and pages of many.
+//! One order, and pages of orders.
 
 use std::sync::Arc;
 
@@ -17,15 +17,18 @@ use crate::wire::{OrderView, InputError};
 
 /// One order.
 ///
-/// The times it carries, its clock, its holds, and the terms it was placed under.
+/// Its status, times, clock and holds, and the terms it was placed under.
 #[utoipa::path(get, path = "/v1/orders/{order_id}", tag = "orders",
     params(("order_id" = OrderIdText, Path, description = "The shop's id of the order, \
         percent-encoded.")),
     responses(
         (status = 200, description = "The order.", body = OrderView),
-        (status = 400, description = "`malformed`: the id is not percent-encoded UTF-8", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`order_not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: the id cannot be one", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`malformed`: the id is not percent-encoded UTF-8",
+            body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`order_not_found`: there is no order with this id",
+            body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: this is not a valid order id", body = Problem,
+            content_type = "application/problem+json"),
     ))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -33,41 +36,44 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
     let shown =
-        api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_question())?;
+        api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_read())?;
     let (order, terms) = shown.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }
 
-/// What a page is asked with.
+/// The query of a page of orders.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// Which orders: `upcoming` are those with a clock that runs, the nearest first; `overdue`
-    /// those whose clock has run out and that should have moved on already; `held` those that a
-    /// hold has stopped.
+    /// `upcoming`: orders with a running clock, the next deadline first. `overdue`: orders whose
+    /// deadline has passed but was not handled yet. `held`: orders stopped by a hold.
     #[param(value_type = ViewWord, required = true, example = "upcoming")]
     view: Option<String>,
-    /// Where to go on: the `cursor` of an earlier page of the same view. The first page without it.
+    /// The `cursor` of an earlier page of the same view. Without it, the first page.
     #[param(value_type = String, required = false)]
     cursor: Option<String>,
-    /// The most orders on the page.
-    #[param(value_type = u16, required = false, minimum = 1, maximum = 200, default = 50, example = 50)]
+    /// Maximum number of orders on the page.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200, default = 50,
+        example = 50)]
     limit: Option<String>,
 }
 
 /// A page of orders.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(PageQuery), responses(
     (status = 200, description = "The page.", body = PageView),
-    (status = 400, description = "`malformed`: an unknown or doubled parameter", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "`invalid`: a parameter has a value that cannot be", body = Problem, content_type = "application/problem+json"),
+    (status = 400, description = "`malformed`: a parameter is unknown or repeated", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 422, description = "`invalid`: a parameter has an invalid value", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| InputError::form(rejection.body_text()))?;
-    let (view, limit) = (read_list_name(query.view.as_deref())?, read_limit(query.limit.as_deref())?);
+    let view = read_list_name(query.view.as_deref())?;
+    let limit = read_limit(query.limit.as_deref())?;
     let _permit = api.requests.try_acquire()?;
     let page = api.engine()?.page(convert::view(view), query.cursor.as_deref(), limit).await?;
     Ok(axum::Json(convert::page(page)).into_response())

@@ -1,4 +1,4 @@
-//! The OpenAPI document as a page.
+//! The OpenAPI document as a web page.
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -10,41 +10,45 @@ use utoipa_swagger_ui::Config;
 use super::problem::Problem;
 use super::routes::Routes;
 
-/// Where people read what there is.
+/// Path of the API's documentation.
 pub const DOCUMENTATION: &str = "/docs";
 
-/// The same routes and those of the page.
+/// Adds the routes of the page.
 pub fn with_page(routes: Routes) -> Routes {
     routes.open(routes!(docs)).open(routes!(docs_file))
 }
 
-/// What may be loaded by the page: nothing that is not served here.
+/// The page can load only files of this service.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
 );
 
-/// The document as a page.
-#[utoipa::path(get, path = "/docs", tag = "operations", responses((status = 303, description = "The page is at `/docs/index.html`.")))]
+/// The documentation page.
+#[utoipa::path(get, path = "/docs", tag = "operations", responses(
+    (status = 303, description = "The page is at `/docs/index.html`."),
+))]
 async fn docs() -> Redirect {
     Redirect::to("/docs/index.html")
 }
 
-/// A file of that page.
+/// A file of the documentation page.
 #[utoipa::path(get, path = "/docs/{file}", tag = "operations",
     params(("file" = String, Path, description = "The file's name.", example = "index.html")),
     responses(
         (status = 200, description = "The file.", content_type = "*/*"),
-        (status = 404, description = "`not_found`: there is no such file", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: there is no such file", body = Problem,
+            content_type = "application/problem+json"),
     ))]
 async fn docs_file(file: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
-    // The page would otherwise show what a validator on the internet says about the document.
+    // Without "none" the page would ask a validator on the internet about the document.
     let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
     let found = file
         .ok()
         .and_then(|Path(file)| utoipa_swagger_ui::serve(&file, config.into()).ok().flatten());
     let found =
-        found.ok_or_else(|| Problem::not_found("there is no such file of the documentation"))?;
+        found.ok_or_else(|| Problem::not_found("the documentation has no file of this name"))?;
     let headers = [(header::CONTENT_TYPE, found.content_type)];
     Ok((headers, [(header::CONTENT_SECURITY_POLICY, POLICY)], found.bytes.into_owned())
         .into_response())

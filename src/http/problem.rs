@@ -1,5 +1,5 @@
-//! What is said when something is wrong: RFC 9457 problem details. The one place that gives engine
-//! results a status code.
+//! Errors as RFC 9457 problem details. This is the only place that gives engine results a status
+//! code.
 
 use std::borrow::Cow;
 
@@ -18,11 +18,11 @@ use crate::engine::SubmitError;
 use crate::wire::line::LineError;
 use crate::wire::{self, InputError};
 
-/// Why a request was not carried out, with the status code of the answer.
+/// The error of a request, with the status code of the response.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
-    said: wire::Problem,
+    body: wire::Problem,
 }
 
 impl PartialSchema for Problem {
@@ -37,17 +37,21 @@ impl ToSchema for Problem {
     }
 }
 
-const REPEAT: &str = "It is not known whether the command was carried out. Repeating it is safe: \
-    nothing happens twice.";
-const HOW_TO: &str = "Send it as `Authorization: Bearer ar_…`; the command line takes it from the \
-    environment variable AUTORECEIVE_TOKEN.";
-const AGAIN: &str = "Nothing was done. Try again in a moment.";
-const LATER: &str = "Try again in a moment.";
-const ENCODED: &str = "An order's id is percent-encoded in the path: a slash in it is written %2F.";
+const REPEAT: &str = "The command may or may not have been applied. Repeating it is safe: a repeat \
+    changes nothing twice.";
+const HOW_TO_SEND_A_TOKEN: &str = "Send it as `Authorization: Bearer ar_…`; the command line reads \
+    it from the environment variable AUTORECEIVE_TOKEN.";
+const NOTHING_DONE: &str = "Nothing was done. Try again in a moment.";
+const TRY_AGAIN: &str = "Try again in a moment.";
+const ENCODE_IDS: &str = "Percent-encode the order id in the path: write %2F for a slash in it.";
+const CONFIGURE_FIRST: &str = "Add the action to the configuration of every worker, restart them, \
+    and send the request again.";
+const UNCONFIGURE_FIRST: &str = "Remove the action from the configuration of every worker, restart \
+    them, and send the request again.";
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: impl Into<String>) -> Problem {
-        let said = wire::Problem {
+        let body = wire::Problem {
             r#type: "about:blank".into(),
             code: code.into(),
             title: title.into(),
@@ -57,38 +61,38 @@ impl Problem {
             order_status: None,
             allowed: None,
         };
-        Problem { status, said }
+        Problem { status, body }
     }
 
-    /// Adds what to do about it.
+    /// Adds what the reader can do.
     fn with_detail(mut self, detail: &'static str) -> Problem {
-        self.said.detail = Some(detail.into());
+        self.body.detail = Some(detail.into());
         self
     }
 
-    /// The same as the error of a line.
+    /// The same error for a line of a stream.
     pub fn of_line(self) -> LineError {
-        let wire::Problem { code, title, field, allowed, .. } = self.said;
+        let wire::Problem { code, title, field, allowed, .. } = self.body;
         LineError { code, title, field, allowed }
     }
 
-    /// There is nothing of that name.
+    /// Something with the requested name does not exist.
     pub fn not_found(title: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", title)
     }
 
-    /// The path is none of a command: its last word is unknown.
+    /// The last word of the path is not a command.
     pub fn unknown_command(wrong: &InputError) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "unknown_command", wrong.to_string())
-            .with_detail(ENCODED)
+            .with_detail(ENCODE_IDS)
     }
 
-    /// There is nothing at this path below the orders.
+    /// There is no such path below `/v1/orders/`.
     pub fn no_order_path(title: impl Into<String>) -> Problem {
-        Problem::not_found(title).with_detail(ENCODED)
+        Problem::not_found(title).with_detail(ENCODE_IDS)
     }
 
-    /// There is no such order.
+    /// There is no order with this id.
     pub fn no_order(id: &autoreceive_domain::OrderId) -> Problem {
         Problem::new(
             StatusCode::NOT_FOUND,
@@ -97,7 +101,7 @@ impl Problem {
         )
     }
 
-    /// No action of that name is configured, or ever had entries.
+    /// No action has this name, in the configuration or in the store.
     pub fn no_action(name: &str) -> Problem {
         let name: String = name.chars().take(40).collect();
         Problem::new(
@@ -105,27 +109,24 @@ impl Problem {
             "action_not_found",
             format!("there is no action {name}"),
         )
+        .with_detail("`autoreceive actions list` shows all actions.")
     }
 
-    /// What is asked makes sense only for an action that the answering worker is configured with.
+    /// The answering worker does not have the action in its configuration.
     pub fn action_not_configured(name: &str) -> Problem {
-        let title = format!(
-            "the action {name} is not configured here, so nothing is known of the events that it \
-                is given"
-        );
+        let title = format!("action {name} is not configured on the worker that answered");
         Problem::new(StatusCode::CONFLICT, "action_not_configured", title)
+            .with_detail(CONFIGURE_FIRST)
     }
 
-    /// What is asked would take the entries of an action that is at work.
+    /// Only the entries of an action that is no longer configured can be moved or dropped.
     pub fn action_configured(name: &str) -> Problem {
-        let title = format!(
-            "the action {name} is configured; take it out of the configuration of every worker \
-                first"
-        );
+        let title = format!("action {name} is configured; its entries cannot be moved or dropped");
         Problem::new(StatusCode::CONFLICT, "action_configured", title)
+            .with_detail(UNCONFIGURE_FIRST)
     }
 
-    /// The action has no dead letter of that event.
+    /// The action has no dead letter of this event.
     pub fn no_dead_letter(action: &str, event: &str) -> Problem {
         let event: String = event.chars().take(200).collect();
         Problem::new(
@@ -135,63 +136,64 @@ impl Problem {
         )
     }
 
-    /// The path is known, but not with this method.
+    /// The route exists, but not with this method.
     pub fn method_not_allowed(title: impl Into<String>) -> Problem {
-        let detail = "Read with GET, change with POST.";
+        let detail = "Use GET to read and POST to change.";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
             .with_detail(detail)
     }
 
-    /// It does not look like what it should be.
+    /// The request does not have the expected form.
     pub fn malformed(title: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", title)
     }
 
-    /// No valid token came with it. The same is said whatever was asked for, and whatever came in
-    /// the token's place.
+    /// The request has no valid token. The text is always the same, so that it reveals nothing about
+    /// the path or the token.
     pub fn unauthorized() -> Problem {
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token")
-            .with_detail(HOW_TO)
+        let title = "this request needs a valid token";
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title)
+            .with_detail(HOW_TO_SEND_A_TOKEN)
     }
 
-    /// The token does not permit it.
+    /// The token's role does not permit the request.
     pub fn role_too_small(needed: Role, has: Role) -> Problem {
         let title = format!(
-            "this needs a token with the role {}; the one that was sent has the role {}",
+            "this request needs a token with the role {}; the token that was sent has the role {}",
             needed.as_str(),
             has.as_str()
         );
         Problem::new(StatusCode::FORBIDDEN, "role_too_small", title)
     }
 
-    /// Too many requests without a valid token came from its address.
+    /// The client's address sent too many requests without a valid token.
     pub fn too_many_failures() -> Problem {
-        let title = "too many requests without a valid token came from this address";
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", title).with_detail(AGAIN)
+        let title = "this address sent too many requests without a valid token";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", title)
+            .with_detail("Nothing was done. Correct the token, and try again after Retry-After.")
     }
 
-    /// It comes from another site's page.
+    /// A web page of another site sent the request.
     pub fn foreign_page() -> Problem {
         Problem::new(
             StatusCode::FORBIDDEN,
             "foreign_page",
             "web pages of other sites cannot change anything here",
         )
+        .with_detail("Call the API from your server, not from a page.")
     }
 
-    /// It names a host that is not this machine.
+    /// The service has no tokens, and the request's host is not this machine.
     pub fn foreign_host() -> Problem {
-        let title = "without tokens this service answers only to localhost and loopback addresses";
-        let detail = "Ask for http://localhost or http://127.0.0.1 with its port, or configure \
-            tokens (`autoreceive token new`).";
+        let title = "a service without tokens answers only to localhost and loopback addresses";
+        let detail = "Use http://localhost or http://127.0.0.1 with the port, or configure tokens \
+            (`autoreceive token new`).";
         Problem::new(StatusCode::FORBIDDEN, "foreign_host", title).with_detail(detail)
     }
 
-    /// The body is of another type.
+    /// The body has the wrong content type.
     pub fn wrong_type(expected: &str) -> Problem {
-        let title = format!(
-            "the content-type must be {expected}: send the header `content-type: {expected}`"
-        );
+        let title = format!("the request needs the header `content-type: {expected}`");
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title)
     }
 
@@ -202,31 +204,32 @@ impl Problem {
             "too_large",
             format!("the body is longer than {most} bytes"),
         )
+        .with_detail("To send many commands, use POST /v1/commands with one command per line.")
     }
 
-    /// The body came too slowly.
+    /// The body did not arrive in time.
     pub fn too_slow() -> Problem {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request did not come in time")
-            .with_detail(AGAIN)
+        let title = "the request body did not arrive in time";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", title).with_detail(NOTHING_DONE)
     }
 
-    /// No answer was found in time.
+    /// The request was not answered in time.
     pub fn timed_out() -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "there was no answer in time")
-            .with_detail(REPEAT)
+        let title = "the request was not answered in time";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", title).with_detail(REPEAT)
     }
 
-    /// The same about a question, which carries nothing out.
-    pub fn of_question(self) -> Problem {
-        if self.said.detail.as_deref() == Some(REPEAT) { self.with_detail(LATER) } else { self }
+    /// The same error for a request that only reads.
+    pub fn of_read(self) -> Problem {
+        if self.body.detail.as_deref() == Some(REPEAT) { self.with_detail(TRY_AGAIN) } else { self }
     }
 
-    /// A mistake of this program's.
+    /// An error in this program.
     pub fn internal() -> Problem {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "this service made a mistake; its log says more",
+            "this service has an internal error; see its log",
         )
     }
 }
@@ -238,7 +241,7 @@ impl From<InputError> for Problem {
             InputError::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let mut problem = Problem::new(status, wrong.code(), wrong.to_string());
-        problem.said.field = wrong.field().map(str::to_owned);
+        problem.body.field = wrong.field().map(str::to_owned);
         problem
     }
 }
@@ -259,25 +262,26 @@ impl From<Rejection> for Problem {
         let allowed: Vec<_> =
             rejection.allowed.into_iter().map(|verb| Cow::from(verb.as_str())).collect();
         let mut problem = Problem::new(status, rejection.code.as_str(), rejection.title);
-        problem.said.order_status = rejection.status.map(|status| status.as_str().into());
-        problem.said.allowed = (!allowed.is_empty()).then_some(allowed);
+        problem.body.order_status = rejection.status.map(|status| status.as_str().into());
+        problem.body.allowed = (!allowed.is_empty()).then_some(allowed);
         problem
     }
 }
 
-/// The store has not been opened yet, so there is nobody to carry anything out.
+/// The store is not open yet.
 #[derive(Debug)]
 pub struct NoStoreYet;
 
 impl From<NoStoreYet> for Problem {
     fn from(_: NoStoreYet) -> Problem {
-        let title = "the store is away; this service waits for it";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title).with_detail(AGAIN)
+        let title = "the store is not available yet; the service is waiting for it";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title)
+            .with_detail(NOTHING_DONE)
     }
 }
 
 impl From<TryAcquireError> for Problem {
-    /// More is asked at the same time than there is room for.
+    /// The limit of concurrent requests is reached.
     fn from(_: TryAcquireError) -> Problem {
         SubmitError::Overloaded.into()
     }
@@ -290,8 +294,8 @@ impl From<SubmitError> for Problem {
                 .with_detail(detail)
         };
         match &error {
-            SubmitError::Overloaded => unavailable("overloaded", AGAIN),
-            SubmitError::Stopping => unavailable("stopping", AGAIN),
+            SubmitError::Overloaded => unavailable("overloaded", NOTHING_DONE),
+            SubmitError::Stopping => unavailable("stopping", NOTHING_DONE),
             SubmitError::Store(why) => store_unavailable(why).with_detail(REPEAT),
             SubmitError::Unreadable(_) => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string())
@@ -307,22 +311,22 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(why) => store_unavailable(why),
             StoreError::Clock(why) => InputError::value("advance", why).into(),
             StoreError::WrongCursor(_) => {
-                InputError::value("cursor", "is none that a page of this view gave out").into()
+                InputError::value("cursor", "was not issued by this view").into()
             }
             _ => Problem::internal(),
         }
     }
 }
 
-/// The reason stays in the log: it may name hosts and paths that are nobody's business.
+/// The reason is only logged: it may contain host names and paths.
 fn store_unavailable(why: &str) -> Problem {
-    tracing::debug!(why, "a request was not answered: the store is unavailable");
+    tracing::debug!(why, "request failed: the store is unavailable");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the store does not answer")
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(&self.said)).into_response();
+        let mut response = (self.status, axum::Json(&self.body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {

@@ -1,5 +1,4 @@
-//! The table of routes: none gets in without saying who may use it and without being in the
-//! document.
+//! The table of routes. Every route has a role (or is open) and an entry in the OpenAPI document.
 
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use super::auth::Gate;
 use super::document;
 use crate::access::Role;
 
-/// Routes and their documentation. A route is added with [`Routes::needs`] or [`Routes::open`] and
+/// Routes and their documentation. Add a route with [`Routes::needs`] or [`Routes::open`] and
 /// `routes!(handler)`.
 pub struct Routes {
     router: OpenApiRouter<Arc<Api>>,
@@ -23,12 +22,12 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// No routes yet, behind `gate`.
+    /// An empty table; `gate` checks the tokens.
     pub fn behind(gate: &Gate) -> Routes {
         Routes { router: OpenApiRouter::new(), gate: gate.clone() }
     }
 
-    /// A route for tokens of `role` and more.
+    /// Adds a route that needs at least `role`.
     pub fn needs(
         self,
         role: Role,
@@ -36,9 +35,9 @@ impl Routes {
     ) -> Routes {
         let Routes { router, gate } = self;
         document::complete(&schemas, &mut paths, Some(role));
-        let keeper = gate.clone();
+        let gate_of_route = gate.clone();
         let methods = methods.route_layer(from_fn(move |request: Request, next: Next| {
-            let refusal = keeper.refusal(&request, role);
+            let refusal = gate_of_route.refusal(&request, role);
             async move {
                 match refusal {
                     None => next.run(request).await,
@@ -49,13 +48,13 @@ impl Routes {
         Routes { router: router.routes((schemas, paths, methods)), gate }
     }
 
-    /// A route for everybody: it must tell nothing about any order.
+    /// Adds a route that needs no token. It must reveal nothing about any order.
     pub fn open(self, (schemas, mut paths, methods): UtoipaMethodRouter<Arc<Api>>) -> Routes {
         document::complete(&schemas, &mut paths, None);
         Routes { router: self.router.routes((schemas, paths, methods)), gate: self.gate }
     }
 
-    /// The routes, and the document about them.
+    /// The routes and their OpenAPI document.
     pub fn finish(self) -> (Router<Arc<Api>>, OpenApi) {
         self.router.split_for_parts()
     }

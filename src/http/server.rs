@@ -1,4 +1,4 @@
-//! Connections: how many, how slow they may be, and how they end.
+//! Connections: their number, their time limits, and shutdown.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,51 +21,50 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Peer;
 use super::tls::Tls;
-use super::write_timeout::Patient;
-use super::{Access, Api, Front};
+use super::write_timeout::WriteTimeout;
+use super::{Access, Api, ApiService};
 use crate::engine::Engine;
 use crate::telemetry::Telemetry;
 
-/// The most connections; the next ones wait to be accepted.
+/// Limit of open connections; further ones wait in the backlog.
 const CONNECTIONS: usize = 10_000;
-/// How many may wait for that. The usual 128 are too few where all clients of a shop connect at
-/// once: under load those beyond were reset.
-const WAITING: u32 = 4_096;
-/// How long a TLS handshake may take.
+/// Listen backlog. With the usual 128, connections were reset under load when all clients of a shop
+/// connected at once.
+const BACKLOG: u32 = 4_096;
+/// Time limit of a TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// How long the head of a request may take, and how long a connection may lie idle.
+/// Time limit for the head of a request; also the limit of an idle connection.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// The most bytes of a request's head.
+/// Size limit of a request's head.
 const HEAD_BYTES: usize = 32 * 1024;
-/// How long a client may leave its answer unread.
-const READ_WITHIN: Duration = Duration::from_secs(30);
-/// How long requests in hand may take to finish at the end. What follows, the engine's own end, has
-/// seven seconds more.
+/// Longest time a client may read nothing of its response.
+const WRITE_WITHIN: Duration = Duration::from_secs(30);
+/// Time for running requests to finish at shutdown. The engine's own shutdown follows, with seven
+/// more seconds.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
-/// How long to wait where no connection could be accepted, mostly because all file descriptors are
-/// taken.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How often in a row that may happen where there is no connection whose end could help.
-const FAILURES: u32 = 100;
+/// Wait after a failed accept, which mostly means that no file descriptor is free.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Failed accepts in a row before the server gives up, if no open connection could free a
+/// descriptor.
+const ACCEPT_FAILURES: u32 = 100;
 
 /// Listens on `address`.
 ///
 /// # Errors
-/// Where it is taken or not this machine's.
+/// If the address is in use, or does not belong to this machine.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A service that starts again must not wait for the last connections of the one before.
+    // A restart must not wait for the last connections of the previous process.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(WAITING)
+    socket.listen(BACKLOG)
 }
 
-/// Serves the API on `listener` to those who have `access`, until `stop` is cancelled; then
-/// requests in hand are finished, for two seconds at most. Until there is an `engine`, whatever
-/// needs it is answered with a 503.
+/// Serves the API on `listener` until `stop` is cancelled, then finishes running requests for at
+/// most two seconds. Until `engine` is set, routes that need it return a 503.
 ///
 /// # Errors
-/// Where the listener is broken for good.
+/// If the listener keeps failing.
 pub async fn serve(
     listener: TcpListener,
     engine: Arc<OnceLock<Engine>>,
@@ -73,38 +72,45 @@ pub async fn serve(
     access: Access,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let front = Front::new(Api::new(engine, telemetry, stop.clone()), access.tokens);
-    let door = Door { front, tls: access.tls, stop: stop.clone() };
-    serve_all(listener, door, stop).await
+    let service = ApiService::new(Api::new(engine, telemetry, stop.clone()), access.tokens);
+    let handler = ConnectionHandler { service, tls: access.tls, stop: stop.clone() };
+    serve_all(listener, handler, stop).await
 }
 
-/// What every connection needs.
+/// Serves one connection; cloned for each.
 #[derive(Clone)]
-struct Door {
-    front: Front,
+struct ConnectionHandler {
+    service: ApiService,
     tls: Option<Tls>,
     stop: CancellationToken,
 }
 
-async fn serve_all(listener: TcpListener, door: Door, stop: CancellationToken) -> io::Result<()> {
-    let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn serve_all(
+    listener: TcpListener,
+    handler: ConnectionHandler,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let mut failures = 0;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &places) => match accepted {
-                Ok((stream, place)) => {
+            accepted = accept(&listener, &permits) => match accepted {
+                Ok((stream, permit)) => {
                     failures = 0;
-                    connections.spawn(door.clone().serve(stream, graceful.watcher(), place));
+                    connections.spawn(handler.clone().serve(stream, graceful.watcher(), permit));
                 }
-                Err(error) if failures >= FAILURES && connections.is_empty() => return Err(error),
+                Err(error) if failures >= ACCEPT_FAILURES && connections.is_empty() => {
+                    return Err(error);
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "cannot accept a connection; trying again");
                     failures += 1;
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
         }
@@ -113,7 +119,7 @@ async fn serve_all(listener: TcpListener, door: Door, stop: CancellationToken) -
     if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "connections were cut off with requests in hand; repeating those is safe"
+            "shutdown closed connections with running requests; clients can repeat them safely"
         );
     }
     Ok(())
@@ -121,44 +127,45 @@ async fn serve_all(listener: TcpListener, door: Door, stop: CancellationToken) -
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok((stream, permit))
 }
 
-impl Door {
-    async fn serve(self, stream: TcpStream, watcher: Watcher, _place: OwnedSemaphorePermit) {
+impl ConnectionHandler {
+    async fn serve(self, stream: TcpStream, watcher: Watcher, _permit: OwnedSemaphorePermit) {
         let Ok(peer) = stream.peer_addr() else { return };
         let _ = stream.set_nodelay(true);
-        let (stream, peer) = (Patient::new(stream, READ_WITHIN), Peer(peer.ip()));
+        let stream = WriteTimeout::new(stream, WRITE_WITHIN);
+        let peer = Peer(peer.ip());
         let Some(Tls(acceptor)) = &self.tls else {
-            return speak(stream, self.front, peer, watcher).await;
+            return serve_http(stream, self.service, peer, watcher).await;
         };
         let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream));
         if let Some(Ok(Ok(stream))) = self.stop.run_until_cancelled(handshake).await {
-            speak(stream, self.front, peer, watcher).await;
+            serve_http(stream, self.service, peer, watcher).await;
         }
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+async fn serve_http<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
-    front: Front,
+    api: ApiService,
     peer: Peer,
     watcher: Watcher,
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        front.clone().answer(request).map(Ok::<_, Infallible>)
+        api.clone().answer(request).map(Ok::<_, Infallible>)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    // What goes wrong here is a client that went away, or was too slow: no news for the log.
+    // An error here means that the client disconnected or was too slow. It is not logged.
     let _ = watcher.watch(connection).await;
 }

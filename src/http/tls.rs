@@ -9,21 +9,21 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
-/// What a TLS listener needs: a certificate and its key, read and found to belong together.
+/// A certificate and its private key, read and checked as a pair.
 #[derive(Clone)]
 pub struct Tls(pub(super) TlsAcceptor);
 
-/// Why there can be no TLS. The content of the files is never repeated.
+/// A certificate or key that cannot be used. No text repeats the content of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or holds something else.
+    /// A file cannot be read, or does not contain what is expected.
     #[error("{key} ({}): {why}", path.display())]
     File {
         /// The key in the configuration.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
     /// The certificate and the key do not belong together, or cannot be used.
@@ -35,7 +35,7 @@ impl Tls {
     /// Reads the certificate chain and its key, both PEM.
     ///
     /// # Errors
-    /// Where a file cannot be read, has nothing of that kind, or the two do not belong together.
+    /// If a file cannot be read or has the wrong content, or the two do not belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Tls, TlsError> {
         let wrong = |key, path: &Path, why: &str| TlsError::File {
             key,
@@ -50,7 +50,7 @@ impl Tls {
             return Err(wrong(
                 "http.tls_cert",
                 cert,
-                "it has no certificate; PEM with BEGIN CERTIFICATE is expected",
+                "it has no certificate; expected PEM with BEGIN CERTIFICATE",
             ));
         }
         let key = read("http.tls_key", key, PrivateKeyDer::from_pem_file)?;
@@ -80,7 +80,7 @@ fn in_words(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => {
-            "it has no private key; PEM with BEGIN PRIVATE KEY is expected".to_owned()
+            "it has no private key; expected PEM with BEGIN PRIVATE KEY".to_owned()
         }
         _ => "it is not PEM".to_owned(),
     }

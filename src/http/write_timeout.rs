@@ -1,6 +1,5 @@
-//! A connection whose other side must read: one that takes nothing for too long is given up, so
-//! that a client that never reads its answers cannot keep a connection, and what waits to be sent
-//! on it, for ever.
+//! The write timeout of connections: a client that never reads its responses must not keep a
+//! connection and its buffers forever.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -11,18 +10,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream that fails when nothing could be written to it for `patience`.
-pub struct Patient<S> {
+/// A stream that fails if nothing could be written for `timeout`.
+pub struct WriteTimeout<S> {
     inner: S,
-    patience: Duration,
-    /// Runs while the other side takes nothing.
+    timeout: Duration,
+    /// Runs while the other side reads nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
-    /// `inner`, given up after `patience`.
-    pub fn new(inner: S, patience: Duration) -> Patient<S> {
-        Patient { inner, patience, waiting: None }
+impl<S> WriteTimeout<S> {
+    /// Wraps `inner`.
+    pub fn new(inner: S, timeout: Duration) -> WriteTimeout<S> {
+        WriteTimeout { inner, timeout, waiting: None }
     }
 
     fn watch<T>(
@@ -34,13 +33,13 @@ impl<S> Patient<S> {
             self.waiting = None;
             return outcome;
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -50,7 +49,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -89,15 +88,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_side_that_reads_nothing_is_given_up() {
+    async fn a_write_fails_if_the_other_side_reads_nothing() {
         let (near, _far) = duplex(10);
-        let error =
-            Patient::new(near, Duration::from_secs(30)).write_all(&[0; 11]).await.unwrap_err();
+        let mut near = WriteTimeout::new(near, Duration::from_secs(30));
+        let error = near.write_all(&[0; 11]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_side_that_reads_slowly_is_not() {
+    async fn a_write_succeeds_if_the_other_side_reads_slowly() {
         let (near, mut far) = duplex(10);
         let reader = tokio::spawn(async move {
             for _ in 0..10 {
@@ -105,7 +104,7 @@ mod tests {
                 far.read_exact(&mut [0; 10]).await.unwrap();
             }
         });
-        Patient::new(near, Duration::from_secs(30)).write_all(&[0; 100]).await.unwrap();
+        WriteTimeout::new(near, Duration::from_secs(30)).write_all(&[0; 100]).await.unwrap();
         reader.await.unwrap();
     }
 }
