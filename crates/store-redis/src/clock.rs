@@ -1,7 +1,7 @@
-//! The store's clock: the server's, and on a store for tests put forward by an offset. Every shard
-//! has a copy of the offset, so that each script finds it in its own slot; whoever reads the time
-//! reads it at the same moment. So a worker need not learn of an advance: what it decided before is
-//! stale to the commit script, and what it loads next has the new time.
+//! The store's clock: the server's clock, plus an offset on a store with a test clock. Every shard
+//! has a copy of the offset, so that each script finds it in its own slot. Every read of the time
+//! includes the offset, so workers need no message about an advance: the commit script rejects
+//! older decisions as stale, and the next read has the new time.
 
 use autoreceive_domain::{Span, Time};
 use autoreceive_redis_connection::redis::Pipeline;
@@ -11,19 +11,19 @@ use super::outbox::unavailable;
 use super::reply::Replies;
 use autoreceive_store::{At, StoreError, TestClock};
 
-const GONE: &str = "the orders that this worker knew are gone: Redis was emptied or restarted without its data, or is another one now. Bring the \
-                    data back, or start the workers anew to begin with what is there";
+const GONE: &str = "the orders are gone: Redis was emptied, restarted without its data, or \
+    replaced. Restore the data, or restart the workers to begin with the present data";
 
 impl RedisStore {
-    /// Adds to `pipe` what [`RedisStore::found`] reads.
+    /// Adds the commands to `pipe` whose answers [`RedisStore::found`] reads.
     pub(super) fn ask_time(&self, pipe: &mut Pipeline) {
         pipe.cmd("HGET").arg(self.keys.meta()).arg("id");
         pipe.cmd("TIME");
         pipe.cmd("GET").arg(self.keys.clock(0));
     }
 
-    /// The time and the state, where it is still the store that was opened: one that was emptied,
-    /// or that lost its data with a restart, must not be taken for one in which nothing is due.
+    /// The time and the shard's state, if it is still the store that was opened. A store that lost
+    /// its data must not look like one without due orders.
     pub(super) fn found(&self, replies: &mut Replies) -> Result<At<()>, StoreError> {
         let identity = replies.text()?;
         match self.state.get() {
@@ -34,18 +34,18 @@ impl RedisStore {
         }
     }
 
-    /// The time alone.
+    /// Only the time.
     pub(super) fn time_of(&self, replies: &mut Replies) -> Result<Time, StoreError> {
         self.found(replies).map(|found| found.now)
     }
 
-    pub(super) async fn ask_now(&self) -> Result<Time, StoreError> {
+    pub(super) async fn read_now(&self) -> Result<Time, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         self.time_of(&mut self.ask(&pipe).await?)
     }
 
-    pub(super) async fn put_forward(&self, by: Span) -> Result<TestClock, StoreError> {
+    pub(super) async fn advance_clock(&self, by: Span) -> Result<TestClock, StoreError> {
         if !self.test_clock {
             return Err(StoreError::NO_TEST_CLOCK);
         }
@@ -58,7 +58,7 @@ impl RedisStore {
             self.link.run(&self.scripts.advance, &calls).await.into_iter().collect();
         match Replies::new(answers.map_err(unavailable)?).integer()? {
             ..0 => Err(StoreError::TOO_FAR),
-            ahead => Ok(TestClock { now: self.ask_now().await?, ahead: Span::from_ms(ahead) }),
+            ahead => Ok(TestClock { now: self.read_now().await?, ahead: Span::from_ms(ahead) }),
         }
     }
 }

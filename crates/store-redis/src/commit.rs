@@ -1,4 +1,4 @@
-//! Commits: by the transaction of the read that a commit follows, or by the script.
+//! Commits: by the transaction of a watched read, or by the script.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -40,40 +40,42 @@ impl RedisStore {
             let begun = Instant::now();
             let answers = self.link.run(&self.scripts.commit, &calls).await;
             let answered = Instant::now();
-            self.pace.answered(largest.unwrap_or(0), answered - begun, answered);
-            for ((place, commit), answer) in sent.iter().zip(answers) {
-                results[*place] = Some(result(&commit.round.changes, answer));
+            self.batch_size.record(largest.unwrap_or(0), answered - begun, answered);
+            for ((index, commit), answer) in sent.iter().zip(answers) {
+                results[*index] = Some(result(&commit.round.changes, answer));
             }
         }
-        let none = || CommitResult::Unknown("no answer".to_owned());
+        let none = || CommitResult::Unknown("Redis sent no answer".to_owned());
         results.into_iter().map(|result| result.unwrap_or_else(none)).collect()
     }
 
-    /// Why nothing of a commit is sent. Identity and format are compared here with what was found
-    /// at the start; once each shard has a key of its own for them, the script and the watch look
-    /// at it.
+    /// Why a commit is not sent. Identity and format are compared with the values from the start.
+    /// Once each shard has a key for them, the script and the watched read check it.
     fn refused(&self, commit: &Commit) -> Option<CommitResult> {
         if self
             .state
             .get()
             .is_none_or(|is| is.id != commit.state.id || is.format != commit.state.format)
         {
-            let why = "the shard is not the one that was read: it belongs to another store, or \
-                       has another format";
+            let why = "the shard's identity or format has changed: it belongs to another store or \
+                       version; restart the workers";
             return Some(CommitResult::Refused(Refusal::Gone(why.to_owned())));
         }
-        // There are no pauses here yet.
+        // There are no pauses yet.
         if commit.epoch.is_some_and(|epoch| epoch != Epoch::NONE) {
             return Some(CommitResult::Conflict { losers: Vec::new(), why: Why::Epoch });
         }
         let largest = commit.round.changes.len().max(commit.round.notes_done.len());
         (largest > MAX_CHANGES).then(|| {
-            let why = format!("a commit of {largest} parts; at most {MAX_CHANGES} are allowed");
+            let why = format!(
+                "a commit has {largest} changes or notes; at most {MAX_CHANGES} are allowed"
+            );
             CommitResult::Refused(Refusal::Unavailable(why.into()))
         })
     }
 
-    /// A call of the script: `now` is when it was decided, empty where that does not matter.
+    /// A call of the script. `now` is the time of the decision; empty skips the check for
+    /// staleness.
     pub(super) fn commit_call<'a>(
         &self,
         now: &str,
@@ -111,14 +113,14 @@ impl RedisStore {
         let mut calls = Pipeline::with_capacity(1);
         calls.add_command(call);
         let answer = self.link.run(&self.scripts.commit, &calls).await.pop();
-        let answer =
-            answer.unwrap_or_else(|| Err(Failure::Unanswered("no answer".to_owned().into())));
-        result_of(|place| changes.get(place).map(|change| &change.id), answer)
+        let no_answer = || Failure::Unanswered("Redis sent no answer".to_owned().into());
+        let answer = answer.unwrap_or_else(|| Err(no_answer()));
+        result_of(|index| changes.get(index).map(|change| &change.id), answer)
     }
 }
 
 fn result(changes: &[Change], answer: Result<Value, Failure>) -> CommitResult {
-    result_of(|place| changes.get(place).map(|change| &change.id), answer)
+    result_of(|index| changes.get(index).map(|change| &change.id), answer)
 }
 
 fn result_of<'a>(
@@ -135,14 +137,14 @@ fn result_of<'a>(
         None => CommitResult::Committed,
         Some("stale") => CommitResult::Conflict { losers: Vec::new(), why: Why::Stale },
         Some(_) => {
-            let place = |value: &Value| usize::try_from(number(value)?).ok()?.checked_sub(1);
-            let losers = answer.filter_map(|value| id(place(&value)?).cloned()).collect();
+            let index = |value: &Value| usize::try_from(number(value)?).ok()?.checked_sub(1);
+            let losers = answer.filter_map(|value| id(index(&value)?).cloned()).collect();
             CommitResult::Conflict { losers, why: Why::Version }
         }
     }
 }
 
-/// What a failure says about a commit.
+/// The commit's result after a failure.
 pub(super) fn failed(failure: Failure) -> CommitResult {
     match failure {
         Failure::Unreachable(why) | Failure::Refused(why) => {

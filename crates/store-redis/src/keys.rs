@@ -1,16 +1,16 @@
-//! Every key name of this store, and no other file has one. `{p}` is the shard: the hash tag that
-//! keeps all that one script touches in one slot of a cluster.
+//! All key names of this store; no other file contains one. `{p}` is the shard. This hash tag keeps
+//! all keys of one script in one slot of a cluster.
 
 use autoreceive_domain::{ActionName, Shard, ShardCount};
 use autoreceive_store::{Lane, List, Queue, Space};
 
-/// The names under one prefix.
+/// The key names under one prefix.
 pub(super) struct Keys {
     prefix: String,
 }
 
 impl Keys {
-    /// The names under `prefix`.
+    /// The key names under `prefix`.
     pub(super) fn new(prefix: &str) -> Keys {
         Keys { prefix: prefix.to_owned() }
     }
@@ -29,17 +29,18 @@ impl Keys {
         self.of(shard, "due")
     }
 
-    /// Hash: what [`Change::tally`](autoreceive_store::Change::tally) counts → how many.
+    /// Hash: name of a count, see [`Change::tally`](autoreceive_store::Change::tally) → the count.
     pub(super) fn counts(&self, shard: Shard) -> String {
         self.of(shard, "counts")
     }
 
-    /// Sorted set: id of a held order → since when, ms.
+    /// Sorted set: id of a held order → since when, in ms.
     pub(super) fn held(&self, shard: Shard) -> String {
         self.of(shard, "held")
     }
 
-    /// Sorted set: the ids that one commit brought to rest, one a line → when to look at them, ms.
+    /// Sorted set: ids of the orders that rest after one commit, one a line → end of retention, in
+    /// ms.
     pub(super) fn retention(&self, shard: Shard) -> String {
         self.of(shard, "retention")
     }
@@ -49,12 +50,12 @@ impl Keys {
         self.of(shard, "terms")
     }
 
-    /// String: by how many ms the time of a store for tests was put forward; no other store has it.
+    /// String: the offset of a test clock in ms; only on a store with a test clock.
     pub(super) fn clock(&self, shard: Shard) -> String {
         self.of(shard, "clock")
     }
 
-    /// Sorted set: entry id → next attempt or end of its lease, ms.
+    /// Sorted set: entry id → next attempt or end of the lease, in ms.
     pub(super) fn out(&self, shard: Shard, action: &ActionName) -> String {
         self.of(shard, &format!("out:{action}"))
     }
@@ -64,7 +65,7 @@ impl Keys {
         self.of(shard, &format!("outdata:{action}"))
     }
 
-    /// Sorted set: id of a dead letter → when it was given up, ms.
+    /// Sorted set: id of a dead letter → when it died, in ms.
     pub(super) fn dead(&self, shard: Shard, action: &ActionName) -> String {
         self.of(shard, &format!("dead:{action}"))
     }
@@ -74,27 +75,27 @@ impl Keys {
         self.of(shard, &format!("deaddata:{action}"))
     }
 
-    /// Hash: what this store is.
+    /// Hash: identity, format and settings of the store.
     pub(super) fn meta(&self) -> String {
         format!("{}:meta", self.prefix)
     }
 
-    /// Sorted set: worker → last sign of life, ms.
+    /// Sorted set: worker → last heartbeat, in ms.
     pub(super) fn workers(&self) -> String {
         format!("{}:workers", self.prefix)
     }
 
-    /// Hash: the facts of one kind that all workers share.
+    /// Hash: the values of one space of the register.
     pub(super) fn space(&self, space: Space) -> String {
         format!("{}:{}", self.prefix, space.as_str())
     }
 
-    /// Stream: the lines of a capped list.
+    /// Stream: the rows of a capped list.
     pub(super) fn log(&self, list: &List) -> String {
         format!("{}:log:{list}", self.prefix)
     }
 
-    /// A name like those of the capped lists.
+    /// A sample key of a capped list.
     pub(super) fn any_log(&self) -> String {
         format!("{}:log:any", self.prefix)
     }
@@ -108,7 +109,7 @@ impl Keys {
         }
     }
 
-    /// Every key that depends neither on an action nor on a list, with its type.
+    /// Every key that does not depend on an action or a list, with its type.
     pub(super) fn fixed(&self, shards: ShardCount) -> Vec<(String, &'static str)> {
         let mut fixed = vec![(self.workers(), "zset")];
         fixed.extend(Space::ALL.map(|space| (self.space(space), "hash")));

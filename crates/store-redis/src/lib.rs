@@ -2,30 +2,31 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `keys` | names every key |
-//! | `script`, `lua/` | the scripts; each says in its header what it takes, returns, and why it is safe |
-//! | `open` | what is checked before anything is written |
-//! | `clock` | the time, and the offset of a store for tests |
-//! | `writes` | the commands that a commit consists of |
+//! | `keys` | all key names |
+//! | `script`, `lua/` | the scripts; each header says what it takes, returns, and why it is safe |
+//! | `open` | the checks before anything is written |
+//! | `clock` | the time, and the offset of a test clock |
+//! | `writes` | the commands of a commit |
 //! | `commit` | commits, by the script or by a transaction |
-//! | `watch`, `pinned` | the transaction of the timer, and the connections that watch what it read |
-//! | `repair` | what a transaction left unwritten because somebody changed a key or a right |
-//! | `pace` | how many orders a commit of the timer has |
+//! | `watch`, `pinned` | the timer's transactions, and their connections |
+//! | `repair` | writes the failed part of a transaction again |
+//! | `batch_size` | the suggested number of orders in a commit of the timer |
 //! | `read`, `list`, `scan`, `stats` | reading, by plain commands |
-//! | `outbox` | entries: claimed, settled, renewed, added, listed |
-//! | `register` | small facts that all workers share, and who is alive |
+//! | `outbox` | entries: claim, settle, renew, put, list |
+//! | `register` | small values that all workers share, and the living workers |
 //! | `log` | capped lists |
-//! | `reply` | answers, taken apart |
+//! | `reply` | decodes answers |
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU16;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use autoreceive_domain::{ActionName, OrderId, Revision, Shard, ShardCount, Span, Terms, Time};
 
 use autoreceive_redis_connection::{Link, Options};
+use parking_lot::RwLock;
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{
     About, At, Commit, CommitResult, DueShard, Look, OpenError, Operations, Orders, Page, Round,
@@ -39,7 +40,7 @@ mod list;
 mod log;
 mod open;
 mod outbox;
-mod pace;
+mod batch_size;
 mod pinned;
 mod read;
 mod register;
@@ -51,35 +52,34 @@ mod stats;
 mod watch;
 mod writes;
 
-/// The most changes in one commit: Lua cannot spread out 8,000 values, and each is an id and a
+/// The most changes in one commit. Lua cannot unpack 8,000 values, and each change has an id and a
 /// record.
 const MAX_CHANGES: usize = 3_500;
-/// The most members that one other call names.
+/// The most members in any other call.
 const MAX_MEMBERS: usize = 1_000;
 
-/// Where the store is and how it is used.
+/// Address and settings of the store.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://user:password@host:port/db`; all but the host can be left out.
+    /// `redis://user:password@host:port/db`; only the host is required.
     pub url: String,
-    /// What every key begins with: 1 to 64 of `A-Z a-z 0-9 _ - : .`.
+    /// Prefix of every key: 1 to 64 of `A-Z a-z 0-9 _ - : .`.
     pub prefix: String,
-    /// Over how many shards orders are spread, 1 to 1024; fixed when the store is created.
+    /// Number of shards, 1 to 1024; fixed when the store is created.
     pub shards: Shard,
-    /// How long a call may take altogether.
+    /// Time limit of a call, retries included.
     pub timeout: Span,
-    /// How many connections are used in turn, each opened when it is first needed; 1 to 64.
+    /// Number of shared connections, 1 to 64. They are used in turn and opened when first needed.
     pub connections: usize,
-    /// Whether its time can be put forward; fixed when the store is created.
+    /// Whether the clock can be advanced; fixed when the store is created.
     pub test_clock: bool,
 }
 
 impl Default for RedisSettings {
     fn default() -> RedisSettings {
-        let (url, prefix) = ("redis://127.0.0.1:6379".to_owned(), "ar".to_owned());
         RedisSettings {
-            url,
-            prefix,
+            url: "redis://127.0.0.1:6379".to_owned(),
+            prefix: "ar".to_owned(),
             shards: 64,
             timeout: Span::FIVE_SECONDS,
             connections: 8,
@@ -89,7 +89,7 @@ impl Default for RedisSettings {
 }
 
 impl fmt::Debug for RedisSettings {
-    /// Without the address, which has the password.
+    /// Leaves out the address, because it contains the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RedisSettings { url: _, prefix, shards, timeout, connections, test_clock } = self;
         write!(
@@ -100,37 +100,37 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// Orders and entries on Redis.
+/// The store on Redis.
 pub struct RedisStore {
     link: Link,
     scripts: script::Scripts,
     keys: keys::Keys,
-    /// The time that it probably is, for asking what may be due.
+    /// Estimates the server's time, to ask which orders may be due.
     time: StoreTime,
-    /// How many due orders are taken at once.
-    pace: pace::Pace,
+    /// The suggested number of orders in a commit.
+    batch_size: batch_size::BatchSize,
     /// The connections of watched reads.
     pinned: pinned::Pool,
-    /// Whether transactions are not to be trusted for now.
-    script_alone: watch::ScriptAlone,
+    /// Whether transactions are suspended and only scripts commit.
+    script_fallback: watch::ScriptFallback,
     prefix: String,
     shards: ShardCount,
     test_clock: bool,
-    /// What every shard of this store is, as it was found at the start.
+    /// The state of every shard, as read at the start.
     state: OnceLock<Arc<ShardState>>,
-    /// At which shard the next round over all shards begins.
+    /// The first shard of the next call that visits all shards.
     rotation: AtomicU16,
-    /// The actions that this process committed entries for.
+    /// The actions for which this process committed entries.
     actions: RwLock<Vec<ActionName>>,
 }
 
 impl RedisStore {
-    /// Connects, checks the server, the user's rights and what is stored, and creates the store
-    /// where there is none.
+    /// Connects, checks the server, the user's permissions and the stored data, and creates the
+    /// store if it does not exist.
     ///
     /// # Errors
-    /// Where the store cannot be used; the message says what was found, what is expected, and what
-    /// to do.
+    /// If the store cannot be used. The message says what was found, what is expected, and what to
+    /// do.
     pub async fn open(settings: RedisSettings) -> Result<RedisStore, OpenError> {
         let shards = settings.checked()?;
         let address = open::address(&settings)?;
@@ -140,9 +140,9 @@ impl RedisStore {
             scripts: script::Scripts::new(),
             keys: keys::Keys::new(&settings.prefix),
             time: StoreTime::default(),
-            pace: pace::Pace::new(),
+            batch_size: batch_size::BatchSize::new(),
             pinned: pinned::Pool::default(),
-            script_alone: watch::ScriptAlone::default(),
+            script_fallback: watch::ScriptFallback::default(),
             prefix: settings.prefix,
             shards,
             test_clock: settings.test_clock,
@@ -155,17 +155,16 @@ impl RedisStore {
     }
 
     fn known_actions(&self) -> Vec<ActionName> {
-        self.actions.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.actions.read().clone()
     }
 
-    /// Keeps in mind which actions a round has entries for: their keys are looked at before the
-    /// next transaction.
+    /// Remembers the actions of a round's entries. The next watched read checks their keys.
     fn note_actions(&self, round: &Round) {
         for entry in &round.entries {
             let is_known =
-                self.actions.read().unwrap_or_else(PoisonError::into_inner).contains(&entry.action);
+                self.actions.read().contains(&entry.action);
             if !is_known {
-                let mut actions = self.actions.write().unwrap_or_else(PoisonError::into_inner);
+                let mut actions = self.actions.write();
                 if !actions.contains(&entry.action) {
                     actions.push(entry.action.clone());
                 }
@@ -174,13 +173,13 @@ impl RedisStore {
     }
 }
 
-/// The places in a list, gathered by the shard that each belongs to.
+/// The indexes of a list, grouped by shard.
 fn by_shard(shards: impl Iterator<Item = Shard>) -> BTreeMap<Shard, Vec<usize>> {
-    let mut places: BTreeMap<Shard, Vec<usize>> = BTreeMap::new();
-    for (place, shard) in shards.enumerate() {
-        places.entry(shard).or_default().push(place);
+    let mut indexes: BTreeMap<Shard, Vec<usize>> = BTreeMap::new();
+    for (index, shard) in shards.enumerate() {
+        indexes.entry(shard).or_default().push(index);
     }
-    places
+    indexes
 }
 
 #[async_trait]
@@ -210,22 +209,22 @@ impl Orders for RedisStore {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<Row>, StoreError> {
-        self.page_of(view, cursor, limit).await
+        self.list_page(view, cursor, limit).await
     }
 }
 
 #[async_trait]
 impl Operations for RedisStore {
     async fn now(&self) -> Result<Time, StoreError> {
-        self.ask_now().await
+        self.read_now().await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        self.figures().await
+        self.read_stats().await
     }
 
     async fn advance(&self, by: Span) -> Result<TestClock, StoreError> {
-        self.put_forward(by).await
+        self.advance_clock(by).await
     }
 }
 

@@ -1,5 +1,4 @@
-//! Lists of orders, and of entries, over all shards, by time and, within the same millisecond, by
-//! id.
+//! Lists of orders and of entries over all shards, sorted by time and, within a millisecond, by id.
 
 use std::sync::Arc;
 
@@ -12,22 +11,22 @@ use super::reply::{order, text};
 use super::{RedisStore, by_shard};
 use autoreceive_store::{NoteRef, Page, Row, StoreError, View};
 
-/// A line of a list, in the order of lists.
+/// An item of a list, with the list's sort order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Line {
+pub(super) struct ListItem {
     pub(super) at: Time,
     pub(super) id: String,
     pub(super) shard: Shard,
 }
 
-/// After which time and id a page begins.
-pub(super) type After = (Time, String);
+/// The time and id after which a page begins.
+pub(super) type PageStart = (Time, String);
 
-/// The sorted set of each shard that a list is made of.
-type Key<'a> = dyn Fn(Shard) -> String + Sync + 'a;
+/// The key of a list's sorted set in each shard.
+type KeyOf<'a> = dyn Fn(Shard) -> String + Sync + 'a;
 
 impl RedisStore {
-    pub(super) async fn page_of(
+    pub(super) async fn list_page(
         &self,
         view: View,
         cursor: Option<&str>,
@@ -54,46 +53,46 @@ impl RedisStore {
     ) -> Result<Page<Row>, StoreError> {
         let list = view.to_string();
         let after = cursor.map(|cursor| read_cursor(&list, cursor)).transpose()?;
-        let now = self.ask_now().await?;
+        let now = self.read_now().await?;
         let from = (view == View::Upcoming).then_some(now);
         let key = |shard| match view {
             View::Held => self.keys.held(shard),
             _ => self.keys.due(shard),
         };
-        let mut lines = self.lines_after(&key, from, after.as_ref(), limit).await?;
-        lines.retain(|line| match view {
-            View::Upcoming => line.at > now,
-            View::Overdue => line.at <= now,
+        let mut items = self.items_after(&key, from, after.as_ref(), limit).await?;
+        items.retain(|item| match view {
+            View::Upcoming => item.at > now,
+            View::Overdue => item.at <= now,
             _ => true,
         });
-        let more = lines.len() > limit;
-        lines.truncate(limit);
-        let cursor = lines.last().filter(|_| more).map(|last| write_cursor(&list, last));
-        Ok(Page::new(now, self.rows(lines).await?, cursor))
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let cursor = items.last().filter(|_| more).map(|last| write_cursor(&list, last));
+        Ok(Page::new(now, self.rows(items).await?, cursor))
     }
 
-    /// The first lines of a list beyond the instant `from`, or beyond `after`: more than `limit`,
-    /// where there are more.
-    pub(super) async fn lines_after(
+    /// The first items of a list after the time `from` or after the position `after`. Returns more
+    /// than `limit` if there are more.
+    pub(super) async fn items_after(
         &self,
-        key: &Key<'_>,
+        key: &KeyOf<'_>,
         from: Option<Time>,
-        after: Option<&After>,
+        after: Option<&PageStart>,
         limit: usize,
-    ) -> Result<Vec<Line>, StoreError> {
+    ) -> Result<Vec<ListItem>, StoreError> {
         let starts = self.starts(key, from, after).await?;
-        let mut lines = self.lines(key, &starts, limit).await?;
-        lines.retain(|line| after.is_none_or(|(at, id)| (line.at, &line.id) > (*at, id)));
-        lines.sort_unstable();
-        Ok(lines)
+        let mut items = self.items(key, &starts, limit).await?;
+        items.retain(|item| after.is_none_or(|(at, id)| (item.at, &item.id) > (*at, id)));
+        items.sort_unstable();
+        Ok(items)
     }
 
-    /// At which rank the page begins in each shard.
+    /// The rank at which the page begins in each shard.
     async fn starts(
         &self,
-        key: &Key<'_>,
+        key: &KeyOf<'_>,
         from: Option<Time>,
-        after: Option<&After>,
+        after: Option<&PageStart>,
     ) -> Result<Vec<u64>, StoreError> {
         let (first, beyond) = match (after, from) {
             (Some((at, _)), _) => (format!("({}", at.ms()), at.ms().to_string()),
@@ -116,12 +115,12 @@ impl RedisStore {
         Ok(ranks.into_iter().map(|(low, _)| low).collect())
     }
 
-    /// Among entries of the same millisecond, which Redis keeps in the order of their ids, finds
-    /// the first beyond `id` by halving: a herd of a million falls due in one millisecond, and a
-    /// page of it should cost no more than another.
+    /// Finds the first item after `id` within one millisecond by binary search; Redis sorts equal
+    /// scores by member. A million orders may be due in the same millisecond, and a page of them
+    /// must cost no more than another page.
     async fn narrow(
         &self,
-        key: &Key<'_>,
+        key: &KeyOf<'_>,
         ranks: &mut [(u64, u64)],
         id: &str,
     ) -> Result<(), StoreError> {
@@ -146,13 +145,13 @@ impl RedisStore {
         }
     }
 
-    /// From each shard as many lines as the whole page can take, and one more.
-    async fn lines(
+    /// From each shard enough items for the whole page, and one more.
+    async fn items(
         &self,
-        key: &Key<'_>,
+        key: &KeyOf<'_>,
         starts: &[u64],
         limit: usize,
-    ) -> Result<Vec<Line>, StoreError> {
+    ) -> Result<Vec<ListItem>, StoreError> {
         let mut pipe = Pipeline::with_capacity(starts.len());
         for (shard, start) in starts.iter().enumerate() {
             let end = start.saturating_add(limit as u64);
@@ -160,16 +159,16 @@ impl RedisStore {
             range.arg("WITHSCORES");
         }
         let mut replies = self.ask(&pipe).await?;
-        let mut lines = Vec::new();
+        let mut items = Vec::new();
         for shard in self.shards.all() {
             let scored = replies.scored()?.into_iter();
-            lines.extend(scored.map(|(id, at)| Line { at, id, shard }));
+            items.extend(scored.map(|(id, at)| ListItem { at, id, shard }));
         }
-        Ok(lines)
+        Ok(items)
     }
 
-    async fn rows(&self, lines: Vec<Line>) -> Result<Vec<Row>, StoreError> {
-        let ids = lines.into_iter().filter_map(|line| Some((line.at, line.id.parse().ok()?)));
+    async fn rows(&self, items: Vec<ListItem>) -> Result<Vec<Row>, StoreError> {
+        let ids = items.into_iter().filter_map(|item| Some((item.at, item.id.parse().ok()?)));
         let (times, ids): (Vec<Time>, Vec<OrderId>) = ids.unzip();
         let slots = self.load_all(&ids).await;
         let mut rows = Vec::with_capacity(ids.len());
@@ -179,9 +178,9 @@ impl RedisStore {
         Ok(rows)
     }
 
-    /// Notes whose time has come, shared out over the shards.
+    /// Due retention notes, distributed over the shards.
     async fn resting(&self, limit: usize) -> Result<Page<Row>, StoreError> {
-        let ready = self.ready(|shard| self.keys.retention(shard), limit).await?;
+        let ready = self.due_entries(|shard| self.keys.retention(shard), limit).await?;
         let takes = ready.takes;
         let mut pipe = Pipeline::with_capacity(takes.len());
         for (shard, take) in &takes {
@@ -192,15 +191,15 @@ impl RedisStore {
         let mut notes = Vec::new();
         for (shard, _) in takes {
             let scored = replies.scored()?.into_iter();
-            notes.extend(scored.map(|(id, at)| Line { at, id, shard }));
+            notes.extend(scored.map(|(id, at)| ListItem { at, id, shard }));
         }
         notes.sort_unstable();
         Ok(Page::new(ready.now, self.noted(notes).await?, None))
     }
 
-    /// Every order of every note.
-    async fn noted(&self, notes: Vec<Line>) -> Result<Vec<Row>, StoreError> {
-        let ids_of = |note: &Line| -> Vec<OrderId> {
+    /// All orders of all notes.
+    async fn noted(&self, notes: Vec<ListItem>) -> Result<Vec<Row>, StoreError> {
+        let ids_of = |note: &ListItem| -> Vec<OrderId> {
             note.id.split('\n').filter_map(|id| id.parse().ok()).collect()
         };
         let ids: Vec<Vec<OrderId>> = notes.iter().map(ids_of).collect();
@@ -222,40 +221,40 @@ impl RedisStore {
         Ok(rows)
     }
 
-    /// The lines with what a hash of each shard has under their ids, in their order.
+    /// The items with their texts from a hash of each shard, in the same order.
     pub(super) async fn with_texts(
         &self,
-        key: &Key<'_>,
-        lines: Vec<Line>,
-    ) -> Result<Vec<(Line, Option<String>)>, StoreError> {
-        let shards = by_shard(lines.iter().map(|line| line.shard));
+        key: &KeyOf<'_>,
+        items: Vec<ListItem>,
+    ) -> Result<Vec<(ListItem, Option<String>)>, StoreError> {
+        let shards = by_shard(items.iter().map(|item| item.shard));
         let mut pipe = Pipeline::with_capacity(shards.len());
-        for (shard, places) in &shards {
+        for (shard, indexes) in &shards {
             let get = pipe.cmd("HMGET").arg(key(*shard));
-            for &place in places {
-                get.arg(&lines[place].id);
+            for &index in indexes {
+                get.arg(&items[index].id);
             }
         }
         let mut replies = self.ask(&pipe).await?;
-        let mut texts: Vec<Option<String>> = vec![None; lines.len()];
-        for places in shards.values() {
-            for (&place, found) in places.iter().zip(replies.list()?) {
-                texts[place] = match found {
+        let mut texts: Vec<Option<String>> = vec![None; items.len()];
+        for indexes in shards.values() {
+            for (&index, found) in indexes.iter().zip(replies.list()?) {
+                texts[index] = match found {
                     Value::Nil => None,
                     found => text(found),
                 };
             }
         }
-        Ok(lines.into_iter().zip(texts).collect())
+        Ok(items.into_iter().zip(texts).collect())
     }
 }
 
-pub(super) fn write_cursor(list: &str, line: &Line) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{list} {} {}", line.at.ms(), line.id))
+pub(super) fn write_cursor(list: &str, item: &ListItem) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{list} {} {}", item.at.ms(), item.id))
 }
 
-pub(super) fn read_cursor(list: &str, cursor: &str) -> Result<After, StoreError> {
-    let read = || -> Option<After> {
+pub(super) fn read_cursor(list: &str, cursor: &str) -> Result<PageStart, StoreError> {
+    let read = || -> Option<PageStart> {
         let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
         let (at, id) = text.strip_prefix(list)?.strip_prefix(' ')?.split_once(' ')?;
         Some((Time::from_ms(at.parse().ok()?), id.to_owned()))

@@ -1,4 +1,4 @@
-//! Capped lists of lines, each a stream: a row's id stays, whatever is added and cut off.
+//! Capped lists of rows, each a stream: a row's id does not change when rows are added or removed.
 
 use async_trait::async_trait;
 use autoreceive_redis_connection::redis::Pipeline;
@@ -42,7 +42,9 @@ impl Log for RedisStore {
         let mut replies = self.ask(&pipe).await?;
         let now = self.time_of(&mut replies)?;
         let mut rows = replies.nested()?;
-        let (mut items, mut last, mut more) = (Vec::new(), None, false);
+        let mut items = Vec::new();
+        let mut last = None;
+        let mut more = false;
         while let Some(row) = rows.more() {
             let mut row = row?;
             if items.len() == limit {
@@ -61,7 +63,7 @@ fn write_cursor(list: &List, id: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("log/{list} {id}"))
 }
 
-/// The id of the last row of the page before.
+/// The id of the last row on the previous page.
 fn read_cursor(list: &List, cursor: &str) -> Result<String, StoreError> {
     let read = || {
         let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;

@@ -1,5 +1,5 @@
-//! What is checked before the store is used, so that nothing fails half-way later. Each message
-//! says what was found, what is expected, and the way out; none has the password.
+//! The checks before the store is used, so that nothing fails half-way later. Each message says
+//! what was found, what is expected, and what to do. No message contains the password.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use autoreceive_domain::{ActionName, Shard, ShardCount};
 use autoreceive_redis_connection::{Address, Failure, Link, server_text};
 use autoreceive_store::{Format, Identity, Lane, OpenError, Queue, ShardState, Space};
 
-/// What stands in every `meta` of ours.
+/// The value of `program` in every `meta` key of autoreceive.
 const PROGRAM: &str = "autoreceive";
 
-/// Every command on a shard's keys, with the number of arguments after the key that it wants.
+/// Every command on a shard's keys, with the number of arguments after the key.
 const SHARD_COMMANDS: [(&str, u8); 19] = [
     ("GET", 0),
     ("SET", 1),
@@ -38,12 +38,12 @@ const SHARD_COMMANDS: [(&str, u8); 19] = [
     ("TYPE", 0),
 ];
 
-/// Reads the address.
+/// Parses the address.
 pub(super) fn address(settings: &RedisSettings) -> Result<Address, OpenError> {
     settings
         .url
         .parse()
-        .map_err(|why| OpenError::Unfit(format!("the Redis address cannot be read; {why}")))
+        .map_err(|why| OpenError::Unfit(format!("the Redis address is not valid; {why}")))
 }
 
 fn refuse<T>(why: String) -> Result<T, OpenError> {
@@ -56,8 +56,8 @@ impl RedisSettings {
     /// The most connections.
     const MAX_CONNECTIONS: usize = 64;
 
-    /// Everything that is wrong with the settings, a line each, which begins with the field's name.
-    /// The address is read when the store is opened.
+    /// All problems with the settings, one line each, starting with the field's name. The address
+    /// is parsed when the store is opened.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let RedisSettings { url: _, prefix, shards, timeout, connections, test_clock: _ } = self;
@@ -67,7 +67,7 @@ impl RedisSettings {
             || !prefix.bytes().all(is_plain)
         {
             problems.push(format!(
-                "prefix: {prefix:?} is not 1 to {} of A-Z, a-z, 0-9, _, -, : and .",
+                "prefix: is {prefix:?}; expected 1 to {} of A-Z, a-z, 0-9, _, -, : and .",
                 RedisSettings::PREFIX_BYTES
             ));
         }
@@ -81,12 +81,12 @@ impl RedisSettings {
             ));
         }
         if timeout.ms() == 0 {
-            problems.push("timeout: is 0; expected at least 1ms, and 5s is usual".to_owned());
+            problems.push("timeout: is 0; expected at least 1ms, usually 5s".to_owned());
         }
         problems
     }
 
-    /// The number of shards, where everything can work.
+    /// The number of shards, if all settings are valid.
     pub(super) fn checked(&self) -> Result<ShardCount, OpenError> {
         match (ShardCount::new(self.shards), self.problems()) {
             (Some(shards), problems) if problems.is_empty() => Ok(shards),
@@ -96,11 +96,11 @@ impl RedisSettings {
 }
 
 impl RedisStore {
-    /// Makes sure that this server, this user and what is stored here can be worked with.
-    pub(super) async fn check(&self, place: &str) -> Result<(), OpenError> {
+    /// Checks the server, the user's permissions and the stored data.
+    pub(super) async fn check(&self, address: &str) -> Result<(), OpenError> {
         self.check_all().await.map_err(|why| match why {
-            OpenError::Away(why) => OpenError::Away(format!("Redis at {place}: {why}")),
-            OpenError::Unfit(why) => OpenError::Unfit(format!("Redis at {place}: {why}")),
+            OpenError::Away(why) => OpenError::Away(format!("Redis at {address}: {why}")),
+            OpenError::Unfit(why) => OpenError::Unfit(format!("Redis at {address}: {why}")),
             other => other,
         })
     }
@@ -110,8 +110,8 @@ impl RedisStore {
         check_server(&info)?;
         if info.get("aof_enabled").is_some_and(|enabled| enabled == "0") {
             tracing::warn!(
-                "this Redis keeps no append-only file: when it restarts, what it acknowledged is \
-                    lost; set `appendonly yes`"
+                "Redis has no append-only file: it loses acknowledged commits when it restarts; \
+                    set `appendonly yes`"
             );
         }
         self.check_rights().await?;
@@ -145,14 +145,14 @@ impl RedisStore {
         let refused = answers
             .pop()
             .unwrap_or(Ok(Value::Nil))
-            .map_err(|failure| failed("its scripts cannot be run", failure))?;
+            .map_err(|failure| failed("scripts cannot be run", failure))?;
         let refused: Vec<String> = list(refused).chunks(2).map(|pair| pair.join(" ")).collect();
         if refused.is_empty() {
             return Ok(());
         }
         refuse(format!(
-            "this user may not run {}; give it the rights `~{}:* +@all -@dangerous +info`, for \
-                example",
+            "this user may not run {}; grant permissions, for example `~{}:* +@all -@dangerous \
+                +info`",
             refused.join(", "),
             self.prefix
         ))
@@ -174,7 +174,7 @@ impl RedisStore {
         let answer =
             self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
         let fields = list(answer.map_err(|failure| {
-            failed(&format!("the note of what this store is cannot be made in {key}"), failure)
+            failed(&format!("the key {key} cannot be written"), failure)
         })?);
         let field = |name: &str| {
             fields
@@ -185,7 +185,7 @@ impl RedisStore {
         };
         if field("program") != Some(PROGRAM) {
             return refuse(format!(
-                "{key} was not written by autoreceive; choose another prefix or database"
+                "the key {key} was not written by autoreceive; choose another prefix or database"
             ));
         }
         let format = field("format").unwrap_or("none");
@@ -194,8 +194,8 @@ impl RedisStore {
             Ok(format) if format == current => {}
             Ok(format) if format < current => {
                 return refuse(format!(
-                    "the store has format {format}, of a version that was never released; this version reads format {current}. Begin with \
-                     another prefix or an empty database"
+                    "the store has format {format}, from an unreleased version; this version \
+                        reads format {current}. Begin with another prefix or an empty database"
                 ));
             }
             _ => {
@@ -208,8 +208,8 @@ impl RedisStore {
         let shards = field("shards").unwrap_or("none");
         if shards.parse() != Ok(self.shards.get()) {
             return refuse(format!(
-                "the store was created with {shards} shards, which cannot be changed; {} are \
-                    configured: configure {shards}",
+                "the store was created with {shards} shards, which cannot be changed, but {} are \
+                    configured; configure {shards}",
                 self.shards
             ));
         }
@@ -230,8 +230,8 @@ impl RedisStore {
         self.check_types_of(&self.keys.fixed(self.shards)).await
     }
 
-    /// Rights, and types, those of the queues of `actions` in one shard too: whether transactions
-    /// can be trusted again.
+    /// Checks permissions and types again, including the queues of `actions` in one shard. If it
+    /// succeeds, transactions can be used again.
     pub(super) async fn check_again(
         &self,
         shard: Shard,
@@ -258,13 +258,13 @@ impl RedisStore {
             .link
             .send(&pipe)
             .await
-            .map_err(|failure| failed("its keys cannot be looked at", failure))?;
+            .map_err(|failure| failed("its keys cannot be checked", failure))?;
         for ((key, want), answer) in keys.iter().zip(answers) {
             let is = text(answer).unwrap_or_default();
             if is != *want && is != "none" {
                 return refuse(format!(
-                    "the key {key} is a {is}, and a {want} is expected: something else writes \
-                        under the prefix {:?}; choose another prefix",
+                    "the key {key} has type {is}; expected {want}: another program writes under the \
+                        prefix {:?}; choose another prefix",
                     self.prefix
                 ));
             }
@@ -273,7 +273,7 @@ impl RedisStore {
     }
 }
 
-/// The texts of an answer.
+/// The texts of an array.
 fn list(answer: Value) -> Vec<String> {
     match answer {
         Value::Array(list) => {
@@ -291,7 +291,7 @@ async fn info(link: &Link) -> Result<HashMap<String, String>, OpenError> {
     let info = match answer.unwrap_or(Value::Nil) {
         Value::ServerError(error) => {
             return refuse(format!(
-                "INFO is refused ({}); its version must be known",
+                "INFO was refused ({}), but the server's version must be checked; grant `+info`",
                 server_text(&error)
             ));
         }
@@ -313,30 +313,30 @@ fn check_server(info: &HashMap<String, String>) -> Result<(), OpenError> {
         .and_then(|major| major.parse::<u32>().ok())
         .is_none_or(|major| major < 7)
     {
-        return refuse(format!("its version is {version:?}; 7.0 or newer is needed"));
+        return refuse(format!("its version is {version:?}; expected 7.0 or newer"));
     }
     let policy = field("maxmemory_policy");
     if policy.starts_with("allkeys-") {
         return refuse(format!(
-            "its maxmemory-policy is {policy}, which deletes orders when memory runs short; set \
-                it to noeviction"
+            "its maxmemory-policy is {policy}, which deletes orders when memory is full; set it to \
+                noeviction"
         ));
     }
     if field("role") == "slave" {
         return refuse(
-            "it is a replica, which cannot be written to; give the address of its primary"
+            "it is a read-only replica; configure the address of its primary"
                 .to_owned(),
         );
     }
     if field("cluster_enabled") == "1" {
         return refuse(
-            "it is a node of a Redis Cluster, which this address form cannot use; give the \
-                address of a server of its own"
+            "it is a node of a Redis Cluster, which is not supported here; configure the address \
+                of a single server"
                 .to_owned(),
         );
     }
     if field("loading") == "1" {
-        return Err(OpenError::Away("it is still reading its data".to_owned()));
+        return Err(OpenError::Away("it is still loading its data".to_owned()));
     }
     Ok(())
 }

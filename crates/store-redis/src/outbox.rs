@@ -1,5 +1,5 @@
-//! Entries: claimed, settled, renewed by short scripts that are allowed without memory, so that the
-//! outbox can drain; added and listed.
+//! Outbox entries. Claim, settle and renew are short scripts that run even without memory, so that
+//! the outbox can drain.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use autoreceive_domain::{ActionName, Shard, Span, Time};
 use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
 
-use super::list::{Line, read_cursor, write_cursor};
+use super::list::{ListItem, read_cursor, write_cursor};
 use super::reply::{Replies, text};
 use super::{MAX_MEMBERS, RedisStore, by_shard};
 use autoreceive_redis_connection::Failure;
@@ -16,73 +16,76 @@ use autoreceive_store::{
     Claimed, Entry, EntryRef, Lane, NewEntry, Outbox, Page, Queue, Settlement, StoreError, Which,
 };
 
-/// How many entries one script adds.
-const PUT_AT_ONCE: usize = 200;
+/// The most entries that one script call adds.
+const MAX_PUT: usize = 200;
 
-/// What has come up in one sorted set of each shard.
-pub(super) struct Ready {
+/// The due entries of one sorted set in each shard.
+pub(super) struct DueEntries {
     pub(super) now: Time,
-    /// From which shards how many are to be taken.
+    /// How many to take from which shards.
     pub(super) takes: Vec<(Shard, u64)>,
-    /// The earliest time of what is not to be taken.
+    /// The earliest time of the entries that are not taken.
     next_at: Option<Time>,
 }
 
 impl RedisStore {
-    /// Shares `limit` out over the shards where something has come up; a shard that does not answer
-    /// is left out. Every call begins at another shard, so that a long queue in one does not starve
+    /// Distributes `limit` over the shards with due entries. A shard that does not answer is left
+    /// out. Each call begins at another shard, so that a long queue in one shard does not starve
     /// the others.
-    pub(super) async fn ready(
+    pub(super) async fn due_entries(
         &self,
         key: impl Fn(Shard) -> String,
         limit: usize,
-    ) -> Result<Ready, StoreError> {
+    ) -> Result<DueEntries, StoreError> {
         let shards: Vec<Shard> = self.shards.all().collect();
         let firsts = self.first_times(&shards, &key).await?;
         let now = firsts.now;
-        let (start, count) = (self.rotation.fetch_add(1, Ordering::Relaxed), self.shards.get());
+        let start = self.rotation.fetch_add(1, Ordering::Relaxed);
+        let count = self.shards.get();
         let rotated = (0..count).map(|i| (u32::from(start) + u32::from(i)) % u32::from(count));
-        let mut ready = Ready { now, takes: Vec::new(), next_at: None };
-        let (mut up, mut failure): (Vec<(Shard, Time)>, _) = (Vec::new(), None);
+        let mut ready = DueEntries { now, takes: Vec::new(), next_at: None };
+        let mut due: Vec<(Shard, Time)> = Vec::new();
+        let mut failure = None;
         for shard in rotated.map(|shard| shard as Shard) {
             match &firsts.value[usize::from(shard)] {
-                Ok(Some(at)) if *at <= now => up.push((shard, *at)),
+                Ok(Some(at)) if *at <= now => due.push((shard, *at)),
                 Ok(Some(at)) => ready.next_at = earliest(ready.next_at, Some(*at)),
                 Ok(None) => {}
                 Err(error) => failure = Some(error),
             }
         }
-        // Where no shard answers, that is the answer.
+        // Fail only if no shard answers.
         if let Some(error) = failure.filter(|_| firsts.value.iter().all(Result::is_err)) {
             return Err(error.clone());
         }
-        let mut pipe = Pipeline::with_capacity(up.len());
-        for (shard, _) in &up {
+        let mut pipe = Pipeline::with_capacity(due.len());
+        for (shard, _) in &due {
             pipe.cmd("ZCOUNT").arg(key(*shard)).arg("-inf").arg(now.ms());
         }
         let mut counts = self.ask(&pipe).await?;
         let mut left = limit as u64;
-        for (shard, first) in up {
+        for (shard, first) in due {
             let Ok(count) = counts.count() else { continue };
             let take = count.min(left).min(MAX_MEMBERS as u64);
             left -= take;
-            match take {
-                0 => ready.next_at = earliest(ready.next_at, Some(first)),
-                _ => ready.takes.push((shard, take)),
+            if take == 0 {
+                ready.next_at = earliest(ready.next_at, Some(first));
+            } else {
+                ready.takes.push((shard, take));
             }
         }
         Ok(ready)
     }
 
-    /// Nothing follows: a short script for many.
+    /// Removes entries without follow-ups, many in one short script.
     async fn remove(&self, queue: &Queue, entries: &[EntryRef]) -> Result<u64, StoreError> {
         let mut calls = Pipeline::new();
-        for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
+        for (shard, indexes) in by_shard(entries.iter().map(|entry| entry.shard)) {
             let keys = self.keys.queue(shard, queue);
-            for places in places.chunks(MAX_MEMBERS) {
+            for indexes in indexes.chunks(MAX_MEMBERS) {
                 let mut call = self.scripts.remove.call(&keys);
-                for &place in places {
-                    call.arg(&entries[place].id);
+                for &index in indexes {
+                    call.arg(&entries[index].id);
                 }
                 calls.add_command(call);
             }
@@ -90,7 +93,7 @@ impl RedisStore {
         self.run_counting(&self.scripts.remove, &calls).await
     }
 
-    /// Runs calls that each answer how many, and adds up. Each was carried out or not by itself.
+    /// Runs calls that return counts, and adds up the counts. Each call succeeds or fails alone.
     async fn run_counting(&self, script: &Script, calls: &Pipeline) -> Result<u64, StoreError> {
         let mut sum = 0;
         for answer in self.link.run(script, calls).await {
@@ -111,8 +114,8 @@ impl RedisStore {
         let mut call = self.scripts.settle.call(&keys.collect::<Vec<_>>());
         call.arg(id);
         for follow_up in &settlement.follow_ups {
-            let place = queues.iter().position(|queue| **queue == follow_up.queue).unwrap_or(0);
-            call.arg(2 * place + 1).arg(&follow_up.id).arg(follow_up.at.ms());
+            let index = queues.iter().position(|queue| **queue == follow_up.queue).unwrap_or(0);
+            call.arg(2 * index + 1).arg(&follow_up.id).arg(follow_up.at.ms());
             call.arg(&follow_up.text).arg(if follow_up.only_if_absent { "1" } else { "" });
         }
         call
@@ -144,16 +147,16 @@ impl RedisStore {
             Lane::Dead => format!("dead/{}", queue.action),
         };
         let after = cursor.map(|cursor| read_cursor(&list, cursor)).transpose()?;
-        let now = self.ask_now().await?;
+        let now = self.read_now().await?;
         let key = |shard| match queue.lane {
             Lane::Pending => self.keys.out(shard, &queue.action),
             Lane::Dead => self.keys.dead(shard, &queue.action),
         };
-        let mut lines = self.lines_after(&key, None, after.as_ref(), limit).await?;
-        let more = lines.len() > limit;
-        lines.truncate(limit);
-        let cursor = lines.last().filter(|_| more).map(|last| write_cursor(&list, last));
-        Ok(Page::new(now, self.entries_of(queue, lines).await?, cursor))
+        let mut items = self.items_after(&key, None, after.as_ref(), limit).await?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let cursor = items.last().filter(|_| more).map(|last| write_cursor(&list, last));
+        Ok(Page::new(now, self.entries_of(queue, items).await?, cursor))
     }
 
     async fn named_entries(
@@ -169,32 +172,32 @@ impl RedisStore {
         }
         let mut replies = self.ask(&pipe).await?;
         let now = self.time_of(&mut replies)?;
-        let mut lines = Vec::with_capacity(named.len());
+        let mut items = Vec::with_capacity(named.len());
         for EntryRef { shard, id } in named {
             let at = replies.moment()?;
-            lines.extend(at.map(|at| Line { at, id: id.clone(), shard: *shard }));
+            items.extend(at.map(|at| ListItem { at, id: id.clone(), shard: *shard }));
         }
-        Ok(Page::new(now, self.entries_of(queue, lines).await?, None))
+        Ok(Page::new(now, self.entries_of(queue, items).await?, None))
     }
 
-    /// The entries with their texts. One that was settled since its line was read is left out.
-    async fn entries_of(&self, queue: &Queue, lines: Vec<Line>) -> Result<Vec<Entry>, StoreError> {
+    /// The entries with their texts. An entry that was settled in between is left out.
+    async fn entries_of(&self, queue: &Queue, items: Vec<ListItem>) -> Result<Vec<Entry>, StoreError> {
         let texts = |shard| {
             let [_, texts] = self.keys.queue(shard, queue);
             texts
         };
-        let found = self.with_texts(&texts, lines).await?;
+        let found = self.with_texts(&texts, items).await?;
         let mut pipe = Pipeline::new();
-        for (line, _) in found.iter().filter(|(_, text)| text.is_none()) {
-            let [times, _] = self.keys.queue(line.shard, queue);
-            pipe.cmd("ZSCORE").arg(times).arg(&line.id);
+        for (item, _) in found.iter().filter(|(_, text)| text.is_none()) {
+            let [times, _] = self.keys.queue(item.shard, queue);
+            pipe.cmd("ZSCORE").arg(times).arg(&item.id);
         }
         let mut there = self.ask(&pipe).await?;
         let mut entries = Vec::with_capacity(found.len());
-        for (line, text) in found {
+        for (item, text) in found {
             if text.is_some() || there.moment()?.is_some() {
-                let entry = EntryRef { shard: line.shard, id: line.id };
-                entries.push(Entry { entry, at: line.at, text });
+                let entry = EntryRef { shard: item.shard, id: item.id };
+                entries.push(Entry { entry, at: item.at, text });
             }
         }
         Ok(entries)
@@ -209,7 +212,7 @@ impl Outbox for RedisStore {
         limit: usize,
         lease: Span,
     ) -> Result<Claimed, StoreError> {
-        let ready = self.ready(|shard| self.keys.out(shard, action), limit).await?;
+        let ready = self.due_entries(|shard| self.keys.out(shard, action), limit).await?;
         let mut claimed = Claimed { now: ready.now, entries: Vec::new(), next_at: ready.next_at };
         let mut calls = Pipeline::with_capacity(ready.takes.len());
         for (shard, take) in &ready.takes {
@@ -219,11 +222,12 @@ impl Outbox for RedisStore {
             calls.add_command(call);
         }
         let answers = self.link.run(&self.scripts.claim, &calls).await;
-        let (mut failure, mut served) = (None, ready.takes.is_empty());
+        let mut failure = None;
+        let mut served = ready.takes.is_empty();
         for ((shard, _), answer) in ready.takes.iter().zip(answers) {
             let answer = answer.map_err(unavailable);
             let taken = answer.and_then(|answer| take_claimed(&mut claimed, *shard, lease, answer));
-            // What it failed to lease stays where it is; what others leased must reach the caller.
+            // Entries that could not be leased stay in the queue. The others must reach the caller.
             match taken {
                 Ok(()) => served = true,
                 Err(error) => failure = Some(error),
@@ -242,13 +246,13 @@ impl Outbox for RedisStore {
         lease: Span,
     ) -> Result<(), StoreError> {
         let mut calls = Pipeline::new();
-        for (shard, places) in by_shard(entries.iter().map(|entry| entry.shard)) {
+        for (shard, indexes) in by_shard(entries.iter().map(|entry| entry.shard)) {
             let keys = [self.keys.out(shard, action), self.keys.clock(shard)];
-            for places in places.chunks(MAX_MEMBERS) {
+            for indexes in indexes.chunks(MAX_MEMBERS) {
                 let mut call = self.scripts.renew.call(&keys);
                 call.arg(lease.ms());
-                for &place in places {
-                    call.arg(&entries[place].id);
+                for &index in indexes {
+                    call.arg(&entries[index].id);
                 }
                 calls.add_command(call);
             }
@@ -267,7 +271,7 @@ impl Outbox for RedisStore {
         for settlement in &others {
             calls.add_command(self.settle_call(queue, settlement));
         }
-        // Each is settled by itself: what fails keeps no other from being tried.
+        // Settlements are independent: one that fails does not prevent the others.
         let removed = self.remove(queue, &plain).await;
         let settled = self.run_counting(&self.scripts.settle, &calls).await;
         Ok(removed? + settled?)
@@ -275,9 +279,9 @@ impl Outbox for RedisStore {
 
     async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
         let mut calls = Pipeline::new();
-        for (shard, places) in by_shard(entries.iter().map(|entry| entry.entry.shard)) {
-            for places in places.chunks(PUT_AT_ONCE) {
-                let entries: Vec<&NewEntry> = places.iter().map(|&place| &entries[place]).collect();
+        for (shard, indexes) in by_shard(entries.iter().map(|entry| entry.entry.shard)) {
+            for indexes in indexes.chunks(MAX_PUT) {
+                let entries: Vec<&NewEntry> = indexes.iter().map(|&index| &entries[index]).collect();
                 calls.add_command(self.put_call(queue, shard, &entries));
             }
         }
@@ -311,7 +315,7 @@ fn take_claimed(
     claimed.now = claimed.now.max(now);
     let mut list = parts.list()?.into_iter();
     while let (Some(id), Some(found)) = (list.next(), list.next()) {
-        // An id that is no text was not written by this program.
+        // An id that is not text was not written by this program.
         if let Some(id) = text(id) {
             let entry = EntryRef { shard, id };
             claimed.entries.push(Entry { entry, at: now.after(lease), text: text(found) });

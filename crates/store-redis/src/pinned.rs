@@ -1,81 +1,82 @@
-//! Connections that one caller has alone while they watch what it read. They are few, and go back
-//! by themselves when the caller drops them, wherever it was cut off.
+//! Connections for watched reads, each used by one caller at a time. Their number is bounded. They
+//! return to the pool when the caller drops them, even if it was cancelled.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use autoreceive_redis_connection::redis::{Pipeline, Value};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use autoreceive_redis_connection::{Deadline, DedicatedConnection, Failure, Link};
 
-/// The most connections, in use or not. With that many in use nothing more is watched.
-const MOST: usize = 16;
-/// For how long an idle connection is trusted: it can be cut off without a word.
-const IDLE: Duration = Duration::from_secs(10);
+/// The most connections, in use or idle. If all are in use, reads are not watched.
+const MAX_CONNECTIONS: usize = 16;
+/// How long an idle connection is trusted. It may be closed without notice.
+const MAX_IDLE: Duration = Duration::from_secs(10);
 
-/// The connections of one store.
+/// The connection pool of one store.
 #[derive(Clone, Default)]
-pub(super) struct Pool(Arc<Mutex<Inner>>);
+pub(super) struct Pool(Arc<Mutex<PoolState>>);
 
 #[derive(Default)]
-struct Inner {
-    /// The one that was used last is the last.
-    idle: Vec<Idle>,
+struct PoolState {
+    /// The last one was used most recently.
+    idle: Vec<IdleConnection>,
     in_use: usize,
 }
 
-struct Idle {
+struct IdleConnection {
     connection: DedicatedConnection,
     era: u64,
     used: Instant,
     is_open: bool,
 }
 
-/// A connection for the caller alone; dropped, it goes back.
-pub(super) struct Pinned {
+/// A connection for one caller; returns to the pool when dropped.
+pub(super) struct PinnedConnection {
     pool: Pool,
-    /// None before the first exchange, during one, and after a failure: an exchange that was cut
-    /// off leaves a connection in an unknown state, so it is closed.
+    /// `None` before the first exchange, during an exchange, and after a failure. A cancelled
+    /// exchange leaves the connection in an unknown state, so it is closed.
     connection: Option<DedicatedConnection>,
-    /// How often the server was gone before it was made.
+    /// The link's era when the connection was made; it counts outages of the server.
     era: u64,
-    /// Whether a transaction is open on it, which has to be discarded before it is used again.
+    /// Whether a transaction is open, which must be discarded before the next use.
     is_open: bool,
 }
 
 impl Pool {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, PoolState> {
+        self.0.lock()
     }
 
-    /// Closes the connections that nobody used for a while, or that are of a server that is gone.
+    /// Closes connections that were idle for too long or belong to an earlier era.
     pub(super) fn tidy(&self, era: u64) {
-        self.inner().idle.retain(|idle| idle.era == era && idle.used.elapsed() < IDLE);
+        self.state().idle.retain(|idle| idle.era == era && idle.used.elapsed() < MAX_IDLE);
     }
 
-    /// A connection, perhaps yet to be made. None where too many are in use.
-    pub(super) fn take(&self, era: u64) -> Option<Pinned> {
+    /// A connection, which may not be open yet. `None` if too many are in use.
+    pub(super) fn take(&self, era: u64) -> Option<PinnedConnection> {
         self.tidy(era);
-        let mut inner = self.inner();
-        if inner.in_use >= MOST {
+        let mut state = self.state();
+        if state.in_use >= MAX_CONNECTIONS {
             return None;
         }
-        inner.in_use += 1;
-        let (connection, is_open) = match inner.idle.pop() {
+        state.in_use += 1;
+        let (connection, is_open) = match state.idle.pop() {
             Some(idle) => (Some(idle.connection), idle.is_open),
             None => (None, false),
         };
-        Some(Pinned { pool: self.clone(), connection, era, is_open })
+        Some(PinnedConnection { pool: self.clone(), connection, era, is_open })
     }
 
-    /// Whether `pinned` is of this pool.
-    pub(super) fn owns(&self, pinned: &Pinned) -> bool {
+    /// Whether `pinned` belongs to this pool.
+    pub(super) fn owns(&self, pinned: &PinnedConnection) -> bool {
         Arc::ptr_eq(&self.0, &pinned.pool.0)
     }
 }
 
-impl Pinned {
+impl PinnedConnection {
     pub(super) fn era(&self) -> u64 {
         self.era
     }
@@ -84,18 +85,18 @@ impl Pinned {
         self.is_open
     }
 
-    /// Says whether a transaction is open now.
+    /// Sets whether a transaction is open.
     pub(super) fn set_open(&mut self, is_open: bool) {
         self.is_open = is_open;
     }
 
-    /// Closes the connection: its state is not known.
+    /// Closes the connection, because its state is unknown.
     pub(super) fn close(&mut self) {
         self.connection = None;
         self.is_open = false;
     }
 
-    /// Sends all commands of `pipe`, on a new connection where there is none.
+    /// Sends all commands of `pipe`, and connects first if necessary.
     pub(super) async fn exchange(
         &mut self,
         link: &Link,
@@ -112,14 +113,18 @@ impl Pinned {
     }
 }
 
-impl Drop for Pinned {
+impl Drop for PinnedConnection {
     fn drop(&mut self) {
-        let mut inner = self.pool.inner();
-        inner.in_use -= 1;
+        let mut state = self.pool.state();
+        state.in_use -= 1;
         if let Some(connection) = self.connection.take() {
-            let (era, used, is_open) = (self.era, Instant::now(), self.is_open);
-            if inner.idle.len() + inner.in_use < MOST {
-                inner.idle.push(Idle { connection, era, used, is_open });
+            if state.idle.len() + state.in_use < MAX_CONNECTIONS {
+                state.idle.push(IdleConnection {
+                    connection,
+                    era: self.era,
+                    used: Instant::now(),
+                    is_open: self.is_open,
+                });
             }
         }
     }

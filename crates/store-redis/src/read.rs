@@ -1,4 +1,4 @@
-//! Reading orders: plain commands only, no script.
+//! Reads orders with plain commands, without scripts.
 
 use autoreceive_domain::{OrderId, Revision, Shard, Span, Terms, Time};
 use autoreceive_redis_connection::redis::{Pipeline, Value};
@@ -7,21 +7,22 @@ use super::reply::{Replies, as_text, order};
 use super::{RedisStore, by_shard, watch};
 use autoreceive_store::{At, DueOrder, DueShard, Look, Slot, StoreError};
 
-/// How far behind the server's time the time believed may be before due orders are asked for again.
+/// If the estimated time is behind the server's time by more than this, due orders are asked for
+/// again.
 const FAR_BEHIND: Span = Span::from_ms(100);
 
-/// A result for each of several items.
-type Each<T> = Vec<Result<T, StoreError>>;
+/// One result for each of several items.
+type Results<T> = Vec<Result<T, StoreError>>;
 
 impl RedisStore {
-    /// Everything in one pipeline. A failed pipeline fails every item, an error answer those of its
-    /// shard.
-    pub(super) async fn load_all(&self, ids: &[OrderId]) -> Each<At<Slot>> {
+    /// Loads all orders in one pipeline. A failed pipeline fails every order, an error answer fails
+    /// the orders of its shard.
+    pub(super) async fn load_all(&self, ids: &[OrderId]) -> Results<At<Slot>> {
         let shards = by_shard(ids.iter().map(|id| self.shards.of(id)));
         let mut pipe = Pipeline::with_capacity(shards.len() + 3);
         self.ask_time(&mut pipe);
-        for (shard, places) in &shards {
-            pipe.add_command(self.records(*shard, places.iter().map(|&place| &ids[place])));
+        for (shard, indexes) in &shards {
+            pipe.add_command(self.records(*shard, indexes.iter().map(|&index| &ids[index])));
         }
         let asked = self.ask(&pipe).await;
         let (found, mut replies) = match asked.and_then(|mut all| Ok((self.found(&mut all)?, all)))
@@ -29,18 +30,18 @@ impl RedisStore {
             Ok(answered) => answered,
             Err(error) => return ids.iter().map(|_| Err(error.clone())).collect(),
         };
-        let missing = StoreError::Unavailable("an answer is missing".to_owned());
-        let mut slots: Each<At<Slot>> = ids.iter().map(|_| Err(missing.clone())).collect();
-        for places in shards.values() {
+        let missing = StoreError::Unavailable("Redis sent no answer for this order".to_owned());
+        let mut slots: Results<At<Slot>> = ids.iter().map(|_| Err(missing.clone())).collect();
+        for indexes in shards.values() {
             match replies.list() {
                 Ok(records) => {
-                    for (&place, record) in places.iter().zip(&records) {
-                        slots[place] = Ok(found.clone().map(|()| order(&ids[place], record)));
+                    for (&index, record) in indexes.iter().zip(&records) {
+                        slots[index] = Ok(found.clone().map(|()| order(&ids[index], record)));
                     }
                 }
                 Err(error) => {
-                    for &place in places {
-                        slots[place] = Err(error.clone());
+                    for &index in indexes {
+                        slots[index] = Err(error.clone());
                     }
                 }
             }
@@ -73,12 +74,12 @@ impl RedisStore {
         wanted.iter().map(|(_, revision)| read_terms(revision, replies.text()?)).collect()
     }
 
-    /// The lowest time in one sorted set of each of `shards`.
+    /// The lowest time in one sorted set of each shard.
     pub(super) async fn first_times(
         &self,
         shards: &[Shard],
         key: impl Fn(Shard) -> String,
-    ) -> Result<At<Each<Option<Time>>>, StoreError> {
+    ) -> Result<At<Results<Option<Time>>>, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         for &shard in shards {
@@ -89,15 +90,17 @@ impl RedisStore {
         Ok(found.map(|()| shards.iter().map(|_| replies.first_time()).collect()))
     }
 
-    /// When the next order is due, alone. It is asked once a second: a good time to tidy up.
-    pub(super) async fn next_due(&self, looks: &[Look]) -> Each<At<DueShard>> {
+    /// The next due time of each shard. This runs about once a second, so it also closes idle
+    /// connections.
+    pub(super) async fn next_due(&self, looks: &[Look]) -> Results<At<DueShard>> {
         self.pinned.tidy(self.link.era());
         let shards: Vec<Shard> = looks.iter().map(|look| look.shard).collect();
         let firsts = match self.first_times(&shards, |shard| self.keys.due(shard)).await {
             Ok(firsts) => firsts,
             Err(error) => return looks.iter().map(|_| Err(error.clone())).collect(),
         };
-        let (now, state) = (firsts.now, firsts.shard);
+        let now = firsts.now;
+        let state = firsts.shard;
         let due = |(look, first): (&Look, Result<_, StoreError>)| {
             let mut value = self.nothing_due(look.shard);
             value.next_at = first?;
@@ -108,16 +111,16 @@ impl RedisStore {
 
     fn nothing_due(&self, shard: Shard) -> DueShard {
         let mut due = DueShard::empty(shard);
-        due.suggested = self.pace.orders();
+        due.suggested = self.batch_size.orders();
         due
     }
 
-    /// Asks by the time that it probably is, for scores are dear to write down and to read: so ids
-    /// alone come, and what comes next is asked only where not all that is due was found.
-    pub(super) async fn due_orders(&self, looks: &[Look], limit: usize) -> Each<At<DueShard>> {
+    /// Asks by the estimated time and for ids only, because scores are expensive to write and to
+    /// parse. The next due time is asked only if all due orders were found.
+    pub(super) async fn due_orders(&self, looks: &[Look], limit: usize) -> Results<At<DueShard>> {
         let mut by = self.time.estimate();
         let found = match self.due_ids(looks, limit, by).await {
-            // It was believed to be much earlier: nothing was heard yet, or the time was moved.
+            // The estimate was far too early: it is the first call, or the clock was advanced.
             Ok(found) if found.now > by.after(FAR_BEHIND) => {
                 by = found.now;
                 self.due_ids(looks, limit, by).await
@@ -130,7 +133,8 @@ impl RedisStore {
             Ok(found) => found,
             Err(error) => return all_failed(error),
         };
-        let (now, state) = (found.now, found.shard);
+        let now = found.now;
+        let state = found.shard;
         let is_full = |look: &Look, ids: &[OrderId]| ids.len() >= limit.saturating_add(look.extra);
         let mut pipe = Pipeline::with_capacity(looks.len());
         for (look, ids) in looks.iter().zip(&found.value) {
@@ -145,7 +149,7 @@ impl RedisStore {
             }
         }
         let watched = match (looks, &*found.value) {
-            ([look], [Ok(ids)]) if ids.len() >= watch::LEAST => {
+            ([look], [Ok(ids)]) if ids.len() >= watch::MIN_ORDERS => {
                 self.read_watching(look.shard, ids, &pipe).await
             }
             _ => None,
@@ -162,7 +166,7 @@ impl RedisStore {
             let due = ids.and_then(|ids| {
                 let mut due = self.nothing_due(look.shard);
                 let is_full = is_full(look, &ids);
-                // Both answers are taken before either can fail: they belong to this shard alone.
+                // Take both answers before either can fail, so that the next shard reads its own.
                 let records = (!ids.is_empty()).then(|| replies.list());
                 let next_at = if is_full { Ok(Some(by)) } else { replies.first_time() };
                 due.orders = with_records(ids, &records.transpose()?.unwrap_or_default(), now, by);
@@ -175,13 +179,13 @@ impl RedisStore {
         shards
     }
 
-    /// The ids whose noted due time is not later than `by`, for each shard looked at.
+    /// The ids of each shard with a due time of at most `by`.
     async fn due_ids(
         &self,
         looks: &[Look],
         limit: usize,
         by: Time,
-    ) -> Result<At<Each<Vec<OrderId>>>, StoreError> {
+    ) -> Result<At<Results<Vec<OrderId>>>, StoreError> {
         let mut pipe = Pipeline::with_capacity(looks.len() + 3);
         self.ask_time(&mut pipe);
         for look in looks {
@@ -204,7 +208,7 @@ impl RedisStore {
 
 fn read_terms(revision: &Revision, text: Option<String>) -> Result<Option<Terms>, StoreError> {
     let unreadable =
-        |error| StoreError::Unavailable(format!("the terms of {revision} cannot be read: {error}"));
+        |error| StoreError::Unavailable(format!("the terms of {revision} are unreadable: {error}"));
     text.map(|text| text.parse().map_err(unreadable)).transpose()
 }
 
@@ -213,14 +217,14 @@ fn order_ids(shard: Shard, found: &[Value]) -> Vec<OrderId> {
     for value in found {
         match as_text(value).map(str::parse::<OrderId>) {
             Some(Ok(id)) => ids.push(id),
-            _ => tracing::warn!(shard, ?value, "a due entry that is no order id is passed over"),
+            _ => tracing::warn!(shard, ?value, "skipped a due entry that is not an order id"),
         }
     }
     ids
 }
 
-/// The orders with their records. Where the server's clock was put back, an order that is due by
-/// the time believed, but not by the server's, is left to a later call.
+/// The orders with their records. If the server's clock was set back, an order that is due by the
+/// estimated time only is left to a later call.
 fn with_records(ids: Vec<OrderId>, records: &[Value], now: Time, by: Time) -> Vec<DueOrder> {
     let mut due = Vec::with_capacity(ids.len());
     for (id, record) in ids.into_iter().zip(records) {

@@ -1,5 +1,5 @@
-//! Small facts that all workers share: a hash for each space, changed only by callers who know what
-//! stands there; and who is alive.
+//! Small values that all workers share: one hash for each space, changed by compare-and-set; and
+//! the living workers.
 
 use async_trait::async_trait;
 use autoreceive_domain::{Span, Time};

@@ -1,5 +1,5 @@
-//! What a transaction left unwritten, because a right was taken away or a key replaced while it was
-//! carried out. Without this, orders would stand there received without their entry.
+//! Writes the failed part of a transaction, after a permission was removed or a key was replaced
+//! during EXEC. Without this, orders would be received without their entry.
 
 use std::time::Duration;
 
@@ -9,48 +9,48 @@ use autoreceive_redis_connection::redis::{Cmd, Value};
 use tokio::time::{sleep, timeout};
 
 use super::RedisStore;
-use super::writes::{Part, Write, Writes};
+use super::writes::{WriteKind, Write, Writes};
 use autoreceive_store::{Change, CommitResult, Round, Why};
 
-/// The pause after the first try that failed; it doubles.
+/// The pause after the first failed attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The commands of a transaction that failed.
-pub(super) struct Missing<'a> {
-    /// Of the orders that are still as the commit left them.
+/// The failed commands of a transaction.
+pub(super) struct MissingWrites<'a> {
+    /// Orders that are still as the commit left them.
     changes: Vec<&'a Change>,
-    /// Which parts of these orders.
-    parts: Vec<Part>,
+    /// The kinds of failed writes of these orders.
+    kinds: Vec<WriteKind>,
     /// The counts among the facts.
     counts: Vec<String>,
-    /// The commands that have to be carried out whatever became of the orders.
+    /// Commands that must be written even if the orders have changed since.
     facts: Vec<&'a Write>,
 }
 
-impl<'a> Missing<'a> {
-    /// From the answers to the commands, one for each.
-    pub(super) fn of(round: &'a Round, writes: &'a Writes, answers: &[Value]) -> Missing<'a> {
+impl<'a> MissingWrites<'a> {
+    /// Built from the answers, one for each command.
+    pub(super) fn of(round: &'a Round, writes: &'a Writes, answers: &[Value]) -> MissingWrites<'a> {
         let answers = answers.iter().map(|answer| matches!(answer, Value::ServerError(_)));
         let failed = writes.list.iter().zip(answers).filter(|(_, failed)| *failed);
         let failed: Vec<&Write> = failed.map(|(write, _)| write).collect();
-        let is_fact = |write: &&Write| matches!(write.part, Part::Counts | Part::Facts);
+        let is_fact = |write: &&Write| matches!(write.kind, WriteKind::Counts | WriteKind::Facts);
         let (facts, of_orders): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_fact);
-        let counts = if facts.iter().any(|write| write.part == Part::Counts) {
+        let counts = if facts.iter().any(|write| write.kind == WriteKind::Counts) {
             writes.counts.clone()
         } else {
             Vec::new()
         };
-        let parts: Vec<Part> = of_orders.iter().map(|write| write.part).collect();
-        let changes = if parts.is_empty() { Vec::new() } else { round.changes.iter().collect() };
-        Missing { changes, parts, counts, facts }
+        let kinds: Vec<WriteKind> = of_orders.iter().map(|write| write.kind).collect();
+        let changes = if kinds.is_empty() { Vec::new() } else { round.changes.iter().collect() };
+        MissingWrites { changes, kinds, counts, facts }
     }
 
-    /// Each order with the version that must be found: the one that the commit wrote, or where it
-    /// wrote no orders, the one that it expected.
+    /// The version that each order must have: the version that the commit wrote, or if it wrote no
+    /// orders, the expected version.
     fn versions(&self) -> Vec<(&'a OrderId, u64)> {
-        let wrote_orders = !self.parts.contains(&Part::Orders);
+        let wrote_orders = !self.kinds.contains(&WriteKind::Orders);
         let version = |change: &Change| match &change.order {
             Some(order) if wrote_orders => order.version,
             _ => change.expected,
@@ -60,8 +60,8 @@ impl<'a> Missing<'a> {
 }
 
 impl RedisStore {
-    /// Writes what is missing, again and again until it is in or the time is over.
-    pub(super) async fn repair(&self, shard: Shard, mut missing: Missing<'_>, deadline: Deadline) {
+    /// Writes the missing commands, again and again until it succeeds or the deadline is over.
+    pub(super) async fn repair(&self, shard: Shard, mut missing: MissingWrites<'_>, deadline: Deadline) {
         let mut pause = PAUSE;
         loop {
             let call = self.repair_call(shard, &missing);
@@ -69,17 +69,18 @@ impl RedisStore {
                 .await
             {
                 Ok(CommitResult::Committed) => {
-                    tracing::info!(shard, "what was missing of a commit is written now");
+                    tracing::info!(shard, "the failed part of a commit is written now");
                     return;
                 }
-                // Somebody has changed these orders since, and with them the parts in question.
+                // Another commit has changed these orders, including the missing writes.
                 Ok(CommitResult::Conflict { losers, why: Why::Version }) if !losers.is_empty() => {
                     missing.changes.retain(|change| !losers.contains(&change.id));
                     continue;
                 }
-                // Perhaps it is in. All but the counts can be written twice; `verify` mends those.
+                // It may be written. All writes except the counts can be repeated; `verify` repairs
+                // counts.
                 Ok(CommitResult::Unknown(why)) => {
-                    missing.facts.retain(|write| write.part != Part::Counts);
+                    missing.facts.retain(|write| write.kind != WriteKind::Counts);
                     why
                 }
                 Ok(other) => format!("{other:?}"),
@@ -90,7 +91,8 @@ impl RedisStore {
                     shard,
                     why,
                     entries = missing.facts.len(),
-                    "a part of a commit could not be written: orders may be without their entry"
+                    "a part of a commit could not be written: orders may have no outbox entry; run \
+                        `autoreceive verify`"
                 );
                 return;
             }
@@ -99,8 +101,8 @@ impl RedisStore {
         }
     }
 
-    fn repair_call(&self, shard: Shard, missing: &Missing<'_>) -> Cmd {
-        let mut writes = Writes::of_orders(&self.keys, shard, &missing.changes, &missing.parts);
+    fn repair_call(&self, shard: Shard, missing: &MissingWrites<'_>) -> Cmd {
+        let mut writes = Writes::of_orders(&self.keys, shard, &missing.changes, &missing.kinds);
         writes.counts.clone_from(&missing.counts);
         for write in &missing.facts {
             writes.again(write);

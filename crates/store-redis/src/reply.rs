@@ -1,5 +1,5 @@
-//! What Redis answers, taken apart. An answer of another shape, or an error among the answers, is a
-//! store that does not serve: never a panic.
+//! Decodes Redis answers. An unexpected answer or an error is reported as an unavailable store; it
+//! never panics.
 
 use std::vec::IntoIter;
 
@@ -10,7 +10,7 @@ use autoreceive_redis_connection::redis::Value;
 use autoreceive_redis_connection::server_text;
 use autoreceive_store::StoreError;
 
-/// The answers to a pipeline, taken in turn.
+/// The answers to a pipeline, taken one by one.
 pub(super) struct Replies(IntoIter<Value>);
 
 impl Replies {
@@ -34,12 +34,12 @@ impl Replies {
         }
     }
 
-    /// The same, to be taken in turn.
+    /// An array, whose elements are taken one by one.
     pub(super) fn nested(&mut self) -> Result<Replies, StoreError> {
         self.list().map(Replies::new)
     }
 
-    /// What `TIME` answered, and after it the offset of a test clock, where there is one.
+    /// The answer to `TIME`, plus the test clock's offset from the next answer.
     pub(super) fn time(&mut self) -> Result<Time, StoreError> {
         let mut parts = self.nested()?;
         let (seconds, micros) = (parts.integer()?, parts.integer()?);
@@ -49,12 +49,12 @@ impl Replies {
         ))
     }
 
-    /// A text; none where there is none.
+    /// A text, or `None`.
     pub(super) fn text(&mut self) -> Result<Option<String>, StoreError> {
         self.next().map(text)
     }
 
-    /// A number, however it was written.
+    /// A number, in any encoding.
     pub(super) fn integer(&mut self) -> Result<i64, StoreError> {
         let value = self.next()?;
         number(&value).ok_or_else(|| strange(&format!("{value:?}")))
@@ -65,18 +65,18 @@ impl Replies {
         self.integer().map(|count| u64::try_from(count).unwrap_or(0))
     }
 
-    /// A time in milliseconds; an empty text for none.
+    /// A time in milliseconds; `None` for an empty text.
     pub(super) fn moment(&mut self) -> Result<Option<Time>, StoreError> {
         let value = self.next()?;
         Ok(number(&value).map(Time::from_ms))
     }
 
-    /// The next array, where there is more.
+    /// The next array, if there are more.
     pub(super) fn more(&mut self) -> Option<Result<Replies, StoreError>> {
         if self.0.len() == 0 { None } else { Some(self.nested()) }
     }
 
-    /// A text and a number, where there is more.
+    /// A text and a number, if there are more.
     pub(super) fn pair(&mut self) -> Result<Option<(String, i64)>, StoreError> {
         match self.0.len() {
             0 => Ok(None),
@@ -84,19 +84,18 @@ impl Replies {
         }
     }
 
-    /// Texts; those that are not UTF-8 were not written by this program and are passed over.
+    /// Texts. Those that are not UTF-8 were not written by this program and are skipped.
     pub(super) fn texts(&mut self) -> Result<Vec<String>, StoreError> {
         Ok(self.list()?.into_iter().filter_map(text).collect())
     }
 
-    /// Members with their scores, as `WITHSCORES` gives them.
+    /// Members with their scores, from `WITHSCORES`.
     pub(super) fn scored(&mut self) -> Result<Vec<(String, Time)>, StoreError> {
         let mut list = self.list()?.into_iter();
         let mut scored = Vec::with_capacity(list.len() / 2);
         while let (Some(member), Some(score)) = (list.next(), list.next()) {
             let score = number(&score).ok_or_else(|| strange(&format!("the score {score:?}")))?;
-            // A member that is no text is shown as well as it can be: it must still be seen that
-            // something is there.
+            // Show a member that is not UTF-8 as well as possible, so that it is not hidden.
             let member = match member {
                 Value::BulkString(bytes) => String::from_utf8(bytes)
                     .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()),
@@ -120,7 +119,7 @@ fn strange(what: &str) -> StoreError {
     ))
 }
 
-/// A whole number; scores come as text, the largest ones in scientific notation.
+/// A whole number. Scores come as text, large ones in scientific notation.
 pub(super) fn number(value: &Value) -> Option<i64> {
     let text = match value {
         Value::Int(number) => return Some(*number),
@@ -132,7 +131,7 @@ pub(super) fn number(value: &Value) -> Option<i64> {
     text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|number| number as i64))
 }
 
-/// A text, where it is one, as it lies there.
+/// Borrows a text.
 pub(super) fn as_text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
@@ -141,7 +140,7 @@ pub(super) fn as_text(value: &Value) -> Option<&str> {
     }
 }
 
-/// A text, where it is one.
+/// Takes a text.
 pub(super) fn text(value: Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
@@ -150,7 +149,7 @@ pub(super) fn text(value: Value) -> Option<String> {
     }
 }
 
-/// An order from its record; none where there is no record.
+/// Decodes an order from its record; `None` without a record.
 pub(super) fn order(id: &OrderId, value: &Value) -> Result<Option<Order>, Unreadable> {
     let wrong = || Unreadable { id: id.to_string(), what: "not a text".to_owned() };
     match value {

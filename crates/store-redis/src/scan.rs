@@ -1,8 +1,9 @@
-//! Every order there is, a few at a time.
+//! Scans all orders, page by page.
 //!
-//! `HSCAN` shows each order that stays where it is at least once, however much is added and removed
-//! meanwhile, but only as long as the same process answers: another one hashes differently. So a
-//! cursor names the process, and where another one answers, the shard begins anew.
+//! `HSCAN` returns each order that stays in the hash at least once, even if others are added and
+//! removed meanwhile. This holds only within one server process, because another process hashes
+//! differently. So a cursor names the process, and if another process answers, the shard starts
+//! again.
 
 use autoreceive_domain::{OrderId, Shard, Time};
 use autoreceive_redis_connection::redis::{Pipeline, Value};
@@ -11,20 +12,20 @@ use super::RedisStore;
 use super::reply::{order, text};
 use autoreceive_store::{Page, Row, StoreError};
 
-/// Where a scan goes on.
-struct Place {
+/// The position of a scan.
+struct ScanCursor {
     shard: Shard,
     scan: String,
     process: String,
 }
 
-impl Place {
-    fn parse(cursor: &str) -> Result<Place, StoreError> {
+impl ScanCursor {
+    fn parse(cursor: &str) -> Result<ScanCursor, StoreError> {
         let read = || {
             let parts: Vec<&str> = cursor.split('.').collect();
             let [shard, scan, process] = parts.try_into().ok()?;
             scan.parse::<u64>().ok()?;
-            Some(Place {
+            Some(ScanCursor {
                 shard: shard.parse().ok()?,
                 scan: scan.to_owned(),
                 process: process.to_owned(),
@@ -40,15 +41,15 @@ impl RedisStore {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<Row>, StoreError> {
-        let start = || Place { shard: 0, scan: "0".to_owned(), process: String::new() };
-        let place = cursor.map_or_else(|| Ok(start()), Place::parse)?;
-        if place.shard >= self.shards.get() {
+        let first = || ScanCursor { shard: 0, scan: "0".to_owned(), process: String::new() };
+        let start = cursor.map_or_else(|| Ok(first()), ScanCursor::parse)?;
+        if start.shard >= self.shards.get() {
             return Err(StoreError::wrong_cursor(cursor.unwrap_or_default()));
         }
         let total = if cursor.is_none() { Some(self.count_orders().await?) } else { None };
-        let (mut page, process) = self.scan_shard(place.shard, &place.scan, limit).await?;
-        if place.scan != "0" && process != place.process {
-            (page, _) = self.scan_shard(place.shard, "0", limit).await?;
+        let (mut page, process) = self.scan_shard(start.shard, &start.scan, limit).await?;
+        if start.scan != "0" && process != start.process {
+            (page, _) = self.scan_shard(start.shard, "0", limit).await?;
         }
         let cursor = page.cursor.filter(|_| total != Some(0));
         Ok(Page { total, cursor, ..page })
@@ -63,7 +64,7 @@ impl RedisStore {
         self.shards.all().map(|_| replies.count()).sum()
     }
 
-    /// One step, and which process made it.
+    /// One step, with the id of the server process.
     async fn scan_shard(
         &self,
         shard: Shard,
@@ -89,13 +90,13 @@ impl RedisStore {
     }
 }
 
-/// The id of the process, from the answer to `INFO server`.
+/// The process id, from the answer to `INFO server`.
 fn process(info: &str) -> String {
     let id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
     id.chars().filter(char::is_ascii_alphanumeric).take(12).collect()
 }
 
-/// The orders of an answer; an id that is none was not written by this program and is passed over.
+/// The orders of an answer. An invalid id was not written by this program and is skipped.
 fn rows(shard: Shard, fields: Vec<Value>) -> Vec<Row> {
     let mut fields = fields.into_iter();
     let mut rows = Vec::with_capacity(fields.len() / 2);

@@ -1,8 +1,8 @@
-//! The scripts.
+//! The Lua scripts.
 
 use autoreceive_redis_connection::Script;
 
-/// All of them.
+/// All scripts.
 pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) claim: Script,

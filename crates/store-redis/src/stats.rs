@@ -1,4 +1,4 @@
-//! Figures of the whole.
+//! The store's figures.
 
 use std::collections::HashMap;
 
@@ -10,29 +10,29 @@ use super::reply::Replies;
 use autoreceive_store::{ActionStats, Space, Stats, StoreError};
 
 impl RedisStore {
-    pub(super) async fn figures(&self) -> Result<Stats, StoreError> {
+    pub(super) async fn read_stats(&self) -> Result<Stats, StoreError> {
         let mut pipe = Pipeline::new();
         self.ask_time(&mut pipe);
         pipe.cmd("HKEYS").arg(self.keys.space(Space::Actions));
         pipe.cmd("HGETALL").arg(self.keys.space(Space::Circuits));
         let mut replies = self.ask(&pipe).await?;
-        let (now, names, circuits) =
-            (self.time_of(&mut replies)?, replies.texts()?, circuits(&mut replies)?);
-        // A name that is none was not written by this program.
+        let now = self.time_of(&mut replies)?;
+        let names = replies.texts()?;
+        let circuits = circuits(&mut replies)?;
+        // An invalid name was not written by this program.
         let mut actions: Vec<ActionName> =
             names.iter().filter_map(|name| name.parse().ok()).collect();
         actions.sort_unstable();
-        let mut replies = self.ask(&self.figures_of_all_shards(now, &actions)).await?;
+        let mut replies = self.ask(&self.stats_of_all_shards(now, &actions)).await?;
         let stats = |name: &ActionName| ActionStats {
             circuit: circuits.get(name.as_str()).cloned().unwrap_or_default(),
             ..ActionStats::idle(name.clone())
         };
         let actions = actions.iter().map(stats).collect();
-        let (orders, totals) = (Vec::new(), Vec::new());
         let mut stats = Stats {
             now,
-            orders,
-            totals,
+            orders: Vec::new(),
+            totals: Vec::new(),
             waiting: 0,
             overdue: 0,
             oldest_overdue: None,
@@ -45,7 +45,7 @@ impl RedisStore {
         Ok(stats)
     }
 
-    fn figures_of_all_shards(&self, now: Time, actions: &[ActionName]) -> Pipeline {
+    fn stats_of_all_shards(&self, now: Time, actions: &[ActionName]) -> Pipeline {
         let mut pipe = Pipeline::new();
         for shard in self.shards.all() {
             pipe.cmd("HGETALL").arg(self.keys.counts(shard));
@@ -72,8 +72,7 @@ impl RedisStore {
     }
 }
 
-/// How the endpoints of all actions are doing. What cannot be read says nothing against an
-/// endpoint.
+/// The circuits of all endpoints. An unreadable one counts as a closed circuit.
 fn circuits(replies: &mut Replies) -> Result<HashMap<String, Circuit>, StoreError> {
     let texts = replies.texts()?;
     Ok(texts

@@ -1,67 +1,66 @@
-//! A commit of the timer without a script: what it read is watched, and what follows is written as
-//! one transaction, which Redis drops whole where anything that was read has changed since. It
-//! takes Redis half the time that the script takes (docs/benchmarks.md). Where it does not fit, or
-//! nothing came of it, the script is called.
+//! A commit of the timer without a script: the read is watched, and the commit is one transaction.
+//! Redis drops the transaction if anything that was read has changed. It takes Redis half the time
+//! of the script (docs/benchmarks.md). Falls back to the script if the commit does not qualify or
+//! EXEC was aborted.
 //!
 //! Why it is safe:
 //!
-//! - A commit goes this way only if every change in it expects the version that was read. The watch
-//!   begins before that read, on a connection that nobody else uses in between and that is never
-//!   made again silently: a new one watches nothing.
-//! - Every commit in a shard writes its orders, and those are watched; so is the clock of a store
-//!   for tests.
-//! - A user without the right to one of the writes, or a server without memory, fails the
-//!   transaction whole when it is queued.
-//! - Rights and types are looked at with the read, and all but the outbox's keys are watched:
-//!   settling changes those all the time.
-//! - The time is read again with the orders, so that a clock that was moved, or a worker that was
-//!   stopped, is noticed as by the script.
+//! A commit qualifies only if every change expects the version that was read. WATCH begins before
+//! that read, on a connection that no other caller uses in between. It never reconnects silently,
+//! because a new connection watches nothing.
+//! Every commit in a shard writes its orders, and those keys are watched. The key of the test clock
+//! is watched as well.
+//! A missing permission or a full memory fails the whole transaction while it is queued.
+//! Permissions and types are checked with the read. All keys except the outbox's are watched;
+//! settling changes the outbox's keys all the time.
+//! The time is read again with the orders, so a clock that was advanced or a worker that was
+//! suspended is noticed, as in the script.
 //!
-//! The script does one thing that this cannot: Redis looks at rights and types of a transaction
-//! command by command. An operator who takes a right away, or replaces an outbox, in the moment in
-//! which a transaction is carried out, leaves a part of it unwritten. `repair` writes that part.
+//! The script does one thing that a transaction cannot: Redis checks permissions and types of a
+//! transaction command by command. If an operator removes a permission or replaces an outbox key
+//! during EXEC, a part of the transaction is not written. `repair` writes that part.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use autoreceive_domain::{ActionName, OrderId, Shard, Time};
 use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::RedisStore;
 use super::commit::failed;
-use super::pinned::Pinned;
-use super::repair::Missing;
+use super::pinned::PinnedConnection;
+use super::repair::MissingWrites;
 use super::reply::{Replies, as_text};
 use super::writes::Writes;
 use autoreceive_redis_connection::server_text;
 use autoreceive_store::now::span;
 use autoreceive_store::{At, Change, Commit, CommitResult, ReadToken, STALE_AFTER, StoreError};
 
-/// The fewest due orders for which it pays.
-pub(super) const LEAST: usize = 32;
-/// How often rights and types are looked at again after a transaction failed in part.
+/// With fewer due orders the script is used.
+pub(super) const MIN_ORDERS: usize = 32;
+/// How often permissions and types are checked after a partly failed transaction.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
-/// What a transaction can write with.
+/// The commands of a transaction.
 const COMMANDS: [&str; 4] = ["HSET", "ZADD", "ZREM", "HINCRBY"];
 
-/// A read that is watched: what a [`ReadToken`] of this store holds.
-struct Watched {
-    connection: Pinned,
+/// A watched read: the content of this store's [`ReadToken`].
+struct WatchedRead {
+    connection: PinnedConnection,
     shard: Shard,
-    /// The shard's time, and when it was read.
+    /// The shard's time, and when this process read it.
     now: Time,
     read_at: Instant,
-    /// The orders in the order in which they were read, with their versions.
+    /// The orders as they were read, with their versions.
     versions: Vec<(OrderId, u64)>,
-    /// The actions whose outbox has the right types.
+    /// The actions whose outbox keys have the right types.
     actions: Vec<ActionName>,
 }
 
-impl Watched {
-    /// Whether a commit consists of nothing but orders that were read and are kept, and of what
-    /// follows from them, and the read is still good.
-    fn is_before(&self, commit: &Commit) -> bool {
+impl WatchedRead {
+    /// Whether the commit changes only orders of this read and writes only what follows from them,
+    /// and the read is at most 10 s old.
+    fn allows(&self, commit: &Commit) -> bool {
         let round = &commit.round;
         let mut versions = self.versions.iter();
         let mut was_read = |change: &Change| {
@@ -80,13 +79,13 @@ impl Watched {
     }
 }
 
-/// Whether commits go by the script alone, because a transaction failed in part.
+/// After a partly failed transaction only the script commits, until a check succeeds.
 #[derive(Default)]
-pub(super) struct ScriptAlone(Mutex<Option<Instant>>);
+pub(super) struct ScriptFallback(Mutex<Option<Instant>>);
 
-impl ScriptAlone {
+impl ScriptFallback {
     fn next_check(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn begin(&self, now: Instant) {
@@ -97,8 +96,8 @@ impl ScriptAlone {
         *self.next_check() = None;
     }
 
-    /// None where transactions can be used; else whether it is time to check again. Only one caller
-    /// is told so.
+    /// `None` if transactions can be used. Otherwise whether a check is due; only one caller gets
+    /// `true`.
     fn check_is_due(&self, now: Instant) -> Option<bool> {
         let mut next_check = self.next_check();
         let is_due = now >= (*next_check)?;
@@ -110,25 +109,28 @@ impl ScriptAlone {
 }
 
 impl RedisStore {
-    /// Whether a read can be watched. After a transaction that failed in part, only once rights and
-    /// types are in order again.
+    /// Whether a read can be watched. After a partly failed transaction, permissions and types are
+    /// checked first.
     async fn may_watch(&self, shard: Shard) -> bool {
-        match self.script_alone.check_is_due(Instant::now()) {
+        match self.script_fallback.check_is_due(Instant::now()) {
             None => true,
             Some(false) => false,
             Some(true) => {
                 let check = self.check_again(shard, &self.known_actions()).await;
                 match &check {
-                    Ok(()) => self.script_alone.end(),
-                    Err(why) => tracing::warn!(%why, "the script alone still commits orders"),
+                    Ok(()) => self.script_fallback.end(),
+                    Err(why) => tracing::warn!(
+                        %why,
+                        "orders are still committed by the script only, which is slower"
+                    ),
                 }
                 check.is_ok()
             }
         }
     }
 
-    /// Carries out `reads`, the first of which reads the records of `ids`, and watches what was
-    /// read. None where that failed; no token where it cannot be watched.
+    /// Runs `reads` and watches their keys; the first read loads the records of `ids`. `None` if
+    /// that failed; no token if the read cannot be watched.
     pub(super) async fn read_watching(
         &self,
         shard: Shard,
@@ -142,11 +144,12 @@ impl RedisStore {
         let actions = self.known_actions();
         let was_open = connection.is_open();
         let pipe = self.watching(shard, was_open, &actions, reads);
-        let (deadline, read_at) = (self.link.deadline(), Instant::now());
+        let deadline = self.link.deadline();
+        let read_at = Instant::now();
         let mut answers = connection.exchange(&self.link, deadline, &pipe).await.ok()?;
         let begun = answers.iter().take(1 + usize::from(was_open));
         if !begun.into_iter().all(|answer| *answer == Value::Okay) {
-            // A transaction that could not be discarded has queued the reads.
+            // Without DISCARD the open transaction has queued the reads.
             connection.close();
             return None;
         }
@@ -160,14 +163,14 @@ impl RedisStore {
         let versions = records.first().and_then(|records| versions(ids, records));
         let token = match (now, versions) {
             (Ok(Some(now)), Some(versions)) if connection.is_open() => {
-                Some(ReadToken::new(Watched { connection, shard, now, read_at, versions, actions }))
+                Some(ReadToken::new(WatchedRead { connection, shard, now, read_at, versions, actions }))
             }
             _ => None,
         };
         Some((Replies::new(records), token))
     }
 
-    /// Ends the transaction before, watches, looks at what a commit would change, reads, and opens
+    /// Discards the previous transaction, watches, checks the keys of a commit, reads, and opens
     /// the transaction.
     fn watching(
         &self,
@@ -201,7 +204,7 @@ impl RedisStore {
         pipe
     }
 
-    /// Asks which of the commands of a transaction are refused.
+    /// Asks which commands of a transaction are not permitted.
     fn probe(&self, key: &str) -> Cmd {
         let mut call = self.scripts.probe.call(&[]);
         for command in COMMANDS {
@@ -210,7 +213,7 @@ impl RedisStore {
         call
     }
 
-    /// The shard's time, where all rights, types and counts are as they should be.
+    /// The shard's time, if all permissions, types and counts are right.
     async fn checked(
         &self,
         answers: Vec<Value>,
@@ -220,7 +223,7 @@ impl RedisStore {
         let At { now, .. } = self.found(&mut replies)?;
         let refused = replies.texts();
         if refused.is_err() {
-            // A server that does not know the script is given it; the next read finds it there.
+            // Loads the script into a server that does not have it, for the next read.
             let mut calls = Pipeline::with_capacity(1);
             calls.add_command(self.probe(""));
             self.link.run(&self.scripts.probe, &calls).await;
@@ -235,17 +238,16 @@ impl RedisStore {
         Ok(is_right.then_some(now))
     }
 
-    /// Commits what follows from a watched read. None where nothing was written, and the script is
-    /// to be called.
+    /// Commits after a watched read. `None` if nothing was written; then the script must be called.
     pub(super) async fn commit_watched(
         &self,
         read: ReadToken,
         commit: &Commit,
         writes: &Writes,
     ) -> Option<CommitResult> {
-        let mut read = read.into_read::<Watched>()?;
+        let mut read = read.into_read::<WatchedRead>()?;
         let is_ours = self.pinned.owns(&read.connection);
-        if !is_ours || read.connection.era() != self.link.era() || !read.is_before(commit) {
+        if !is_ours || read.connection.era() != self.link.era() || !read.allows(commit) {
             return None;
         }
         let mut pipe = Pipeline::with_capacity(writes.list.len() + 1);
@@ -253,7 +255,8 @@ impl RedisStore {
             pipe.add_command(write.command.clone());
         }
         pipe.cmd("EXEC");
-        let (begun, deadline) = (Instant::now(), self.link.deadline());
+        let begun = Instant::now();
+        let deadline = self.link.deadline();
         let answers = read.connection.exchange(&self.link, deadline, &pipe).await;
         let answered = Instant::now();
         let executed = match answers {
@@ -265,25 +268,25 @@ impl RedisStore {
         };
         drop(read);
         let Some(Value::Array(answers)) = executed else { return None };
-        self.pace.answered(commit.round.changes.len(), answered - begun, answered.into_std());
+        self.batch_size.record(commit.round.changes.len(), answered - begun, answered.into_std());
         let Some(why) = answers.iter().find_map(error_text) else {
             return Some(CommitResult::Committed);
         };
-        self.script_alone.begin(answered);
+        self.script_fallback.begin(answered);
         tracing::error!(
             shard = commit.shard,
             why,
-            "a key or a right was changed while orders were committed: what is missing is written \
+            "a key or a permission was changed during a commit; its failed part is written \
                 again"
         );
-        let missing = Missing::of(&commit.round, writes, &answers);
+        let missing = MissingWrites::of(&commit.round, writes, &answers);
         self.repair(commit.shard, missing, deadline).await;
-        let why = format!("a key or a right was changed while orders were committed: {why}");
+        let why = format!("a key or a permission was changed during the commit: {why}");
         Some(CommitResult::Unknown(why))
     }
 }
 
-/// Whether it is a number that `HINCRBY` can move.
+/// Whether `HINCRBY` accepts this number.
 fn is_count(text: &String) -> bool {
     text.len() <= 16 && text.parse::<i64>().is_ok_and(|number| number.to_string() == *text)
 }
@@ -295,7 +298,7 @@ fn error_text(answer: &Value) -> Option<String> {
     }
 }
 
-/// The orders that there are, with the version that each record begins with.
+/// The existing orders, with the version from each record.
 fn versions(ids: &[OrderId], records: &Value) -> Option<Vec<(OrderId, u64)>> {
     let version = |record: &Value| as_text(record)?.split_once('|')?.0.parse().ok();
     let Value::Array(records) = records else { return None };
@@ -308,17 +311,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_failure_one_caller_in_ten_seconds_checks() {
-        let (alone, start) = (ScriptAlone::default(), Instant::now());
-        assert_eq!(alone.check_is_due(start), None);
-        alone.begin(start);
-        assert_eq!(alone.check_is_due(start), Some(false));
+    fn after_a_failure_one_caller_checks_every_ten_seconds() {
+        let fallback = ScriptFallback::default();
+        let start = Instant::now();
+        assert_eq!(fallback.check_is_due(start), None);
+        fallback.begin(start);
+        assert_eq!(fallback.check_is_due(start), Some(false));
         let later = start + CHECK_EVERY;
-        assert_eq!(alone.check_is_due(later), Some(true));
-        assert_eq!(alone.check_is_due(later), Some(false));
-        assert_eq!(alone.check_is_due(later + CHECK_EVERY), Some(true));
-        alone.end();
-        assert_eq!(alone.check_is_due(later), None);
+        assert_eq!(fallback.check_is_due(later), Some(true));
+        assert_eq!(fallback.check_is_due(later), Some(false));
+        assert_eq!(fallback.check_is_due(later + CHECK_EVERY), Some(true));
+        fallback.end();
+        assert_eq!(fallback.check_is_due(later), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What a commit writes, as Redis commands. The script and the transaction both send this list, so
-//! that a commit has one meaning.
+//! The Redis commands of a commit. The script and the transaction send the same list, so a commit
+//! has one meaning.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,38 +16,38 @@ pub(super) struct Writes {
     pub(super) list: Vec<Write>,
     /// Every key that is written, and those that the script reads: orders, clock and counts first.
     pub(super) keys: Vec<String>,
-    /// The counts that move.
+    /// The names of the counts that change.
     pub(super) counts: Vec<String>,
 }
 
 /// One command.
 #[derive(Clone)]
 pub(super) struct Write {
-    pub(super) part: Part,
+    pub(super) kind: WriteKind,
     pub(super) command: Cmd,
     key: String,
 }
 
-/// What a command writes.
+/// The kind of data that a command writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Records.
+pub(super) enum WriteKind {
+    /// RecordTexts.
     Orders,
     /// Due times.
     Due,
-    /// Which orders are held.
+    /// The index of held orders.
     Held,
     /// Counts.
     Counts,
-    /// What is true whatever became of the orders since: entries, notes, terms.
+    /// Data that stays valid if the orders change later: entries, notes, terms.
     Facts,
 }
 
 impl Writes {
-    /// Everything that a round writes.
+    /// All commands of a round.
     pub(super) fn of(keys: &Keys, shard: Shard, round: &Round) -> Writes {
         let changes: Vec<&Change> = round.changes.iter().collect();
-        let records = Records::of(&changes);
+        let records = RecordTexts::of(&changes);
         let mut writes = Writes::none(keys, shard);
         writes.orders(keys.orders(shard), &changes, &records);
         writes.due(keys.due(shard), &changes);
@@ -56,24 +56,24 @@ impl Writes {
         writes.entries(keys, shard, round, &records);
         writes.notes(keys.retention(shard), round);
         for policy in &round.policies {
-            let set = writes.add(Part::Facts, "HSETNX", keys.terms(shard));
+            let set = writes.add(WriteKind::Facts, "HSETNX", keys.terms(shard));
             set.arg(policy.revision.as_str()).arg(policy.terms.to_string());
         }
         writes
     }
 
-    /// The commands of some parts of some changes: no facts.
+    /// The commands of some kinds for some changes, without facts.
     pub(super) fn of_orders(
         keys: &Keys,
         shard: Shard,
         changes: &[&Change],
-        parts: &[Part],
+        kinds: &[WriteKind],
     ) -> Writes {
         let mut writes = Writes::none(keys, shard);
-        writes.orders(keys.orders(shard), changes, &Records::of(changes));
+        writes.orders(keys.orders(shard), changes, &RecordTexts::of(changes));
         writes.due(keys.due(shard), changes);
         writes.held(keys.held(shard), changes);
-        writes.list.retain(|write| parts.contains(&write.part));
+        writes.list.retain(|write| kinds.contains(&write.kind));
         writes
     }
 
@@ -90,14 +90,14 @@ impl Writes {
         self.list.push(write.clone());
     }
 
-    fn add(&mut self, part: Part, command: &str, key: String) -> &mut Cmd {
-        self.add_large(part, command, key, 0, 0)
+    fn add(&mut self, kind: WriteKind, command: &str, key: String) -> &mut Cmd {
+        self.add_large(kind, command, key, 0, 0)
     }
 
-    /// The same, with room for so many arguments of so many bytes.
+    /// The same, with capacity for `args` arguments of `bytes` bytes in all.
     fn add_large(
         &mut self,
-        part: Part,
+        kind: WriteKind,
         name: &str,
         key: String,
         args: usize,
@@ -108,64 +108,65 @@ impl Writes {
         if !self.keys.contains(&key) {
             self.keys.push(key.clone());
         }
-        let place = self.list.len();
-        self.list.push(Write { part, command, key });
-        &mut self.list[place].command
+        let index = self.list.len();
+        self.list.push(Write { kind, command, key });
+        &mut self.list[index].command
     }
 
-    fn orders(&mut self, key: String, changes: &[&Change], records: &Records) {
+    fn orders(&mut self, key: String, changes: &[&Change], records: &RecordTexts) {
         let kept = changes.iter().filter(|change| change.order.is_some()).count();
         if kept > 0 {
             let bytes = records.text.len();
-            let set = self.add_large(Part::Orders, "HSET", key.clone(), 2 * kept, bytes);
+            let set = self.add_large(WriteKind::Orders, "HSET", key.clone(), 2 * kept, bytes);
             for (i, change) in changes.iter().enumerate().filter(|(_, c)| c.order.is_some()) {
                 set.arg(change.id.as_str()).arg(records.record(i));
             }
         }
         let removed = changes.iter().filter(|change| change.order.is_none());
-        self.remove(Part::Orders, "HDEL", key, removed.map(|change| change.id.as_str()));
+        self.remove(WriteKind::Orders, "HDEL", key, removed.map(|change| change.id.as_str()));
     }
 
     fn due(&mut self, key: String, changes: &[&Change]) {
         let due = |change: &Change| change.order.as_ref().and_then(|order| order.next_due_at());
         let mut timed = changes.iter().filter_map(|change| Some((due(change)?, change))).peekable();
         if timed.peek().is_some() {
-            let add = self.add(Part::Due, "ZADD", key.clone());
+            let add = self.add(WriteKind::Due, "ZADD", key.clone());
             for (at, change) in timed {
                 add.arg(at.ms()).arg(change.id.as_str());
             }
         }
         let idle = changes.iter().filter(|change| due(change).is_none());
-        self.remove(Part::Due, "ZREM", key, idle.map(|change| change.id.as_str()));
+        self.remove(WriteKind::Due, "ZREM", key, idle.map(|change| change.id.as_str()));
     }
 
-    /// Only an order that was ever held can stand among the held: its record keeps released holds.
+    /// Only orders with a hold in their record can be in the index of held orders; released holds
+    /// stay in the record.
     fn held(&mut self, key: String, changes: &[&Change]) {
         let since = |order: &Order| order.held_since();
         for change in changes {
             if let Some(at) = change.order.as_deref().and_then(since) {
-                self.add(Part::Held, "ZADD", key.clone()).arg(at.ms()).arg(change.id.as_str());
+                self.add(WriteKind::Held, "ZADD", key.clone()).arg(at.ms()).arg(change.id.as_str());
             }
         }
-        let let_go = |change: &&&Change| match &change.order {
+        let released = |change: &&&Change| match &change.order {
             Some(order) => !order.holds.is_empty() && since(order).is_none(),
             None => true,
         };
-        let let_go = changes.iter().filter(let_go).map(|change| change.id.as_str());
-        self.remove(Part::Held, "ZREM", key, let_go);
+        let released = changes.iter().filter(released).map(|change| change.id.as_str());
+        self.remove(WriteKind::Held, "ZREM", key, released);
     }
 
-    /// One command for all members; none where there are none.
+    /// One command for all members, or none without members.
     fn remove<'a>(
         &mut self,
-        part: Part,
+        kind: WriteKind,
         command: &str,
         key: String,
         members: impl Iterator<Item = &'a str>,
     ) {
         let mut members = members.peekable();
         if members.peek().is_some() {
-            let remove = self.add(part, command, key);
+            let remove = self.add(kind, command, key);
             for member in members {
                 remove.arg(member);
             }
@@ -174,26 +175,26 @@ impl Writes {
 
     fn counts(&mut self, key: String, round: &Round) {
         for (count, by) in round.tally() {
-            self.add(Part::Counts, "HINCRBY", key.clone()).arg(&count).arg(by);
+            self.add(WriteKind::Counts, "HINCRBY", key.clone()).arg(&count).arg(by);
             self.counts.push(count);
         }
     }
 
-    fn entries(&mut self, keys: &Keys, shard: Shard, round: &Round, records: &Records) {
+    fn entries(&mut self, keys: &Keys, shard: Shard, round: &Round, records: &RecordTexts) {
         // Most entries of a commit have the same events, each for another action.
         let mut texts: Vec<(&EventSelection, Cow<'_, str>)> = Vec::new();
         for entry in &round.entries {
             let known = texts.iter().position(|(events, _)| **events == entry.events);
-            let place = known.unwrap_or(texts.len());
+            let index = known.unwrap_or(texts.len());
             if known.is_none() {
                 texts.push((&entry.events, records.events(&entry.events, &round.changes)));
             }
-            let text = &*texts[place].1;
+            let text = &*texts[index].1;
             if !text.is_empty() {
                 let key = keys.outdata(shard, &entry.action);
-                self.add_large(Part::Facts, "HSET", key, 2, text.len()).arg(&entry.id).arg(text);
+                self.add_large(WriteKind::Facts, "HSET", key, 2, text.len()).arg(&entry.id).arg(text);
                 let key = keys.out(shard, &entry.action);
-                self.add(Part::Facts, "ZADD", key).arg(entry.at.ms()).arg(&entry.id);
+                self.add(WriteKind::Facts, "ZADD", key).arg(entry.at.ms()).arg(&entry.id);
             }
         }
     }
@@ -202,32 +203,32 @@ impl Writes {
         for note in &round.notes {
             let ids = members(note, &round.changes);
             if !ids.is_empty() {
-                self.add(Part::Facts, "ZADD", key.clone()).arg(note.look_at.ms()).arg(ids);
+                self.add(WriteKind::Facts, "ZADD", key.clone()).arg(note.look_at.ms()).arg(ids);
             }
         }
         let done = round.notes_done.iter().map(|note| &*note.0);
-        self.remove(Part::Facts, "ZREM", key, done);
+        self.remove(WriteKind::Facts, "ZREM", key, done);
     }
 }
 
-/// The orders of a note, one a line.
+/// The order ids of a note, one a line.
 fn members(note: &RetentionNote, changes: &[Change]) -> String {
     let ids = note.members.iter().filter_map(|&i| Some(changes.get(i as usize)?.id.as_str()));
     ids.collect::<Vec<_>>().join("\n")
 }
 
-/// The records of changes as an entry has them, an id and its record on a line each: written once
-/// for the orders and for the entries.
-struct Records {
+/// The records of changes in entry format: an id and its record, one line each. Encoded once for
+/// the orders and the entries.
+struct RecordTexts {
     text: String,
-    /// Where each change's id begins and its record ends; and where the record begins.
-    places: Vec<(Range<usize>, usize)>,
+    /// For each change: the range of its id and record, and the start of the record.
+    ranges: Vec<(Range<usize>, usize)>,
 }
 
-impl Records {
-    fn of(changes: &[&Change]) -> Records {
+impl RecordTexts {
+    fn of(changes: &[&Change]) -> RecordTexts {
         let text = String::with_capacity(changes.len() * 160);
-        let mut records = Records { text, places: Vec::with_capacity(changes.len()) };
+        let mut records = RecordTexts { text, ranges: Vec::with_capacity(changes.len()) };
         for change in changes {
             let begin = records.text.len();
             records.text.push_str(change.id.as_str());
@@ -236,17 +237,17 @@ impl Records {
             if let Some(order) = &change.order {
                 record::write(&mut records.text, order);
             }
-            records.places.push((begin..records.text.len(), record));
+            records.ranges.push((begin..records.text.len(), record));
             records.text.push('\n');
         }
         records
     }
 
     fn record(&self, i: usize) -> &str {
-        self.places.get(i).map_or("", |(place, record)| &self.text[*record..place.end])
+        self.ranges.get(i).map_or("", |(range, record)| &self.text[*record..range.end])
     }
 
-    /// The text of an entry. A change's last event shows its order, so that its text is here.
+    /// The text of an entry. A change's last event equals its order, so its text is already here.
     fn events<'a>(&'a self, events: &EventSelection, changes: &[Change]) -> Cow<'a, str> {
         let is_plain = |change: &Change| match (&change.order, &*change.events) {
             (Some(order), [event]) => Arc::ptr_eq(order, &event.0) || **order == *event.0,

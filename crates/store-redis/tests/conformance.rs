@@ -1,4 +1,4 @@
-//! What every store has to get right.
+//! Runs the conformance suite of all stores.
 
 use autoreceive_store::conformance::Subject;
 use autoreceive_store_redis::{RedisSettings, RedisStore};
@@ -20,7 +20,7 @@ async fn for_a_shop() -> Subject {
     subject(RedisSettings::default()).await
 }
 
-/// In one shard, what a store does by shard meets itself.
+/// With one shard all orders are in the same shard.
 async fn with_one_shard() -> Subject {
     subject(RedisSettings { shards: 1, test_clock: true, ..RedisSettings::default() }).await
 }

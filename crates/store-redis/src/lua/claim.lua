@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
--- Leases the pending entries of one action in one shard whose time has come. Allowed without memory, so that the outbox can drain.
+-- Leases due entries of one action in one shard. Runs even without memory, so that the outbox can
+-- drain.
 --
 -- KEYS  out outdata clock
 -- ARGV  limit, lease in ms
--- Returns the store's time, {id, text or nil, …}, and when the first entry that was not taken comes up, '' for none.
--- Safe: all keys are read before the only write.
+-- Returns the store's time, {id, text or nil, …}, and the time of the first entry that was not
+--         taken, '' for none.
+-- Safe: reads all keys before the only write.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + (redis.call('GET', KEYS[3]) or 0)
 local limit = tonumber(ARGV[1])

@@ -1,14 +1,17 @@
 #!lua
--- Adds entries to a queue of an action, where neither it nor the action's other queue has one of that id.
+-- Adds entries to a queue of an action. Skips ids that this queue or the action's other queue
+-- contains.
 --
 -- KEYS  the queue's sorted set and hash, the other queue's sorted set
 -- ARGV  {id, time, text, …}
 -- Returns how many were added.
--- Safe: every type is read before the first write, and rights are asked for.
+-- Safe: checks every type and permission before the first write.
 local call, texts, times = redis.call, {}, {}
 call('HLEN', KEYS[2])
 for _, command in ipairs({ 'HSET', 'ZADD' }) do
-  if not redis.acl_check_cmd(command, KEYS[1], '0', '0') then return redis.error_reply('NOPERM this user may not ' .. command) end
+  if not redis.acl_check_cmd(command, KEYS[1], '0', '0') then
+    return redis.error_reply('NOPERM this user may not ' .. command)
+  end
 end
 for i = 1, #ARGV, 3 do
   if not (call('ZSCORE', KEYS[1], ARGV[i]) or call('ZSCORE', KEYS[3], ARGV[i])) then

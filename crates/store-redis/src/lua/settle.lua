@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Removes an entry and stores what follows from it; nothing where somebody else has removed it already. Allowed without
--- memory, so that the outbox can drain.
+-- Removes an entry and stores its follow-ups; does nothing if it is already removed. Runs even
+-- without memory, so that the outbox can drain.
 --
--- KEYS  the sorted set and the hash of its queue, then those of each other queue that something goes to
--- ARGV  the entry's id, then for each that follows: the number of its sorted set among the keys, its id, time and text, and
---       whether one that is there already stays ('1' or '')
--- Returns 1 where the entry was there.
--- Safe: every type is read before the first write, and rights are asked for.
+-- KEYS  the sorted set and the hash of its queue, then those of each other queue of a follow-up
+-- ARGV  the entry's id, then for each follow-up: the number of its sorted set among the keys, its
+--       id, time and text, and '1' to keep an existing entry of this id, else ''
+-- Returns 1 if the entry existed, else 0.
+-- Safe: checks every type and permission before the first write.
 local call = redis.call
 local there = call('ZSCORE', KEYS[1], ARGV[1])
 for key = 1, #KEYS, 2 do
@@ -15,7 +15,9 @@ for key = 1, #KEYS, 2 do
 end
 if not there then return 0 end
 for _, command in ipairs({ 'HSET', 'HDEL', 'ZADD', 'ZREM' }) do
-  if not redis.acl_check_cmd(command, KEYS[1], '0', '0') then return redis.error_reply('NOPERM this user may not ' .. command) end
+  if not redis.acl_check_cmd(command, KEYS[1], '0', '0') then
+    return redis.error_reply('NOPERM this user may not ' .. command)
+  end
 end
 
 call('ZREM', KEYS[1], ARGV[1])

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Notes that a worker is alive, by the real time: a test clock that is put forward kills nobody.
+-- Records a heartbeat in real time, so that an advanced test clock does not expire workers.
 --
 -- KEYS  workers
--- ARGV  the worker's name; how many ms a sign of life counts
--- Returns the names of the living. Those that were silent for an hour are forgotten.
--- Safe: a wrong type fails at the first write, and each write stands for itself.
+-- ARGV  the worker's name; how many ms a heartbeat is valid
+-- Returns the names of the living workers. Removes workers without a heartbeat for an hour.
+-- Safe: a wrong type fails the first write, and each write is complete by itself.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])

@@ -1,4 +1,4 @@
-//! What only the Redis store has to get right.
+//! Tests for the Redis store alone.
 
 use std::sync::Arc;
 
@@ -31,29 +31,29 @@ use redis_server::RedisServer;
 const HOUR: i64 = 3_600_000;
 const LEASE: Span = Span::from_ms(30_000);
 
-/// A store and where it lives.
-struct Home {
+/// A store with its server and prefix.
+struct TestStore {
     server: Arc<RedisServer>,
     prefix: String,
     store: RedisStore,
 }
 
-impl Home {
+impl TestStore {
     /// On the server that the tests share.
-    async fn shared() -> Home {
-        Home::on(shared::server(), shared::prefix(), false).await
+    async fn shared() -> TestStore {
+        TestStore::on(shared::server(), shared::prefix(), false).await
     }
 
     /// On a server of its own, which the test may break.
-    async fn own(args: &[&str]) -> Home {
-        Home::on(Arc::new(RedisServer::start(args)), "ar".to_owned(), false).await
+    async fn own(args: &[&str]) -> TestStore {
+        TestStore::on(Arc::new(RedisServer::start(args)), "ar".to_owned(), false).await
     }
 
-    async fn on(server: Arc<RedisServer>, prefix: String, test_clock: bool) -> Home {
+    async fn on(server: Arc<RedisServer>, prefix: String, test_clock: bool) -> TestStore {
         let prefix_of = prefix.clone();
         let settings = RedisSettings { prefix: prefix_of, test_clock, ..settings(&server) };
         let store = RedisStore::open(settings).await.expect("the store opens");
-        Home { server, prefix, store }
+        TestStore { server, prefix, store }
     }
 
     fn key(&self, shard: Shard, what: &str) -> String {
@@ -68,7 +68,7 @@ impl Home {
         self.store.about().shards.of(id)
     }
 
-    /// Every key with its whole content, to compare before and after.
+    /// Every key with its content, to compare before and after.
     fn everything(&self) -> Vec<(String, redis::Value)> {
         everything(&self.server, &format!("{}:", self.prefix))
     }
@@ -104,8 +104,8 @@ impl Home {
         self.store.due(&[look], limit).await.remove(0).expect("the shard answers")
     }
 
-    /// A round that touches every key that a commit can touch, and where it belongs: an order due
-    /// at once, a held one, entries, terms and notes.
+    /// A round that writes every kind of key of a commit, with its shard: an order due at once, a
+    /// held one, entries, terms and notes.
     fn full_round(&self, now: Time) -> (Shard, Round) {
         let due = paid(&id("A-1"), now, 25 * HOUR);
         let shard = self.shard_of(&due.id);
@@ -125,7 +125,7 @@ impl Home {
         (shard, round)
     }
 
-    /// Orders that all lie in one shard, due for an hour.
+    /// Orders in one shard, due for an hour.
     fn in_shard(&self, shard: Shard, now: Time, count: usize) -> Vec<Order> {
         let ids = (0..).map(|i| id(&format!("S-{i}"))).filter(|id| self.shard_of(id) == shard);
         ids.take(count).map(|id| paid(&id, now, 25 * HOUR)).collect()
@@ -213,7 +213,7 @@ async fn why_refused(settings: RedisSettings) -> String {
     RedisStore::open(settings).await.err().expect("the store does not open").to_string()
 }
 
-/// What `look` finds, as soon as it finds something.
+/// The first result of `look`, polled for up to 10 s.
 async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     for _ in 0..1_000 {
         if let Some(found) = look().await {
@@ -221,5 +221,5 @@ async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("nothing came within ten seconds");
+    panic!("no result within ten seconds");
 }

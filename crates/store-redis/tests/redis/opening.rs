@@ -1,9 +1,9 @@
-//! What is checked before the store is used.
+//! The checks before the store is used.
 
 use super::*;
 
 #[tokio::test]
-async fn a_server_or_store_that_does_not_fit_is_refused_with_the_way_out() {
+async fn an_unsuitable_server_or_store_is_refused_and_the_error_says_what_to_do() {
     let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
     let why = why_refused(settings(&server)).await;
     assert!(why.contains("allkeys-lru") && why.contains("noeviction"), "{why}");
@@ -39,7 +39,7 @@ async fn a_server_or_store_that_does_not_fit_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_password_opens_the_store_and_never_stands_in_a_message() {
+async fn a_password_opens_the_store_and_is_in_no_message() {
     let server = RedisServer::start(&["--requirepass", "s3cr3t"]);
     let with = |user: &str, password: &str| RedisSettings {
         url: format!("redis://{user}:{password}@127.0.0.1:{}/1", server.port),
@@ -61,7 +61,7 @@ async fn a_password_opens_the_store_and_never_stands_in_a_message() {
 }
 
 #[tokio::test]
-async fn a_secured_address_is_never_served_in_the_clear() {
+async fn a_tls_address_is_never_used_without_tls() {
     let server = RedisServer::start(&[]);
     let url = format!("rediss://127.0.0.1:{}", server.port);
     let why = why_refused(RedisSettings { url, ..settings(&server) }).await;
@@ -70,7 +70,7 @@ async fn a_secured_address_is_never_served_in_the_clear() {
 }
 
 #[tokio::test]
-async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_no_half_state() {
+async fn a_missing_permission_is_found_at_the_start_and_a_removed_one_leaves_no_partial_write() {
     let rights = ["--user", "default", "on", "nopass", "~*", "&*", "+@all"];
     let server = Arc::new(RedisServer::start(&rights));
     let user = RedisSettings {
@@ -108,26 +108,26 @@ async fn a_missing_right_is_found_at_the_start_and_one_taken_away_later_leaves_n
         assert!(everything(&server, "").is_empty());
     }
     grant(&[]);
-    let home = Home {
+    let test = TestStore {
         store: RedisStore::open(user).await.unwrap(),
         server: server.clone(),
         prefix: "ar".into(),
     };
-    let now = home.now().await;
-    let (shard, mut full) = home.full_round(now);
+    let now = test.now().await;
+    let (shard, mut full) = test.full_round(now);
     full.changes.truncate(1);
-    assert_eq!(home.commit(shard, now, full).await, CommitResult::Committed);
-    let before = home.everything();
+    assert_eq!(test.commit(shard, now, full).await, CommitResult::Committed);
+    let before = test.everything();
     for command in ["-hset", "-hincrby", "-zadd", "-zrem", "-hsetnx", "-hmget", "-hlen", "-zcard"] {
         grant(&[]);
-        let (_, mut full) = home.full_round(now);
+        let (_, mut full) = test.full_round(now);
         full.changes.remove(0);
         full.notes.clear();
         full.notes_done.push(autoreceive_store::NoteRef("A-1".into()));
-        let commit = home.commit_of(shard, now, full).await;
+        let commit = test.commit_of(shard, now, full).await;
         grant(&[command]);
-        let result = home.store.commit(vec![commit]).await.remove(0);
+        let result = test.store.commit(vec![commit]).await.remove(0);
         assert!(unavailable(&result).is_some(), "{command}: {result:?}");
-        assert_eq!(home.everything(), before, "{command}");
+        assert_eq!(test.everything(), before, "{command}");
     }
 }

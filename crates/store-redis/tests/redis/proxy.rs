@@ -1,5 +1,4 @@
-//! A way to the server on which something happens between the queueing of a transaction and its
-//! execution.
+//! A proxy that can run a fault between the queueing and the EXEC of a transaction.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,12 +7,12 @@ use std::thread;
 
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 
-type Mishap = Box<dyn FnOnce() + Send>;
+type Fault = Box<dyn FnOnce() + Send>;
 
-/// Stands in front of a server.
+/// A proxy in front of a server.
 pub struct Proxy {
     port: u16,
-    mishap: Arc<Mutex<Option<Mishap>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
 }
 
 impl Proxy {
@@ -21,8 +20,8 @@ impl Proxy {
     pub fn start(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = listener.local_addr().expect("its address").port();
-        let mishap: Arc<Mutex<Option<Mishap>>> = Arc::default();
-        let armed = mishap.clone();
+        let fault: Arc<Mutex<Option<Fault>>> = Arc::default();
+        let armed = fault.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
@@ -34,31 +33,32 @@ impl Proxy {
                 }
             }
         });
-        Proxy { port: own, mishap }
+        Proxy { port: own, fault }
     }
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// What happens before the next `EXEC` goes on. The commands before it are on their way then.
-    pub fn before_exec(&self, mishap: impl FnOnce() + Send + 'static) {
-        *self.mishap.lock().unwrap() = Some(Box::new(mishap));
+    /// Runs `fault` before the next `EXEC` is forwarded. The commands before it have been forwarded
+    /// then.
+    pub fn before_exec(&self, fault: impl FnOnce() + Send + 'static) {
+        *self.fault.lock().unwrap() = Some(Box::new(fault));
     }
 }
 
-fn forward(mut client: TcpStream, mut server: TcpStream, armed: &Mutex<Option<Mishap>>) {
+fn forward(mut client: TcpStream, mut server: TcpStream, armed: &Mutex<Option<Fault>>) {
     let mut buffer = vec![0; 1 << 20];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         let mut rest = &buffer[..count];
         if rest.ends_with(EXEC) {
             let begin = rest.len() - EXEC.len();
-            let mishap = armed.lock().unwrap().take();
-            if let Some(mishap) = mishap {
+            let fault = armed.lock().unwrap().take();
+            if let Some(fault) = fault {
                 if server.write_all(&rest[..begin]).is_err() {
                     return;
                 }
-                mishap();
+                fault();
                 rest = &rest[begin..];
             }
         }

@@ -1,4 +1,4 @@
-//! Starts a real redis-server on a free port, in a directory of its own.
+//! Starts a real redis-server on a free port, in its own directory.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A server of a test's own; it ends with the test.
+/// A server for tests. It stops when it is dropped.
 pub struct RedisServer {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
@@ -16,11 +16,11 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one with `extra_args` after the usual ones, and waits until it answers.
+    /// Starts a server with `extra_args` after the usual ones, and waits until it answers.
     pub fn start(extra_args: &[&str]) -> RedisServer {
         let dir = TempDir::new().expect("a directory for redis-server");
         let args: Vec<String> = extra_args.iter().map(|&arg| arg.to_owned()).collect();
-        // Another program can take the port between the asking and the starting.
+        // Another program may take the port before the server starts.
         for _ in 0..10 {
             let port = free_port();
             let mut child = spawn(port, &dir, &args);
@@ -43,12 +43,12 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Kills it without a warning.
+    /// Kills it without a shutdown.
     pub fn kill(&mut self) {
         end(&mut self.child);
     }
 
-    /// Starts it again, on the same port and directory, after a kill.
+    /// Starts it again after a kill, on the same port and directory.
     pub fn restart(&mut self) {
         end(&mut self.child);
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -62,7 +62,7 @@ impl RedisServer {
         panic!("redis-server did not start again; its log: {}", log(&self.dir));
     }
 
-    /// Starts it again as [`RedisServer::restart`] does, but does not wait until it answers.
+    /// Like [`RedisServer::restart`], but does not wait until it answers.
     pub fn begin_restart(&mut self) {
         end(&mut self.child);
         self.child = spawn(self.port, &self.dir, &self.args);
@@ -108,15 +108,14 @@ fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
         .expect("redis-server is installed")
 }
 
-/// Whether it answers before it ends: it ends where the port is taken.
+/// Whether it answers before it exits. It exits if the port is taken.
 fn answers(port: u16, child: &mut Child) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline && child.try_wait().is_ok_and(|ended| ended.is_none()) {
         let answer = connect(port)
             .and_then(|mut connection| redis::cmd("INFO").query::<String>(&mut connection));
-        // Another server may have taken the port: only its own process counts. INFO is answered
-        // while the file is still being read, when nothing else is. One that asks for a password is
-        // up, too.
+        // Another server may have the port, so compare the process id. INFO is also answered while
+        // the server still loads its data. A server that requires a password is ready, too.
         let own = format!("process_id:{}\r\n", child.id());
         match answer {
             Ok(info) if info.contains(&own) && info.contains("\nloading:0\r\n") => return true,

@@ -1,4 +1,4 @@
-//! One server for the tests that run at a time, each with a prefix of its own.
+//! One server shared by the tests that run at the same time; each test has its own prefix.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,7 +8,7 @@ use crate::redis_server::RedisServer;
 static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
 static PREFIXES: AtomicUsize = AtomicUsize::new(0);
 
-/// The server; it ends with the last test that holds it.
+/// The shared server. It stops when the last test drops it.
 pub fn server() -> Arc<RedisServer> {
     let mut known = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
     known.upgrade().unwrap_or_else(|| {
@@ -18,7 +18,7 @@ pub fn server() -> Arc<RedisServer> {
     })
 }
 
-/// A prefix that no other test has.
+/// A prefix that no other test uses.
 pub fn prefix() -> String {
     format!("t{}", PREFIXES.fetch_add(1, Ordering::Relaxed))
 }
