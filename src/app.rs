@@ -13,7 +13,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::action::log::Log;
+use crate::action::log::LogAction;
 use crate::action::{Action, Endpoint, Subscription};
 use crate::config::{ActionConfig, ActionKind, Config, StoreAddress, StoreConfig};
 use crate::engine::{Engine, Guard};
@@ -248,7 +248,7 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
 /// lacks there is no value.
 fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endpoint>)> {
     Ok(match config.kind.clone() {
-        ActionKind::Log => (Arc::new(Log(config.name.clone())), None),
+        ActionKind::Log => (Arc::new(LogAction(config.name.clone())), None),
         #[cfg(feature = "database")]
         ActionKind::Database(database) => {
             (Arc::new(points::open(&database, config.attempts)?), None)

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::config::ConfigFile;
 use super::{Failure, output};
-use crate::action::database::{Difference, Report};
+use crate::action::database::{Difference, ReconcileReport};
 use crate::app;
 
 /// What can be asked about points.
@@ -46,7 +46,7 @@ pub async fn run(command: PointsCommand) -> Result<(), Failure> {
     }
 }
 
-fn show(report: &Report) {
+fn show(report: &ReconcileReport) {
     output::pairs(&[
         ("events", report.events.to_string()),
         ("ledger", format!("{} entries, sum {}", report.entries, report.ledger)),

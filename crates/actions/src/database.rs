@@ -1,15 +1,15 @@
-//! The `database` action: orders and events in the shop's own PostgreSQL, MySQL or MariaDB, or the
-//! shop's own statements run there; and points, credited exactly once.
+//! The `database` action: writes orders and events to the shop's own PostgreSQL, MySQL or MariaDB,
+//! or runs the shop's own statements there. It can also credit points, exactly once.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`work`] | what one transaction does, in which order, the same on every database |
-//! | [`server`] | the seam to a database; `postgres` and `mysql` behind it |
+//! | [`transaction`] | the steps of one transaction, the same on every database |
+//! | [`server`] | the trait of a database; `postgres` and `mysql` implement it |
 //! | [`row`] | an event as columns |
-//! | [`statement`] | the shop's own SQL |
-//! | [`points`] | what a receipt is worth |
-//! | [`reconcile`] | whether the points are right |
-//! | [`schema`], [`failure`] | versions of the tables; what an error means |
+//! | [`statement`] | parses the shop's own SQL |
+//! | [`points`] | computes the points of a receipt |
+//! | [`reconcile`] | checks ledger and balances |
+//! | [`schema`], [`failure`] | versions of the tables; whether an error is retried |
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use tokio::time::timeout;
 use super::{Action, Outcome};
 
 pub use points::{Earning, Points, Rate, Rule, WrongRate};
-pub use reconcile::{Difference, Report};
-pub use server::{Dialect, Settings};
+pub use reconcile::{Difference, ReconcileReport};
+pub use server::{Dialect, DatabaseSettings};
 pub use statement::{Statement, WrongStatement};
 
-use failure::Failure;
-use row::Row;
-use server::Server;
+use failure::WriteFailure;
+use row::EventRow;
+use server::DatabaseServer;
 
 mod failure;
 mod mysql;
@@ -39,41 +39,52 @@ mod row;
 mod schema;
 mod server;
 mod statement;
-mod work;
+mod transaction;
 
-/// How often a batch is tried at once that met another one; then it is tried again later.
+/// Tries of a batch that conflicts with another transaction. After them the relay retries later.
 const TRIES: usize = 5;
-/// The longest that a comparison of the whole database may take.
-const RECONCILE_WITHIN: Duration = Duration::from_secs(600);
+/// The longest time of a comparison of the whole database.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Keeps a database up to date with the orders.
+/// Writes events to a database.
 pub struct Database {
-    server: Box<dyn Server>,
+    server: Box<dyn DatabaseServer>,
     timeout: Duration,
-    /// Run once for each event in place of keeping the table of orders.
+    /// Run once for each event, instead of writing the table of orders.
     statements: Vec<Statement>,
     points: Option<Points>,
-    /// Set once the tables are known to be there.
+    /// Set after the tables were checked.
     ready: OnceCell<()>,
 }
 
-/// Why a database cannot be used at all, or not be compared now.
+/// Why a database cannot be used or compared.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DatabaseError(String);
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// The address is invalid.
+    #[error("{0}")]
+    Address(String),
+    /// The comparison took too long.
+    #[error("the comparison took longer than 10 minutes")]
+    TimedOut,
+    /// The database is unavailable, or its tables do not exist.
+    #[error("the database could not be compared: {0}")]
+    Compare(String),
+}
 
 impl Database {
-    /// The database at an address, with the shop's own statements (none: a table of orders is kept)
-    /// and what points are credited, if any. Nothing is connected to before the first attempt.
+    /// The database of `settings`. Without `statements` it keeps a table of orders. It connects at
+    /// the first attempt.
     ///
     /// # Errors
-    /// Where the address is not one.
+    /// If the address is invalid.
     pub fn new(
-        settings: &Settings,
+        settings: &DatabaseSettings,
         statements: Vec<Statement>,
         points: Option<Points>,
     ) -> Result<Database, DatabaseError> {
-        let server = server::server(settings).map_err(|error| DatabaseError(error.to_string()))?;
+        let server =
+            server::server(settings).map_err(|error| DatabaseError::Address(error.to_string()))?;
         Ok(Database {
             server,
             timeout: settings.timeout,
@@ -86,62 +97,60 @@ impl Database {
     /// Compares events, ledger and balances.
     ///
     /// # Errors
-    /// Where the database is away, or has no such tables.
-    pub async fn reconcile(&self) -> Result<Report, DatabaseError> {
-        let report = timeout(RECONCILE_WITHIN, self.server.reconcile()).await;
-        let report = report.map_err(|_| {
-            DatabaseError("the comparison did not end within 10 minutes".to_owned())
-        })?;
-        report
-            .map_err(|error| DatabaseError(format!("the database could not be compared: {error}")))
+    /// If the database is unavailable, or its tables do not exist.
+    pub async fn reconcile(&self) -> Result<ReconcileReport, DatabaseError> {
+        timeout(RECONCILE_TIMEOUT, self.server.reconcile())
+            .await
+            .map_err(|_| DatabaseError::TimedOut)?
+            .map_err(|error| DatabaseError::Compare(error.to_string()))
     }
 
-    /// Writes `rows` in one transaction, again where it met another one.
-    async fn write(&self, rows: &[Row<'_>]) -> Result<(), Failure> {
+    /// Writes `rows` in one transaction. Tries again at once after a conflict with another one.
+    async fn write(&self, rows: &[EventRow<'_>]) -> Result<(), WriteFailure> {
         let mut tries = 0;
         loop {
             tries += 1;
             let late = |_| {
-                Failure::Later(format!(
+                WriteFailure::Later(format!(
                     "the database did not answer within {} ms",
                     self.timeout.as_millis()
                 ))
             };
             match timeout(self.timeout, self.write_once(rows)).await.map_err(late).flatten() {
-                Err(Failure::Again(_)) if tries < TRIES => {}
-                Err(Failure::Again(why)) => return Err(Failure::Later(why)),
+                Err(WriteFailure::Conflict(_)) if tries < TRIES => {}
+                Err(WriteFailure::Conflict(why)) => return Err(WriteFailure::Later(why)),
                 result => return result,
             }
         }
     }
 
-    async fn write_once(&self, rows: &[Row<'_>]) -> Result<(), Failure> {
+    async fn write_once(&self, rows: &[EventRow<'_>]) -> Result<(), WriteFailure> {
         self.ready.get_or_try_init(|| self.server.migrate()).await?;
-        let mut work = self.server.begin().await?;
-        work::write(&mut *work, rows, &self.statements, self.points.as_ref()).await?;
-        Ok(work.commit().await?)
+        let mut transaction = self.server.begin().await?;
+        transaction::write(&mut *transaction, rows, &self.statements, self.points.as_ref()).await?;
+        Ok(transaction.commit().await?)
     }
 
-    /// Writes all rows: in one transaction, or, where the database refuses something in it, in
-    /// halves, until what is refused stands alone.
-    async fn write_all(&self, rows: &[Row<'_>], failed: &mut Vec<(String, Outcome)>) {
+    /// Writes all rows in one transaction. If the database refuses a value, the batch is halved
+    /// until each refused event is alone.
+    async fn write_all(&self, rows: &[EventRow<'_>], failed: &mut Vec<(String, Outcome)>) {
         let mut parts = vec![rows];
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             match self.write(part).await {
                 Ok(()) => {}
-                Err(Failure::Refused(why)) if part.len() > 1 => {
-                    tracing::debug!(events = part.len(), why, "a batch is written in halves");
+                Err(WriteFailure::Refused(why)) if part.len() > 1 => {
+                    tracing::debug!(events = part.len(), why, "a refused batch is halved");
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
-                Err(Failure::Refused(why)) => failed.extend(
+                Err(WriteFailure::Refused(why)) => failed.extend(
                     part.iter()
                         .map(|row| (row.event_id.clone(), Outcome::Dead { why: why.clone() })),
                 ),
-                Err(Failure::Later(why) | Failure::Again(why)) => {
-                    let left = part.iter().chain(parts.into_iter().flatten());
+                Err(WriteFailure::Later(why) | WriteFailure::Conflict(why)) => {
+                    let unwritten = part.iter().chain(parts.into_iter().flatten());
                     failed.extend(
-                        left.map(|row| (row.event_id.clone(), Outcome::retry(why.clone()))),
+                        unwritten.map(|row| (row.event_id.clone(), Outcome::retry(why.clone()))),
                     );
                     return;
                 }
@@ -156,9 +165,9 @@ impl Action for Database {
         let mut failed = Vec::new();
         let mut rows = Vec::with_capacity(events.len());
         for event in events {
-            match Row::new(event) {
+            match EventRow::new(event) {
                 Ok(row) => rows.push(row),
-                Err(why) => failed.push((event.id(), Outcome::Dead { why })),
+                Err(error) => failed.push((event.id(), Outcome::Dead { why: error.to_string() })),
             }
         }
         rows.sort_by(|a, b| (&a.order.id, a.version).cmp(&(&b.order.id, b.version)));

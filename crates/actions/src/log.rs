@@ -8,10 +8,10 @@ use super::{Action, Outcome};
 /// Writes one log line for each event, with the action's name: the timer logs most events, too.
 /// It never fails.
 #[derive(Debug, Clone)]
-pub struct Log(pub ActionName);
+pub struct LogAction(pub ActionName);
 
 #[async_trait]
-impl Action for Log {
+impl Action for LogAction {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
         events.iter().map(|event| write(&self.0, event)).collect()
     }

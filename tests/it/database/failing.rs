@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use autoreceive::action::database::{Database, Settings};
+use autoreceive::action::database::{Database, DatabaseSettings};
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::Event;
 
@@ -53,7 +53,7 @@ pub async fn a_database_that_is_away_is_tried_again(db: TestDb) {
     url.set_port(Some(free_port())).unwrap();
     url.set_password(Some("canary")).unwrap();
     let settings =
-        Settings { url: url.into(), timeout: Duration::from_millis(500), ..db.settings() };
+        DatabaseSettings { url: url.into(), timeout: Duration::from_millis(500), ..db.settings() };
     let away = Database::new(&settings, Vec::new(), None).unwrap();
     let events: Vec<Event> =
         (0..20).map(|n| Life::new(&format!("A-{n}"), "u", 1).placed()).collect();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use autoreceive::action::database::{
-    Database, Dialect, Earning, Points, Report, Settings, Statement,
+    Database, DatabaseSettings, Dialect, Earning, Points, ReconcileReport, Statement,
 };
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::{Event, EventKind, Order, Status, Time, record};
@@ -45,8 +45,8 @@ impl TestDb {
         self.url.starts_with("postgres")
     }
 
-    pub fn settings(&self) -> Settings {
-        Settings {
+    pub fn settings(&self) -> DatabaseSettings {
+        DatabaseSettings {
             url: self.url.clone(),
             connections: 4,
             timeout: Duration::from_secs(20),
@@ -124,7 +124,7 @@ pub async fn done(database: &Database, events: &[Event]) {
 }
 
 /// Nothing is wrong with the points.
-pub async fn balanced(database: &Database) -> Report {
+pub async fn balanced(database: &Database) -> ReconcileReport {
     let report = database.reconcile().await.unwrap();
     assert_eq!(report.differences, [], "{report:?}");
     assert_eq!(report.ledger, report.balances);

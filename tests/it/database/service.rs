@@ -47,7 +47,7 @@ pub async fn an_order_that_is_received_by_itself_is_kept_credited_and_proved(db:
         "{shown}"
     );
     for (name, expected) in
-        [("tabels", "configured are plain, tables"), ("plain", "keeps no points")]
+        [("tabels", "expected one of plain, tables"), ("plain", "keeps no points")]
     {
         let output = reconcile(&config, &["--action", name]);
         let said = String::from_utf8(output.stderr).unwrap();

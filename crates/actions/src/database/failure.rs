@@ -1,69 +1,70 @@
-//! What a failed transaction means for its events.
+//! Decides whether a failed transaction is retried.
 
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::schema::SchemaError;
-use super::work::WorkError;
+use super::transaction::TransactionError;
 
-/// How much of a database's message is kept.
+/// The most characters of a database's message that are kept.
 const WHY_CHARS: usize = 160;
 
-/// What is to be done after a transaction failed. The text says why.
+/// The reaction to a failed transaction. The text gives the reason.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Two transactions met: the same is tried again at once.
-    Again(String),
-    /// The database cannot be used now, or not in this way: everything is tried again later.
+pub enum WriteFailure {
+    /// A conflict with another transaction: try again at once.
+    Conflict(String),
+    /// The database is unavailable, or cannot run the statements: retry everything later.
     Later(String),
-    /// The database does not take what is in it: of a batch, some event is to blame.
+    /// The database refuses a value of an event in the batch.
     Refused(String),
 }
 
-/// Classes of SQLSTATE that speak of the values: cardinality, data exception, integrity constraint,
-/// WITH CHECK OPTION, program limit, and what a trigger raised.
-const OF_VALUES: [&str; 7] = ["21", "22", "23", "44", "54", "P0", "45"];
-/// Errors of MySQL and MariaDB that speak of the values without such a SQLSTATE: warnings made
-/// errors (1265), incorrect values (1366), a CHECK of MySQL's (3819).
-const OF_VALUES_MYSQL: [u16; 3] = [1265, 1366, 3819];
-/// Deadlock, and a row lock that was waited for too long.
-const MET_MYSQL: [u16; 2] = [1213, 1205];
+/// SQLSTATE classes of refused values: cardinality, data exception, integrity constraint, WITH
+/// CHECK OPTION, program limit, and errors that a trigger raises.
+const REFUSED_CLASSES: [&str; 7] = ["21", "22", "23", "44", "54", "P0", "45"];
+/// Errors of refused values in MySQL and MariaDB without such a SQLSTATE: warnings turned into
+/// errors (1265), incorrect values (1366), a CHECK constraint in MySQL (3819).
+const REFUSED_MYSQL: [u16; 3] = [1265, 1366, 3819];
+/// A deadlock, and the timeout of a row lock.
+const CONFLICT_MYSQL: [u16; 2] = [1213, 1205];
 
-impl From<WorkError> for Failure {
-    fn from(error: WorkError) -> Failure {
+impl From<TransactionError> for WriteFailure {
+    fn from(error: TransactionError) -> WriteFailure {
         match error {
-            WorkError::Sql(error) => of_sql(&error),
-            WorkError::Raced => Failure::Again(error.to_string()),
-            WorkError::TooManyPoints => Failure::Refused(error.to_string()),
+            TransactionError::Sql(error) => of_sql(&error),
+            TransactionError::Raced => WriteFailure::Conflict(error.to_string()),
+            TransactionError::TooManyPoints => WriteFailure::Refused(error.to_string()),
         }
     }
 }
 
-impl From<SchemaError> for Failure {
-    fn from(error: SchemaError) -> Failure {
+impl From<SchemaError> for WriteFailure {
+    fn from(error: SchemaError) -> WriteFailure {
         match error {
-            SchemaError::Sql(error) => Failure::Later(why(&error)),
-            other => Failure::Later(other.to_string()),
+            SchemaError::Sql(error) => WriteFailure::Later(why(&error)),
+            other => WriteFailure::Later(other.to_string()),
         }
     }
 }
 
-fn of_sql(error: &sqlx::Error) -> Failure {
+fn of_sql(error: &sqlx::Error) -> WriteFailure {
     let why = why(error);
-    let Some(database) = error.as_database_error() else { return Failure::Later(why) };
+    let Some(database) = error.as_database_error() else { return WriteFailure::Later(why) };
     let number = database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
     let state = database.code().unwrap_or_default();
     let class = state.get(..2).unwrap_or_default();
-    if class == "40" || number.is_some_and(|number| MET_MYSQL.contains(&number)) {
-        return Failure::Again(why);
+    if class == "40" || number.is_some_and(|number| CONFLICT_MYSQL.contains(&number)) {
+        return WriteFailure::Conflict(why);
     }
-    if OF_VALUES.contains(&class) || number.is_some_and(|number| OF_VALUES_MYSQL.contains(&number))
+    if REFUSED_CLASSES.contains(&class)
+        || number.is_some_and(|number| REFUSED_MYSQL.contains(&number))
     {
-        return Failure::Refused(why);
+        return WriteFailure::Refused(why);
     }
-    Failure::Later(why)
+    WriteFailure::Later(why)
 }
 
-/// Why it failed, in a few words. No error of the driver repeats the address.
+/// The reason, shortened. The driver's errors never contain the address.
 fn why(error: &sqlx::Error) -> String {
     let text = match error {
         sqlx::Error::PoolTimedOut => "no connection to the database within the timeout".to_owned(),

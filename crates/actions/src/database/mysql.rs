@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: a batch is one statement with many rows for each table.
+//! MySQL and MariaDB. A batch is one statement with many rows for each table.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,26 +8,25 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, MySql, MySqlPool, QueryBuilder, Row as _};
 
-use super::reconcile::{self, Report, Words};
-use super::row::Row;
+use super::reconcile::{self, ReconcileReport, SqlTypes};
+use super::row::EventRow;
 use super::schema::{self, SchemaError};
-use super::server::{Server, Settings};
+use super::server::{DatabaseServer, DatabaseSettings};
 use super::statement::{Parameter, Statement};
-use super::work::{Entry, Kind, Work, WorkError};
+use super::transaction::{EntryKind, LedgerEntry, Transaction, TransactionError};
 
 const TABLES: &str = include_str!("mysql/0001_tables.sql");
-const WORDS: Words = Words { text: "char", minute: "INTERVAL 1 MINUTE" };
+const SQL_TYPES: SqlTypes = SqlTypes { text: "char", minute: "INTERVAL 1 MINUTE" };
 const UPSERT_END: &str = include_str!("mysql/upsert_end.sql");
 
-/// Nothing is locked but the rows that are written; each statement sees what was committed before
-/// it.
+/// Only written rows are locked. Each statement sees the rows that were committed before it.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Prepared statements that a connection keeps: one for each of ours and each of [`padded`]'s
-/// sizes, and the shop's own.
-const STATEMENTS: usize = 150;
-/// The events of one attempt where nothing else is configured.
-const USUAL_BATCH: usize = 200;
+/// Prepared statements that a connection keeps: each of ours in each size of [`padded`], and the
+/// shop's own.
+const CACHED_STATEMENTS: usize = 150;
+/// The default size of a batch.
+const DEFAULT_BATCH: usize = 200;
 
 /// A MySQL or MariaDB server.
 pub struct MySqlServer {
@@ -36,11 +35,11 @@ pub struct MySqlServer {
 }
 
 impl MySqlServer {
-    /// Connects when it is first used.
-    pub fn new(settings: &Settings) -> Result<MySqlServer, sqlx::Error> {
+    /// Connects at the first use.
+    pub fn new(settings: &DatabaseSettings) -> Result<MySqlServer, sqlx::Error> {
         let options: MySqlConnectOptions = settings.url.parse()?;
-        // The shop's own statements run as they would run anywhere else.
-        let options = options.pipes_as_concat(false).statement_cache_capacity(STATEMENTS);
+        // The driver's default changes the meaning of || in the shop's own statements.
+        let options = options.pipes_as_concat(false).statement_cache_capacity(CACHED_STATEMENTS);
         let pool = MySqlPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.timeout)
@@ -51,84 +50,91 @@ impl MySqlServer {
         Ok(MySqlServer { pool, prefix: settings.prefix.as_str().into() })
     }
 
-    async fn transaction(&self, begin: &'static str) -> Result<MySqlWork, sqlx::Error> {
-        let mut work = MySqlWork {
+    async fn transaction(&self, begin: &'static str) -> Result<MySqlTransaction, sqlx::Error> {
+        let mut transaction = MySqlTransaction {
             connection: self.pool.acquire().await?,
             prefix: self.prefix.clone(),
             ended: false,
         };
-        sqlx::raw_sql(begin).execute(&mut *work.connection).await?;
-        Ok(work)
+        sqlx::raw_sql(begin).execute(&mut *transaction.connection).await?;
+        Ok(transaction)
     }
 
-    async fn version(&self, work: &mut MySqlWork) -> Result<i64, SchemaError> {
+    async fn version(&self, transaction: &mut MySqlTransaction) -> Result<i64, SchemaError> {
         let exists = sqlx::query_scalar(
             "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND \
-                table_name = ?",
-        );
-        let exists: i64 =
-            exists.bind(format!("{}schema", self.prefix)).fetch_one(&mut *work.connection).await?;
+             table_name = ?",
+        )
+        .bind(format!("{}schema", self.prefix));
+        let exists: i64 = exists.fetch_one(&mut *transaction.connection).await?;
         if exists == 0 {
             return Ok(0);
         }
         let version = format!("SELECT COALESCE(MAX(version), 0) FROM {}schema", self.prefix);
-        Ok(sqlx::query_scalar(AssertSqlSafe(version)).fetch_one(&mut *work.connection).await?)
+        let version = sqlx::query_scalar(AssertSqlSafe(version));
+        Ok(version.fetch_one(&mut *transaction.connection).await?)
     }
 
-    /// Trailing spaces count in comparisons; MySQL and MariaDB have different names for that.
-    async fn collation(&self, work: &mut MySqlWork) -> Result<&'static str, sqlx::Error> {
+    /// A binary collation that compares trailing spaces, too. Its name differs between MySQL and
+    /// MariaDB.
+    async fn collation(
+        &self,
+        transaction: &mut MySqlTransaction,
+    ) -> Result<&'static str, sqlx::Error> {
         let version: String =
-            sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut *work.connection).await?;
+            sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut *transaction.connection).await?;
         Ok(if version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" })
     }
 
-    /// Every statement that makes a table commits by itself, so each can be made again where the
-    /// one before was the last.
-    async fn make_tables(&self, work: &mut MySqlWork) -> Result<(), SchemaError> {
-        let lock = "SELECT GET_LOCK(CONCAT('autoreceive:', MD5(CONCAT(DATABASE(), '.', ?))), 5)";
-        let locked: Option<i64> =
-            sqlx::query_scalar(lock).bind(&*self.prefix).fetch_one(&mut *work.connection).await?;
+    /// `CREATE TABLE` commits by itself in MySQL. A crash can leave some of the tables; the next
+    /// run then creates the missing ones.
+    async fn create_tables(&self, transaction: &mut MySqlTransaction) -> Result<(), SchemaError> {
+        let lock = sqlx::query_scalar(
+            "SELECT GET_LOCK(CONCAT('autoreceive:', MD5(CONCAT(DATABASE(), '.', ?))), 5)",
+        )
+        .bind(&*self.prefix);
+        let locked: Option<i64> = lock.fetch_one(&mut *transaction.connection).await?;
         if locked != Some(1) {
             return Err(SchemaError::Busy);
         }
-        if schema::is_older(self.version(work).await?)? {
+        if schema::is_older(self.version(transaction).await?)? {
             let sql = schema::script(TABLES, &self.prefix)
-                .replace("{collation}", self.collation(work).await?);
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *work.connection).await?;
+                .replace("{collation}", self.collation(transaction).await?);
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction.connection).await?;
         }
-        sqlx::raw_sql("DO RELEASE_ALL_LOCKS()").execute(&mut *work.connection).await?;
+        sqlx::raw_sql("DO RELEASE_ALL_LOCKS()").execute(&mut *transaction.connection).await?;
         Ok(())
     }
 }
 
 #[async_trait]
-impl Server for MySqlServer {
-    async fn begin(&self) -> Result<Box<dyn Work>, WorkError> {
+impl DatabaseServer for MySqlServer {
+    async fn begin(&self) -> Result<Box<dyn Transaction>, TransactionError> {
         Ok(Box::new(self.transaction("START TRANSACTION").await?))
     }
 
-    /// Under a lock that other workers wait for. Who finds the tables complete needs no right to
-    /// create any.
+    /// One worker at a time, under a lock. If the tables are complete, no right to create tables is
+    /// needed.
     async fn migrate(&self) -> Result<(), SchemaError> {
-        let mut work = self.transaction("START TRANSACTION").await?;
-        if schema::is_older(self.version(&mut work).await?)? {
-            self.make_tables(&mut work).await?;
+        let mut transaction = self.transaction("START TRANSACTION").await?;
+        if schema::is_older(self.version(&mut transaction).await?)? {
+            self.create_tables(&mut transaction).await?;
         }
-        Ok(work.end("COMMIT").await?)
+        Ok(transaction.end("COMMIT").await?)
     }
 
-    async fn reconcile(&self) -> Result<Report, sqlx::Error> {
+    async fn reconcile(&self) -> Result<ReconcileReport, sqlx::Error> {
         let begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH \
             CONSISTENT SNAPSHOT, READ ONLY";
-        let mut work = self.transaction(begin).await?;
-        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS)))
-            .fetch_one(&mut *work.connection)
+        let mut transaction = self.transaction(begin).await?;
+        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &SQL_TYPES)))
+            .fetch_one(&mut *transaction.connection)
             .await?;
-        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS)))
-            .fetch_all(&mut *work.connection)
+        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &SQL_TYPES)))
+            .fetch_all(&mut *transaction.connection)
             .await?;
-        work.end("COMMIT").await?;
-        Report::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
+        transaction.end("COMMIT").await?;
+        ReconcileReport::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
     }
 }
 
@@ -136,15 +142,15 @@ fn texts(row: &MySqlRow) -> Result<Vec<Option<String>>, sqlx::Error> {
     (0..row.len()).map(|at| row.try_get(at)).collect()
 }
 
-/// A transaction. One that did not end takes its connection with it: what the server is still busy
-/// with is unknown.
-struct MySqlWork {
+/// A transaction. If it is dropped before its end, its connection is closed: the server may still
+/// be running a statement.
+struct MySqlTransaction {
     connection: PoolConnection<MySql>,
     prefix: Arc<str>,
     ended: bool,
 }
 
-impl MySqlWork {
+impl MySqlTransaction {
     async fn end(mut self, how: &'static str) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(how).execute(&mut *self.connection).await?;
         self.ended = true;
@@ -155,13 +161,13 @@ impl MySqlWork {
         QueryBuilder::new(beginning.replace("{prefix}", &self.prefix))
     }
 
-    /// The values of the first column, which is a text, of the rows whose `column` is one of
-    /// `wanted`.
+    /// Runs `select` with the list `wanted` after its `IN`, and returns the texts of the first
+    /// column.
     async fn present(
         &mut self,
         select: &str,
         wanted: &[&str],
-    ) -> Result<HashSet<String>, WorkError> {
+    ) -> Result<HashSet<String>, TransactionError> {
         let mut query = self.statement(select);
         list(&mut query, wanted);
         let found: Vec<String> =
@@ -169,16 +175,15 @@ impl MySqlWork {
         Ok(found.into_iter().collect())
     }
 
-    /// Runs an `INSERT IGNORE` of `expected` rows that were not there before, a repeated one
-    /// counted once. MySQL does not say which rows it passed over, so where it passed over any, the
-    /// whole transaction is made again.
+    /// Runs an `INSERT IGNORE` of `expected` different new rows. MySQL does not report which rows
+    /// it ignored, so if it ignored any, the whole transaction is repeated.
     async fn insert(
         &mut self,
         mut query: QueryBuilder<MySql>,
         expected: usize,
-    ) -> Result<(), WorkError> {
+    ) -> Result<(), TransactionError> {
         let done = query.build().execute(&mut *self.connection).await?;
-        if done.rows_affected() == expected as u64 { Ok(()) } else { Err(WorkError::Raced) }
+        if done.rows_affected() == expected as u64 { Ok(()) } else { Err(TransactionError::Raced) }
     }
 }
 
@@ -192,12 +197,12 @@ fn list(query: &mut QueryBuilder<MySql>, values: &[&str]) {
     list.push_unseparated(")");
 }
 
-/// The items, the last one repeated up to one of few sizes, so that few statements are prepared and
-/// all of them kept. (The driver closes the others in a packet of their own, which makes the next
-/// one wait 40 ms for the receiver's word.)
+/// The items, with the last one repeated up to one of a few sizes. So only a few different
+/// statements are prepared, and all stay cached. (The driver closes an evicted statement in a
+/// packet of its own; the next packet then waits 40 ms for the delayed ACK.)
 fn padded<T: Copy>(items: &[T]) -> impl Iterator<Item = T> + '_ {
-    let size = if (129..=USUAL_BATCH).contains(&items.len()) {
-        USUAL_BATCH
+    let size = if (129..=DEFAULT_BATCH).contains(&items.len()) {
+        DEFAULT_BATCH
     } else {
         items.len().next_power_of_two()
     };
@@ -207,12 +212,12 @@ fn padded<T: Copy>(items: &[T]) -> impl Iterator<Item = T> + '_ {
         .chain(std::iter::repeat_n(items.last().copied(), size - items.len()).flatten())
 }
 
-/// MySQL takes no zone: a time in UTC is written without one.
+/// The time without its `Z`: MySQL accepts no time zone.
 fn utc(time: Option<String>) -> Option<String> {
     time.map(|time| time.trim_end_matches('Z').to_owned())
 }
 
-impl Drop for MySqlWork {
+impl Drop for MySqlTransaction {
     fn drop(&mut self) {
         if !self.ended {
             self.connection.close_on_drop();
@@ -221,18 +226,18 @@ impl Drop for MySqlWork {
 }
 
 #[async_trait]
-impl Work for MySqlWork {
-    async fn record(&mut self, rows: &[Row<'_>]) -> Result<HashSet<String>, WorkError> {
+impl Transaction for MySqlTransaction {
+    async fn record(&mut self, rows: &[EventRow<'_>]) -> Result<HashSet<String>, TransactionError> {
         let ids: Vec<&str> = rows.iter().map(|row| row.event_id.as_str()).collect();
         let known =
             self.present("SELECT event_id FROM {prefix}events WHERE event_id IN", &ids).await?;
-        let new: Vec<&Row<'_>> = rows.iter().filter(|row| !known.contains(&row.event_id)).collect();
+        let new: Vec<&EventRow<'_>> = rows.iter().filter(|row| !known.contains(&row.event_id)).collect();
         if new.is_empty() {
             return Ok(HashSet::new());
         }
         let mut query = self.statement(
             "INSERT IGNORE INTO {prefix}events (event_id, order_id, version, type, cause, \
-                buyer_id, received_at, occurred_at, body) ",
+             buyer_id, received_at, occurred_at, body) ",
         );
         query.push_values(padded(&new), |mut values, row| {
             values
@@ -250,11 +255,11 @@ impl Work for MySqlWork {
         Ok(new.into_iter().map(|row| row.event_id.clone()).collect())
     }
 
-    async fn upsert(&mut self, rows: &[&Row<'_>]) -> Result<(), WorkError> {
+    async fn upsert(&mut self, rows: &[&EventRow<'_>]) -> Result<(), TransactionError> {
         let mut query = self.statement(
-            "INSERT INTO {prefix}orders (order_id, status, version, policy, buyer_id, amount, currency, data, deadline, placed_at, \
-             paid_at, shipped_at, delivered_at, received_at, completed_at, cancelled_at, \
-             refunded_at, updated_at) ",
+            "INSERT INTO {prefix}orders (order_id, status, version, policy, buyer_id, amount, \
+             currency, data, deadline, placed_at, paid_at, shipped_at, delivered_at, received_at, \
+             completed_at, cancelled_at, refunded_at, updated_at) ",
         );
         query.push_values(padded(rows), |mut values, row| {
             values
@@ -275,7 +280,7 @@ impl Work for MySqlWork {
         Ok(())
     }
 
-    async fn run(&mut self, statement: &Statement, row: &Row<'_>) -> Result<(), WorkError> {
+    async fn run(&mut self, statement: &Statement, row: &EventRow<'_>) -> Result<(), TransactionError> {
         let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
         for parameter in &statement.parameters {
             query = match parameter {
@@ -297,16 +302,16 @@ impl Work for MySqlWork {
 
     async fn book(
         &mut self,
-        kind: Kind,
-        entries: &[Entry<'_>],
-    ) -> Result<HashSet<String>, WorkError> {
+        kind: EntryKind,
+        entries: &[LedgerEntry<'_>],
+    ) -> Result<HashSet<String>, TransactionError> {
         let orders: Vec<&str> = entries.iter().map(|entry| entry.order_id).collect();
         let select = format!(
             "SELECT order_id FROM {{prefix}}ledger WHERE kind = '{}' AND order_id IN",
             kind.as_str()
         );
         let known = self.present(&select, &orders).await?;
-        let new: Vec<&Entry<'_>> =
+        let new: Vec<&LedgerEntry<'_>> =
             entries.iter().filter(|entry| !known.contains(entry.order_id)).collect();
         if new.is_empty() {
             return Ok(HashSet::new());
@@ -326,7 +331,7 @@ impl Work for MySqlWork {
         Ok(new.into_iter().map(|entry| entry.order_id.to_owned()).collect())
     }
 
-    async fn credits(&mut self, orders: &[&str]) -> Result<HashMap<String, i64>, WorkError> {
+    async fn credits(&mut self, orders: &[&str]) -> Result<HashMap<String, i64>, TransactionError> {
         let mut query = self.statement(
             "SELECT order_id, points FROM {prefix}ledger WHERE kind = 'credit' AND order_id IN",
         );
@@ -337,9 +342,9 @@ impl Work for MySqlWork {
         Ok(credits.into_iter().collect())
     }
 
-    async fn add(&mut self, balances: &[(&str, i64)]) -> Result<(), WorkError> {
+    async fn add(&mut self, balances: &[(&str, i64)]) -> Result<(), TransactionError> {
         let mut query = self.statement("INSERT INTO {prefix}balances (buyer_id, points) ");
-        // A balance that is repeated must not be added twice.
+        // The repeated last balance adds 0, so that it is not added twice.
         let repeated = (0..).map(|at| at >= balances.len());
         query.push_values(
             padded(balances).zip(repeated),
@@ -352,7 +357,7 @@ impl Work for MySqlWork {
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), WorkError> {
+    async fn commit(self: Box<Self>) -> Result<(), TransactionError> {
         Ok(self.end("COMMIT").await?)
     }
 }

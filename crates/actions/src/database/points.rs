@@ -1,5 +1,5 @@
-//! How many points a receipt is worth: whole numbers and fractions of whole numbers, so that
-//! nothing is ever rounded twice.
+//! Computes the points of a receipt. Only integers and fractions of integers are used, so that the
+//! result is rounded once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,61 +13,61 @@ pub struct Rate {
     denominator: u64,
 }
 
-/// A text that is no rate.
+/// A text that is not a rate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "is not a rate: a fraction of two whole numbers is expected, for example \"1/100\" for a \
-        point for every 100 of the amount"
+    "is not a rate: expected a fraction of two whole numbers, for example \"1/100\" for one point \
+     per 100 minor units of the amount"
 )]
 pub struct WrongRate;
 
-/// What a receipt earns under one rule.
+/// The points of a receipt under one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Earning {
     /// Points for one minor unit.
     pub rate: Rate,
-    /// Orders of less than this, in minor units, earn nothing.
+    /// Smaller amounts, in minor units, earn nothing.
     pub minimum_amount: u64,
     /// The most points for one order.
     pub cap: Option<u64>,
 }
 
-/// What orders of some policy or some currency earn.
+/// The points of orders with a certain policy or currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The policy it is for; every one where none is named.
+    /// The policy; `None` for every policy.
     pub policy: Option<String>,
-    /// The currency it is for; every one where none is named.
+    /// The currency; `None` for every currency.
     pub currency: Option<String>,
-    /// What they earn.
+    /// The points of these orders.
     pub earning: Earning,
 }
 
-/// How many points orders earn: as the first rule says that fits, else as all others.
+/// The points of all orders. The first matching rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Points {
-    /// Looked at from first to last.
+    /// The rules, in the order of their use.
     pub rules: Vec<Rule>,
-    /// What orders earn that no rule fits.
+    /// The points of orders that match no rule.
     pub others: Earning,
 }
 
 impl Points {
-    /// What the receipt of `order` is worth; nothing where it has no amount. `None` where it is
-    /// more than a database keeps.
+    /// The points for the receipt of `order`; 0 if it has no amount. `None` if the number is larger
+    /// than the databases can store.
     #[must_use]
     pub fn of(&self, order: &Order) -> Option<i64> {
         let earning = self
             .rules
             .iter()
-            .find(|rule| rule.fits(order))
+            .find(|rule| rule.matches(order))
             .map_or(&self.others, |rule| &rule.earning);
         i64::try_from(earning.points(order.amount.unwrap_or(0))).ok()
     }
 }
 
 impl Rule {
-    fn fits(&self, order: &Order) -> bool {
+    fn matches(&self, order: &Order) -> bool {
         let currency = order.currency.as_ref().map(|currency| currency.as_str());
         self.policy.as_deref().is_none_or(|policy| policy == order.revision.name())
             && self.currency.as_deref().is_none_or(|wanted| Some(wanted) == currency)
@@ -75,12 +75,12 @@ impl Rule {
 }
 
 impl Earning {
-    /// `floor(amount × rate)`, not more than the cap.
+    /// `floor(amount × rate)`, at most the cap.
     fn points(&self, amount: u64) -> u128 {
         if amount < self.minimum_amount {
             return 0;
         }
-        // Two numbers of 64 bits always fit into 128 as a product.
+        // The product of two 64-bit numbers always fits into 128 bits.
         let points = u128::from(amount) * u128::from(self.rate.numerator)
             / u128::from(self.rate.denominator);
         self.cap.map_or(points, |cap| points.min(cap.into()))
@@ -97,7 +97,7 @@ impl FromStr for Rate {
     }
 }
 
-/// A number of digits only; `parse` would take a sign, too.
+/// Accepts digits only; `parse` alone would accept a sign, too.
 fn whole(text: &str) -> Result<u64, WrongRate> {
     let text = text.trim();
     if text.bytes().all(|b| b.is_ascii_digit()) {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_worth_more_than_a_database_keeps_is_told_apart() {
+    fn more_points_than_a_database_can_store_give_none() {
         let points = Points { rules: Vec::new(), others: earning("9223372036854775807/1") };
         assert_eq!(points.of(&order("1KRW", "default.k3x9q1")), Some(i64::MAX));
         assert_eq!(points.of(&order("2KRW", "default.k3x9q1")), None);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_fits_policy_and_currency_decides() {
+    fn the_first_rule_that_matches_policy_and_currency_decides() {
         let rule = |policy: Option<&str>, currency: Option<&str>, rate| Rule {
             policy: policy.map(str::to_owned),
             currency: currency.map(str::to_owned),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fraction_of_whole_numbers_is_no_rate() {
+    fn a_rate_must_be_a_fraction_of_whole_numbers() {
         for wrong in [
             "",
             "/",

@@ -1,4 +1,4 @@
-//! PostgreSQL: a batch is one statement for each table, its columns passed as arrays.
+//! PostgreSQL. A batch is one statement for each table; its columns are passed as arrays.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _};
 
-use super::reconcile::{self, Report, Words};
-use super::row::Row;
+use super::reconcile::{self, ReconcileReport, SqlTypes};
+use super::row::EventRow;
 use super::schema::{self, SchemaError};
-use super::server::{Server, Settings};
+use super::server::{DatabaseServer, DatabaseSettings};
 use super::statement::{Parameter, Statement};
-use super::work::{Entry, Kind, Work, WorkError};
+use super::transaction::{EntryKind, LedgerEntry, Transaction, TransactionError};
 
 const TABLES: &str = include_str!("postgres/0001_tables.sql");
-const WORDS: Words = Words { text: "text", minute: "interval '1 minute'" };
+const SQL_TYPES: SqlTypes = SqlTypes { text: "text", minute: "interval '1 minute'" };
 
-/// The statements, with the tables' prefix in them.
+/// The statements, with the prefix filled in.
 struct Sql {
     record: Arc<str>,
     upsert: Arc<str>,
@@ -35,85 +35,87 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Connects when it is first used.
-    pub fn new(settings: &Settings) -> Result<PostgresServer, sqlx::Error> {
+    /// Connects at the first use.
+    pub fn new(settings: &DatabaseSettings) -> Result<PostgresServer, sqlx::Error> {
         let options: PgConnectOptions = settings.url.parse()?;
         let options = options.application_name("autoreceive");
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.timeout)
             .connect_lazy_with(options);
-        let named = |sql: &str| -> Arc<str> { sql.replace("{prefix}", &settings.prefix).into() };
+        let fill = |sql: &str| -> Arc<str> { sql.replace("{prefix}", &settings.prefix).into() };
         let sql = Sql {
-            record: named(include_str!("postgres/record.sql")),
-            upsert: named(include_str!("postgres/upsert.sql")),
-            book: named(include_str!("postgres/book.sql")),
-            credits: named(
+            record: fill(include_str!("postgres/record.sql")),
+            upsert: fill(include_str!("postgres/upsert.sql")),
+            book: fill(include_str!("postgres/book.sql")),
+            credits: fill(
                 "SELECT order_id, points FROM {prefix}ledger WHERE order_id = ANY($1) AND kind = \
-                    'credit' ORDER BY order_id FOR UPDATE",
+                 'credit' ORDER BY order_id FOR UPDATE",
             ),
-            add: named(include_str!("postgres/add.sql")),
+            add: fill(include_str!("postgres/add.sql")),
         };
         Ok(PostgresServer { pool, prefix: settings.prefix.clone(), sql: Arc::new(sql) })
     }
 
-    async fn transaction(&self, begin: &'static str) -> Result<PostgresWork, sqlx::Error> {
-        let mut work = PostgresWork {
+    async fn transaction(&self, begin: &'static str) -> Result<PostgresTransaction, sqlx::Error> {
+        let mut transaction = PostgresTransaction {
             connection: self.pool.acquire().await?,
             sql: self.sql.clone(),
             ended: false,
         };
-        sqlx::raw_sql(begin).execute(&mut *work.connection).await?;
-        Ok(work)
+        sqlx::raw_sql(begin).execute(&mut *transaction.connection).await?;
+        Ok(transaction)
     }
 
-    async fn version(&self, work: &mut PostgresWork) -> Result<i64, SchemaError> {
-        // Not to_regclass: within a transaction it keeps saying what it said first.
+    async fn version(&self, transaction: &mut PostgresTransaction) -> Result<i64, SchemaError> {
+        // Not to_regclass: within a transaction it repeats its first answer.
         let exists = sqlx::query_scalar(include_str!("postgres/exists.sql"))
             .bind(format!("{}schema", self.prefix));
-        let exists: bool = exists.fetch_one(&mut *work.connection).await?;
+        let exists: bool = exists.fetch_one(&mut *transaction.connection).await?;
         if !exists {
             return Ok(0);
         }
         let version =
             format!("SELECT COALESCE(MAX(version), 0)::bigint FROM {}schema", self.prefix);
-        Ok(sqlx::query_scalar(AssertSqlSafe(version)).fetch_one(&mut *work.connection).await?)
+        let version = sqlx::query_scalar(AssertSqlSafe(version));
+        Ok(version.fetch_one(&mut *transaction.connection).await?)
     }
 }
 
 #[async_trait]
-impl Server for PostgresServer {
-    async fn begin(&self) -> Result<Box<dyn Work>, WorkError> {
+impl DatabaseServer for PostgresServer {
+    async fn begin(&self) -> Result<Box<dyn Transaction>, TransactionError> {
         Ok(Box::new(self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED").await?))
     }
 
-    /// In one transaction, under a lock that other workers wait for. Who finds the tables complete
-    /// needs no right to create any.
+    /// One worker at a time, in one transaction under a lock. If the tables are complete, no right
+    /// to create tables is needed.
     async fn migrate(&self) -> Result<(), SchemaError> {
-        let mut work = self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        if !schema::is_older(self.version(&mut work).await?)? {
-            return Ok(work.end("COMMIT").await?);
+        let mut transaction = self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        if !schema::is_older(self.version(&mut transaction).await?)? {
+            return Ok(transaction.end("COMMIT").await?);
         }
         let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
             .bind(format!("autoreceive {}", self.prefix));
-        lock.execute(&mut *work.connection).await?;
-        if schema::is_older(self.version(&mut work).await?)? {
+        lock.execute(&mut *transaction.connection).await?;
+        if schema::is_older(self.version(&mut transaction).await?)? {
             let sql = schema::script(TABLES, &self.prefix);
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *work.connection).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction.connection).await?;
         }
-        Ok(work.end("COMMIT").await?)
+        Ok(transaction.end("COMMIT").await?)
     }
 
-    async fn reconcile(&self) -> Result<Report, sqlx::Error> {
-        let mut work = self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &WORDS)))
-            .fetch_one(&mut *work.connection)
+    async fn reconcile(&self) -> Result<ReconcileReport, sqlx::Error> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let mut transaction = self.transaction(begin).await?;
+        let totals = sqlx::query(AssertSqlSafe(reconcile::totals(&self.prefix, &SQL_TYPES)))
+            .fetch_one(&mut *transaction.connection)
             .await?;
-        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &WORDS)))
-            .fetch_all(&mut *work.connection)
+        let found = sqlx::query(AssertSqlSafe(reconcile::differences(&self.prefix, &SQL_TYPES)))
+            .fetch_all(&mut *transaction.connection)
             .await?;
-        work.end("COMMIT").await?;
-        Report::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
+        transaction.end("COMMIT").await?;
+        ReconcileReport::new(texts(&totals)?, found.iter().map(texts).collect::<Result<_, _>>()?)
     }
 }
 
@@ -121,15 +123,15 @@ fn texts(row: &PgRow) -> Result<Vec<Option<String>>, sqlx::Error> {
     (0..row.len()).map(|at| row.try_get(at)).collect()
 }
 
-/// A transaction. One that did not end takes its connection with it: what the server is still busy
-/// with is unknown.
-struct PostgresWork {
+/// A transaction. If it is dropped before its end, its connection is closed: the server may still
+/// be running a statement.
+struct PostgresTransaction {
     connection: PoolConnection<Postgres>,
     sql: Arc<Sql>,
     ended: bool,
 }
 
-impl PostgresWork {
+impl PostgresTransaction {
     async fn end(mut self, how: &'static str) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(how).execute(&mut *self.connection).await?;
         self.ended = true;
@@ -137,7 +139,7 @@ impl PostgresWork {
     }
 }
 
-impl Drop for PostgresWork {
+impl Drop for PostgresTransaction {
     fn drop(&mut self) {
         if !self.ended {
             self.connection.close_on_drop();
@@ -145,13 +147,13 @@ impl Drop for PostgresWork {
     }
 }
 
-fn column<'r, T>(rows: &'r [Row<'r>], value: impl Fn(&'r Row<'r>) -> T) -> Vec<T> {
+fn column<'r, T>(rows: &'r [EventRow<'r>], value: impl Fn(&'r EventRow<'r>) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
 #[async_trait]
-impl Work for PostgresWork {
-    async fn record(&mut self, rows: &[Row<'_>]) -> Result<HashSet<String>, WorkError> {
+impl Transaction for PostgresTransaction {
+    async fn record(&mut self, rows: &[EventRow<'_>]) -> Result<HashSet<String>, TransactionError> {
         let query = sqlx::query_scalar(AssertSqlSafe(self.sql.record.clone()))
             .bind(column(rows, |row| row.event_id.as_str()))
             .bind(column(rows, |row| row.order_id()))
@@ -166,8 +168,8 @@ impl Work for PostgresWork {
         Ok(fresh.into_iter().collect())
     }
 
-    async fn upsert(&mut self, rows: &[&Row<'_>]) -> Result<(), WorkError> {
-        let column = |value: fn(&Row<'_>) -> &'static str| {
+    async fn upsert(&mut self, rows: &[&EventRow<'_>]) -> Result<(), TransactionError> {
+        let column = |value: fn(&EventRow<'_>) -> &'static str| {
             rows.iter().map(|row| value(row)).collect::<Vec<_>>()
         };
         let mut query = sqlx::query(AssertSqlSafe(self.sql.upsert.clone()))
@@ -181,7 +183,9 @@ impl Work for PostgresWork {
             .bind(rows.iter().map(|row| row.data()).collect::<Vec<_>>());
         let mut times: [Vec<Option<String>>; 10] = Default::default();
         for row in rows {
-            times.iter_mut().zip(row.times()).for_each(|(column, time)| column.push(time));
+            for (column, time) in times.iter_mut().zip(row.times()) {
+                column.push(time);
+            }
         }
         for column in times {
             query = query.bind(column);
@@ -190,7 +194,7 @@ impl Work for PostgresWork {
         Ok(())
     }
 
-    async fn run(&mut self, statement: &Statement, row: &Row<'_>) -> Result<(), WorkError> {
+    async fn run(&mut self, statement: &Statement, row: &EventRow<'_>) -> Result<(), TransactionError> {
         let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
         for parameter in &statement.parameters {
             query = match parameter {
@@ -212,9 +216,9 @@ impl Work for PostgresWork {
 
     async fn book(
         &mut self,
-        kind: Kind,
-        entries: &[Entry<'_>],
-    ) -> Result<HashSet<String>, WorkError> {
+        kind: EntryKind,
+        entries: &[LedgerEntry<'_>],
+    ) -> Result<HashSet<String>, TransactionError> {
         let query = sqlx::query_scalar(AssertSqlSafe(self.sql.book.clone()))
             .bind(kind.as_str())
             .bind(entries.iter().map(|entry| entry.order_id).collect::<Vec<_>>())
@@ -225,13 +229,13 @@ impl Work for PostgresWork {
         Ok(booked.into_iter().collect())
     }
 
-    async fn credits(&mut self, orders: &[&str]) -> Result<HashMap<String, i64>, WorkError> {
+    async fn credits(&mut self, orders: &[&str]) -> Result<HashMap<String, i64>, TransactionError> {
         let query = sqlx::query_as(AssertSqlSafe(self.sql.credits.clone())).bind(orders);
         let credits: Vec<(String, i64)> = query.fetch_all(&mut *self.connection).await?;
         Ok(credits.into_iter().collect())
     }
 
-    async fn add(&mut self, balances: &[(&str, i64)]) -> Result<(), WorkError> {
+    async fn add(&mut self, balances: &[(&str, i64)]) -> Result<(), TransactionError> {
         let query = sqlx::query(AssertSqlSafe(self.sql.add.clone()))
             .bind(balances.iter().map(|(buyer, _)| *buyer).collect::<Vec<_>>())
             .bind(balances.iter().map(|(_, points)| *points).collect::<Vec<_>>());
@@ -239,7 +243,7 @@ impl Work for PostgresWork {
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), WorkError> {
+    async fn commit(self: Box<Self>) -> Result<(), TransactionError> {
         Ok(self.end("COMMIT").await?)
     }
 }

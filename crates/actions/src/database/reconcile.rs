@@ -1,15 +1,15 @@
-//! Whether the points are right: every receipt and refund among the events has its one entry in the
-//! ledger, and every balance is the sum of its entries.
+//! Checks the points: each receipt and each refund has one entry in the ledger, and each balance is
+//! the sum of its entries.
 
 const DIFFERENCES: &str = include_str!("reconcile.sql");
 const TOTALS: &str = include_str!("totals.sql");
 
-/// The most differences that are told.
-const MOST: usize = 1_000;
+/// The most differences in a report.
+const MAX_DIFFERENCES: usize = 1_000;
 
-/// What was compared, and what does not agree.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Report {
+pub struct ReconcileReport {
     /// Events on record.
     pub events: u64,
     /// Entries in the ledger.
@@ -20,55 +20,55 @@ pub struct Report {
     pub ledger: i128,
     /// The sum of the balances.
     pub balances: i128,
-    /// Receipts without a credit that were recorded before the first booking, while no points were
-    /// kept. They are no differences; fed to the action again, each is credited.
+    /// Receipts without a credit from the time before the first booking, when no points were kept.
+    /// They are not differences. A backfill of the action credits each of them.
     pub earlier: u64,
-    /// What does not agree, at most a thousand.
+    /// The differences, at most 1,000.
     pub differences: Vec<Difference>,
 }
 
-/// Something that does not agree.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// What is wrong.
+    /// The kind of the difference.
     pub problem: String,
-    /// The event or the buyer that it is wrong with.
+    /// The event or the buyer.
     pub subject: String,
-    /// What should be there.
+    /// The expected value.
     pub expected: String,
-    /// What is there.
+    /// The value in the database.
     pub found: String,
 }
 
-/// How a database calls things.
-pub struct Words {
-    /// A text in a cast.
+/// Words that differ between the SQL dialects.
+pub struct SqlTypes {
+    /// The text type in a cast.
     pub text: &'static str,
-    /// A minute.
+    /// An interval of a minute.
     pub minute: &'static str,
 }
 
-/// The query for [`Report::differences`].
-pub fn differences(prefix: &str, words: &Words) -> String {
-    named(DIFFERENCES, prefix, words).replace("{limit}", &MOST.to_string())
+/// The query for [`ReconcileReport::differences`].
+pub fn differences(prefix: &str, types: &SqlTypes) -> String {
+    fill(DIFFERENCES, prefix, types).replace("{limit}", &MAX_DIFFERENCES.to_string())
 }
 
-/// The query for the figures of a [`Report`].
-pub fn totals(prefix: &str, words: &Words) -> String {
-    named(TOTALS, prefix, words)
+/// The query for the figures of a [`ReconcileReport`].
+pub fn totals(prefix: &str, types: &SqlTypes) -> String {
+    fill(TOTALS, prefix, types)
 }
 
-fn named(sql: &str, prefix: &str, words: &Words) -> String {
-    sql.replace("{prefix}", prefix).replace("{text}", words.text).replace("{minute}", words.minute)
+fn fill(sql: &str, prefix: &str, types: &SqlTypes) -> String {
+    sql.replace("{prefix}", prefix).replace("{text}", types.text).replace("{minute}", types.minute)
 }
 
-impl Report {
-    /// A report of the two queries' answers.
+impl ReconcileReport {
+    /// A report from the rows of both queries.
     pub(super) fn new(
         totals: Vec<Option<String>>,
         differences: Vec<Vec<Option<String>>>,
-    ) -> Result<Report, sqlx::Error> {
-        Ok(Report {
+    ) -> Result<ReconcileReport, sqlx::Error> {
+        Ok(ReconcileReport {
             events: number(&totals, 0)?,
             entries: number(&totals, 1)?,
             buyers: number(&totals, 2)?,

@@ -1,11 +1,11 @@
-//! An event as the columns that are written for it.
+//! An event as database columns.
 
 use autoreceive_domain::{Clock, Event, EventKind, Order, Time};
 use autoreceive_wire as wire;
 
-/// What is written about one event. Times are RFC 3339 in UTC.
-pub struct Row<'a> {
-    /// The order as the event left it.
+/// The columns of one event. Times are RFC 3339 in UTC.
+pub struct EventRow<'a> {
+    /// The order after the event.
     pub order: &'a Order,
     /// The event's id.
     pub event_id: String,
@@ -13,28 +13,34 @@ pub struct Row<'a> {
     pub version: i64,
     /// The order's amount.
     pub amount: Option<i64>,
-    /// The running clock's end.
+    /// The deadline of the running clock.
     pub deadline: Option<String>,
-    /// The event as receivers get it.
+    /// The event in the form of the webhook body.
     pub body: String,
 }
 
-impl<'a> Row<'a> {
+/// A number that does not fit into a signed 64-bit column.
+#[derive(Debug, thiserror::Error)]
+#[error("the {field} {number} is larger than a database can store")]
+pub struct TooLarge {
+    field: &'static str,
+    number: u64,
+}
+
+impl<'a> EventRow<'a> {
     /// The row of `event`.
     ///
     /// # Errors
-    /// Where a number is larger than the databases' own.
-    pub fn new(event: &'a Event) -> Result<Row<'a>, String> {
+    /// If a number is too large.
+    pub fn new(event: &'a Event) -> Result<EventRow<'a>, TooLarge> {
         let order = &*event.0;
-        let fits = |what: &str, number: u64| {
-            i64::try_from(number)
-                .map_err(|_| format!("the {what} {number} is larger than a database keeps"))
-        };
-        Ok(Row {
+        let signed =
+            |field, number| i64::try_from(number).map_err(|_| TooLarge { field, number });
+        Ok(EventRow {
             order,
             event_id: event.id(),
-            version: fits("version", order.version)?,
-            amount: order.amount.map(|amount| fits("amount", amount)).transpose()?,
+            version: signed("version", order.version)?,
+            amount: order.amount.map(|amount| signed("amount", amount)).transpose()?,
             deadline: deadline(order).map(text),
             body: wire::event_json(event),
         })
@@ -45,7 +51,7 @@ impl<'a> Row<'a> {
         self.order.id.as_str()
     }
 
-    /// Who bought.
+    /// The buyer.
     pub fn buyer_id(&self) -> Option<&'a str> {
         self.order.buyer_id.as_ref().map(|buyer| buyer.as_str())
     }
@@ -55,7 +61,7 @@ impl<'a> Row<'a> {
         self.order.currency.as_ref().map(|currency| currency.as_str())
     }
 
-    /// What the shop sent along.
+    /// The shop's `data`.
     pub fn data(&self) -> Option<&'a str> {
         self.order.data.as_ref().map(|data| data.as_str())
     }
@@ -65,35 +71,34 @@ impl<'a> Row<'a> {
         self.order.kind == EventKind::Received
     }
 
-    /// Whether the event is the refund of an order that had been received.
+    /// Whether the event is the refund of a received order.
     pub fn is_refund_of_receipt(&self) -> bool {
         self.order.kind == EventKind::Refunded && self.order.times.received_at.is_some()
     }
 
-    /// When it became RECEIVED.
+    /// When the order became RECEIVED.
     pub fn received_at(&self) -> Option<String> {
         self.order.times.received_at.map(text)
     }
 
-    /// The deadline and the times, in the order of the columns of the table of orders.
+    /// The deadline and the times, in the order of the table's columns.
     pub fn times(&self) -> [Option<String>; 10] {
         let times = &self.order.times;
-        let [placed, paid, shipped, delivered] =
-            [Some(times.placed_at), times.paid_at, times.shipped_at, times.delivered_at];
-        let [received, completed, cancelled, refunded] =
-            [times.received_at, times.completed_at, times.cancelled_at, times.refunded_at];
-        let updated = Some(self.order.changed_at);
-        let rest =
-            [placed, paid, shipped, delivered, received, completed, cancelled, refunded, updated];
-        let mut all = [const { None }; 10];
-        all[0].clone_from(&self.deadline);
-        for (slot, time) in all.iter_mut().skip(1).zip(rest) {
-            *slot = time.map(text);
-        }
-        all
+        [
+            self.deadline.clone(),
+            Some(text(times.placed_at)),
+            times.paid_at.map(text),
+            times.shipped_at.map(text),
+            times.delivered_at.map(text),
+            times.received_at.map(text),
+            times.completed_at.map(text),
+            times.cancelled_at.map(text),
+            times.refunded_at.map(text),
+            Some(text(self.order.changed_at)),
+        ]
     }
 
-    /// When the event was decided.
+    /// When the event occurred.
     pub fn occurred_at(&self) -> String {
         text(self.order.changed_at)
     }

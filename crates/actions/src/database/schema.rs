@@ -1,35 +1,35 @@
-//! The tables' versions. Each database has its migrations as numbered scripts; a table remembers
-//! which were made.
+//! The version of the tables. Each database has numbered migration scripts; the table `schema`
+//! records the applied versions.
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The database, or the way to it.
+    /// An error of the database or its connection.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
-    /// A newer program made them.
+    /// A newer program created them.
     #[error(
-        "the tables are of version {found}, made by a newer version of this program, which knows \
-            {known}"
+        "the tables have version {found}, but this program supports version {known} at most; use \
+         a newer autoreceive"
     )]
     Newer {
-        /// What was found.
+        /// The version of the tables.
         found: i64,
-        /// What this program knows.
+        /// The newest version that this program supports.
         known: i64,
     },
-    /// Another worker is at it.
-    #[error("another worker is making the tables")]
+    /// Another worker holds the lock.
+    #[error("another worker is creating the tables")]
     Busy,
 }
 
-/// The version that this program makes and uses.
+/// The version that this program creates and uses.
 const CURRENT: i64 = 1;
 
-/// Whether tables of version `found` (0: there are none) lack something.
+/// Whether tables of version `found` (0: none exist) need a migration.
 ///
 /// # Errors
-/// Where they are of a version that this program does not know.
+/// If the version is newer than [`CURRENT`].
 pub fn is_older(found: i64) -> Result<bool, SchemaError> {
     if found > CURRENT {
         Err(SchemaError::Newer { found, known: CURRENT })
@@ -38,12 +38,12 @@ pub fn is_older(found: i64) -> Result<bool, SchemaError> {
     }
 }
 
-/// Everything that brings an empty database to the current version: `tables`, and the note that
-/// they were made.
+/// The script for an empty database: creates `tables` and records the version.
 pub fn script(tables: &str, prefix: &str) -> String {
-    let note = format!(
-        "CREATE TABLE IF NOT EXISTS {{prefix}}schema (version bigint NOT NULL PRIMARY KEY, applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);\n\
+    let record = format!(
+        "CREATE TABLE IF NOT EXISTS {{prefix}}schema (version bigint NOT NULL PRIMARY KEY, \
+         applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);\n\
          INSERT INTO {{prefix}}schema (version) VALUES ({CURRENT});"
     );
-    format!("{tables}\n{note}").replace("{prefix}", prefix)
+    format!("{tables}\n{record}").replace("{prefix}", prefix)
 }

@@ -1,4 +1,4 @@
-//! What both databases can do.
+//! The trait that each database implements.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use async_trait::async_trait;
 
 use super::mysql::MySqlServer;
 use super::postgres::PostgresServer;
-use super::reconcile::Report;
+use super::reconcile::ReconcileReport;
 use super::schema::SchemaError;
-use super::work::{Work, WorkError};
+use super::transaction::{Transaction, TransactionError};
 
-/// The SQL that a database speaks.
+/// The SQL dialect of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// PostgreSQL.
@@ -31,38 +31,38 @@ impl Dialect {
     }
 }
 
-/// Where a database is, and how it is used.
+/// Address and limits of a database.
 #[derive(Clone)]
-pub struct Settings {
+pub struct DatabaseSettings {
     /// `postgres://…` or `mysql://…`, with the database's name.
     pub url: String,
     /// The most connections.
     pub connections: u32,
     /// The longest wait for a transaction.
     pub timeout: Duration,
-    /// What the name of every table begins with.
+    /// The prefix of every table's name.
     pub prefix: String,
 }
 
 /// A database.
 #[async_trait]
-pub trait Server: Send + Sync {
+pub trait DatabaseServer: Send + Sync {
     /// Begins a transaction.
-    async fn begin(&self) -> Result<Box<dyn Work>, WorkError>;
-    /// Makes what is missing of the tables, also where several workers do so at once.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, TransactionError>;
+    /// Creates missing tables. Several workers may call it at the same time.
     async fn migrate(&self) -> Result<(), SchemaError>;
-    /// Compares events, ledger and balances as they stand at one moment.
-    async fn reconcile(&self) -> Result<Report, sqlx::Error>;
+    /// Compares events, ledger and balances in one snapshot.
+    async fn reconcile(&self) -> Result<ReconcileReport, sqlx::Error>;
 }
 
-/// The database at `settings.url`. It is connected to when it is first used, so that a service can
-/// start before it.
-pub fn server(settings: &Settings) -> Result<Box<dyn Server>, sqlx::Error> {
+/// The database at `settings.url`. It connects at the first use, so that the service can start
+/// before the database.
+pub fn server(settings: &DatabaseSettings) -> Result<Box<dyn DatabaseServer>, sqlx::Error> {
     match Dialect::of(&settings.url) {
         Some(Dialect::Postgres) => Ok(Box::new(PostgresServer::new(settings)?)),
         Some(Dialect::MySql) => Ok(Box::new(MySqlServer::new(settings)?)),
         None => Err(sqlx::Error::Configuration(
-            "the address begins with neither postgres:// nor mysql://".into(),
+            "the address must begin with postgres:// or mysql://".into(),
         )),
     }
 }

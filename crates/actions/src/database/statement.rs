@@ -1,5 +1,5 @@
-//! The shop's own SQL: named parameters turned into the placeholders of its database, by a scanner
-//! that knows where a colon is none: in texts, comments, quoted names and casts.
+//! Parses the shop's own SQL. Named parameters become the placeholders of the database. The scanner
+//! ignores colons in texts, comments, quoted names and casts.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ mod scanner;
 use scanner::{Piece, pieces};
 
 /// The most statements in one configuration.
-const MOST_STATEMENTS: usize = 20;
+const MAX_STATEMENTS: usize = 20;
 
-/// What a statement can be given of an event.
+/// A value of an event that a statement can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parameter {
     /// The shop's id of the order.
     OrderId,
-    /// Where the order stands.
+    /// The order's status.
     Status,
-    /// Who bought.
+    /// The buyer.
     BuyerId,
     /// The amount in minor units.
     Amount,
@@ -29,11 +29,11 @@ pub enum Parameter {
     ReceivedAt,
     /// The event's id.
     EventId,
-    /// What happened.
+    /// The event's type.
     EventType,
-    /// The order's version that the event made.
+    /// The order's version after the event.
     Version,
-    /// What the shop sent along, as JSON.
+    /// The shop's `data`, as JSON.
     Data,
 }
 
@@ -58,7 +58,7 @@ impl Parameter {
             .ok_or_else(|| WrongStatement::Unknown(name.chars().take(40).collect()))
     }
 
-    /// PostgreSQL takes a text for a time or for JSON only where it is told to.
+    /// PostgreSQL needs a cast from text to a time or to JSON.
     fn cast(self) -> &'static str {
         match self {
             Parameter::ReceivedAt => "::timestamptz",
@@ -68,34 +68,33 @@ impl Parameter {
     }
 }
 
-/// One statement, ready to be run for an event.
+/// A parsed statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The SQL with the database's own placeholders.
     pub sql: Arc<str>,
-    /// What is bound to them, from first to last.
+    /// The values of the placeholders, from first to last.
     pub parameters: Vec<Parameter>,
 }
 
-/// Why a text is no statement that can be run.
+/// Why a text is not a valid statement.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongStatement {
-    /// Nothing to run.
-    #[error("holds no statement")]
+    /// No statement.
+    #[error("contains no statement")]
     Empty,
-    /// Too many at once.
-    #[error("holds more than {MOST_STATEMENTS} statements")]
+    /// Too many statements.
+    #[error("contains more than {MAX_STATEMENTS} statements")]
     TooMany,
-    /// A name that stands for nothing.
+    /// An unknown parameter.
     #[error(
-        ":{0} stands for nothing; known are :order_id :status :buyer_id :amount :currency \
-            :received_at :event_id :event_type :version :data"
+        ":{0} is not a parameter; expected one of :order_id :status :buyer_id :amount :currency \
+         :received_at :event_id :event_type :version :data"
     )]
     Unknown(String),
-    /// A placeholder of the database's own.
+    /// A placeholder of the database.
     #[error(
-        "{0} is a placeholder of the database itself; write the name of a parameter, for example \
-            :order_id"
+        "{0} is a placeholder of the database; use the name of a parameter, for example :order_id"
     )]
     Placeholder(String),
     /// A text, comment or quoted name without its end.
@@ -104,7 +103,7 @@ pub enum WrongStatement {
 }
 
 impl Statement {
-    /// The statements of `text`, which semicolons set apart.
+    /// The statements of `text`, separated by semicolons.
     ///
     /// # Errors
     /// See [`WrongStatement`].
@@ -122,31 +121,31 @@ impl Statement {
         statements.extend(open.finish());
         match statements.len() {
             0 => Err(WrongStatement::Empty),
-            n if n > MOST_STATEMENTS => Err(WrongStatement::TooMany),
+            n if n > MAX_STATEMENTS => Err(WrongStatement::TooMany),
             _ => Ok(statements),
         }
     }
 }
 
-/// A statement that is being put together.
+/// A statement while it is parsed.
 struct Builder {
     dialect: Dialect,
     sql: String,
     parameters: Vec<Parameter>,
-    /// Whether there is more in it than spaces and comments.
-    meant: bool,
+    /// Whether it contains more than spaces and comments.
+    has_code: bool,
 }
 
 impl Builder {
     fn new(dialect: Dialect) -> Builder {
-        Builder { dialect, sql: String::new(), parameters: Vec::new(), meant: false }
+        Builder { dialect, sql: String::new(), parameters: Vec::new(), has_code: false }
     }
 
     fn add(&mut self, piece: Piece<'_>) -> Result<(), WrongStatement> {
         match piece {
             Piece::Comment(text) => self.sql.push_str(text),
             Piece::Code(text) => {
-                self.meant |= !text.trim().is_empty();
+                self.has_code |= !text.trim().is_empty();
                 self.sql.push_str(text);
             }
             Piece::Name(name) => self.parameter(Parameter::named(name)?),
@@ -156,10 +155,10 @@ impl Builder {
         Ok(())
     }
 
-    /// MySQL counts every placeholder; PostgreSQL numbers them, so that one parameter has one
-    /// number.
+    /// MySQL binds one value for each `?`. PostgreSQL numbers its placeholders, so a repeated
+    /// parameter is bound once.
     fn parameter(&mut self, parameter: Parameter) {
-        self.meant = true;
+        self.has_code = true;
         if self.dialect == Dialect::MySql {
             self.parameters.push(parameter);
             self.sql.push('?');
@@ -174,7 +173,8 @@ impl Builder {
     }
 
     fn finish(self) -> Option<Statement> {
-        self.meant.then(|| Statement { sql: self.sql.trim().into(), parameters: self.parameters })
+        self.has_code
+            .then(|| Statement { sql: self.sql.trim().into(), parameters: self.parameters })
     }
 }
 

@@ -1,7 +1,8 @@
--- Texts are compared byte by byte: order ids that differ in case, or by a space at the end, are two orders. Times are UTC.
--- JSON is kept as text: a JSON column refuses what is valid JSON, or rewrites it.
+-- Texts are compared byte by byte: order ids that differ in case or in a trailing space are two
+-- orders. Times are UTC. JSON is stored as text: a JSON column refuses some valid JSON and
+-- rewrites the rest.
 
--- One row for each order, as its newest event left it.
+-- One row for each order, in the state after its newest event.
 CREATE TABLE IF NOT EXISTS {prefix}orders (
     order_id     varchar(128) NOT NULL PRIMARY KEY,
     status       varchar(16)  NOT NULL,
@@ -39,7 +40,8 @@ CREATE TABLE IF NOT EXISTS {prefix}events (
     KEY of_order (order_id, version)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE {collation};
 
--- At most two rows for each order, never changed: what its receipt credited, and what its refund took back.
+-- At most two rows for each order, never changed: the credit of its receipt and the debit of its
+-- refund.
 CREATE TABLE IF NOT EXISTS {prefix}ledger (
     order_id  varchar(128) NOT NULL,
     kind      varchar(16)  NOT NULL,

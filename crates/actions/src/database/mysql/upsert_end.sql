@@ -1,4 +1,4 @@
--- What is older than the row changes nothing. Assignments are made from first to last, so the version comes last.
+-- An older version changes nothing. MySQL assigns from first to last, so the version comes last.
 ON DUPLICATE KEY UPDATE
     status = IF(VALUES(version) > version, VALUES(status), status),
     policy = IF(VALUES(version) > version, VALUES(policy), policy),

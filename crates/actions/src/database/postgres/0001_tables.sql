@@ -1,4 +1,4 @@
--- One row for each order, as its newest event left it.
+-- One row for each order, in the state after its newest event.
 CREATE TABLE {prefix}orders (
     order_id     text        PRIMARY KEY,
     status       text        NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE {prefix}orders (
     cancelled_at timestamptz,
     refunded_at  timestamptz,
     updated_at   timestamptz NOT NULL,
-    -- json and not jsonb: the latter refuses what is valid JSON, \u0000 for example.
+    -- json, not jsonb: jsonb refuses some valid JSON, \u0000 for example.
     data         json
 );
 CREATE INDEX {prefix}orders_buyer ON {prefix}orders (buyer_id);
@@ -37,7 +37,8 @@ CREATE TABLE {prefix}events (
 );
 CREATE INDEX {prefix}events_order ON {prefix}events (order_id, version);
 
--- At most two rows for each order, never changed: what its receipt credited, and what its refund took back.
+-- At most two rows for each order, never changed: the credit of its receipt and the debit of its
+-- refund.
 CREATE TABLE {prefix}ledger (
     order_id  text        NOT NULL,
     kind      text        NOT NULL,

@@ -1,4 +1,4 @@
-//! SQL cut into the few pieces that matter here.
+//! Splits SQL into the pieces that matter for parameters.
 
 use super::super::Dialect;
 use super::WrongStatement;
@@ -6,24 +6,23 @@ use super::WrongStatement;
 /// A piece of SQL text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// To be left as it stands: words, operators, texts, quoted names.
+    /// Copied unchanged: words, operators, texts, quoted names.
     Code(&'a str),
     /// A comment.
     Comment(&'a str),
     /// The name after a colon.
     Name(&'a str),
-    /// A placeholder of the database's own.
+    /// A placeholder of the database.
     Placeholder(&'a str),
     /// A semicolon between statements.
     End,
 }
 
-/// Cuts `text` into pieces.
+/// Splits `text` into pieces.
 pub fn pieces(text: &str, dialect: Dialect) -> Result<Vec<Piece<'_>>, WrongStatement> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    // The last character of the piece before: a `$` or an `E'` that continues a word is something
-    // else.
+    // The last character of the previous piece: a `$` or an `E'` inside a word starts no text.
     let mut before = ' ';
     while !rest.is_empty() {
         let (piece, length) = next(rest, before, dialect)?;
@@ -60,7 +59,7 @@ fn next(rest: &str, before: char, dialect: Dialect) -> Result<(Piece<'_>, usize)
     if rest.starts_with(';') {
         return Ok((Piece::End, 1));
     }
-    // A word as a whole, so that no letter in it is taken for the beginning of a text.
+    // A whole word, so that no letter inside it starts a text.
     Ok(code(word(rest).len().max(first(rest).len_utf8())))
 }
 
@@ -80,9 +79,9 @@ fn starts_a_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// The length of the comment at the beginning, if there is one.
+/// The length of the comment at the beginning of `rest`, if there is one.
 fn comment(rest: &str, mysql: bool) -> Result<Option<usize>, WrongStatement> {
-    // MySQL wants a space after the dashes: `5--1` is a sum there.
+    // MySQL requires a space after the dashes: `5--1` is arithmetic there.
     let dashes = rest
         .strip_prefix("--")
         .is_some_and(|after| !mysql || after.is_empty() || after.starts_with(char::is_whitespace));
@@ -92,7 +91,8 @@ fn comment(rest: &str, mysql: bool) -> Result<Option<usize>, WrongStatement> {
     if !rest.starts_with("/*") {
         return Ok(None);
     }
-    let (mut depth, mut at) = (1, 2);
+    let mut depth = 1;
+    let mut at = 2;
     while depth > 0 {
         let open = if mysql { None } else { rest[at..].find("/*") };
         let close = rest[at..].find("*/").ok_or(WrongStatement::Open("a comment"))?;
@@ -103,7 +103,7 @@ fn comment(rest: &str, mysql: bool) -> Result<Option<usize>, WrongStatement> {
     Ok(Some(at))
 }
 
-/// The length of the text or quoted name at the beginning, if there is one.
+/// The length of the text or quoted name at the beginning of `rest`, if there is one.
 fn quoted(rest: &str, before: char, mysql: bool) -> Result<Option<usize>, WrongStatement> {
     let escaped = !mysql && !is_word(before) && matches!(rest.as_bytes(), [b'e' | b'E', b'\'', ..]);
     let start = usize::from(escaped);

@@ -26,7 +26,7 @@ fn a_name_becomes_the_placeholder_of_the_database() {
 }
 
 #[test]
-fn postgres_is_told_the_types_of_times_and_json_and_casts_are_left_alone() {
+fn postgres_gets_casts_for_times_and_json_and_keeps_its_own_casts() {
     let (sql, _) = one(
         "SELECT :received_at::date, :data->>'a', :order_id::bigint, x::text, :version",
         Dialect::Postgres,
@@ -62,7 +62,7 @@ fn a_colon_in_a_text_a_comment_or_a_quoted_name_is_no_parameter() {
 }
 
 #[test]
-fn after_every_kind_of_quoting_a_parameter_is_found_again() {
+fn a_parameter_is_found_after_every_kind_of_quoting() {
     for text in [
         "SELECT 'a' || :status",
         "SELECT e'\\'', :status",
@@ -82,7 +82,7 @@ fn after_every_kind_of_quoting_a_parameter_is_found_again() {
 }
 
 #[test]
-fn semicolons_set_statements_apart_but_not_in_texts() {
+fn semicolons_separate_statements_but_not_in_texts() {
     let text = "UPDATE a SET x = ';' WHERE id = :order_id; -- done;\n INSERT INTO b VALUES \
         (:event_id) ; \n-- the end\n";
     let statements = Statement::parse_all(text, Dialect::Postgres).unwrap();
@@ -91,7 +91,7 @@ fn semicolons_set_statements_apart_but_not_in_texts() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_with_the_reason() {
+fn an_invalid_statement_is_refused_with_the_reason() {
     use WrongStatement::{Empty, Open, Placeholder, TooMany, Unknown};
     let wrong = |text: &str, dialect| Statement::parse_all(text, dialect).unwrap_err();
     assert_eq!(wrong(" ; -- nothing\n", Dialect::Postgres), Empty);
@@ -108,7 +108,7 @@ fn what_cannot_be_run_is_refused_with_the_reason() {
 }
 
 #[test]
-fn no_text_makes_the_scanner_stumble() {
+fn the_scanner_loses_no_byte_of_any_text() {
     let parts = [
         "'", "\"", "`", "$", "$a$", ":", "::", "/*", "*/", "--", "\n", "e", "가", ":status", ";",
         "\\", "1", " ", "#", "?",
