@@ -16,7 +16,7 @@ use autoreceive_store::{
 
 use crate::core::Core;
 use crate::metrics::{ByCause, BySource};
-use crate::outbox::Prepared;
+use crate::outbox::PreparedEntry;
 use crate::planned::{ChangeResult, PlannedChange, ShardPlan};
 use crate::settings::MAX_BATCH;
 
@@ -48,7 +48,7 @@ struct Batch {
     now: Time,
     state: Arc<ShardState>,
     round: Arc<Round>,
-    prepared: Vec<Prepared>,
+    prepared: Vec<PreparedEntry>,
     contexts: Vec<ChangeContext>,
     origin: Vec<ChangeIndex>,
     conflicts: u32,

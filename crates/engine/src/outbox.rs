@@ -48,7 +48,7 @@ pub(crate) struct Outbox {
 }
 
 /// An entry of the next commit, with a reserved slot in the relay's queue if one was free.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedEntry {
     queue: usize,
     /// The events: (index of the change, index of its event).
     events: Vec<(u32, u32)>,
@@ -65,7 +65,7 @@ impl Outbox {
         &self,
         changes: &[Change],
         now: Time,
-    ) -> (Vec<OutboxEntry>, Vec<Prepared>) {
+    ) -> (Vec<OutboxEntry>, Vec<PreparedEntry>) {
         let mut entries = Vec::new();
         let mut prepared = Vec::new();
         let total: usize = changes.iter().map(|change| change.events.len()).sum();
@@ -80,7 +80,7 @@ impl Outbox {
                 let selection =
                     if whole { EventSelection::All } else { EventSelection::Some(events.to_vec()) };
                 entries.push(self.entry(queue, selection, now, slot.is_some()));
-                prepared.push(Prepared { queue: index, events: events.to_vec(), slot });
+                prepared.push(PreparedEntry { queue: index, events: events.to_vec(), slot });
             }
         }
         (entries, prepared)
@@ -136,7 +136,7 @@ impl Outbox {
     }
 
     /// Hands committed entries to their relays.
-    pub(crate) fn hand_over(&self, shard: Shard, round: &Round, prepared: Vec<Prepared>) {
+    pub(crate) fn hand_over(&self, shard: Shard, round: &Round, prepared: Vec<PreparedEntry>) {
         for (entry, prepared) in round.entries.iter().zip(prepared) {
             let Some(queue) = self.queues.get(prepared.queue) else { continue };
             match prepared.slot {

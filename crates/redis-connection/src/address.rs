@@ -1,4 +1,4 @@
-//! Where a server is, and as whom it is spoken to.
+//! The address of a server, with user and password.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,8 @@ pub struct Address {
     is_tls: bool,
 }
 
-/// The text is not an address of a Redis server. It is not repeated, as it may contain a password.
+/// The text is not the address of a Redis server. The error does not repeat the text, because it
+/// may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected redis://user:password@host:port/db, user, password, port and db optional")]
 #[non_exhaustive]
@@ -36,7 +37,7 @@ impl Address {
         self.port
     }
 
-    /// `host:port`, as messages name the server; an IPv6 address stands in brackets.
+    /// `host:port`, as used in messages; an IPv6 address is in brackets.
     #[must_use]
     pub fn host_and_port(&self) -> String {
         let Address { host, port, .. } = self;
@@ -49,7 +50,7 @@ impl Address {
         self.info.redis_settings().db()
     }
 
-    /// Whether the connection is secured by TLS.
+    /// Whether the connection uses TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.is_tls
@@ -67,13 +68,13 @@ impl FromStr for Address {
         if !["redis://", "rediss://"].iter().any(|scheme| has_scheme(text, scheme)) {
             return Err(AddressError);
         }
-        // A password with a bare `?` or `#` would be cut there, and its user taken for the host.
-        // The only fragment that `redis` knows, `#insecure`, is one that this crate does not keep.
+        // A bare `?` or `#` in a password would end it there, and the user would be parsed as the
+        // host. The only fragment that `redis` knows, `#insecure`, is not supported.
         let query = text.split_once('?').map_or("", |(_, query)| query);
         if text.contains('#') || query.contains('@') {
             return Err(AddressError);
         }
-        // Its error is dropped: it may repeat a part of the text.
+        // Drop the error: it may contain a part of the text.
         let info = text.into_connection_info().map_err(|_| AddressError)?;
         if info.redis_settings().db() < 0 {
             return Err(AddressError);
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn all_but_the_host_is_optional() {
+    fn only_the_host_is_required() {
         for (text, want) in [
             ("redis://example.com", "redis://example.com:6379/0"),
             ("redis://example.com/", "redis://example.com:6379/0"),
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_stands_in_brackets_only_beside_its_port() {
+    fn an_ipv6_address_has_brackets_only_with_its_port() {
         let address: Address = "rediss://:p@[2001:db8::1]:7000/3".parse().unwrap();
         assert_eq!((address.host(), address.port()), ("2001:db8::1", 7000));
         assert_eq!((address.database(), address.is_tls()), (3, true));
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_text_is_refused_without_being_repeated() {
+    fn an_invalid_address_is_refused_without_repeating_it() {
         let long = format!("redis://h/{}", "9".repeat(100_000));
         for text in [
             "",
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_of_a_host_do_not_reach_a_message() {
+    fn control_characters_of_a_host_are_in_no_message() {
         let address = "redis://a\u{1b}[2Jb".parse::<Address>();
         assert!(address.map_or(true, |address| !address.to_string().contains('\u{1b}')));
     }

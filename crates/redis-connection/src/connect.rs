@@ -1,5 +1,5 @@
-//! Opens connections. Nothing else in this crate does, so other topologies and TLS options change
-//! this file alone.
+//! Opens connections. No other module does, so other topologies and TLS options need changes in
+//! this file only.
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, Client, TlsCertificates};
@@ -23,12 +23,12 @@ impl Connector {
                 Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
             }
         };
-        // The address was parsed, so only a certificate can be in the way.
+        // The address is already parsed, so the only possible error is in the certificates.
         client.map(Connector).map_err(|_| OptionsError::Authorities)
     }
 
     pub(crate) async fn open(&self, deadline: Deadline) -> Result<MultiplexedConnection, Failure> {
-        // The client's own limits are shorter. The deadline is the only one.
+        // Disable the client's own limits, which are shorter. Only the deadline counts.
         let config =
             AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let opening = self.0.get_multiplexed_async_connection_with_config(&config);

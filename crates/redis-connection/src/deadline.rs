@@ -1,14 +1,14 @@
-//! The end of a call.
+//! The deadline of a call.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// As long as "for ever": the clock cannot count beyond all durations.
+/// Stands for "for ever": the clock cannot represent larger durations.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
-/// When a call must be finished, connecting included. It is one for all steps of the call: a slow
-/// first step leaves less time to the others.
+/// The time by which a call must be finished, connecting included. All steps of a call share it, so
+/// a slow first step leaves less time for the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     at: Instant,
@@ -16,7 +16,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline of a call that begins now and may take `timeout`.
+    /// The deadline of a call that starts now and may take `timeout`.
     #[must_use]
     pub fn after(timeout: Duration) -> Deadline {
         let now = Instant::now();
@@ -24,7 +24,7 @@ impl Deadline {
         Deadline { at, timeout }
     }
 
-    /// How much time is left; nothing where it has passed.
+    /// The remaining time; zero if the deadline has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
@@ -34,7 +34,7 @@ impl Deadline {
         self.at
     }
 
-    /// How long the call could take from its beginning.
+    /// The time limit of the call.
     pub(crate) fn timeout(self) -> Duration {
         self.timeout
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_out_beyond_all_clocks_is_far_away() {
+    fn a_huge_timeout_gives_a_distant_deadline() {
         assert!(Deadline::after(Duration::MAX).at() > Instant::now() + FAR / 2);
     }
 }

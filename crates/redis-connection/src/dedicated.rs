@@ -6,8 +6,8 @@ use redis::{Pipeline, Value};
 use crate::link::exchange;
 use crate::{Deadline, Failure};
 
-/// A connection that nobody else uses and that is never reopened: what `WATCH` and `MULTI` began on
-/// it still stands. Drop it after a failure.
+/// A connection that no other caller uses and that never reconnects, so the state of `WATCH` and
+/// `MULTI` is kept. Drop it after a failure.
 pub struct DedicatedConnection(MultiplexedConnection);
 
 impl DedicatedConnection {
@@ -15,7 +15,7 @@ impl DedicatedConnection {
         DedicatedConnection(connection)
     }
 
-    /// Sends all commands of `pipe` and returns an answer for each, error answers among them.
+    /// Sends all commands of `pipe` and returns one answer for each, error answers included.
     ///
     /// # Errors
     /// [`Failure::Unanswered`] if there is no answer by the deadline, or the connection is broken.

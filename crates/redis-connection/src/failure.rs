@@ -8,30 +8,30 @@ use redis::{ErrorKind, RedisError, ServerError};
 
 use crate::Deadline;
 
-/// What became of commands that have no usable answer. Callers must tell the three apart, so no
-/// fourth will be added.
+/// What happened to commands without a usable answer. Callers must distinguish the three cases, so
+/// the enum is exhaustive.
 #[derive(Debug, Clone)]
 pub enum Failure {
-    /// They were not sent: there is no connection.
-    Unreachable(Cause),
-    /// They were not carried out, and nothing was written.
-    Refused(Cause),
-    /// They were sent. Nobody knows whether they were carried out.
-    Unanswered(Cause),
+    /// Not sent: there is no connection.
+    Unreachable(FailureCause),
+    /// Not carried out; nothing was written.
+    Refused(FailureCause),
+    /// Sent, but it is unknown whether they were carried out.
+    Unanswered(FailureCause),
 }
 
-/// What happened, in words. Never contains the address, its user or its password.
+/// The cause as text. Never contains the address, the user or the password.
 #[derive(Debug, Clone)]
-pub struct Cause {
+pub struct FailureCause {
     text: String,
     timed_out: bool,
     error: Option<Arc<RedisError>>,
 }
 
 impl Failure {
-    /// What happened.
+    /// The cause.
     #[must_use]
-    pub fn cause(&self) -> &Cause {
+    pub fn cause(&self) -> &FailureCause {
         match self {
             Failure::Unreachable(cause) | Failure::Refused(cause) | Failure::Unanswered(cause) => {
                 cause
@@ -39,7 +39,7 @@ impl Failure {
         }
     }
 
-    /// What happened, in words.
+    /// The cause as text.
     #[must_use]
     pub fn text(self) -> String {
         match self {
@@ -55,8 +55,8 @@ impl Failure {
         self.cause().timed_out
     }
 
-    /// Whether it can pass by itself: no answer, or a server that still loads its data or runs a
-    /// long script.
+    /// Whether the failure is temporary: no answer, or a server that loads its data or runs a long
+    /// script.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         let passing = ["LOADING", "BUSY ", "TRYAGAIN"];
@@ -66,8 +66,8 @@ impl Failure {
         }
     }
 
-    /// A connection could not be opened. A server that refuses the password or the database is
-    /// there; any other trouble is on the way to it.
+    /// A connection could not be opened. If the server refused the password or the database, it is
+    /// reachable; any other error means that it is not.
     pub(crate) fn of_connecting(error: RedisError) -> Failure {
         match error.kind() {
             ErrorKind::AuthenticationFailed | ErrorKind::Server(_) => {
@@ -79,12 +79,12 @@ impl Failure {
 
     pub(crate) fn no_connection_by(deadline: Deadline) -> Failure {
         let text = format!("no connection within {:?}", deadline.timeout());
-        Failure::Unreachable(Cause { timed_out: true, ..text.into() })
+        Failure::Unreachable(FailureCause { timed_out: true, ..text.into() })
     }
 
     pub(crate) fn no_answer_by(deadline: Deadline) -> Failure {
         let text = format!("no answer within {:?}", deadline.timeout());
-        Failure::Unanswered(Cause { timed_out: true, ..text.into() })
+        Failure::Unanswered(FailureCause { timed_out: true, ..text.into() })
     }
 }
 
@@ -95,45 +95,45 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {
-    /// The words are those of the client's error, so its own source comes next.
+    /// The text already contains the client's error, so its source is next.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause().error.as_ref()?.source()
     }
 }
 
-impl Cause {
-    /// The words.
+impl FailureCause {
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl From<Cause> for String {
-    fn from(cause: Cause) -> String {
+impl From<FailureCause> for String {
+    fn from(cause: FailureCause) -> String {
         cause.text
     }
 }
 
-impl From<String> for Cause {
-    fn from(text: String) -> Cause {
-        Cause { text, timed_out: false, error: None }
+impl From<String> for FailureCause {
+    fn from(text: String) -> FailureCause {
+        FailureCause { text, timed_out: false, error: None }
     }
 }
 
-impl From<RedisError> for Cause {
-    fn from(error: RedisError) -> Cause {
-        Cause { text: error.to_string(), timed_out: false, error: Some(Arc::new(error)) }
+impl From<RedisError> for FailureCause {
+    fn from(error: RedisError) -> FailureCause {
+        FailureCause { text: error.to_string(), timed_out: false, error: Some(Arc::new(error)) }
     }
 }
 
-/// What an error answer of the server says: its code and the details.
+/// The text of a server's error: its code and details.
 #[must_use]
 pub fn server_text(error: &ServerError) -> String {
     let details = error.details().unwrap_or_default();

@@ -2,27 +2,27 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `address` | [`Address`]: where the server is, parsed from text |
+//! | `address` | [`Address`]: host, port, user, password and database, parsed from text |
 //! | `options` | [`Options`]: time-out, number of connections, trusted certificate authorities |
 //! | `link` | [`Link`]: shared connections, opened lazily and reopened after a failure |
-//! | `dedicated` | [`DedicatedConnection`]: one for a single caller, as `WATCH` needs it |
+//! | `dedicated` | [`DedicatedConnection`]: one for a single caller, as needed for `WATCH` |
 //! | `subscription` | [`Subscription`]: published messages |
-//! | `script` | [`Script`]: called by its hash, and by its source if the server lacks it |
+//! | `script` | [`Script`]: called by its hash, or by its source if the server does not have it |
 //! | `failure` | [`Failure`]: whether the commands were carried out |
-//! | `deadline` | [`Deadline`]: the end of a call, connecting included |
+//! | `deadline` | [`Deadline`]: the time limit of a call, connecting included |
 //! | `connect` | the only place that opens a connection |
 //!
-//! Why not the `redis` crate's own reconnecting clients: they hide whether a command was sent, and
-//! some send a command again whose outcome is unknown.
+//! The `redis` crate has reconnecting clients as well. They hide whether a command was sent, and
+//! some send a command again after an unknown outcome.
 //!
-//! Users take the `redis` crate from here, so that all of them name one version.
+//! Import the `redis` crate from here, so that all crates use the same version.
 
 pub use redis;
 
 pub use address::{Address, AddressError};
 pub use deadline::Deadline;
 pub use dedicated::DedicatedConnection;
-pub use failure::{Cause, Failure, server_text};
+pub use failure::{FailureCause, Failure, server_text};
 pub use link::Link;
 pub use options::{Options, OptionsError};
 pub use script::Script;

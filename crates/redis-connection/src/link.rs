@@ -1,7 +1,7 @@
 //! Shared connections to one server.
 //!
-//! A connection is given up after any failure, a time-out too: the other end may be gone without a
-//! word. Answers that other callers await on it still arrive, if they ever do.
+//! A connection is dropped after any failure or time-out, because the server may be gone without
+//! notice. Answers for other callers on it can still arrive.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,76 +17,81 @@ use crate::{
     Address, Deadline, DedicatedConnection, Failure, Options, OptionsError, Script, Subscription,
 };
 
-/// A bounded number of connections to one server. Callers share them and use them in turn. Each is
-/// opened when first used, and reopened after a failure or a time-out.
+/// A bounded number of connections to one server. Callers share them in turn. Each is opened when
+/// first used, and opened again after a failure or a time-out.
 pub struct Link {
     connector: Connector,
-    slots: Vec<Slot>,
+    slots: Vec<ConnectionSlot>,
     turn: AtomicUsize,
     made: AtomicU64,
     lost: AtomicU64,
     timeout: Duration,
 }
 
-/// A place for one connection, with its number: later ones have higher numbers.
-type Slot = Mutex<Option<(u64, MultiplexedConnection)>>;
+/// One connection with its number; newer connections have higher numbers.
+type ConnectionSlot = Mutex<Option<(u64, MultiplexedConnection)>>;
 
 impl Link {
-    /// A link to the server at `address`. Nothing is opened yet.
+    /// A link to the server at `address`. Opens no connection yet.
     ///
     /// # Errors
-    /// If the certificates of the authorities cannot be used.
+    /// If the authorities' certificates cannot be used.
     pub fn new(address: &Address, options: Options) -> Result<Link, OptionsError> {
         let connector = Connector::new(address, &options)?;
         let slots = (0..options.connections).map(|_| Mutex::new(None)).collect();
-        let (turn, timeout) = (AtomicUsize::new(0), options.timeout);
-        let (made, lost) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Link { connector, slots, turn, made, lost, timeout })
+        Ok(Link {
+            connector,
+            slots,
+            turn: AtomicUsize::new(0),
+            made: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            timeout: options.timeout,
+        })
     }
 
-    /// The deadline of a call that begins now.
+    /// The deadline of a call that starts now.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         Deadline::after(self.timeout)
     }
 
-    /// How often the server was found to be gone. Do not trust a dedicated connection from an
+    /// How often connections to the server were lost. Do not use a dedicated connection from an
     /// earlier era.
     #[must_use]
     pub fn era(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Sends all commands of `pipe` and returns an answer for each, error answers among them.
+    /// Sends all commands of `pipe` and returns one answer for each, error answers included.
     ///
     /// # Errors
-    /// See [`Failure`]. Nothing is ever sent twice.
+    /// See [`Failure`]. No command is ever sent twice.
     pub async fn send(&self, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
         self.send_by(self.deadline(), pipe).await
     }
 
-    /// Runs calls of `script`. Those that met a server without it are sent again with the source:
-    /// they were not carried out.
+    /// Runs calls of `script`. If the server does not have the script, the calls were not carried
+    /// out and are sent again with the source.
     ///
-    /// Returns an answer for each call. An error answer is [`Failure::Refused`].
+    /// Returns one answer for each call. An error answer is [`Failure::Refused`].
     pub async fn run(&self, script: &Script, calls: &Pipeline) -> Vec<Result<Value, Failure>> {
         let deadline = self.deadline();
         let mut answers = self.attempt(deadline, calls).await;
         let mut again = Pipeline::new();
-        let mut places = Vec::new();
-        for (place, call) in calls.cmd_iter().enumerate() {
-            if answers.get(place).is_some_and(lacks_script) {
+        let mut indexes = Vec::new();
+        for (index, call) in calls.cmd_iter().enumerate() {
+            if answers.get(index).is_some_and(lacks_script) {
                 again.add_command(script.with_source(call));
-                places.push(place);
+                indexes.push(index);
             }
         }
-        for (place, answer) in places.into_iter().zip(self.attempt(deadline, &again).await) {
-            answers[place] = answer;
+        for (index, answer) in indexes.into_iter().zip(self.attempt(deadline, &again).await) {
+            answers[index] = answer;
         }
         answers
     }
 
-    /// Opens a connection for the caller alone. It does not count among the shared ones.
+    /// Opens a connection for one caller, in addition to the shared ones.
     ///
     /// # Errors
     /// If it cannot be opened by the deadline.
@@ -94,7 +99,7 @@ impl Link {
         self.connector.open(deadline).await.map(DedicatedConnection::new)
     }
 
-    /// Subscribes to the channels that match `pattern`, on a connection of its own.
+    /// Subscribes to the channels that match `pattern`, on a separate connection.
     ///
     /// # Errors
     /// If the subscription is not confirmed by the deadline.
@@ -115,7 +120,7 @@ impl Link {
     }
 
     async fn send_by(&self, deadline: Deadline, pipe: &Pipeline) -> Result<Vec<Value>, Failure> {
-        // Nothing to send needs no connection.
+        // An empty pipeline needs no connection.
         if pipe.is_empty() {
             return Ok(Vec::new());
         }
@@ -125,7 +130,8 @@ impl Link {
         match &answers {
             Ok(_) => {}
             Err(failure) if failure.timed_out() => give_up(slot, number),
-            // The server has gone, and all connections with it. Not each caller should find out.
+            // The server is gone, and all connections with it. Drop all, so that not every caller
+            // fails once.
             Err(_) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 let made = self.made.load(Ordering::Relaxed);
@@ -137,10 +143,10 @@ impl Link {
         answers
     }
 
-    /// The slot's connection, opened if there is none. Callers wait for one that is being opened.
+    /// The slot's connection, opened if there is none. Waits while another caller opens it.
     async fn connection(
         &self,
-        slot: &Slot,
+        slot: &ConnectionSlot,
         deadline: Deadline,
     ) -> Result<(u64, MultiplexedConnection), Failure> {
         let Ok(mut held) = timeout_at(deadline.at(), slot.lock()).await else {
@@ -155,7 +161,7 @@ impl Link {
     }
 }
 
-/// Sends all commands of `pipe` on a connection, which is of no use after a failure.
+/// Sends all commands of `pipe` on a connection. After a failure the connection must be dropped.
 pub(crate) async fn exchange(
     connection: &mut MultiplexedConnection,
     deadline: Deadline,
@@ -164,15 +170,15 @@ pub(crate) async fn exchange(
     let sending = connection.send_packed_commands(pipe, 0, pipe.len());
     match timeout_at(deadline.at(), sending).await {
         Ok(Ok(answers)) if answers.len() == pipe.len() => Ok(answers),
-        Ok(Ok(_)) => Err(Failure::Unanswered("an answer is missing".to_owned().into())),
+        Ok(Ok(_)) => Err(Failure::Unanswered("Redis sent too few answers".to_owned().into())),
         Ok(Err(error)) => Err(Failure::Unanswered(error.into())),
         Err(_) => Err(Failure::no_answer_by(deadline)),
     }
 }
 
-/// Forgets the slot's connection if its number is at most `until`. A locked slot is getting a new
-/// one.
-fn give_up(slot: &Slot, until: u64) {
+/// Drops the slot's connection if its number is at most `until`. Skips a locked slot: it is being
+/// opened.
+fn give_up(slot: &ConnectionSlot, until: u64) {
     if let Ok(mut held) = slot.try_lock() {
         held.take_if(|(number, _)| *number <= until);
     }

@@ -1,4 +1,4 @@
-//! How a server is spoken to.
+//! How connections are made.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// How a server is spoken to.
+/// Options of a link.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) timeout: Duration,
@@ -14,12 +14,12 @@ pub struct Options {
     pub(crate) authorities: Option<Vec<u8>>,
 }
 
-/// Options that cannot work.
+/// Options that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionsError {
-    /// There is no certificate, or one that cannot be used.
-    #[error("expected certificates of authorities in PEM form")]
+    /// No certificate, or one that cannot be used.
+    #[error("no usable certificate; expected certificates of authorities in PEM format")]
     Authorities,
 }
 
@@ -31,15 +31,15 @@ impl Options {
         Options { timeout, connections: 1, authorities: None }
     }
 
-    /// The most connections that are open at a time, dedicated ones and subscriptions apart. They
-    /// are used in turn, so that a large answer on one does not delay everybody. 0 counts as 1.
+    /// The number of shared connections, without dedicated ones and subscriptions. They are used in
+    /// turn, so that a large answer does not delay all callers. 0 counts as 1.
     #[must_use]
     pub fn connections(self, connections: usize) -> Options {
         Options { connections: connections.max(1), ..self }
     }
 
-    /// Certificates (PEM) of the authorities to trust instead of the system's. They count only for
-    /// an address that asks for TLS.
+    /// Certificates (PEM) of authorities to trust instead of the system's. Used only for TLS
+    /// addresses.
     #[must_use]
     pub fn authorities(self, pem: Option<Vec<u8>>) -> Options {
         Options { authorities: pem, ..self }
@@ -59,7 +59,8 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Refuses a text without a certificate: nobody would be trusted, and every connection would fail.
+/// Refuses a text without a certificate: no server would be trusted, and every connection would
+/// fail.
 pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), OptionsError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match certificates {

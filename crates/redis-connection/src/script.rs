@@ -1,18 +1,19 @@
-//! Scripts. A server forgets them at any time (restart, failover, `SCRIPT FLUSH`), so each call can
-//! be made again with the source.
+//! Scripts. A server may lose them at any time (restart, failover, `SCRIPT FLUSH`), so each call
+//! can be repeated with the source.
 
 use redis::{Arg, Cmd};
 
-/// A script, called by its hash. Run its calls by [`Link::run`](crate::Link::run).
+/// A script, called by its hash. Run its calls with [`Link::run`](crate::Link::run).
 ///
-/// It must check everything before its first write: an error answer means that nothing was written.
+/// It must check everything before its first write, so that an error answer means that nothing was
+/// written.
 pub struct Script {
     source: &'static str,
     hash: String,
 }
 
 impl Script {
-    /// The script with this source.
+    /// A script with this source.
     #[must_use]
     pub fn new(source: &'static str) -> Script {
         Script { source, hash: redis::Script::new(source).get_hash().to_owned() }
@@ -26,7 +27,7 @@ impl Script {
         call
     }
 
-    /// The same call with the source in place of its hash.
+    /// The same call, with the source instead of the hash.
     pub(crate) fn with_source(&self, call: &Cmd) -> Cmd {
         let mut whole = redis::cmd("EVAL");
         whole.arg(self.source);

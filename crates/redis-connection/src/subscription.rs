@@ -6,8 +6,8 @@ use tokio::time::timeout_at;
 
 use crate::{Deadline, Failure};
 
-/// The messages of the channels that match a pattern, on a connection of its own. It is never
-/// reopened silently: the caller must know that messages may be missing.
+/// The messages of all channels that match a pattern, on a separate connection. It never reconnects
+/// silently, because the caller must know that messages may be missing.
 pub struct Subscription(PubSub);
 
 /// A published message.
@@ -16,7 +16,7 @@ pub struct Subscription(PubSub);
 pub struct Message {
     /// The channel's name.
     pub channel: Vec<u8>,
-    /// What was published.
+    /// The content.
     pub payload: Vec<u8>,
 }
 
@@ -33,10 +33,10 @@ impl Subscription {
         }
     }
 
-    /// The next message; none after the connection has ended. Can be cancelled without a loss.
+    /// The next message; `None` after the connection has ended. Cancelling loses no message.
     pub async fn next(&mut self) -> Option<Message> {
         let message = self.0.on_message().next().await?;
-        // Raw bytes always convert.
+        // A conversion to bytes never fails.
         let channel = message.get_channel().unwrap_or_default();
         Some(Message { channel, payload: message.get_payload_bytes().to_vec() })
     }

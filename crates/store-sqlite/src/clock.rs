@@ -1,5 +1,5 @@
-//! The store's clock: the machine's, and on a store for tests put forward by the offset that stands
-//! in the file.
+//! The store's clock: the machine's clock, plus the offset in the file on a store with a test
+//! clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,34 +8,33 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use autoreceive_domain::{Span, Time};
 use rusqlite::{Connection, OptionalExtension};
 
-/// The offset is part of the file from its first moment on, or never: whether the table exists
-/// tells the kinds apart.
+/// A file has this table from its creation on, or never. So the table tells whether the store has a
+/// test clock.
 pub(super) const TABLE: &str = "CREATE TABLE test_clock (ahead_ms INTEGER NOT NULL) STRICT; \
     INSERT INTO test_clock VALUES (0);";
 
-/// A store's clock; clones show the same time.
+/// A store's clock. All clones show the same time.
 #[derive(Clone)]
 pub(super) struct Clock {
-    /// By how many milliseconds it is ahead; none on a store whose time is the real one. No other
-    /// process uses the file, so it need not be read again.
+    /// The offset in milliseconds; `None` without a test clock. No other process uses the file, so
+    /// it is read only once.
     ahead_ms: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
-    /// One that shows the real time.
+    /// A clock with the real time.
     pub fn real() -> Clock {
         Clock { ahead_ms: None }
     }
 
     /// The clock of a file.
     pub fn of(connection: &Connection) -> rusqlite::Result<Clock> {
-        let ahead: Option<i64> = match is_for_tests(connection)? {
-            true => Some(
-                connection.query_row("SELECT ahead_ms FROM test_clock", [], |row| row.get(0))?,
-            ),
-            false => None,
-        };
-        Ok(Clock { ahead_ms: ahead.map(|ahead| Arc::new(AtomicI64::new(ahead))) })
+        if !is_for_tests(connection)? {
+            return Ok(Clock::real());
+        }
+        let ahead: i64 =
+            connection.query_row("SELECT ahead_ms FROM test_clock", [], |row| row.get(0))?;
+        Ok(Clock { ahead_ms: Some(Arc::new(AtomicI64::new(ahead))) })
     }
 
     pub fn is_for_tests(&self) -> bool {
@@ -47,7 +46,7 @@ impl Clock {
         machine().after(Span::from_ms(ahead))
     }
 
-    /// Takes in an offset that the file holds by now.
+    /// Applies an offset that is already in the file.
     pub fn raise(&self, ahead: Span) {
         if let Some(known) = &self.ahead_ms {
             known.fetch_max(ahead.ms(), Ordering::AcqRel);
@@ -63,7 +62,7 @@ pub(super) fn is_for_tests(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(table.is_some())
 }
 
-/// Moves the offset in the file, and returns it; nothing where it would be too large.
+/// Increases the offset in the file and returns it; `None` if it would be too large.
 pub(super) fn advance(connection: &Connection, by: Span) -> rusqlite::Result<Option<Span>> {
     let sql = "UPDATE test_clock SET ahead_ms = ahead_ms + ?1 WHERE ahead_ms + ?1 <= ?2 RETURNING \
         ahead_ms";
@@ -73,10 +72,10 @@ pub(super) fn advance(connection: &Connection, by: Span) -> rusqlite::Result<Opt
         .optional()
 }
 
-/// The real time, by this machine.
+/// The real time of this machine.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a store is what reads the time, and this one reads it here only"
+    reason = "only a store reads the clock, and this store reads it only here"
 )]
 pub(super) fn machine() -> Time {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Writing what was decided. As much as possible is prepared before the writer's turn comes,
-//! because there is one writer.
+//! Commits. As much as possible is prepared before the writer runs, because there is only one
+//! writer.
 
 use std::sync::Arc;
 
@@ -9,25 +9,24 @@ use autoreceive_store::{
 };
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::outbox::{self, Stored};
+use super::outbox::{self, EntryRow};
 
-/// A commit with its texts.
-pub(super) struct Prepared {
+/// A commit with its encoded texts.
+pub(super) struct PreparedCommit {
     shard: Shard,
     decided: Time,
     round: Arc<Round>,
-    /// The record of each change that leaves one.
+    /// The record of each change; `None` if the change removes the order.
     records: Vec<Option<String>>,
-    /// The text of each entry; nothing where it would have no event.
+    /// The text of each entry; `None` without events.
     entries: Vec<Option<String>>,
-    /// By how much all changes together move the counts.
+    /// The changes of the counts.
     counts: Vec<(String, i64)>,
 }
 
-impl Prepared {
-    /// The read that the commit follows from is let go: the file has one writer, and that one
-    /// checks the versions.
-    pub fn new(commit: Commit) -> Prepared {
+impl PreparedCommit {
+    /// Drops the read token: the only writer checks all versions.
+    pub fn new(commit: Commit) -> PreparedCommit {
         let round = commit.round;
         let records = round
             .changes
@@ -38,10 +37,10 @@ impl Prepared {
         let entries =
             round.entries.iter().map(|entry| text(entry.events.of(&round.changes))).collect();
         let counts = round.tally();
-        Prepared { shard: commit.shard, decided: commit.now, round, records, entries, counts }
+        PreparedCommit { shard: commit.shard, decided: commit.now, round, records, entries, counts }
     }
 
-    /// Writes all of it, or nothing.
+    /// Writes everything or nothing.
     pub fn write(&self, connection: &Connection, now: Time) -> rusqlite::Result<CommitResult> {
         if is_stale(self.decided, now) {
             return Ok(CommitResult::Conflict { losers: Vec::new(), why: Why::Stale });
@@ -57,12 +56,12 @@ impl Prepared {
         Ok(CommitResult::Committed)
     }
 
-    /// Writes every change, or none of them and returns those that found another version.
+    /// Writes all changes, or none and returns the losers.
     ///
-    /// Each write is at the same time the check of its version, because looking first would cost a
-    /// herd a second search for each order. Other commits share the transaction, so what was
-    /// written before the first loser is undone by a savepoint. A single change needs none: if it
-    /// loses, it has written nothing.
+    /// Each write checks the version itself, because a separate check would cost a herd a second
+    /// search for each order. Other commits share the transaction, so a savepoint undoes the writes
+    /// before the first loser. A single change needs no savepoint: if it loses, it has written
+    /// nothing.
     fn write_orders(&self, connection: &Connection) -> rusqlite::Result<Vec<OrderId>> {
         if self.round.changes.len() < 2 {
             return self.try_orders(connection);
@@ -77,7 +76,7 @@ impl Prepared {
         Ok(losers)
     }
 
-    /// Writes the changes that find the expected version, and returns the others.
+    /// Writes the changes with the expected version, and returns the losers.
     fn try_orders(&self, connection: &Connection) -> rusqlite::Result<Vec<OrderId>> {
         let mut statements = Statements::prepare(connection)?;
         let mut losers = Vec::new();
@@ -98,7 +97,7 @@ impl Prepared {
     fn write_entries(&self, connection: &Connection) -> rusqlite::Result<()> {
         for (entry, text) in self.round.entries.iter().zip(&self.entries) {
             let Some(text) = text else { continue };
-            let stored = Stored {
+            let stored = EntryRow {
                 action: entry.action.as_str(),
                 lane: Lane::Pending,
                 shard: self.shard,
@@ -143,7 +142,7 @@ impl Prepared {
         changes.map(|change| change.id.as_str()).collect()
     }
 
-    /// The first terms under a revision stand: equal revisions mean equal terms.
+    /// Existing terms of a revision are kept: equal revisions mean equal terms.
     fn write_terms(&self, connection: &Connection) -> rusqlite::Result<()> {
         for policy in &self.round.policies {
             let mut statement = connection.prepare_cached(
@@ -159,13 +158,13 @@ fn is_stale(decided: Time, now: Time) -> bool {
     now.since(decided) > STALE_AFTER || decided.since(now) > STALE_AFTER
 }
 
-/// No version reaches 2^63; one that is asked for there matches nothing.
+/// No version reaches 2^63; a larger expected version matches nothing.
 fn expected(change: &Change) -> i64 {
     i64::try_from(change.expected).unwrap_or(-1)
 }
 
-/// What is carried out for every order of a herd, and so is not looked up for each. All of it says
-/// whether the order had the expected version, 0 where there is none.
+/// The statements for each order of a herd, prepared once. Each tells whether the order had the
+/// expected version; version 0 means no order.
 struct Statements<'c> {
     insert: CachedStatement<'c>,
     update: CachedStatement<'c>,
@@ -194,9 +193,10 @@ impl<'c> Statements<'c> {
         record: &str,
         expected: i64,
     ) -> rusqlite::Result<bool> {
-        let (id, version) = (order.id.as_str(), i64::try_from(order.version).unwrap_or(i64::MAX));
-        let (due_at, held_since) =
-            (order.next_due_at().map(Time::ms), order.held_since().map(Time::ms));
+        let id = order.id.as_str();
+        let version = i64::try_from(order.version).unwrap_or(i64::MAX);
+        let due_at = order.next_due_at().map(Time::ms);
+        let held_since = order.held_since().map(Time::ms);
         let written = match expected {
             0 => self.insert.execute(params![version, due_at, held_since, record, id, shard])?,
             _ => self.update.execute(params![version, due_at, held_since, record, id, expected])?,

@@ -1,15 +1,15 @@
-//! The store in one SQLite file: for one machine, with nothing to install.
+//! The store in one SQLite file: for one machine, without a server.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`open`] | one process at a time, and only a file of ours |
-//! | [`threads`] | own the connections: one writes, two read; what waits together is committed together |
-//! | [`clock`] | the time, and the offset of a store for tests |
-//! | [`commit`] | writes what was decided, whole or not at all |
+//! | [`open`] | checks and locks the file |
+//! | [`threads`] | own the connections: one writer, two readers; waiting jobs share a commit |
+//! | [`clock`] | the time, and the offset of a test clock |
+//! | [`commit`] | writes a round, all or nothing |
 //! | [`read`], [`page`] | orders by id, by due time, and in lists |
-//! | [`outbox`] | entries that wait, and dead letters |
-//! | [`register`], [`log`] | small facts that all workers share, and capped lists |
-//! | [`stats`] | the figures of the whole |
+//! | [`outbox`] | pending entries and dead letters |
+//! | [`register`], [`log`] | small values that all workers share, and capped lists |
+//! | [`stats`] | the store's figures |
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -29,9 +29,9 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, TransactionBehavior};
 
 use self::clock::Clock;
-use self::commit::Prepared;
-use self::page::{Paged, Place};
-use self::threads::{Duty, Failure, Threads};
+use self::commit::PreparedCommit;
+use self::page::{PagedView, RowPosition};
+use self::threads::{ThreadSettings, JobError, Threads};
 
 mod clock;
 mod commit;
@@ -46,51 +46,51 @@ mod stats;
 mod tests;
 mod threads;
 
-/// Enough that some shards are read and decided while others are written. Part of the layout: every
-/// order carries its shard.
+/// Enough to read and decide some shards while others are written. Part of the layout, because
+/// every order has its shard.
 const SHARD_COUNT: ShardCount = match ShardCount::new(8) {
     Some(count) => count,
     None => unreachable!(),
 };
 
-const WRITER: Duty =
-    Duty { name: "sqlite-writer", behavior: TransactionBehavior::Immediate, group: 64 };
-const READER: Duty =
-    Duty { name: "sqlite-reader", behavior: TransactionBehavior::Deferred, group: 1 };
+const WRITER: ThreadSettings =
+    ThreadSettings { name: "sqlite-writer", behavior: TransactionBehavior::Immediate, group: 64 };
+const READER: ThreadSettings =
+    ThreadSettings { name: "sqlite-reader", behavior: TransactionBehavior::Deferred, group: 1 };
 
-/// A reader more than is needed to keep the writer busy, so that a long count delays no order.
+/// One more reader than the writer needs, so that a long count delays no order.
 const READERS: usize = 2;
 
-/// Orders in an SQLite file. What it answered is on the disk. Dropping it waits until the file is
-/// closed.
+/// Orders in an SQLite file. Every acknowledged write is on the disk. Dropping the store waits
+/// until the file is closed.
 pub struct SqliteStore {
-    /// None in memory, where one connection sees the data and does everything. Closed before the
-    /// writer, so that the writer can tidy up.
+    /// `None` for a store in memory, which has one connection for everything. Closed before the
+    /// writer, so that the writer can checkpoint.
     readers: Option<Threads>,
     writer: Threads,
     clock: Clock,
-    /// What every shard is: the file is one store, and nobody pauses it.
+    /// The state of every shard; the file is one store, without pauses.
     state: Arc<ShardState>,
-    /// Signs of life; not in the file, because no other process can be using it.
+    /// The workers' heartbeats. Not in the file, because no other process can use it.
     workers: Mutex<HashMap<String, Time>>,
-    /// Released last.
+    /// Dropped last.
     _lock: Option<File>,
 }
 
 impl SqliteStore {
-    /// Opens the file, and makes it where there is none. No call waits longer than `timeout`.
+    /// Opens the file, or creates it. No call waits longer than `timeout`.
     ///
     /// # Errors
-    /// Where another process uses the file, it is not one of ours, another version wrote it in
-    /// another layout, or it was created with a test clock. The text says what to do.
+    /// If another process uses the file, another program or another layout wrote it, or it was
+    /// created with a test clock. The text says what to do.
     pub fn open(path: &Path, timeout: Duration) -> Result<SqliteStore, OpenError> {
         SqliteStore::open_as(path, timeout, false)
     }
 
-    /// The same for a file whose time can be put forward: one that was created so, or a new one.
+    /// The same for a file with a test clock: one that was created with it, or a new one.
     ///
     /// # Errors
-    /// The same, and where the file was created without a test clock.
+    /// As for [`SqliteStore::open`], and if the file was created without a test clock.
     pub fn open_with_test_clock(path: &Path, timeout: Duration) -> Result<SqliteStore, OpenError> {
         SqliteStore::open_as(path, timeout, true)
     }
@@ -113,10 +113,10 @@ impl SqliteStore {
         })
     }
 
-    /// A store that is gone when it is dropped, for tests.
+    /// A store in memory, for tests. Its data is lost when it is dropped.
     ///
     /// # Errors
-    /// Where there is no memory or thread for it.
+    /// If there is no memory or thread for it.
     pub fn in_memory() -> Result<SqliteStore, OpenError> {
         let (connection, identity) =
             open::memory().map_err(|error| OpenError::Unfit(error.to_string()))?;
@@ -156,25 +156,28 @@ impl SqliteStore {
         if let Some(result) = self.not_ours(&commit) {
             return result;
         }
-        let (prepared, clock) = (Prepared::new(commit), self.clock.clone());
+        let prepared = PreparedCommit::new(commit);
+        let clock = self.clock.clone();
         match self.writer.run(move |connection| prepared.write(connection, clock.now())).await {
             Ok(result) => result,
-            Err(Failure::Refused(why)) => CommitResult::Refused(Refusal::Unavailable(why)),
-            Err(Failure::Unknown(why)) => CommitResult::Unknown(why),
+            Err(JobError::Refused(why)) => CommitResult::Refused(Refusal::Unavailable(why)),
+            Err(JobError::Unknown(why)) => CommitResult::Unknown(why),
         }
     }
 
-    /// What becomes of a commit that follows from another store, another layout or other pauses.
-    /// None of them can change while the file is open, so the file is not asked.
+    /// The result of a commit for another store, layout or pause state. These cannot change while
+    /// the file is open, so no read is needed.
     fn not_ours(&self, commit: &Commit) -> Option<CommitResult> {
-        let (here, there) = (&self.state, &commit.state);
-        if (&here.id, here.format) != (&there.id, there.format) {
+        let here = &self.state;
+        let there = &commit.state;
+        if here.id != there.id || here.format != there.format {
             let why = format!(
-                "this is store {} in layout {}, and what was read came from {} in layout {}",
-                here.id.as_str(),
-                here.format.0,
+                "the commit was decided on another store: expected store {} with layout {}, \
+                    found {} with layout {}",
                 there.id.as_str(),
-                there.format.0
+                there.format.0,
+                here.id.as_str(),
+                here.format.0
             );
             return Some(CommitResult::Refused(Refusal::Gone(why)));
         }
@@ -182,12 +185,12 @@ impl SqliteStore {
         other_pauses.then(|| CommitResult::Conflict { losers: Vec::new(), why: Why::Epoch })
     }
 
-    /// An answer of one shard. All of them have the same state.
+    /// An answer of one shard. All shards have the same state.
     fn at<T>(&self, now: Time, value: T) -> At<T> {
         At { now, shard: Arc::clone(&self.state), value }
     }
 
-    /// The answers of one read to each of `count` questions: all of them fail together.
+    /// The answers to `count` questions of one read, which fail together.
     fn each<T>(
         &self,
         answer: Result<(Time, Vec<T>), StoreError>,
@@ -200,7 +203,7 @@ impl SqliteStore {
     }
 }
 
-fn unavailable(failure: Failure) -> StoreError {
+fn unavailable(failure: JobError) -> StoreError {
     StoreError::Unavailable(failure.into_text())
 }
 
@@ -211,7 +214,8 @@ fn no_thread(error: std::io::Error) -> OpenError {
 #[async_trait]
 impl Orders for SqliteStore {
     async fn load(&self, ids: &[OrderId]) -> Vec<Result<At<Slot>, StoreError>> {
-        let (count, ids) = (ids.len(), ids.to_vec());
+        let count = ids.len();
+        let ids = ids.to_vec();
         let read = move |connection: &Connection, clock: &Clock| {
             let orders = read::load(connection, &ids)?;
             Ok((clock.now(), orders))
@@ -220,14 +224,15 @@ impl Orders for SqliteStore {
     }
 
     async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError> {
-        // All shards share one file, and so what one knows all know.
+        // All shards are in one file, so the revisions are enough.
         let revisions: Vec<Revision> =
             wanted.iter().map(|(_, revision)| revision.clone()).collect();
         self.read(move |connection, _| read::terms(connection, &revisions)).await
     }
 
     async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>> {
-        let (count, looks) = (looks.len(), looks.to_vec());
+        let count = looks.len();
+        let looks = looks.to_vec();
         let read = move |connection: &Connection, clock: &Clock| {
             let now = clock.now();
             Ok((now, read::due(connection, &looks, limit, now)?))
@@ -246,19 +251,22 @@ impl Orders for SqliteStore {
         limit: usize,
     ) -> Result<Page<Row>, StoreError> {
         let paged = match (view, cursor) {
-            (View::Upcoming, _) => Paged::Upcoming,
-            (View::Overdue, _) => Paged::Overdue,
-            (View::Held, _) => Paged::Held,
-            (View::All, _) => Paged::All,
+            (View::Upcoming, _) => PagedView::Upcoming,
+            (View::Overdue, _) => PagedView::Overdue,
+            (View::Held, _) => PagedView::Held,
+            (View::All, _) => PagedView::All,
             (View::Resting, None) => {
                 return self
                     .read(move |connection, clock| page::resting(connection, limit, clock.now()))
                     .await;
             }
             (View::Resting, Some(cursor)) => return Err(StoreError::wrong_cursor(cursor)),
-            _ => return Err(StoreError::Unavailable(format!("it has no list of {view} orders"))),
+            _ => {
+                let why = format!("this version has no list of {view} orders");
+                return Err(StoreError::Unavailable(why));
+            }
         };
-        let after = Place::parse(&view.to_string(), cursor)?;
+        let after = RowPosition::parse(&view.to_string(), cursor)?;
         self.read(move |connection, clock| page::page(connection, paged, after, limit, clock.now()))
             .await
     }
@@ -285,7 +293,8 @@ impl Outbox for SqliteStore {
         entries: &[EntryRef],
         lease: Span,
     ) -> Result<(), StoreError> {
-        let (action, entries) = (action.clone(), entries.to_vec());
+        let action = action.clone();
+        let entries = entries.to_vec();
         self.write(move |connection, clock| {
             outbox::renew(connection, action.as_str(), &entries, clock.now().after(lease))
         })
@@ -306,7 +315,7 @@ impl Outbox for SqliteStore {
         let queue = queue.clone();
         match which {
             Which::Page { cursor, limit } => {
-                let after = Place::parse(&outbox::cursors(&queue), cursor)?;
+                let after = RowPosition::parse(&outbox::cursors(&queue), cursor)?;
                 self.read(move |connection, clock| {
                     outbox::page(connection, &queue, after, limit, clock.now())
                 })
@@ -342,7 +351,7 @@ impl Register for SqliteStore {
         space: Space,
         changes: &[Cas<'_>],
     ) -> Result<Vec<bool>, StoreError> {
-        let changes: Vec<register::Change> = changes.iter().map(register::Change::from).collect();
+        let changes: Vec<register::OwnedCas> = changes.iter().map(register::OwnedCas::from).collect();
         self.write(move |connection, _| register::compare_and_set(connection, space, &changes))
             .await
     }
@@ -367,7 +376,8 @@ impl Register for SqliteStore {
 #[async_trait]
 impl Log for SqliteStore {
     async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError> {
-        let (list, rows) = (list.clone(), rows.to_vec());
+        let list = list.clone();
+        let rows = rows.to_vec();
         self.write(move |connection, _| log::append(connection, &list, &rows, cap)).await
     }
 
@@ -387,7 +397,7 @@ impl Log for SqliteStore {
 #[async_trait]
 impl Operations for SqliteStore {
     async fn now(&self) -> Result<Time, StoreError> {
-        // The time is this machine's; that the file answers is found out by reading from it.
+        // The time is this machine's. The read checks that the file answers.
         self.read(|connection, clock| open::identity(connection).map(|_| clock.now())).await
     }
 

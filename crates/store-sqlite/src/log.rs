@@ -1,4 +1,4 @@
-//! Capped lists of lines.
+//! Capped lists of rows.
 
 use autoreceive_domain::Time;
 use autoreceive_store::{List, Page, StoreError};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::read::rows;
 
-/// Which row a cursor leads to: those after it are older.
+/// The row before which the next page begins; later pages are older.
 pub(super) fn before(list: &List, cursor: Option<&str>) -> Result<i64, StoreError> {
     let Some(cursor) = cursor else { return Ok(i64::MAX) };
     let seq = cursor.strip_prefix(list.as_str()).and_then(|rest| rest.strip_prefix('.'));
@@ -52,7 +52,7 @@ pub(super) fn page(
     Ok(Page::new(now, found.into_iter().map(|(_, line)| line).collect(), cursor))
 }
 
-/// What is not UTF-8 is shown as far as it is.
+/// Bytes that are not UTF-8 are replaced.
 fn line(row: &Row) -> rusqlite::Result<(i64, String)> {
     Ok((row.get(0)?, String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned()))
 }

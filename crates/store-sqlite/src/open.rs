@@ -1,4 +1,4 @@
-//! Opening the file: one process at a time, and only a file of ours.
+//! Opening the file: one process at a time, and only a file of autoreceive.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -9,23 +9,22 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::clock::{self, Clock};
 use autoreceive_store::{Identity, OpenError};
 
-/// Marks the file as ours: "ARcv" in the file's header.
+/// Marks the file as autoreceive's: "ARcv" in its header.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"ARcv");
 
-/// The layout of the file, kept as its `user_version`. Those before it were never released, and
-/// have nothing to be brought over.
+/// The file's layout, stored as `user_version`. Earlier layouts were never released, so there is no
+/// migration.
 const LAYOUT: i64 = 10;
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// Prepared statements that a connection keeps; there are about 40 in all.
+/// Prepared statements that a connection caches; there are about 40.
 const STATEMENTS: usize = 64;
 
-/// How often, and how long after each try, a lock that another process has is tried again: half a
-/// second altogether.
+/// Attempts to lock the file and the wait after each: half a second in all.
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// The lock is held for as long as the returned file lives.
+/// Locks the file as long as the returned value lives.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = lock_path(path);
     let shown = lock_path.display();
@@ -34,7 +33,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
             path,
             &format!(
                 "{shown} cannot be created: {error}. Its directory must exist, and \
-            this user must be allowed to write to it"
+                    this user must be allowed to write to it"
             ),
         )
     })?;
@@ -43,7 +42,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(cannot(
             path,
             &format!(
-                "another process uses it (it holds {shown}). Stop that process first, or name \
+                "another process uses it and holds {shown}. Stop that process, or configure \
                     another file; several workers need Redis"
             ),
         )),
@@ -53,8 +52,8 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Tries again while another process has the lock: the one before may be about to end, and a
-/// program that is being started has what its parent held until it runs.
+/// Retries while another process has the lock. The previous process may be about to exit, and a
+/// child process that is being started holds its parent's files for a moment.
 fn within_a_moment(lock: impl Fn() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
     for _ in 0..LOCK_TRIES {
         match lock() {
@@ -71,8 +70,8 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The connection that writes, the file's clock and its identity. The file is created where there
-/// is none, and changed only where it is ours and has a clock of the kind that is asked for.
+/// The writing connection, the file's clock and its identity. Creates the file if it does not
+/// exist, and changes it only if it is autoreceive's and its clock has the requested kind.
 pub(super) fn writer(
     path: &Path,
     timeout: Duration,
@@ -80,16 +79,16 @@ pub(super) fn writer(
 ) -> Result<(Connection, Clock, Identity), OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
-    // Half of the time that the caller waits, so that it hears of another program's lock before it
-    // gives up.
+    // Half of the caller's time limit, so that the caller gets the error of another program's lock
+    // before its own time-out.
     connection.busy_timeout(timeout / 2).map_err(failed)?;
     let is_new = check(path, &connection)?;
     let for_tests = clock::is_for_tests(&connection).map_err(failed)?;
     if !is_new && for_tests != test_clock {
         return Err(cannot(path, OpenError::other_clock(for_tests)));
     }
-    // fsync before the answer; on macOS only F_FULLFSYNC reaches the disk itself, elsewhere
-    // `fullfsync` does nothing.
+    // fsync before the answer. On macOS only F_FULLFSYNC reaches the disk; elsewhere `fullfsync`
+    // has no effect.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = \
@@ -105,7 +104,7 @@ pub(super) fn writer(
     Ok((connection, clock, identity))
 }
 
-/// A connection that only reads; the file must have been opened by [`writer`].
+/// A reading connection. The file must have been opened by [`writer`] before.
 pub(super) fn reader(path: &Path, timeout: Duration) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let connection = Connection::open_with_flags(
@@ -118,7 +117,7 @@ pub(super) fn reader(path: &Path, timeout: Duration) -> Result<Connection, OpenE
     Ok(connection)
 }
 
-/// A database that is gone when the connection is closed.
+/// A database in memory.
 pub(super) fn memory() -> rusqlite::Result<(Connection, Identity)> {
     let mut connection = Connection::open_in_memory()?;
     prepare(&connection)?;
@@ -127,7 +126,7 @@ pub(super) fn memory() -> rusqlite::Result<(Connection, Identity)> {
     Ok((connection, identity))
 }
 
-/// What sets the file apart from every other: made with it, and kept in it.
+/// The file's identity: random, and created with the file.
 pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     let sql = "SELECT value FROM meta WHERE name = 'identity'";
     connection
@@ -135,7 +134,7 @@ pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
         .query_row([], |row| Ok(Identity::from(row.get_ref(0)?.as_str()?)))
 }
 
-/// Looks at what the file is without changing it, and returns whether it is new.
+/// Checks the file without changing it. Returns whether it is new.
 fn check(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let number = |sql| {
         connection
@@ -154,7 +153,7 @@ fn check(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     if !ours && (tables > 0 || layout != 0) {
         return Err(cannot(
             path,
-            "it is another program's SQLite database. It was not changed; name another file",
+            "it is another program's SQLite database. It was not changed; configure another file",
         ));
     }
     match layout {
@@ -163,15 +162,15 @@ fn check(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
         1..LAYOUT => Err(cannot(
             path,
             &format!(
-                "an unreleased version of autoreceive wrote it (layout {layout}; this one knows {LAYOUT}). \
-                 It was not changed; use that version, or begin with a new file"
+                "an unreleased version of autoreceive wrote it (layout {layout}; this version \
+                    reads {LAYOUT}). It was not changed; use that version, or begin with a new file"
             ),
         )),
         _ => Err(cannot(
             path,
             &format!(
-                "a newer version of autoreceive wrote it (layout {layout}; this one knows {LAYOUT}). \
-                 It was not changed; use that version"
+                "a newer version of autoreceive wrote it (layout {layout}; this version reads \
+                    {LAYOUT}). It was not changed; use that version"
             ),
         )),
     }
@@ -183,7 +182,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes the tables, all or none of them.
+/// Creates all tables in one transaction.
 fn create(connection: &mut Connection, test_clock: bool) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
@@ -199,13 +198,13 @@ fn create(connection: &mut Connection, test_clock: bool) -> rusqlite::Result<()>
 fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
-            cannot(path, "it is not an SQLite database. It was not changed; name another file")
+            cannot(path, "it is not an SQLite database. It was not changed; configure another file")
         }
         Some(ErrorCode::DatabaseCorrupt) => {
             cannot(path, &format!("it is damaged ({error}). Restore it from a backup"))
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            cannot(path, "another process is writing to it. Stop that process first")
+            cannot(path, "another process is writing to it. Stop that process")
         }
         _ => cannot(
             path,

@@ -1,13 +1,13 @@
-//! The outbox: entries are claimed, renewed, settled, added and shown.
+//! Outbox entries: claim, renew, settle, put and list.
 
 use autoreceive_domain::{Shard, Span, Time};
 use autoreceive_store::{Claimed, Entry, EntryRef, Lane, NewEntry, Page, Queue, Settlement};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::page::{self, Place};
+use super::page::{self, RowPosition};
 use super::read::{rows, text, time};
 
-/// A lane as it is stored.
+/// The number of a lane in the file.
 const fn number(lane: Lane) -> u8 {
     match lane {
         Lane::Pending => 0,
@@ -17,7 +17,7 @@ const fn number(lane: Lane) -> u8 {
 
 const PENDING: u8 = number(Lane::Pending);
 
-/// What the cursors of a queue's pages begin with.
+/// The prefix of a queue's cursors.
 pub(super) fn cursors(queue: &Queue) -> String {
     let lane = match queue.lane {
         Lane::Pending => "pending",
@@ -26,8 +26,8 @@ pub(super) fn cursors(queue: &Queue) -> String {
     format!("{lane}/{}", queue.action)
 }
 
-/// An entry that is to be stored.
-pub(super) struct Stored<'a> {
+/// An entry to write.
+pub(super) struct EntryRow<'a> {
     pub action: &'a str,
     pub lane: Lane,
     pub shard: Shard,
@@ -36,22 +36,22 @@ pub(super) struct Stored<'a> {
     pub text: &'a str,
 }
 
-/// Stores an entry in the place of the one that has its id, if there is one.
-pub(super) fn store(connection: &Connection, entry: &Stored) -> rusqlite::Result<()> {
+/// Writes an entry, and replaces one with the same id.
+pub(super) fn store(connection: &Connection, entry: &EntryRow) -> rusqlite::Result<()> {
     let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) VALUES (?, ?, ?, ?, ?, ?)
                ON CONFLICT DO UPDATE SET at = excluded.at, text = excluded.text";
     insert(connection, sql, entry).map(drop)
 }
 
-fn store_if_absent(connection: &Connection, entry: &Stored) -> rusqlite::Result<()> {
+fn store_if_absent(connection: &Connection, entry: &EntryRow) -> rusqlite::Result<()> {
     let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) VALUES (?, ?, ?, ?, ?, ?) \
         ON CONFLICT DO NOTHING";
     insert(connection, sql, entry).map(drop)
 }
 
-/// Returns how many rows were written.
-fn insert(connection: &Connection, sql: &str, entry: &Stored) -> rusqlite::Result<usize> {
-    let Stored { action, lane, shard, id, at, text } = *entry;
+/// Returns the number of written rows.
+fn insert(connection: &Connection, sql: &str, entry: &EntryRow) -> rusqlite::Result<usize> {
+    let EntryRow { action, lane, shard, id, at, text } = *entry;
     connection.prepare_cached(sql)?.execute(params![action, number(lane), shard, id, at.ms(), text])
 }
 
@@ -122,7 +122,7 @@ pub(super) fn settle(
         settled += 1;
         for next in follow_ups {
             let Queue { action, lane } = &next.queue;
-            let next_entry = Stored {
+            let next_entry = EntryRow {
                 action: action.as_str(),
                 lane: *lane,
                 shard: entry.shard,
@@ -130,9 +130,10 @@ pub(super) fn settle(
                 at: next.at,
                 text: &next.text,
             };
-            match next.only_if_absent {
-                true => store_if_absent(connection, &next_entry)?,
-                false => store(connection, &next_entry)?,
+            if next.only_if_absent {
+                store_if_absent(connection, &next_entry)?;
+            } else {
+                store(connection, &next_entry)?;
             }
         }
     }
@@ -144,11 +145,13 @@ pub(super) fn put(
     queue: &Queue,
     entries: &[NewEntry],
 ) -> rusqlite::Result<u64> {
-    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text) SELECT ?1, ?2, ?3, ?4, ?5, ?6
-               WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE action = ?1 AND id = ?4 AND shard = ?3)";
+    let sql = "INSERT INTO outbox (action, lane, shard, id, at, text)
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6
+               WHERE NOT EXISTS
+                   (SELECT 1 FROM outbox WHERE action = ?1 AND id = ?4 AND shard = ?3)";
     let mut added = 0;
     for NewEntry { entry, at, text } in entries {
-        let new = Stored {
+        let new = EntryRow {
             action: queue.action.as_str(),
             lane: queue.lane,
             shard: entry.shard,
@@ -164,7 +167,7 @@ pub(super) fn put(
 pub(super) fn page(
     connection: &Connection,
     queue: &Queue,
-    after: Place,
+    after: RowPosition,
     limit: usize,
     now: Time,
 ) -> rusqlite::Result<Page<Entry>> {
@@ -176,7 +179,7 @@ pub(super) fn page(
         params![queue.action.as_str(), number(queue.lane), at, key, rows(limit.saturating_add(1))];
     let found = statement.query_map(columns, |row| {
         let entry = entry(row)?;
-        Ok((Place::new(entry.at, row.get(4)?), entry))
+        Ok((RowPosition::new(entry.at, row.get(4)?), entry))
     })?;
     Ok(page::of(&cursors(queue), found.collect::<rusqlite::Result<_>>()?, limit, now))
 }
@@ -198,7 +201,7 @@ pub(super) fn named(
     Ok(Page::new(now, entries, None))
 }
 
-/// The entry of a row that begins with its shard, id, time and text.
+/// The entry of a row that starts with shard, id, time and text.
 fn entry(row: &Row) -> rusqlite::Result<Entry> {
     let entry = EntryRef { shard: row.get(0)?, id: row.get(1)? };
     Ok(Entry { entry, at: time(row, 2)?, text: text(row, 3)? })

@@ -1,4 +1,4 @@
-//! Reading orders by id and by due time.
+//! Reads orders by id and by due time.
 
 use autoreceive_domain::record::{self, Unreadable};
 use autoreceive_domain::{Order, OrderId, Revision, Terms, Time};
@@ -15,7 +15,7 @@ pub(super) fn load_one(connection: &Connection, id: &OrderId) -> rusqlite::Resul
     Ok(order.transpose())
 }
 
-/// Terms that cannot be read are not known.
+/// Unreadable terms count as unknown.
 pub(super) fn terms(
     connection: &Connection,
     revisions: &[Revision],
@@ -44,7 +44,7 @@ pub(super) fn due(
 pub(super) const NEXT_DUE: &str =
     "SELECT due_at FROM orders WHERE shard = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 
-/// When something is due next, answered by the index alone.
+/// The next due time, read from the index only.
 fn next_due_in(connection: &Connection, look: &Look) -> rusqlite::Result<DueShard> {
     let mut due = DueShard::empty(look.shard);
     due.next_at = connection
@@ -82,12 +82,12 @@ pub(super) fn time(row: &Row, column: usize) -> rusqlite::Result<Time> {
     row.get(column).map(Time::from_ms)
 }
 
-/// A limit as SQLite takes it.
+/// A limit as an SQLite integer.
 pub(super) fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// An id in the file was one when it was written.
+/// An id in the file was valid when it was written.
 pub(super) fn order_id(row: &Row, column: usize) -> rusqlite::Result<OrderId> {
     let id = row.get_ref(column)?.as_str()?;
     id.parse().map_err(|error| {
@@ -106,11 +106,11 @@ pub(super) fn order(
 ) -> rusqlite::Result<Result<Order, Unreadable>> {
     match row.get_ref(column)?.as_str() {
         Ok(text) => Ok(record::decode(id, text)),
-        Err(_) => Ok(Err(Unreadable { id: id.to_string(), what: "it is not UTF-8".to_owned() })),
+        Err(_) => Ok(Err(Unreadable { id: id.to_string(), what: "expected UTF-8".to_owned() })),
     }
 }
 
-/// A text, whatever bytes somebody may have put there; nothing where it is not UTF-8.
+/// A text, or `None` if it is not UTF-8.
 pub(super) fn text(row: &Row, column: usize) -> rusqlite::Result<Option<String>> {
     Ok(row.get_ref(column)?.as_str().ok().map(str::to_owned))
 }

@@ -1,40 +1,40 @@
-//! Small facts that all workers share.
+//! Small values that all workers share.
 
 use autoreceive_store::{Cas, Expected, Space};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::text;
 
-/// A change of one value that does not borrow.
-pub(super) struct Change {
+/// A compare-and-set that owns its texts.
+pub(super) struct OwnedCas {
     key: String,
-    expected: Wanted,
+    expected: ExpectedValue,
     value: Option<String>,
 }
 
-enum Wanted {
+enum ExpectedValue {
     Anything,
     Nothing,
     Value(String),
 }
 
-impl From<&Cas<'_>> for Change {
-    fn from(cas: &Cas) -> Change {
+impl From<&Cas<'_>> for OwnedCas {
+    fn from(cas: &Cas) -> OwnedCas {
         let expected = match cas.expected {
-            Expected::Anything => Wanted::Anything,
-            Expected::Nothing => Wanted::Nothing,
-            Expected::Value(value) => Wanted::Value(value.to_owned()),
+            Expected::Anything => ExpectedValue::Anything,
+            Expected::Nothing => ExpectedValue::Nothing,
+            Expected::Value(value) => ExpectedValue::Value(value.to_owned()),
         };
-        Change { key: cas.key.to_owned(), expected, value: cas.value.map(str::to_owned) }
+        OwnedCas { key: cas.key.to_owned(), expected, value: cas.value.map(str::to_owned) }
     }
 }
 
-impl Wanted {
+impl ExpectedValue {
     fn is(&self, found: Option<&str>) -> bool {
         match self {
-            Wanted::Anything => true,
-            Wanted::Nothing => found.is_none(),
-            Wanted::Value(value) => found == Some(value),
+            ExpectedValue::Anything => true,
+            ExpectedValue::Nothing => found.is_none(),
+            ExpectedValue::Value(value) => found == Some(value),
         }
     }
 }
@@ -47,11 +47,11 @@ pub(super) fn get(
     keys.iter().map(|key| find(connection, space, key)).collect()
 }
 
-/// Makes the changes that find what they expect, one after the other, and says which they are.
+/// Applies each change whose expected value matches, in order. Returns which were applied.
 pub(super) fn compare_and_set(
     connection: &Connection,
     space: Space,
-    changes: &[Change],
+    changes: &[OwnedCas],
 ) -> rusqlite::Result<Vec<bool>> {
     changes.iter().map(|change| compare_and_set_one(connection, space, change)).collect()
 }
@@ -59,9 +59,10 @@ pub(super) fn compare_and_set(
 fn compare_and_set_one(
     connection: &Connection,
     space: Space,
-    change: &Change,
+    change: &OwnedCas,
 ) -> rusqlite::Result<bool> {
-    let (space_name, key) = (space.as_str(), change.key.as_str());
+    let space_name = space.as_str();
+    let key = change.key.as_str();
     if !change.expected.is(find(connection, space, key)?.as_deref()) {
         return Ok(false);
     }
@@ -79,7 +80,7 @@ fn compare_and_set_one(
     Ok(true)
 }
 
-/// A value that is not UTF-8 is none.
+/// A value that is not UTF-8 counts as missing.
 fn find(connection: &Connection, space: Space, key: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT value FROM register WHERE space = ? AND key = ?";
     let found = connection

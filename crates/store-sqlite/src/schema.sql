@@ -1,12 +1,11 @@
--- Everything is kept as text that a person can read with the sqlite3 shell. Instants are
--- milliseconds since 1970.
+-- All values are text that can be read with the sqlite3 shell, or integers. Times are milliseconds
+-- since 1970.
 
--- What sets this file apart from every other.
+-- The identity of this file.
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('identity', lower(hex(randomblob(8))));
 
--- The key rises with each order placed, so that orders that fall due together lie together on few
--- pages.
+-- The key increases with each placed order, so that orders that are due together are on few pages.
 CREATE TABLE orders (
     key        INTEGER PRIMARY KEY,
     id         TEXT    NOT NULL UNIQUE,
@@ -19,9 +18,8 @@ CREATE TABLE orders (
 CREATE INDEX orders_by_due ON orders (shard, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX orders_by_hold ON orders (held_since) WHERE held_since IS NOT NULL;
 
--- Both lanes in one table, so that one index tells whether either of them has an id. Lane 0 is
--- pending: `at` is the next attempt, or the end of the lease. Lane 1 holds dead letters: `at` is
--- when they were given up.
+-- Both lanes are in one table, so that one index finds an id in either. Lane 0 is pending: `at` is
+-- the next attempt or the end of the lease. Lane 1 contains dead letters: `at` is when they died.
 CREATE TABLE outbox (
     key    INTEGER PRIMARY KEY,
     action TEXT    NOT NULL,
@@ -38,8 +36,8 @@ CREATE TABLE counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITH
 
 CREATE TABLE terms (revision TEXT PRIMARY KEY, terms TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
--- Orders that came to rest together, an id a line. The key is never used again: a worker that
--- removes a note late must not remove another one.
+-- Orders that came to rest in one commit, one id a line. A key is never used again, so that a late
+-- removal of a note cannot remove another note.
 CREATE TABLE retention (
     key     INTEGER PRIMARY KEY AUTOINCREMENT,
     shard   INTEGER NOT NULL,
@@ -48,7 +46,7 @@ CREATE TABLE retention (
 ) STRICT;
 CREATE INDEX retention_by_time ON retention (look_at);
 
--- Small facts that all workers share.
+-- Small values that all workers share.
 CREATE TABLE register (
     space TEXT NOT NULL,
     key   TEXT NOT NULL,
@@ -56,7 +54,7 @@ CREATE TABLE register (
     PRIMARY KEY (space, key)
 ) STRICT, WITHOUT ROWID;
 
--- Capped lists. The numbers of a list have no gaps: rows are removed at its old end only.
+-- Capped lists. The numbers of a list have no gaps, because only the oldest rows are removed.
 CREATE TABLE log (
     list TEXT    NOT NULL,
     seq  INTEGER NOT NULL,

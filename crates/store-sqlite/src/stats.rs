@@ -1,4 +1,4 @@
-//! The figures of the whole.
+//! The store's figures.
 
 use autoreceive_domain::{ActionName, Time};
 use autoreceive_store::{ActionStats, Space, Stats};
@@ -42,7 +42,7 @@ fn add_overdue(connection: &Connection, stats: &mut Stats) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Those whose names the register knows. A text that is no action's name has no queue.
+/// The actions whose names are in the register. An invalid name has no queue.
 fn actions(connection: &Connection) -> rusqlite::Result<Vec<ActionStats>> {
     let sql = "SELECT name.key,
                       (SELECT count(*) FROM outbox WHERE action = name.key AND lane = 0),
@@ -70,7 +70,7 @@ fn action(row: &Row, name: ActionName) -> rusqlite::Result<ActionStats> {
         next_at: next_at.map(Time::from_ms),
         dead: count(row, 3)?,
         oldest_dead: oldest_dead.map(Time::from_ms),
-        // A circuit that cannot be read says nothing against a receiver.
+        // An unreadable circuit counts as a closed circuit.
         circuit: text(row, 5)?.and_then(|text| text.parse().ok()).unwrap_or_default(),
     })
 }

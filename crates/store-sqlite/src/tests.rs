@@ -1,5 +1,5 @@
-//! What can be brought about only from inside: a full disk, jobs that wait together, and commits
-//! that lose beside others in one transaction.
+//! Tests that need the inside of the store: a full disk, waiting jobs, and losers in a shared
+//! transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +26,7 @@ fn placed(id: &str, data: &str) -> Change {
     Change { id, expected: 0, was: None, order: Some(order), events: vec![event] }
 }
 
-/// A commit of all `changes`, whatever their shard: they all lie in one file.
+/// A commit of all `changes`; their shards may differ, because all are in one file.
 fn commit(store: &SqliteStore, changes: Vec<Change>) -> Commit {
     let first = changes[0].id.clone();
     let entry = OutboxEntry {
@@ -51,7 +51,7 @@ fn large_commit(store: &SqliteStore, id: &str) -> Commit {
     commit(store, vec![placed(id, &"x".repeat(4_000))])
 }
 
-/// How many orders there are, and how many entries.
+/// The numbers of orders and entries.
 async fn counted(store: &SqliteStore) -> (u64, u64) {
     let count = |connection: &Connection, table| {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
@@ -65,7 +65,7 @@ async fn counted(store: &SqliteStore) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
+async fn a_commit_on_a_full_disk_writes_nothing_and_later_commits_succeed() {
     let directory = tempdir().unwrap();
     let store =
         SqliteStore::open(&directory.path().join("orders.db"), Duration::from_secs(30)).unwrap();
@@ -97,9 +97,9 @@ async fn what_finds_the_disk_full_is_refused_whole_and_later_commits_succeed() {
     assert_eq!(store.commit(vec![again]).await, [CommitResult::Committed]);
 }
 
-/// Many commits share a transaction here; those that lose leave nothing behind in it.
+/// Many commits share a transaction here.
 #[tokio::test]
-async fn a_commit_that_loses_leaves_nothing_in_the_transaction_that_it_shares() {
+async fn a_losing_commit_writes_nothing_in_a_shared_transaction() {
     let store = SqliteStore::in_memory().unwrap();
     let taken = ["taken-1", "taken-2"].map(|id| placed(id, ""));
     assert_eq!(store.commit(vec![commit(&store, taken.to_vec())]).await, [CommitResult::Committed]);
@@ -127,7 +127,7 @@ async fn a_commit_that_loses_leaves_nothing_in_the_transaction_that_it_shares() 
 }
 
 #[tokio::test]
-async fn a_commit_that_follows_from_another_store_layout_or_pause_writes_nothing() {
+async fn a_commit_for_another_store_layout_or_pause_writes_nothing() {
     let store = SqliteStore::in_memory().unwrap();
     let other = SqliteStore::in_memory().unwrap();
     assert_ne!(store.state.id, other.state.id);
@@ -150,7 +150,7 @@ async fn a_commit_that_follows_from_another_store_layout_or_pause_writes_nothing
     assert_eq!(store.commit(vec![unpaused]).await, [CommitResult::Committed]);
 }
 
-/// A plan that sorts, or that reads the table, would make the timer's looks slow.
+/// A plan that sorts or reads the table would slow the timer's polls.
 #[tokio::test]
 async fn the_next_due_time_and_the_queues_are_read_from_an_index() {
     let store = SqliteStore::in_memory().unwrap();
@@ -176,7 +176,7 @@ async fn the_next_due_time_and_the_queues_are_read_from_an_index() {
     assert!(newest.contains("PRIMARY KEY"), "{newest}");
 }
 
-/// A thread that writes to a table of numbers, and is kept waiting until something is sent.
+/// A thread that writes to a table of numbers, and is blocked until the sender sends.
 async fn numbers() -> (Threads, mpsc::Sender<()>) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch("CREATE TABLE numbers (number INTEGER UNIQUE)").unwrap();
@@ -190,7 +190,7 @@ async fn numbers() -> (Threads, mpsc::Sender<()>) {
         Ok(())
     });
     tokio::select! {
-        _ = blocker => panic!("the thread was not kept waiting"),
+        _ = blocker => panic!("the thread was not blocked"),
         _ = begun => {}
     }
     (threads, go)
@@ -207,10 +207,10 @@ fn all(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
         .collect()
 }
 
-/// SQLite forgets `defer_foreign_keys` at the end of a transaction, so it shows whether two jobs
-/// share one.
+/// SQLite resets `defer_foreign_keys` at the end of a transaction, so the test can see whether two
+/// jobs share one.
 #[tokio::test]
-async fn what_waits_together_is_one_transaction() {
+async fn waiting_jobs_share_one_transaction() {
     let (threads, go) = numbers().await;
     let mark = threads.run(|connection| connection.execute_batch("PRAGMA defer_foreign_keys = ON"));
     let look = || {
@@ -224,7 +224,7 @@ async fn what_waits_together_is_one_transaction() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_harms_no_other_of_its_group() {
+async fn a_failing_job_fails_no_other_job_of_its_transaction() {
     let (threads, go) = numbers().await;
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
@@ -236,22 +236,22 @@ async fn a_job_that_fails_harms_no_other_of_its_group() {
     let late = threads.run(|connection| insert(connection, 3));
     let (good, twice, late, ()) = tokio::join!(good, twice, late, async { go.send(()).unwrap() });
     assert_eq!((good.unwrap(), late.unwrap()), (1, 1));
-    assert!(matches!(twice, Err(Failure::Refused(why)) if why.contains("UNIQUE")));
+    assert!(matches!(twice, Err(JobError::Refused(why)) if why.contains("UNIQUE")));
     assert_eq!(runs.load(Ordering::Relaxed), 2, "once with the group, once alone");
     assert_eq!(threads.run(all).await.unwrap(), [1, 3]);
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_answered_in_time_says_that_its_outcome_is_unknown() {
+async fn an_unanswered_call_has_an_unknown_outcome() {
     let connection = Connection::open_in_memory().unwrap();
-    let duty = Duty { behavior: TransactionBehavior::Deferred, ..WRITER };
-    let threads = Threads::start(vec![connection], duty, Duration::from_millis(20)).unwrap();
+    let settings = ThreadSettings { behavior: TransactionBehavior::Deferred, ..WRITER };
+    let threads = Threads::start(vec![connection], settings, Duration::from_millis(20)).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let slow = threads.run(move |_| {
         let _ = wait.lock().recv();
         Ok(())
     });
-    assert!(matches!(slow.await, Err(Failure::Unknown(_))));
+    assert!(matches!(slow.await, Err(JobError::Unknown(_))));
     go.send(()).unwrap();
 }

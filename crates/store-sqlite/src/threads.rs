@@ -1,6 +1,5 @@
-//! The threads that own the connections, so that no disk is ever waited for on the async runtime.
-//! Work that is waiting when a thread gets to it is done in one transaction and answered after it:
-//! one fsync serves all of it.
+//! The threads that own the connections, so that the async runtime never waits for a disk. Group
+//! commit: waiting jobs share one transaction and one fsync, and are answered after it.
 
 use std::io;
 use std::slice;
@@ -13,38 +12,38 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// How many jobs can wait; those who bring more wait for room.
+/// The most waiting jobs. Further callers wait for room.
 const QUEUE: usize = 1_024;
 
-/// Why a job has no result. Nothing of it was written, unless it says `Unknown`.
+/// Why a job has no result. Nothing was written, except possibly with `Unknown`.
 #[derive(Debug, Clone)]
-pub(super) enum Failure {
+pub(super) enum JobError {
     Refused(String),
     Unknown(String),
 }
 
-/// Which transactions a group of threads runs.
+/// The settings of a group of threads.
 #[derive(Clone, Copy)]
-pub(super) struct Duty {
+pub(super) struct ThreadSettings {
     pub name: &'static str,
     pub behavior: TransactionBehavior,
     /// The most jobs in one transaction.
     pub group: usize,
 }
 
-/// Threads with a connection each, and the queue they share. Dropping it finishes what is waiting
-/// and closes them.
+/// Threads with one connection each, and their shared queue. Dropping it finishes the waiting jobs
+/// and closes the connections.
 pub(super) struct Threads {
     queue: mpsc::Sender<Box<dyn Job>>,
     timeout: Duration,
-    // Declared after the queue, and so dropped after it: the threads end when the queue is closed
-    // and empty.
-    _joined: Joined,
+    // Declared after the queue, so that it is dropped after it: the threads end when the queue is
+    // closed and empty.
+    _joined: JoinOnDrop,
 }
 
-struct Joined(Vec<JoinHandle<()>>);
+struct JoinOnDrop(Vec<JoinHandle<()>>);
 
-impl Drop for Joined {
+impl Drop for JoinOnDrop {
     fn drop(&mut self) {
         for thread in self.0.drain(..) {
             let _ = thread.join();
@@ -55,89 +54,94 @@ impl Drop for Joined {
 impl Threads {
     pub fn start(
         connections: Vec<Connection>,
-        duty: Duty,
+        settings: ThreadSettings,
         timeout: Duration,
     ) -> io::Result<Threads> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         let spawn = |connection| {
             let jobs = Arc::clone(&jobs);
-            Builder::new().name(duty.name.to_owned()).spawn(move || serve(connection, &jobs, duty))
+            Builder::new().name(settings.name.to_owned()).spawn(move || serve(connection, &jobs, settings))
         };
         let threads = connections.into_iter().map(spawn).collect::<io::Result<_>>()?;
-        Ok(Threads { queue, timeout, _joined: Joined(threads) })
+        Ok(Threads { queue, timeout, _joined: JoinOnDrop(threads) })
     }
 
-    /// Runs `work` in a transaction and returns its result once that is durable. `work` can run
-    /// twice, the first time in a transaction that is rolled back.
-    pub async fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    /// Runs `work` in a transaction and returns its result after the commit. `work` may run twice;
+    /// then the first transaction was rolled back.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, JobError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let deadline = Instant::now() + self.timeout;
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Call { work, result: None, reply });
+        let job = Box::new(PendingJob { work, result: None, reply });
         match timeout_at(deadline, self.queue.send(job)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(Failure::Refused("the store is closed".to_owned())),
-            Err(_) => return Err(Failure::Refused("too much is waiting for the disk".to_owned())),
+            Ok(Err(_)) => {
+                return Err(JobError::Refused("the store is closed; nothing was done".to_owned()));
+            }
+            Err(_) => {
+                return Err(JobError::Refused("too many calls wait for the disk".to_owned()));
+            }
         }
         match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Failure::Unknown("the store was closed".to_owned())),
+            Ok(Err(_)) => Err(JobError::Unknown("the store was closed".to_owned())),
             Err(_) => {
-                Err(Failure::Unknown(format!("the disk did not answer within {:?}", self.timeout)))
+                Err(JobError::Unknown(format!("the disk did not answer within {:?}", self.timeout)))
             }
         }
     }
 }
 
-/// Work with a place for its result, which is sent only after the transaction.
-struct Call<T, F> {
+/// A job with its result, which is sent only after the transaction.
+struct PendingJob<T, F> {
     work: F,
     result: Option<T>,
-    reply: oneshot::Sender<Result<T, Failure>>,
+    reply: oneshot::Sender<Result<T, JobError>>,
 }
 
 trait Job: Send {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
-    fn answer(self: Box<Self>, outcome: Result<(), Failure>);
+    fn answer(self: Box<Self>, outcome: Result<(), JobError>);
 }
 
-impl<T: Send, F: Fn(&Connection) -> rusqlite::Result<T> + Send> Job for Call<T, F> {
+impl<T: Send, F: Fn(&Connection) -> rusqlite::Result<T> + Send> Job for PendingJob<T, F> {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.result = Some((self.work)(connection)?);
         Ok(())
     }
 
-    fn answer(self: Box<Self>, outcome: Result<(), Failure>) {
+    fn answer(self: Box<Self>, outcome: Result<(), JobError>) {
         let result =
-            self.result.ok_or_else(|| Failure::Refused("it was not carried out".to_owned()));
-        // Who asked may have gone away meanwhile.
+            self.result.ok_or_else(|| JobError::Refused("the job was not run".to_owned()));
+        // The caller may be gone.
         let _ = self.reply.send(outcome.and(result));
     }
 }
 
-/// Where a transaction failed.
-enum Failed {
+/// The step in which a transaction failed.
+enum TransactionError {
     Begin(rusqlite::Error),
     Work(rusqlite::Error),
     Commit(rusqlite::Error),
 }
 
-fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, duty: Duty) {
-    while let Some(mut jobs) = take(queue, duty.group) {
-        match transact(&mut connection, duty.behavior, &mut jobs) {
+fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, settings: ThreadSettings) {
+    while let Some(mut jobs) = take(queue, settings.group) {
+        match transact(&mut connection, settings.behavior, &mut jobs) {
             Ok(()) => answer(jobs, &Ok(())),
-            Err(Failed::Begin(error)) => answer(jobs, &Err(Failure::Refused(error.to_string()))),
+            Err(TransactionError::Begin(error)) => answer(jobs, &Err(JobError::Refused(error.to_string()))),
             Err(failed) if jobs.len() == 1 => answer(jobs, &Err(failed.into())),
-            Err(_) => serve_alone(&mut connection, duty.behavior, jobs),
+            Err(_) => serve_alone(&mut connection, settings.behavior, jobs),
         }
     }
 }
 
-/// One job, or its size, made the group's transaction fail; no other job is to suffer from it.
+/// One job, or their size, made the shared transaction fail. Run each job alone, so that it fails
+/// no other.
 fn serve_alone(
     connection: &mut Connection,
     behavior: TransactionBehavior,
@@ -145,23 +149,23 @@ fn serve_alone(
 ) {
     for mut job in jobs {
         let outcome =
-            transact(connection, behavior, slice::from_mut(&mut job)).map_err(Failure::from);
+            transact(connection, behavior, slice::from_mut(&mut job)).map_err(JobError::from);
         job.answer(outcome);
     }
 }
 
-fn answer(jobs: Vec<Box<dyn Job>>, outcome: &Result<(), Failure>) {
+fn answer(jobs: Vec<Box<dyn Job>>, outcome: &Result<(), JobError>) {
     for job in jobs {
         job.answer(outcome.clone());
     }
 }
 
-/// The jobs that wait now, at most `most`; where there is none, the next one. Nothing once the
-/// queue is closed and empty.
-fn take(queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, most: usize) -> Option<Vec<Box<dyn Job>>> {
+/// The waiting jobs, at most `max_jobs`; waits if there are none. `None` after the queue is closed
+/// and empty.
+fn take(queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, max_jobs: usize) -> Option<Vec<Box<dyn Job>>> {
     let mut queue = queue.lock();
     let mut jobs = vec![queue.blocking_recv()?];
-    while jobs.len() < most
+    while jobs.len() < max_jobs
         && let Ok(job) = queue.try_recv()
     {
         jobs.push(job);
@@ -173,38 +177,38 @@ fn transact(
     connection: &mut Connection,
     behavior: TransactionBehavior,
     jobs: &mut [Box<dyn Job>],
-) -> Result<(), Failed> {
-    let transaction = connection.transaction_with_behavior(behavior).map_err(Failed::Begin)?;
+) -> Result<(), TransactionError> {
+    let transaction = connection.transaction_with_behavior(behavior).map_err(TransactionError::Begin)?;
     for job in jobs {
-        job.run(&transaction).map_err(Failed::Work)?;
+        job.run(&transaction).map_err(TransactionError::Work)?;
     }
-    transaction.commit().map_err(Failed::Commit)
+    transaction.commit().map_err(TransactionError::Commit)
 }
 
-impl From<Failed> for Failure {
-    fn from(failed: Failed) -> Failure {
+impl From<TransactionError> for JobError {
+    fn from(failed: TransactionError) -> JobError {
         match failed {
-            // A write that fails for want of room leaves the last frame out, but after a failed
-            // fsync nobody can say what a power loss would leave.
-            Failed::Commit(error)
+            // A write that fails on a full disk is not in the log. But after a failed fsync the
+            // state after a power loss is unknown.
+            TransactionError::Commit(error)
                 if !matches!(
                     error.sqlite_error_code(),
                     Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)
                 ) =>
             {
-                Failure::Unknown(error.to_string())
+                JobError::Unknown(error.to_string())
             }
-            Failed::Begin(error) | Failed::Work(error) | Failed::Commit(error) => {
-                Failure::Refused(error.to_string())
+            TransactionError::Begin(error) | TransactionError::Work(error) | TransactionError::Commit(error) => {
+                JobError::Refused(error.to_string())
             }
         }
     }
 }
 
-impl Failure {
+impl JobError {
     pub fn into_text(self) -> String {
         match self {
-            Failure::Refused(text) | Failure::Unknown(text) => text,
+            JobError::Refused(text) | JobError::Unknown(text) => text,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The suite that every store passes.
+//! Runs the conformance suite of all stores.
 
 use std::time::Duration;
 

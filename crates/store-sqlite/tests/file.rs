@@ -1,4 +1,4 @@
-//! What only the SQLite store promises: what it refuses to open, and what survives.
+//! Tests for the SQLite store alone: refused files, and durability.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn open(path: &Path) -> Kept {
     Arc::new(SqliteStore::open(path, Duration::from_secs(30)).unwrap())
 }
 
-/// Why the file was refused, which must name it.
+/// Why the file was refused. The text must name the file.
 fn refusal(path: &Path) -> String {
     let Err(error) = SqliteStore::open(path, Duration::from_secs(1)) else {
         panic!("{} was opened", path.display())
@@ -43,7 +43,7 @@ async fn a_file_in_use_is_refused_until_it_is_closed() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_and_not_changed() {
+async fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let (_directory, path) = directory();
     let content = "order_id,status\nA-1,PAID\n".repeat(200);
     fs::write(&path, &content).unwrap();
@@ -64,11 +64,11 @@ async fn another_programs_database_is_refused_and_not_changed() {
     assert_eq!(
         fs::read_dir(path.parent().unwrap()).unwrap().count(),
         2,
-        "nothing but the file and its lock"
+        "only the file and its lock exist"
     );
 }
 
-/// Why a file is refused that has this layout number. It is not changed.
+/// Why a file with this layout number is refused. The file is not changed.
 fn refusal_of_layout(layout: i32) -> String {
     let (_directory, path) = directory();
     drop(open(&path));
@@ -102,7 +102,7 @@ async fn a_file_of_an_unreleased_version_is_refused_and_not_changed() {
 }
 
 #[tokio::test]
-async fn a_file_keeps_its_identity_and_no_other_file_has_it() {
+async fn a_file_keeps_its_identity_and_another_file_has_another() {
     let (_directory, path) = directory();
     let first = state(&open(&path), 0).await;
     assert_eq!(state(&open(&path), 7).await, first);
@@ -111,7 +111,7 @@ async fn a_file_keeps_its_identity_and_no_other_file_has_it() {
 }
 
 #[tokio::test]
-async fn a_file_in_a_directory_that_is_not_there_is_refused() {
+async fn a_file_in_a_missing_directory_is_refused() {
     let (_directory, path) = directory();
     refusal(&path.join("orders.db"));
     fs::create_dir(&path).unwrap();
@@ -125,7 +125,7 @@ async fn an_empty_file_becomes_a_store() {
     assert_eq!(open(&path).stats().await.unwrap().waiting, 0);
 }
 
-/// An order that waits, one that is late, one that is held, and an entry.
+/// A waiting order, an overdue order, a held order, and an entry.
 async fn fill(store: &Kept) -> Vec<Arc<Order>> {
     let now = now(store).await;
     let held = and_then(paid(&id("held"), now, now), &hold("dispute"), now);
@@ -150,7 +150,7 @@ async fn assert_whole(store: &Kept, orders: &[Arc<Order>]) {
 }
 
 #[tokio::test]
-async fn everything_is_there_after_closing_and_opening_again() {
+async fn all_data_is_there_after_closing_and_opening_again() {
     let (_directory, path) = directory();
     let store = open(&path);
     let orders = fill(&store).await;
@@ -160,9 +160,9 @@ async fn everything_is_there_after_closing_and_opening_again() {
     }
 }
 
-/// The files are copied while the store is open, which is what a killed process leaves behind.
+/// The files are copied while the store is open, as a killed process leaves them.
 #[tokio::test]
-async fn everything_that_was_answered_is_there_after_a_kill() {
+async fn all_acknowledged_data_is_there_after_a_kill() {
     let (directory, path) = directory();
     let store = open(&path);
     let orders = fill(&store).await;
@@ -175,10 +175,10 @@ async fn everything_that_was_answered_is_there_after_a_kill() {
     assert_whole(&store, &orders).await;
 }
 
-/// A commit cut off anywhere in the log is there whole or not at all: the order, its count and its
-/// entry.
+/// If a commit is cut off anywhere in the log, the file has all of it or nothing: the order, its
+/// count and its entry.
 #[tokio::test]
-async fn a_commit_cut_off_by_a_power_loss_is_there_whole_or_not_at_all() {
+async fn a_commit_cut_off_by_a_power_loss_is_all_or_nothing() {
     let (directory, path) = directory();
     let store = open(&path);
     keep(&store, vec![placed(&id("first"), now(&store).await)]).await;
@@ -212,9 +212,9 @@ async fn slots(store: &Kept, ids: &[OrderId]) -> Vec<Slot> {
     store.load(ids).await.into_iter().map(|order| order.unwrap().value).collect()
 }
 
-/// Somebody wrote nonsense into the file: it is reported, harms nothing else, and stays as it is.
+/// Damaged rows are reported and unchanged, and affect nothing else.
 #[tokio::test]
-async fn what_cannot_be_read_is_reported_and_left_alone() {
+async fn unreadable_data_is_reported_and_not_changed() {
     let (_directory, path) = directory();
     let store = open(&path);
     let now = now(&store).await;
@@ -252,8 +252,7 @@ async fn what_cannot_be_read_is_reported_and_left_alone() {
     assert_eq!(record, "1|?|nonsense");
 }
 
-/// Somebody's `sqlite3` shell is writing: commits are refused, nothing of them is written, and it
-/// passes by itself.
+/// While a `sqlite3` shell writes, commits are refused and write nothing. Later commits succeed.
 #[tokio::test]
 async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterwards() {
     let (_directory, path) = directory();
@@ -272,7 +271,7 @@ async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterward
 }
 
 #[tokio::test]
-async fn what_was_asked_before_closing_is_finished_even_if_nobody_waits_for_it() {
+async fn calls_made_before_closing_are_finished_even_if_no_caller_waits() {
     let (_directory, path) = directory();
     let store = open(&path);
     let now = now(&store).await;

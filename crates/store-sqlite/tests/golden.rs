@@ -1,5 +1,5 @@
-//! The layout of the file, to the letter: other programs read it, and later versions of this one.
-//! A change of it needs another layout number, and a way to bring older files over.
+//! The exact layout of the file, because other programs and later versions read it. A change needs
+//! another layout number, and a migration of older files.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -21,7 +21,7 @@ use rusqlite::types::ValueRef;
 
 const GOLDEN: &str = include_str!("golden.txt");
 
-/// When everything happens.
+/// The time of everything in this test.
 fn now() -> Time {
     Time::from_ms(1_800_000_000_000)
 }
@@ -34,7 +34,7 @@ fn policy() -> Policy {
     Policy::new("default", Terms::default()).unwrap()
 }
 
-/// A new order that was paid at [`now`], and what `commands` make of it.
+/// A new order that was paid at [`now`], after `commands`.
 fn paid(id: &str, commands: &[Command]) -> Change {
     let (buyer, currency) = ("buyer-1".parse().unwrap(), "KRW".parse().unwrap());
     let place = Place::new().buyer_id(buyer).amount(59_000).currency(currency).paid_at(now());
@@ -90,7 +90,7 @@ fn action() -> ActionName {
     "sync".parse().unwrap()
 }
 
-/// A bit of everything.
+/// Data of every kind.
 async fn fill(store: &SqliteStore) {
     let hold = Command::Hold { id: "dispute".parse().unwrap(), reason: "damaged".parse().unwrap() };
     commit(store, paid("A-1", &[]), "e1", false).await;
@@ -120,7 +120,7 @@ async fn fill(store: &SqliteStore) {
     store.append(&"audit".parse().unwrap(), &rows, 2).await.unwrap();
 }
 
-/// The statements that make the file, and its rows.
+/// The schema of the file, and its rows.
 fn dump(path: &Path) -> String {
     let file = Connection::open(path).unwrap();
     let number = |name: &str| -> i64 {
@@ -163,7 +163,7 @@ fn dump_table(file: &Connection, table: &str, out: &mut String) {
 }
 
 #[tokio::test]
-async fn a_file_is_written_to_the_letter() {
+async fn the_layout_of_the_file_has_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("orders.db");
     let store = SqliteStore::open(&path, Duration::from_secs(30)).unwrap();

@@ -1,4 +1,4 @@
-//! What a failure says, and that the next call works as soon as the server does.
+//! Failures, and recovery with the next call.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::server::{Server, client_id, free_port, one, only};
 const SHORT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
-async fn a_server_that_was_killed_is_used_again_once_it_is_back() {
+async fn a_killed_server_is_used_again_after_its_restart() {
     let mut server = Server::start(&[]);
     let link = server.link(3);
     for _ in 0..3 {
@@ -19,7 +19,7 @@ async fn a_server_that_was_killed_is_used_again_once_it_is_back() {
     let first = link.send(&one(&["PING"])).await.unwrap_err();
     assert!(matches!(first, Failure::Unanswered(_)) && !first.timed_out(), "{first:?}");
     assert_eq!(link.era(), 1);
-    // The first failure was enough: nobody else sends into a connection that is gone.
+    // The first failure dropped all connections, so later calls are not sent.
     for _ in 0..3 {
         let next = link.send(&one(&["PING"])).await.unwrap_err();
         assert!(matches!(next, Failure::Unreachable(_)) && next.is_passing(), "{next:?}");
@@ -34,7 +34,7 @@ async fn a_server_that_was_killed_is_used_again_once_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_given_up_at_the_deadline_and_the_next_call_connects_anew() {
+async fn a_hanging_server_times_out_and_the_next_call_reconnects() {
     let server = Server::start(&[]);
     let link = Link::new(&server.address(), Options::new(SHORT)).unwrap();
     let before = client_id(&link).await;
@@ -55,7 +55,7 @@ async fn a_server_that_hangs_is_given_up_at_the_deadline_and_the_next_call_conne
     assert!(matches!(unsent, Failure::Unreachable(_)) && unsent.timed_out(), "{unsent:?}");
     let took = began.elapsed();
     assert!((4 * SHORT..4 * SHORT + Duration::from_secs(5)).contains(&took), "{took:?}");
-    assert_eq!(link.era(), 0, "a server that hangs is not gone");
+    assert_eq!(link.era(), 0, "a hanging server does not start a new era");
 
     server.thaw();
     let after = loop {
@@ -64,7 +64,7 @@ async fn a_server_that_hangs_is_given_up_at_the_deadline_and_the_next_call_conne
             break only::<i64>(Ok(answers));
         }
     };
-    assert!(after > before, "{after} is not a later connection than {before}");
+    assert!(after > before, "connection {after} is not newer than {before}");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_script_has_one_deadline_for_both_of_its_attempts() {
 }
 
 #[tokio::test]
-async fn callers_that_wait_for_one_connection_are_all_answered_at_their_deadline() {
+async fn callers_waiting_for_one_connection_all_fail_at_their_deadline() {
     let server = Server::start(&[]);
     server.freeze();
     let link = Link::new(&server.address(), Options::new(SHORT)).unwrap();
@@ -98,7 +98,7 @@ async fn callers_that_wait_for_one_connection_are_all_answered_at_their_deadline
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_its_answer_to_nobody_else() {
+async fn the_answer_of_a_cancelled_call_reaches_no_other_caller() {
     let server = Server::start(&[]);
     let link = server.link(1);
     client_id(&link).await;
@@ -111,7 +111,7 @@ async fn a_caller_that_goes_away_leaves_its_answer_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_runs_is_unreachable() {
+async fn a_port_without_a_server_is_unreachable() {
     let address: Address = format!("redis://127.0.0.1:{}", free_port()).parse().unwrap();
     let link = Link::new(&address, Options::new(Duration::from_secs(30))).unwrap();
     let failure = link.send(&one(&["PING"])).await.unwrap_err();
@@ -119,11 +119,11 @@ async fn a_server_that_nobody_runs_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_or_database_is_refused_and_no_secret_is_said() {
+async fn a_wrong_password_or_database_is_refused_without_showing_secrets() {
     let server = Server::start(&["--requirepass", "s3cr3t", "--databases", "2"]);
     for rest in ["", "c4n4ry:s3cr3t@", ":c4n4ry@"] {
         let failure = fails(&format!("redis://{rest}127.0.0.1:{}", server.port)).await;
-        // Without a password the server answers each command, even the first, by NOAUTH.
+        // Without a password the server answers every command with NOAUTH.
         assert!(matches!(failure, None | Some(Failure::Refused(_))), "{failure:?}");
     }
     let beyond = fails(&format!("redis://:s3cr3t@127.0.0.1:{}/7", server.port)).await;

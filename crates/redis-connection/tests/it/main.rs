@@ -1,4 +1,4 @@
-//! Connections, against a real redis-server.
+//! Tests of connections with a real redis-server.
 
 mod failing;
 mod secured;

@@ -1,4 +1,4 @@
-//! TLS, with the authorities of the options.
+//! TLS with the authorities of the options.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use autoreceive_redis_connection::redis::Value;
 use autoreceive_redis_connection::{Address, Failure, Link, Options, OptionsError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::server::{PATIENCE, Server, free_port, one, only};
+use crate::server::{TIMEOUT, Server, free_port, one, only};
 
-/// An authority of a test's own.
+/// An authority for one test.
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -41,7 +41,7 @@ async fn the_certificate_is_checked_against_the_authorities_of_the_options() {
     ]);
     let address: Address = format!("rediss://127.0.0.1:{port}").parse().unwrap();
     let with = |pem: Option<String>| {
-        let options = Options::new(PATIENCE).authorities(pem.map(String::into_bytes));
+        let options = Options::new(TIMEOUT).authorities(pem.map(String::into_bytes));
         Link::new(&address, options).unwrap()
     };
 
@@ -56,15 +56,15 @@ async fn the_certificate_is_checked_against_the_authorities_of_the_options() {
         let failure = untrusting.send(&one(&["PING"])).await.unwrap_err();
         assert!(matches!(failure, Failure::Unreachable(_)), "{failure:?}");
         assert!(failure.to_string().contains("certificate"), "{failure}");
-        assert!(failure.source().is_some(), "the error of TLS is found behind the failure");
+        assert!(failure.source().is_some(), "the TLS error is the source of the failure");
     }
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_not_spoken_to_in_the_clear() {
+async fn a_tls_address_sends_nothing_in_plain_text() {
     let server = Server::start(&[]);
     let address = format!("rediss://127.0.0.1:{}", server.port).parse().unwrap();
-    // The server waits for the end of a line, which the greeting of TLS need not have.
+    // The server waits for the end of a line, which a TLS greeting may not contain.
     let link = Link::new(&address, Options::new(Duration::from_millis(500))).unwrap();
     let failure = link.send(&one(&["SET", "a", "1"])).await.unwrap_err();
     assert!(matches!(failure, Failure::Unreachable(_)), "{failure:?}");
@@ -72,11 +72,11 @@ async fn a_server_without_tls_is_not_spoken_to_in_the_clear() {
 }
 
 #[test]
-fn authorities_without_a_usable_certificate_are_refused_before_anything_is_opened() {
+fn authorities_without_a_usable_certificate_are_refused_before_connecting() {
     let address: Address = "rediss://127.0.0.1".parse().unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for pem in ["", "no certificate", broken] {
-        let options = Options::new(PATIENCE).authorities(Some(pem.into()));
+        let options = Options::new(TIMEOUT).authorities(Some(pem.into()));
         assert_eq!(Link::new(&address, options).err(), Some(OptionsError::Authorities), "{pem}");
     }
 }

@@ -1,4 +1,4 @@
-//! Starts a redis-server of a test's own, in a directory of its own. It ends with the test.
+//! Starts a redis-server for one test, in its own directory. It stops when it is dropped.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -9,8 +9,8 @@ use autoreceive_redis_connection::{Address, Failure, Link, Options};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Long enough for the slowest machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Long enough for a slow machine.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Server {
     pub port: u16,
@@ -23,7 +23,7 @@ impl Server {
     pub fn start(args: &[&str]) -> Server {
         let dir = TempDir::new().unwrap();
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        // Another program can take the port between the asking and the starting.
+        // Another program may take the port before the server starts.
         for _ in 0..10 {
             let port = free_port();
             let mut child = spawn(port, &dir, &args);
@@ -39,9 +39,9 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port).parse().unwrap()
     }
 
-    /// A link whose calls do not time out in a test.
+    /// A link without time-outs during a test.
     pub fn link(&self, connections: usize) -> Link {
-        Link::new(&self.address(), Options::new(PATIENCE).connections(connections)).unwrap()
+        Link::new(&self.address(), Options::new(TIMEOUT).connections(connections)).unwrap()
     }
 
     pub fn kill(&mut self) {
@@ -55,7 +55,7 @@ impl Server {
         assert!(is_up(self.port, &mut self.child), "redis-server did not start again");
     }
 
-    /// Lets it hang: the system still accepts connections for it.
+    /// Stops the process with a signal: the system still accepts its connections.
     pub fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
     }
@@ -64,7 +64,7 @@ impl Server {
         kill_process(self.pid(), Signal::CONT).unwrap();
     }
 
-    /// Runs a command on a connection of its own.
+    /// Runs a command on a separate connection.
     pub fn cli(&self, command: &[&str]) -> Value {
         connect(self.port)
             .and_then(|mut connection| {
@@ -91,14 +91,14 @@ pub fn one(command: &[&str]) -> Pipeline {
     pipe
 }
 
-/// The only answer, as a value.
+/// The only answer, converted.
 pub fn only<T: FromRedisValue>(answers: Result<Vec<Value>, Failure>) -> T {
     let mut answers = answers.unwrap();
     assert_eq!(answers.len(), 1);
     redis::from_redis_value(answers.remove(0)).unwrap()
 }
 
-/// The number that the server gave to the connection which the next call uses.
+/// The server's number of the connection that the next call uses.
 pub async fn client_id(link: &Link) -> i64 {
     only(link.send(&one(&["CLIENT", "ID"])).await)
 }
@@ -119,11 +119,11 @@ fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
         .expect("redis-server is installed")
 }
 
-/// Whether it answers before it ends: it ends where the port is taken.
+/// Whether it answers before it exits. It exits if the port is taken.
 fn is_up(port: u16, child: &mut Child) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline && child.try_wait().is_ok_and(|ended| ended.is_none()) {
-        // Another server may have taken the port: only its own process counts.
+        // Another server may have the port, so compare the process id.
         let info: RedisResult<String> =
             connect(port).and_then(|mut connection| redis::cmd("INFO").query(&mut connection));
         match info {
@@ -136,10 +136,10 @@ fn is_up(port: u16, child: &mut Child) -> bool {
 }
 
 fn connect(port: u16) -> RedisResult<redis::Connection> {
-    redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection_with_timeout(PATIENCE)
+    redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection_with_timeout(TIMEOUT)
 }
 
-/// Works for a frozen process, too.
+/// Also works for a frozen process.
 fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();

@@ -1,4 +1,4 @@
-//! What works while the server does.
+//! Behaviour while the server works.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::server::{Server, client_id, one, only};
 const ADD: &str = "return redis.call('INCRBY', KEYS[1], ARGV[1])";
 
 #[tokio::test]
-async fn each_command_has_its_own_answer_and_an_error_answer_is_one() {
+async fn each_command_has_its_own_answer_which_may_be_an_error() {
     let server = Server::start(&[]);
     let mut pipe = Pipeline::new();
     pipe.cmd("SET").arg("a").arg(1);
@@ -38,17 +38,17 @@ async fn connections_are_opened_when_first_used_and_used_in_turn() {
     assert_eq!(link.era(), 0);
 }
 
-/// How many connections there are.
+/// The number of connections.
 fn clients(server: &Server) -> usize {
     let list: String = redis::from_redis_value(server.cli(&["CLIENT", "LIST"])).unwrap();
-    // The one that asks says so itself; one that asked before may not be gone yet.
+    // Leave out this connection, and an earlier one that may not be closed yet.
     list.lines()
         .filter(|line| !line.contains("cmd=client|list") && !line.contains("cmd=info"))
         .count()
 }
 
 #[tokio::test]
-async fn a_dedicated_connection_keeps_what_it_watches_to_itself() {
+async fn a_dedicated_connection_watches_separately_from_the_shared_ones() {
     let server = Server::start(&[]);
     let link = server.link(1);
     let mut connection = link.connect_by(link.deadline()).await.unwrap();
@@ -60,11 +60,11 @@ async fn a_dedicated_connection_keeps_what_it_watches_to_itself() {
     transaction.cmd("SET").arg("b").arg(1);
     transaction.cmd("EXEC");
     let answers = connection.exchange(link.deadline(), &transaction).await.unwrap();
-    assert_eq!(answers[2], Value::Nil, "the other connection changed what was watched");
+    assert_eq!(answers[2], Value::Nil, "another connection changed a watched key");
 }
 
 #[tokio::test]
-async fn a_script_that_the_server_forgot_is_sent_again_with_its_source_once() {
+async fn a_script_that_the_server_lost_is_sent_again_once_with_its_source() {
     let server = Server::start(&[]);
     let (link, add) = (server.link(2), Script::new(ADD));
     for round in 1..=3 {
