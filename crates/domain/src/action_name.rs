@@ -5,13 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The name of a configured action: 1 to 32 of `a-z 0-9 _ -`. Its outbox is kept under it.
+/// The name of a configured action: 1 to 32 of `a-z 0-9 _ -`. The store keeps its outbox under this
+/// name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionName(Arc<str>);
 
-/// A text that is no action's name.
+/// The text is not an action name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an action's name has 1 to 32 of a-z, 0-9, _ and -")]
+#[error("an action name must be 1 to 32 characters of a-z, 0-9, _ and -")]
 pub struct NotAnActionName;
 
 impl ActionName {
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_short_and_fits_into_a_key_and_a_path() {
+    fn a_name_is_short_and_safe_in_a_key_and_a_path() {
         for good in ["a", "shop-2_x", &"a".repeat(32)] {
             assert_eq!(good.parse::<ActionName>().unwrap().as_str(), good);
         }

@@ -1,4 +1,4 @@
-//! When a failed attempt is made again: a list anyone can read, not a formula.
+//! Backoff: the waits between failed attempts, as a readable list.
 
 use crate::time::Span;
 
@@ -7,12 +7,12 @@ use crate::time::Span;
 /// first.
 const WAITS_SECONDS: [i64; 7] = [5, 30, 120, 600, 3_600, 10_800, 21_600];
 
-/// How long an event is tried before it becomes a dead letter.
+/// How long attempts of an event continue before it becomes a dead letter.
 pub const HORIZON: Span = Span::THREE_DAYS;
 
-/// The wait after the `failed`-th failed attempt (from 1), `spent` after the first one; nothing
-/// where the horizon is reached, so that the event becomes a dead letter. `seed` spreads attempts
-/// that failed together: up to a tenth is added, never taken off, and never beyond the horizon.
+/// The wait after failed attempt number `failed` (from 1), `spent` after the first attempt. `None`
+/// if the wait would pass the horizon: the event becomes a dead letter. Jitter adds up to a tenth,
+/// by `seed`, but never passes the horizon.
 #[must_use]
 pub fn next_wait(failed: u32, spent: Span, seed: u64) -> Option<Span> {
     let index = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -24,8 +24,7 @@ pub fn next_wait(failed: u32, spent: Span, seed: u64) -> Option<Span> {
     Some(jittered(base, seed ^ u64::from(failed)).min(left))
 }
 
-/// `wait` and up to a tenth more: nothing is taken off, so that a wait that a receiver asked for is
-/// kept.
+/// `wait` plus up to a tenth of it. The result is never shorter, so a `Retry-After` is respected.
 #[must_use]
 pub fn jittered(wait: Span, seed: u64) -> Span {
     let tenth = wait.ms() / 10 + 1;
@@ -61,7 +60,8 @@ mod tests {
 
     #[test]
     fn after_72_hours_no_further_attempt_is_made() {
-        let (mut spent, mut failed) = (Span::ZERO, 1);
+        let mut spent = Span::ZERO;
+        let mut failed = 1;
         while let Some(wait) = next_wait(failed, spent, 42) {
             spent = Span::from_ms(spent.ms() + wait.ms());
             failed += 1;

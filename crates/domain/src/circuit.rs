@@ -1,39 +1,39 @@
-//! How the receiver of an action is doing, as all workers together see it: since when nothing but
-//! failures came back, and whether it was disabled for that.
+//! The state of an action's endpoint, shared by all workers: since when every attempt fails, and
+//! whether the endpoint was disabled for that.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::time::{Span, Time};
 
-/// What is known of a receiver. A success forgets all of it but when the receiver was last enabled.
+/// The state of an endpoint. A success resets everything except `enabled_at`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Circuit {
-    /// The event that failed first.
+    /// The first event that failed.
     pub suspect: Option<String>,
-    /// When another event failed, too: one event that a receiver cannot stomach says nothing about
-    /// the receiver.
+    /// When a second event failed, too. A single failing event may be a poison event and says
+    /// nothing about the endpoint.
     pub failing_since: Option<Time>,
     /// When it was disabled, if it is.
     pub disabled_at: Option<Time>,
-    /// When it was last enabled. Attempts made before count for no event.
+    /// When it was last enabled. Earlier attempts do not count.
     pub enabled_at: Option<Time>,
 }
 
-/// What came back from a receiver in some time: perhaps a success, and after the last one perhaps
-/// failures.
+/// The outcomes of a series of attempts: whether one succeeded, and which events failed after the
+/// last success.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AttemptOutcomes {
-    /// Whether there was a success.
+    /// Whether an attempt succeeded.
     pub success: bool,
-    /// The event that failed first after the last success.
+    /// The first event that failed after the last success.
     pub failed: Option<String>,
-    /// Whether another event failed after the last success, too.
+    /// Whether a second event failed after the last success.
     pub others: bool,
 }
 
 impl AttemptOutcomes {
-    /// Takes in how the attempt of an event went.
+    /// Adds the outcome of one attempt.
     pub fn add(&mut self, event: &str, success: bool) {
         if success {
             *self = AttemptOutcomes { success: true, ..AttemptOutcomes::default() };
@@ -44,7 +44,7 @@ impl AttemptOutcomes {
         }
     }
 
-    /// What was seen in this time and in the `later` one.
+    /// The outcomes of this series followed by `later`.
     #[must_use]
     pub fn then(self, later: AttemptOutcomes) -> AttemptOutcomes {
         match (later.success, &self.failed, &later.failed) {
@@ -60,9 +60,9 @@ impl AttemptOutcomes {
 }
 
 impl Circuit {
-    /// What is known after `seen`. A receiver that fails only, and more than one event, for
-    /// `disable_after` is disabled; without it, never. One that is disabled stays so, whatever
-    /// comes back from attempts that were under way.
+    /// The state after `seen`. The endpoint is disabled once more than one event has been failing
+    /// for `disable_after`; `None` means never. A disabled endpoint stays disabled, whatever
+    /// in-flight attempts return.
     #[must_use]
     pub fn after(&self, seen: &AttemptOutcomes, now: Time, disable_after: Option<Span>) -> Circuit {
         if self.disabled_at.is_some() {
@@ -84,7 +84,7 @@ impl Circuit {
         next
     }
 
-    /// The same receiver, to be attempted again.
+    /// The state of an endpoint that was just enabled.
     #[must_use]
     pub fn enabled(now: Time) -> Circuit {
         Circuit { enabled_at: Some(now), ..Circuit::default() }
@@ -92,8 +92,8 @@ impl Circuit {
 }
 
 impl fmt::Display for Circuit {
-    /// `failing_since|disabled_at|enabled_at|suspect`, as stores keep it; times in milliseconds,
-    /// nothing for none.
+    /// `failing_since|disabled_at|enabled_at|suspect`, as stores keep it. Times are in
+    /// milliseconds; a missing value is empty.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for at in [self.failing_since, self.disabled_at, self.enabled_at] {
             match at {
@@ -105,9 +105,11 @@ impl fmt::Display for Circuit {
     }
 }
 
-/// A text that no circuit is kept as.
+/// The text is not a stored circuit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not say how a receiver is doing")]
+#[error(
+    "{0:?} is not a stored endpoint state: failing_since|disabled_at|enabled_at|suspect is expected"
+)]
 pub struct NotACircuit(String);
 
 impl FromStr for Circuit {
@@ -147,12 +149,14 @@ mod tests {
 
     fn seen(attempts: &[(&str, bool)]) -> AttemptOutcomes {
         let mut seen = AttemptOutcomes::default();
-        attempts.iter().for_each(|(event, success)| seen.add(event, *success));
+        for (event, success) in attempts {
+            seen.add(event, *success);
+        }
         seen
     }
 
     #[test]
-    fn a_receiver_that_fails_only_is_disabled_after_the_time_and_not_before() {
+    fn an_endpoint_that_always_fails_is_disabled_after_the_time_and_not_before() {
         let mut circuit = Circuit::default();
         for h in 0..72 {
             circuit = circuit.after(&seen(&[("a", false), ("b", false)]), hour(h), THREE_DAYS);
@@ -163,19 +167,19 @@ mod tests {
             );
         }
         let quiet = circuit.after(&AttemptOutcomes::default(), hour(80), THREE_DAYS);
-        assert_eq!(quiet.disabled_at, None, "nothing was attempted, so nothing is known");
+        assert_eq!(quiet.disabled_at, None, "no attempt, no change");
         let disabled = circuit.after(&seen(&[("c", false)]), hour(72), THREE_DAYS);
         assert_eq!(disabled.disabled_at, Some(hour(72)));
         assert_eq!(disabled.after(&seen(&[("d", true)]), hour(73), THREE_DAYS), disabled);
         assert_eq!(
             circuit.after(&seen(&[("c", false)]), hour(999), None).disabled_at,
             None,
-            "never, where it is not asked for"
+            "without disable_after, never"
         );
     }
 
     #[test]
-    fn one_success_begins_the_time_anew() {
+    fn one_success_restarts_the_time() {
         let failing =
             Circuit::default().after(&seen(&[("a", false), ("b", false)]), hour(0), THREE_DAYS);
         let again =
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_alone_disables_nothing_however_often_it_fails() {
+    fn one_poison_event_never_disables_the_endpoint() {
         let mut circuit = Circuit::default();
         for h in 0..200 {
             circuit =
@@ -202,32 +206,39 @@ mod tests {
         assert_eq!(
             (two.failing_since, two.disabled_at),
             (Some(hour(200)), None),
-            "the time counts from when a second one failed"
+            "the time counts from the failure of a second event"
         );
     }
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_what_was_seen_is_cut_up(
+        fn a_series_gives_the_same_result_in_one_part_or_two(
             attempts in prop::collection::vec(("[ab]", prop::bool::weighted(0.2)), 0..12),
             cut in 0..12_usize,
         ) {
-            let attempts: Vec<(&str, bool)> = attempts.iter().map(|(event, success)| (event.as_str(), *success)).collect();
+            let attempts: Vec<(&str, bool)> =
+                attempts.iter().map(|(event, success)| (event.as_str(), *success)).collect();
             let (early, late) = attempts.split_at(cut.min(attempts.len()));
             prop_assert_eq!(seen(early).then(seen(late)), seen(&attempts));
-            let told = |circuit: &Circuit, attempts| circuit.after(&seen(attempts), hour(1), THREE_DAYS);
-            prop_assert_eq!(told(&told(&Circuit::default(), early), late), told(&Circuit::default(), &attempts));
+            let start = Circuit::default();
+            let after = |circuit: &Circuit, attempts| {
+                circuit.after(&seen(attempts), hour(1), THREE_DAYS)
+            };
+            prop_assert_eq!(after(&after(&start, early), late), after(&start, &attempts));
         }
 
         #[test]
-        fn what_was_written_is_read(suspect in prop::option::of("[!-~]{1,20}"), times in prop::array::uniform3(prop::option::of(0_i64..2_000_000_000_000))) {
+                fn a_circuit_is_read_as_it_was_written(
+            suspect in prop::option::of("[!-~]{1,20}"),
+            times in prop::array::uniform3(prop::option::of(0_i64..2_000_000_000_000)),
+        ) {
             let [failing_since, disabled_at, enabled_at] = times.map(|at| at.map(Time::from_ms));
             let circuit = Circuit { suspect, failing_since, disabled_at, enabled_at };
             prop_assert_eq!(circuit.to_string().parse(), Ok(circuit));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<Circuit>();
         }
     }

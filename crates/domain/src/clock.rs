@@ -1,20 +1,19 @@
-//! The one clock an order carries: none, running towards a deadline, or paused with so much
-//! remaining.
+//! The clock of an order: none, running towards a deadline, or paused with time remaining.
 
 use crate::order::Status;
 use crate::policy::Terms;
 use crate::time::{Span, Time};
 
-/// What the clock measures, and so what happens when it runs out.
+/// The step that the clock waits for. It decides what happens at the deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClockKind {
-    /// The payment is waited for; then the order is cancelled.
+    /// Waits for the payment. At the deadline the order is cancelled.
     Pay,
-    /// The shipment is waited for; then the order is cancelled.
+    /// Waits for the shipment. At the deadline the order is cancelled.
     Ship,
-    /// The buyer's word is waited for; then the order is RECEIVED.
+    /// Waits for the buyer's confirmation. At the deadline the order is RECEIVED.
     Receive,
-    /// The receipt settles; then the order is COMPLETED.
+    /// Waits after the receipt. At the deadline the order is COMPLETED.
     Settle,
 }
 
@@ -23,7 +22,7 @@ impl ClockKind {
     pub const ALL: [ClockKind; 4] =
         [ClockKind::Pay, ClockKind::Ship, ClockKind::Receive, ClockKind::Settle];
 
-    /// The kind's name as it is shown.
+    /// The kind's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,7 +33,7 @@ impl ClockKind {
         }
     }
 
-    /// Whether an order in `status` can carry a clock of this kind.
+    /// True if an order in `status` can have a clock of this kind.
     #[must_use]
     pub fn fits(self, status: Status) -> bool {
         match self {
@@ -58,28 +57,28 @@ impl ClockKind {
 /// The clock of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Clock {
-    /// Nothing is waited for.
+    /// The order waits for nothing.
     None,
-    /// It runs out at `deadline`.
+    /// It runs to `deadline`.
     Running {
-        /// What it measures.
+        /// What it waits for.
         kind: ClockKind,
-        /// The instant from which the order is due.
+        /// When the order is due.
         deadline: Time,
         /// The next reminder before the deadline, if one is still to come.
         remind_at: Option<Time>,
     },
-    /// A hold stopped it; `remaining` was left.
+    /// A hold stopped it with `remaining` left.
     Paused {
-        /// What it measures.
+        /// What it waits for.
         kind: ClockKind,
-        /// What was left when it stopped.
+        /// The time left when it stopped.
         remaining: Span,
     },
 }
 
 impl Clock {
-    /// A clock that runs to `deadline`, its first reminder being the next one after `since`.
+    /// A clock that runs to `deadline`. Its next reminder is the first one after `since`.
     #[must_use]
     pub fn running(kind: ClockKind, deadline: Time, since: Time, terms: &Terms) -> Clock {
         let remind_at =
@@ -87,8 +86,8 @@ impl Clock {
         Clock::Running { kind, deadline, remind_at }
     }
 
-    /// When the order must be looked at next: the deadline or an earlier reminder; never, where the
-    /// clock stands.
+    /// When the timer must look at the order next: at an open reminder or at the deadline. `None`
+    /// if no clock is running.
     #[must_use]
     pub fn next_due_at(&self) -> Option<Time> {
         match *self {
@@ -97,7 +96,7 @@ impl Clock {
         }
     }
 
-    /// The instant at which it runs out, if it runs.
+    /// The deadline, if the clock is running.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         match *self {
@@ -106,7 +105,7 @@ impl Clock {
         }
     }
 
-    /// What it measures, if there is one.
+    /// What it waits for, if there is a clock.
     #[must_use]
     pub fn kind(&self) -> Option<ClockKind> {
         match *self {
@@ -115,7 +114,7 @@ impl Clock {
         }
     }
 
-    /// The same clock stopped at `now`.
+    /// The same clock, paused at `now`.
     #[must_use]
     pub fn paused(self, now: Time) -> Clock {
         match self {
@@ -126,7 +125,7 @@ impl Clock {
         }
     }
 
-    /// The same clock going on at `now`, with at least the terms' grace ahead of it.
+    /// The same clock, running again from `now`, with at least `release_grace` left.
     #[must_use]
     pub fn resumed(self, now: Time, terms: &Terms) -> Clock {
         match self {
@@ -138,7 +137,7 @@ impl Clock {
     }
 }
 
-/// The first of the instants `deadline − remind_before` that comes after `since`.
+/// The earliest `deadline − remind_before` after `since`.
 fn next_reminder(deadline: Time, since: Time, terms: &Terms) -> Option<Time> {
     terms
         .remind_before

@@ -1,4 +1,4 @@
-//! What can be asked of an order. The timer asks like everybody else, with [`Command::Due`].
+//! The commands on an order. The timer uses one, too: [`Command::Due`].
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::policy::PolicyName;
 use crate::time::{Span, Time};
 use crate::words::{Currency, Data};
 
-/// What is asked. `at` is when it happened; without it, now.
+/// A command on an order. `at` is when it happened; `None` means now.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     /// A new order.
@@ -22,9 +22,9 @@ pub enum Command {
     Ship {
         /// When it was shipped.
         at: Option<Time>,
-        /// Who carries it.
+        /// The carrier's name.
         carrier: Option<Label>,
-        /// Under which number.
+        /// The tracking number.
         tracking: Option<Label>,
     },
     /// The parcel arrived.
@@ -34,63 +34,63 @@ pub enum Command {
     },
     /// The buyer, or an operator for the buyer, confirms the receipt.
     Receive {
-        /// Who says so.
+        /// Who confirms it: the buyer or an operator.
         by: Cause,
     },
     /// The buyer needs more time.
     Extend {
-        /// Which extension of the order it is, counted from 1; what makes a repeat harmless.
+        /// The number of this extension, from 1. It makes a repeat harmless.
         number: u32,
     },
     /// Stop the clock.
     Hold {
-        /// Names the hold.
+        /// The hold's id.
         id: HoldId,
-        /// Why.
+        /// Why the order is held.
         reason: Reason,
     },
-    /// Take a hold off.
+    /// End a hold.
     Release {
-        /// The hold's name.
+        /// The hold's id.
         id: HoldId,
     },
     /// Cancel before the shipment.
     Cancel {
-        /// Why.
+        /// Why it is cancelled.
         reason: Reason,
     },
     /// The money was paid back.
     Refund {
-        /// Why.
+        /// Why it is refunded.
         reason: Option<Reason>,
     },
-    /// The shop's own status of an adopted order was read.
+    /// The service read the shop's own status of an order, to adopt it or to follow it.
     Observe(Box<Observation>),
     /// The timer found the order due.
     Due,
 }
 
-/// What the status that a shop keeps of an order says. An adopted order follows it.
+/// The meaning of the status that the shop keeps for an order. An adopted order follows it.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Observation {
-    /// Paid; an order that is not known yet is adopted, as paid by now.
+    /// Paid. An order that does not exist yet is adopted, with the payment at the current time.
     Paid {
-        /// Under which terms.
+        /// The policy for a new order.
         policy: PolicyName,
-        /// A time of silence of its own.
+        /// The order's own `receive_after`, in place of the policy's.
         receive_after: Option<Span>,
     },
-    /// The shop received it by itself.
+    /// The shop itself completed the receipt.
     Received,
     /// The shop cancelled it.
     Cancelled(Reason),
-    /// The shop paid it back.
+    /// The shop refunded it.
     Refunded(Reason),
-    /// Anything else, or nothing: it is not to be received as long as this stands.
+    /// Any other status, or none: the order is not received while this stands.
     Other(Reason),
 }
 
-/// A new order, as the shop describes it. All fields but the policy are optional:
+/// A new order as the shop describes it. All fields except the policy are optional:
 ///
 /// ```
 /// use autoreceive_domain::{Command, Place};
@@ -102,49 +102,48 @@ pub enum Observation {
 /// ```
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Place {
-    /// Who bought.
+    /// The shop's id of the buyer.
     pub buyer_id: Option<BuyerId>,
-    /// The policy whose terms hold for it. Whether there is one of this name shows when the order
-    /// is placed.
+    /// The policy whose terms apply. The name is checked when the order is placed.
     pub policy: PolicyName,
-    /// What it costs, in minor units.
+    /// The price, in minor units of the currency.
     pub amount: Option<u64>,
     /// The currency of the amount.
     pub currency: Option<Currency>,
-    /// What the shop wants to find again.
+    /// The shop's own data, sent back in every event.
     pub data: Option<Data>,
-    /// A time of silence of its own.
+    /// The order's own `receive_after`, in place of the policy's.
     pub receive_after: Option<Span>,
     /// When it was placed.
     pub at: Option<Time>,
-    /// When it was paid, where it already is.
+    /// When it was paid, if it was.
     pub paid_at: Option<Time>,
-    /// When it was shipped, where it is paid and already on its way.
+    /// When it was shipped, if it was. Needs `paid_at`.
     pub shipped_at: Option<Time>,
-    /// When it was delivered, where it is paid and already there.
+    /// When it was delivered, if it was. Needs `paid_at`.
     pub delivered_at: Option<Time>,
 }
 
 impl Place {
-    /// An order under the policy `default`, of which nothing else is known.
+    /// An order under the policy `default`, with no other field set.
     #[must_use]
     pub fn new() -> Place {
         Place::default()
     }
 
-    /// Names the policy.
+    /// Sets the policy.
     #[must_use]
     pub fn policy(self, name: impl Into<PolicyName>) -> Place {
         Place { policy: name.into(), ..self }
     }
 
-    /// Names the buyer.
+    /// Sets the buyer.
     #[must_use]
     pub fn buyer_id(self, buyer_id: BuyerId) -> Place {
         Place { buyer_id: Some(buyer_id), ..self }
     }
 
-    /// Sets what it costs, in minor units.
+    /// Sets the price, in minor units of the currency.
     #[must_use]
     pub fn amount(self, amount: u64) -> Place {
         Place { amount: Some(amount), ..self }
@@ -156,13 +155,13 @@ impl Place {
         Place { currency: Some(currency), ..self }
     }
 
-    /// Attaches what the shop wants to find again.
+    /// Attaches the shop's own data.
     #[must_use]
     pub fn data(self, data: Data) -> Place {
         Place { data: Some(data), ..self }
     }
 
-    /// Sets a time of silence of its own.
+    /// Sets the order's own `receive_after`.
     #[must_use]
     pub fn receive_after(self, silence: Span) -> Place {
         Place { receive_after: Some(silence), ..self }
@@ -204,7 +203,7 @@ impl From<Place> for Command {
     }
 }
 
-/// The name of a command: one word in the path, in bulk lines, on the command line and here.
+/// The name of a command. Paths, bulk lines and the command line use the same word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verb {
     /// See [`Command::Place`].
@@ -267,7 +266,7 @@ impl Verb {
         }
     }
 
-    /// The public verb that a word names.
+    /// The public verb with this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Verb> {
         Verb::PUBLIC.into_iter().find(|verb| verb.as_str() == word)
@@ -300,7 +299,7 @@ impl Command {
         }
     }
 
-    /// The policy of an order that this command makes, where there is none yet.
+    /// The policy for the order that this command creates. `None` for a command that creates none.
     #[must_use]
     pub fn policy(&self) -> Option<&PolicyName> {
         match self {
@@ -313,7 +312,7 @@ impl Command {
         }
     }
 
-    /// The instants that the sender claims; none may lie in the future.
+    /// The times that the sender gives. None of them may lie in the future.
     pub(crate) fn claimed_times(&self) -> [Option<Time>; 4] {
         match self {
             Command::Place(place) => place.claimed_times(),

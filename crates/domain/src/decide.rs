@@ -1,7 +1,7 @@
-//! The one door: every command, the timer's too, is decided here and nowhere else.
+//! Every command, including the timer's, is decided here and nowhere else.
 //!
-//! Three questions in turn: is it a repeat ([`is_repeat`])? does the order's status permit it
-//! ([`permits`])? what does the order look like afterwards ([`apply`])?
+//! Three questions in this order: Is it a repeat ([`is_repeat`])? Does the order's status permit it
+//! ([`permits`])? What does the order look like afterwards ([`apply`])?
 
 use std::sync::Arc;
 
@@ -17,22 +17,22 @@ mod adopted;
 mod rejection;
 pub use rejection::{Code, Rejection};
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Decision {
-    /// The order's next version, shared from here on.
+    /// The order's next version.
     Changed(Arc<Order>),
-    /// Nothing to do: the command was carried out before, or nothing is due.
+    /// Nothing to do: the command was applied before, or nothing is due.
     Unchanged,
     /// The command cannot be carried out.
     Rejected(Rejection),
 }
 
-/// How far ahead of the store's clock a claimed time may lie.
+/// How far a time given by the sender may lie ahead of the store's clock.
 pub const CLOCK_TOLERANCE: Span = Span::FIVE_SECONDS;
 
-/// Decides a command about an order that exists, under the terms it was placed with. `now` is the
-/// store's time.
+/// Decides a command on an existing order, under the terms it was placed with. `now` is the store's
+/// time.
 #[must_use]
 pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision {
     match command {
@@ -56,9 +56,9 @@ pub fn decide(order: &Order, command: &Command, now: Time, terms: &Terms) -> Dec
     apply(order, command, now, terms)
 }
 
-/// Decides a command about an order that does not exist: only `place` makes one, and a paid one
-/// that is observed. `policy` is the one that the command names (see [`Command::policy`]); without
-/// it there are no terms to place an order under, and nothing changes.
+/// Decides a command on an order that does not exist. Only `place` and the observation of a paid
+/// order create one. `policy` is the policy that the command names (see [`Command::policy`]). If it
+/// is `None`, nothing changes.
 #[must_use]
 pub fn decide_absent(
     id: &OrderId,
@@ -76,7 +76,7 @@ pub fn decide_absent(
     }
 }
 
-/// Places a new order under `policy`, the one that it names.
+/// Places a new order. `policy` is the policy that `place` names.
 #[must_use]
 pub fn decide_place(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> Decision {
     if is_ahead(place.claimed_times(), now) {
@@ -88,7 +88,7 @@ pub fn decide_place(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> 
     }
 }
 
-/// As what a new order is placed that only a paid one can be: the code says that it is not.
+/// The rejection code if `place` says shipped or delivered. Only a paid order can be either.
 fn further_than_paid(place: &Place) -> Option<Code> {
     place
         .delivered_at
@@ -96,8 +96,7 @@ fn further_than_paid(place: &Place) -> Option<Code> {
         .or(place.shipped_at.map(|_| Code::NotShippable))
 }
 
-/// Whether a command of this name could be carried out on the order as it stands. The table of the
-/// order's life.
+/// True if the order permits a command of this name now. This is the table of the order's life.
 #[must_use]
 pub fn permits(order: &Order, verb: Verb, terms: &Terms) -> bool {
     let status = order.status;
@@ -121,15 +120,14 @@ fn never_paid(order: &Order) -> bool {
     order.times.paid_at.is_none() && order.times.late_payment_at.is_none()
 }
 
-/// Whether there is still something that a hold could put off: the receipt, or the settling after
-/// it.
+/// True if a hold can still delay something: the receipt, or the settling after it.
 fn is_holdable(order: &Order) -> bool {
     order.status.is_open()
         || (order.status == Status::Received && order.clock.kind() == Some(ClockKind::Settle))
 }
 
-/// Whether the order carries the command's mark already. The first one stands, whatever this one's
-/// arguments are.
+/// Idempotency check: true if this command was applied before. The arguments of a repeat are
+/// ignored.
 fn is_repeat(order: &Order, command: &Command) -> bool {
     let times = &order.times;
     match command {
@@ -148,9 +146,9 @@ fn is_repeat(order: &Order, command: &Command) -> bool {
     }
 }
 
-/// The first field in which a repeated `place` differs from the order. The moment of placing is not
-/// compared; those of payment, shipment and delivery are where they are sent, so that no shop
-/// believes an order to be paid that is not.
+/// The first field in which a repeated `place` differs from the order. `at` is not compared.
+/// `paid_at`, `shipped_at` and `delivered_at` are compared if they are sent, so that a shop never
+/// takes an unpaid order for a paid one.
 fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
     let is_same = |sent: Option<Time>, known| sent.is_none() || sent == known;
     let fields = [
@@ -167,12 +165,12 @@ fn differing_field(order: &Order, place: &Place) -> Option<&'static str> {
     fields.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
 }
 
-/// Whether one of the times lies further ahead than clocks differ.
+/// True if one of the times lies further ahead than the tolerance for clock differences.
 fn is_ahead(times: [Option<Time>; 4], now: Time) -> bool {
     times.into_iter().flatten().any(|at| at > now.after(CLOCK_TOLERANCE))
 }
 
-/// Why the command cannot be carried out, if it cannot.
+/// The reason why the command is rejected, if it is.
 fn refuse(order: &Order, command: &Command, now: Time, terms: &Terms) -> Option<Rejection> {
     let because = |code| Some(Rejection::not_allowed(order, code, terms));
     match command {
@@ -231,7 +229,7 @@ fn placed(id: &OrderId, place: &Place, now: Time, policy: &Policy) -> Order {
         return order;
     };
     pay(&mut order, paid_at, terms);
-    // In one step, so that no clock runs out that the shipment or the delivery had stopped long
+    // All in one step. Otherwise a clock could run out that the shipment or delivery stopped long
     // ago.
     if let Some(at) = place.shipped_at {
         ship(&mut order, at, terms);
@@ -309,8 +307,8 @@ fn apply(order: &Order, command: &Command, now: Time, terms: &Terms) -> Decision
     Decision::Changed(Arc::new(next))
 }
 
-/// Starts a clock that counts from what happened at `from`; it stands paused at its full length
-/// while the order is held.
+/// Starts a clock that counts from `from`. If the order is held, the clock is paused at its full
+/// length.
 fn start(order: &mut Order, kind: ClockKind, length: Option<Span>, from: Time, terms: &Terms) {
     order.clock = match length {
         None => Clock::None,
@@ -382,7 +380,7 @@ fn release(order: &mut Order, id: &str, now: Time, terms: &Terms) {
     }
 }
 
-/// Brings the order to `status`, without a clock and without holds, and notes the time.
+/// Ends the order with `status`: stops the clock, releases the holds and sets the time.
 fn end(order: &mut Order, status: Status, now: Time) {
     order.status = status;
     order.clock = Clock::None;
@@ -399,8 +397,8 @@ fn end(order: &mut Order, status: Status, now: Time) {
     }
 }
 
-/// What the timer does to an order that is due; nothing to one that is not. Past the deadline no
-/// reminder is sent; before it one is, however many fell due meanwhile.
+/// Applies the timer to an order; `None` if nothing is due. Before the deadline one reminder is
+/// sent, even if several came due meanwhile. After the deadline none is sent.
 fn run_out(order: &mut Order, now: Time, terms: &Terms) -> Option<EventKind> {
     let Clock::Running { kind, deadline, .. } = order.clock else { return None };
     if order.next_due_at()? > now {

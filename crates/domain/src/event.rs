@@ -1,5 +1,5 @@
-//! One change = one version = one event. The event is the order as the change left it, which
-//! remembers what made it so.
+//! One change = one version = one event. An event is the order after the change. The order carries
+//! the kind and the cause of its last change.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -20,27 +20,27 @@ pub enum EventKind {
     Shipped,
     /// The parcel arrived.
     Delivered,
-    /// It became RECEIVED: by the buyer, an operator or the timer.
+    /// It became RECEIVED, by the buyer, an operator or the timer.
     Received,
-    /// It became COMPLETED: the settling time after the receipt ran out.
+    /// It became COMPLETED: `settle_after` passed since the receipt.
     Completed,
-    /// It was cancelled, or its payment or shipment did not come in time.
+    /// It was cancelled, by a command or because its payment or shipment was late.
     Cancelled,
     /// It was refunded.
     Refunded,
-    /// A hold was put on it.
+    /// A hold was placed on it.
     Held,
-    /// A hold was taken off it.
+    /// A hold was released.
     Released,
-    /// Its receive deadline was moved back.
+    /// Its receive deadline was moved to a later time.
     Extended,
-    /// The buyer should be reminded that it will be received soon.
+    /// The shop should remind the buyer: the order will be received soon.
     ReceiveReminder,
-    /// A payment came for an order that had already been cancelled: the shop should refund it.
+    /// A payment came after the cancellation: the shop should refund it.
     LatePayment,
 }
 
-/// Who or what made it happen.
+/// Who or what caused the event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Cause {
     /// A deadline passed.
@@ -51,7 +51,7 @@ pub enum Cause {
     Operator,
     /// The shop's software reported it.
     Shop,
-    /// The service itself, for example while it takes over existing orders.
+    /// The service itself, for example when it adopts existing orders.
     System,
 }
 
@@ -73,7 +73,7 @@ impl EventKind {
         EventKind::LatePayment,
     ];
 
-    /// The event's type as receivers see it.
+    /// The event's type in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl EventKind {
     }
 }
 
-/// A name that is no event type.
+/// The text is not an event type.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not an event type: expected one of order.placed .paid .shipped .delivered .received \
@@ -136,7 +136,7 @@ impl Cause {
     pub const ALL: [Cause; 5] =
         [Cause::Timer, Cause::Buyer, Cause::Operator, Cause::Shop, Cause::System];
 
-    /// The cause as receivers see it.
+    /// The cause in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -159,13 +159,13 @@ impl Cause {
     }
 }
 
-/// What one change tells the world: the order as that change left it.
+/// The event of one change: the order after that change.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Event(pub Arc<Order>);
 
 impl Event {
-    /// The id that every attempt of this event carries, and no other event: the order id
-    /// percent-encoded, `:`, the version.
+    /// The event's id: the order id percent-encoded, `:`, the version. It is unique, and the same
+    /// in every attempt.
     #[must_use]
     pub fn id(&self) -> String {
         event_id(&self.0.id, self.0.version)
@@ -177,7 +177,7 @@ impl Event {
         self.0.kind
     }
 
-    /// Who or what made it happen.
+    /// Who or what caused it.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.0.cause
@@ -190,8 +190,8 @@ impl Event {
     }
 }
 
-/// The event id of an order's version. ASCII without a dot: Standard Webhooks signs
-/// `id.timestamp.body`, so an id must not contain one.
+/// The event id of an order's version. It is ASCII without a dot, because Standard Webhooks signs
+/// `id.timestamp.body`.
 #[must_use]
 pub fn event_id(order: &OrderId, version: u64) -> String {
     let mut id = String::with_capacity(order.as_str().len() + 8);
@@ -206,11 +206,12 @@ pub fn event_id(order: &OrderId, version: u64) -> String {
     id
 }
 
-/// The order that an event id belongs to; none where it is not an id that [`event_id`] makes.
+/// The order id in an event id. `None` if [`event_id`] cannot have made the text.
 #[must_use]
 pub fn order_of(event_id_text: &str) -> Option<OrderId> {
     let (encoded, version) = event_id_text.rsplit_once(':')?;
-    let (mut bytes, mut rest) = (Vec::with_capacity(encoded.len()), encoded.bytes());
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_leads_back_to_its_order_and_nothing_else_does() {
+    fn only_an_event_id_leads_back_to_its_order() {
         for order in ["A-1", "a.b:c 가~", "50%", "::", "x:1"] {
             let order: OrderId = order.parse().unwrap();
             assert_eq!(order_of(&event_id(&order, 7)), Some(order));

@@ -1,32 +1,32 @@
 //! Every rule of an order's life, as pure functions over plain data. Nothing here reads a clock, a
-//! file or a socket: the time is passed in, the outcome is returned, and a store elsewhere makes it
-//! durable.
+//! file or a socket. The caller passes the time in, gets the outcome back, and stores it.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`time`] | instants and lengths, in milliseconds |
 //! | [`action_name`] | the name of an action and its outbox |
-//! | [`shard`] | the parts that orders are spread over |
-//! | [`words`] | order ids and other parsed texts |
-//! | [`policy`] | the terms that an order is placed under |
-//! | [`clock`] | the one clock an order carries |
-//! | [`order`] | the order itself: its status, times and holds |
-//! | [`command`] | what can be asked of an order, the timer's `Due` among it |
+//! | [`shard`] | the parts of a store; each order lies in one |
+//! | [`words`] | order ids and other validated texts |
+//! | [`policy`] | the terms of an order: its deadlines and limits |
+//! | [`clock`] | the clock of an order |
+//! | [`order`] | the order: its status, times and holds |
+//! | [`command`] | the commands, including the timer's `Due` |
 //! | [`decide`] | order + command + now + terms → change, unchanged or rejection |
-//! | [`event`] | what one change tells the world |
+//! | [`event`] | the event of each change |
 //! | [`record`] | the order as short text, and back |
 //! | [`backoff`] | when a failed attempt is made again |
-//! | [`circuit`] | how a receiver is doing, and when it is disabled |
+//! | [`circuit`] | whether an endpoint fails, and when it is disabled |
 //!
 //! ```text
 //!  place ─► PENDING_PAYMENT ── pay ──► PAID ── ship ──► SHIPPED ── deliver ──► DELIVERED
 //!                │   │                  │ │ └───── deliver ───────────────────►│
 //!                │   └ due: payment     │ └ due: ship_within ─► CANCELLED      │
 //!             cancel   timeout        cancel                                   │
-//!                ▼                      ▼        receive, or due on a receive clock, from any of the three
-//!            CANCELLED ◄────────────────┘                     │
-//!                                                             ▼
-//!            REFUNDED ◄── refund, from PAID onwards ───── RECEIVED ── due: settle_after ──► COMPLETED
+//!                ▼                      ▼        from PAID, SHIPPED or DELIVERED:
+//!            CANCELLED ◄────────────────┘        receive, or due on a receive clock
+//!                                                        │
+//!                                                        ▼
+//!            REFUNDED ◄── refund, from PAID on ───── RECEIVED ── due: settle_after ──► COMPLETED
 //! ```
 
 pub mod action_name;

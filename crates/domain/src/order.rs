@@ -9,16 +9,16 @@ use crate::policy::Revision;
 use crate::time::{Span, Time};
 use crate::words::{Currency, Data, OrderId, Text};
 
-/// Who bought: the shop's own id of the buyer.
+/// The shop's own id of the buyer.
 pub type BuyerId = Text<128>;
 /// Why something was done, in the shop's words.
 pub type Reason = Text<200>;
-/// Names one hold among those of an order.
+/// The id of a hold, unique within its order.
 pub type HoldId = Text<64>;
-/// The carrier's name, and the number it tracks the parcel under.
+/// A carrier's name or a tracking number.
 pub type Label = Text<128>;
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Status {
     /// Placed, not yet paid.
@@ -27,15 +27,15 @@ pub enum Status {
     Paid,
     /// Handed to a carrier.
     Shipped,
-    /// Arrived at the buyer's.
+    /// The parcel arrived.
     Delivered,
-    /// Received: the buyer said so, or kept silent for the agreed time.
+    /// The buyer confirmed the receipt, or did not object in the agreed time.
     Received,
     /// Received and settled.
     Completed,
     /// Cancelled before it was shipped.
     Cancelled,
-    /// Paid back.
+    /// The money was paid back.
     Refunded,
 }
 
@@ -80,7 +80,7 @@ impl Status {
         }
     }
 
-    /// What most often brings an order into this status; a record leaves it out.
+    /// The most frequent event and cause for this status. A record omits them.
     pub(crate) fn usual_event(self) -> (EventKind, Cause) {
         match self {
             Status::PendingPayment => (EventKind::Placed, Cause::Shop),
@@ -94,7 +94,7 @@ impl Status {
         }
     }
 
-    /// Whether the buyer's word is still waited for: PAID, SHIPPED or DELIVERED.
+    /// True while the service waits for the receipt: PAID, SHIPPED or DELIVERED.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Status::Paid | Status::Shipped | Status::Delivered)
@@ -115,7 +115,7 @@ impl FromStr for Status {
     }
 }
 
-/// When what happened. A time that is set is the mark by which a repeated command is recognised.
+/// The time of each step. The idempotency check uses these times to recognise a repeated command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Times {
     /// The order was placed.
@@ -134,7 +134,7 @@ pub struct Times {
     pub cancelled_at: Option<Time>,
     /// It was refunded.
     pub refunded_at: Option<Time>,
-    /// A payment came after it had been cancelled unpaid.
+    /// A payment came after the unpaid order was cancelled.
     pub late_payment_at: Option<Time>,
 }
 
@@ -155,7 +155,7 @@ impl Times {
         }
     }
 
-    /// The latest of all.
+    /// The latest of these times.
     #[must_use]
     pub fn latest(&self) -> Time {
         let others = [
@@ -172,67 +172,66 @@ impl Times {
     }
 }
 
-/// Something that stops the clock, a dispute for example.
+/// A reason to stop the clock, for example a dispute.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hold {
-    /// Names the hold; a released id is never held again.
+    /// The hold's id. After its release the id cannot be used again.
     pub id: HoldId,
     /// Why it is held.
     pub reason: Reason,
-    /// Since when.
+    /// When it was placed.
     pub since: Time,
-    /// When it was taken off, if it was.
+    /// When it was released, if it was.
     pub released_at: Option<Time>,
 }
 
-/// How many holds an order can have in its life, so that a record stays small.
+/// The most holds of one order in its life. The limit keeps a record small.
 pub const MAX_HOLDS: usize = 10;
 
-/// An order at one version.
+/// An order at a given version.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Order {
     /// The shop's id of the order.
     pub id: OrderId,
-    /// Rises by one with each change; the first is 1.
+    /// Starts at 1 and rises by one with each change.
     pub version: u64,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// What made this version.
+    /// The event that made this version.
     pub kind: EventKind,
-    /// Who or what made this version.
+    /// Who or what caused this version.
     pub cause: Cause,
     /// When this version was decided, by the store's clock.
     pub changed_at: Time,
-    /// Who bought it, where the shop told.
+    /// The shop's id of the buyer. An adopted order has none.
     pub buyer_id: Option<BuyerId>,
-    /// The terms under which it was placed.
+    /// The revision of the terms it was placed under.
     pub revision: Revision,
-    /// What was paid for it, in minor units of the currency (59000 KRW = ₩59,000).
+    /// The price, in minor units of the currency (59000 KRW = ₩59,000).
     pub amount: Option<u64>,
     /// The currency of the amount.
     pub currency: Option<Currency>,
-    /// What the shop wants to find again in every event.
+    /// The shop's own data, sent back in every event.
     pub data: Option<Data>,
-    /// The order's own time of silence, in place of the policy's.
+    /// The order's own `receive_after`, in place of the policy's.
     pub receive_after: Option<Span>,
-    /// When what happened.
+    /// The time of each step.
     pub times: Times,
-    /// Who carries the parcel.
+    /// The carrier's name.
     pub carrier: Option<Label>,
-    /// Under which number.
+    /// The tracking number.
     pub tracking: Option<Label>,
     /// Why it was cancelled or refunded.
     pub reason: Option<Reason>,
-    /// How often the receive deadline was extended.
+    /// How many times the receive deadline was extended.
     pub extensions: u32,
     /// The clock.
     pub clock: Clock,
-    /// Every hold of its life, released ones too.
+    /// Every hold of its life, including released ones.
     pub holds: Vec<Hold>,
-    /// Whether it was taken over from the keys that a shop writes: it follows those, and takes no
-    /// commands from others.
+    /// Whether it was adopted from the shop's keys. It follows those keys and accepts no commands.
     pub adopted: bool,
-    /// Fields of a newer version of the program, kept as they were read.
+    /// Record fields of a newer program version, kept as they were read.
     pub unknown: String,
 }
 
@@ -243,20 +242,20 @@ impl Order {
         self.holds.iter().any(|hold| hold.released_at.is_none())
     }
 
-    /// Since when it is held, if it is.
+    /// When its oldest open hold was placed, if one is open.
     #[must_use]
     pub fn held_since(&self) -> Option<Time> {
         self.holds.iter().filter(|hold| hold.released_at.is_none()).map(|hold| hold.since).min()
     }
 
-    /// When the timer must look at it next.
+    /// When the timer must look at the order next.
     #[must_use]
     pub fn next_due_at(&self) -> Option<Time> {
         self.clock.next_due_at()
     }
 
-    /// Whether nothing more will happen by itself: no clock, and RECEIVED, COMPLETED, CANCELLED or
-    /// REFUNDED. A resting record is removed some time after its last change.
+    /// True if the timer has nothing left to do: no clock, and RECEIVED, COMPLETED, CANCELLED or
+    /// REFUNDED. Retention removes a resting record some time after its last change.
     #[must_use]
     pub fn is_resting(&self) -> bool {
         let ended = matches!(
@@ -266,9 +265,8 @@ impl Order {
         ended && self.clock == Clock::None
     }
 
-    /// Whether the clock suits the status and the holds, as it does after every decision. A record
-    /// of which this is not true was damaged: a held order whose clock runs would be received in
-    /// the middle of its dispute.
+    /// True if the clock fits the status and the holds, as after every decision. If not, the record
+    /// was damaged: a held order with a running clock would be received in the middle of a dispute.
     pub(crate) fn clock_fits(&self) -> bool {
         match self.clock {
             Clock::None => true,
@@ -281,7 +279,7 @@ impl Order {
         }
     }
 
-    /// Whether the receive clock runs, so that it can be extended.
+    /// True if the receive clock is running. Only then it can be extended.
     #[must_use]
     pub fn receive_clock_runs(&self) -> bool {
         self.status.is_open()

@@ -1,6 +1,5 @@
-//! The terms that an order is placed under. A policy is a named set of terms; an order keeps the
-//! revision that was in force when it was placed, so that a changed configuration touches new
-//! orders only.
+//! The terms of an order. A policy is a named set of terms. An order keeps the revision that was
+//! current when it was placed, so a changed configuration affects new orders only.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +11,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use crate::time::Span;
 
-/// From which moment the buyer's time to speak up counts.
+/// The moment from which `receive_after` counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartsAt {
     /// From the payment.
@@ -23,29 +22,30 @@ pub enum StartsAt {
     Delivered,
 }
 
-/// What was agreed about an order's deadlines. All lengths are fixed ones, never calendar days.
+/// The terms for an order's deadlines. All durations are fixed, never calendar days.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Terms {
-    /// How long the payment is waited for before the order is cancelled; without it, for ever.
+    /// An unpaid order is cancelled after this time; `None` means never.
     pub pay_within: Option<Span>,
-    /// From which moment `receive_after` counts.
+    /// The moment from which `receive_after` counts.
     pub starts_at: StartsAt,
-    /// The buyer's silence after which the order is RECEIVED.
+    /// If the buyer does not object for this time, the order is RECEIVED.
     pub receive_after: Span,
-    /// With a start at the delivery: the silence after the shipment that counts as receipt where no
+    /// With `starts_at = delivered`: the order is RECEIVED this long after the shipment if no
     /// delivery is reported.
     pub fallback_after: Option<Span>,
-    /// How long a paid order waits for its shipment before it is cancelled; without it, for ever.
+    /// A paid order that is not shipped is cancelled after this time; `None` means never.
     pub ship_within: Option<Span>,
-    /// How long before the receive deadline the buyer is reminded.
+    /// When reminders are sent, as times before the receive deadline.
     pub remind_before: Vec<Span>,
-    /// How often the receive deadline can be extended.
+    /// How many times the receive deadline can be extended.
     pub max_extensions: u32,
-    /// By how much one extension moves it.
+    /// How far one extension moves the deadline.
     pub extend_by: Span,
-    /// What a released order has left at least, so that a rejected dispute never fires at once.
+    /// The least time left after a release, so that an order is not received immediately after a
+    /// rejected dispute.
     pub release_grace: Span,
-    /// How long after the receipt the order becomes COMPLETED; without it, never.
+    /// The order becomes COMPLETED this long after the receipt; `None` means never.
     pub settle_after: Option<Span>,
     /// How long a resting order is kept after its last change.
     pub retain_for: Span,
@@ -70,22 +70,22 @@ impl Default for Terms {
     }
 }
 
-/// Names one version of one policy for ever: the policy's name, a dot, and a short hash of its
-/// terms. Equal revisions mean equal terms.
+/// One version of a policy: its name, a dot, and a short hash of its terms. Equal revisions mean
+/// equal terms.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Revision(SmolStr);
 
 /// A named set of terms, as configured.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Policy {
-    /// What orders placed now will carry.
+    /// The revision for orders placed now.
     pub revision: Revision,
-    /// What was agreed.
+    /// The terms themselves.
     pub terms: Arc<Terms>,
 }
 
-/// The name of a policy as somebody asks for it. Whether there is one shows when it is looked up in
-/// [`Policies`], so that a command can be read without them.
+/// The name of a policy as a command gives it. It is checked when it is looked up in [`Policies`],
+/// so a command can be parsed without them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PolicyName(SmolStr);
 
@@ -93,7 +93,7 @@ pub struct PolicyName(SmolStr);
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Policies(BTreeMap<PolicyName, Policy>);
 
-/// A policy that is asked for and not configured.
+/// The named policy is not configured.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{:?} is not configured; expected one of {expected}", .name.as_str())]
 pub struct UnknownPolicy {
@@ -103,16 +103,16 @@ pub struct UnknownPolicy {
     pub expected: String,
 }
 
-/// Why a text is no terms, revision or policy name.
+/// Why a text is not valid as terms, revision or policy name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongTerms {
-    /// A policy name with other characters than allowed.
+    /// A policy name has characters that are not allowed.
     #[error("{0:?} is not a policy name: 1 to 32 of a-z, 0-9, _ and - are expected")]
     Name(String),
-    /// A stored revision that cannot be one.
+    /// A stored revision is not valid.
     #[error("{0:?} is not a policy revision: name.hash is expected")]
     Revision(String),
-    /// Stored terms that cannot be read.
+    /// Stored terms cannot be read.
     #[error("stored terms cannot be read at {0:?}")]
     Stored(String),
 }
@@ -121,7 +121,7 @@ impl Policy {
     /// The policy called `name`.
     ///
     /// # Errors
-    /// Where the name is not 1 to 32 of `a-z 0-9 _ -`.
+    /// The name is not 1 to 32 characters of `a-z 0-9 _ -`.
     pub fn new(name: &str, terms: Terms) -> Result<Policy, WrongTerms> {
         if !is_name(name) {
             return Err(WrongTerms::Name(name.chars().take(60).collect()));
@@ -138,7 +138,7 @@ impl Policy {
 }
 
 impl PolicyName {
-    /// The most characters that are kept. No policy's name is as long, and an error quotes no more.
+    /// The most characters that are kept. A policy name is shorter, and an error quotes no more.
     const KEPT: usize = 40;
 
     /// The name as text.
@@ -149,9 +149,9 @@ impl PolicyName {
 }
 
 impl From<&str> for PolicyName {
-    /// Keeps the first 40 characters of a text. One that is longer names no policy.
+    /// Keeps the first 40 characters. A longer text is not the name of a policy.
     fn from(text: &str) -> PolicyName {
-        // Few texts are longer, and only in those characters have to be counted.
+        // Characters are counted only if the text has more than 40 bytes.
         let cut = || text.char_indices().nth(PolicyName::KEPT).map(|(end, _)| end);
         let end = (text.len() > PolicyName::KEPT).then(cut).flatten().unwrap_or(text.len());
         PolicyName(text[..end].into())
@@ -167,7 +167,7 @@ impl FromStr for PolicyName {
 }
 
 impl Default for PolicyName {
-    /// `default`, the policy of orders that name none.
+    /// `default`, for orders that name no policy.
     fn default() -> PolicyName {
         PolicyName(SmolStr::new_static("default"))
     }
@@ -180,10 +180,10 @@ impl fmt::Display for PolicyName {
 }
 
 impl Policies {
-    /// The policy of this name.
+    /// The policy with this name.
     ///
     /// # Errors
-    /// Where none of this name is configured.
+    /// No policy with this name is configured.
     pub fn get(&self, name: &PolicyName) -> Result<&Policy, UnknownPolicy> {
         self.0.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.0.keys().map(PolicyName::as_str).collect();
@@ -208,9 +208,8 @@ fn is_name(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Six digits in base 36, that is 31 bits of SHA-256: with the policy's name before it, enough to
-/// tell apart every version that a shop will ever configure, and short, because every order carries
-/// it.
+/// Six digits in base 36: 31 bits of SHA-256. Short, because every order carries it, and enough to
+/// tell the versions of one policy apart.
 fn short_hash(text: &str) -> String {
     let hash = Sha256::digest(text.as_bytes());
     let mut rest = hash.iter().take(8).fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
@@ -223,7 +222,7 @@ fn short_hash(text: &str) -> String {
 }
 
 impl Revision {
-    /// Stands in a half-read order until its revision is found.
+    /// A placeholder while a record is being read.
     pub(crate) fn unset() -> Revision {
         Revision(SmolStr::default())
     }
@@ -271,7 +270,7 @@ impl StartsAt {
         }
     }
 
-    /// The start that a word names.
+    /// The start with this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<StartsAt> {
         [StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered]
@@ -281,8 +280,7 @@ impl StartsAt {
 }
 
 impl fmt::Display for Terms {
-    /// The form in which terms are stored and hashed: `starts_at=paid receive_after=1d …`, what is
-    /// not set left out.
+    /// The stored and hashed form: `starts_at=paid receive_after=1d …`. Unset terms are omitted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "starts_at={} receive_after={}", self.starts_at.as_str(), self.receive_after)?;
         let optional = [
@@ -306,8 +304,8 @@ impl fmt::Display for Terms {
 impl FromStr for Terms {
     type Err = WrongTerms;
 
-    /// Reads what [`Display`](fmt::Display) wrote. A name that a newer version added is passed
-    /// over: stored terms are never written again.
+    /// Reads the form that [`Display`](fmt::Display) writes. Unknown names from a newer version are
+    /// ignored: stored terms are never rewritten.
     fn from_str(text: &str) -> Result<Terms, WrongTerms> {
         let mut terms = Terms::default();
         for pair in text.split(' ') {

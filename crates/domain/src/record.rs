@@ -1,12 +1,11 @@
-//! The order as short text, and back: what a store keeps, and what an outbox entry carries.
+//! The order as short text, and back. Stores keep this text, and outbox entries carry it.
 //!
-//! `2|P|t<placed>|bbuyer|a59000KRW|r.k3x9q1|p<paid>|kr<deadline>` — the version, the letter of the
-//! status, then fields that begin with a letter, in any order. What is usual is left out, because a
-//! waiting order should be small. Instants are milliseconds in base 36, all but the first counted
-//! from the placing. `|`, `%` and `~` in texts are written `%7C`, `%25` and `%7E`, so a record has
-//! neither a separator too many nor a line break. A field with an unknown letter comes from a newer
-//! version of this program and is kept as it stands; a known field with more in it than is known is
-//! not read at all, since writing it again would lose what the newer version meant.
+//! `2|P|t<placed>|bbuyer|a59000KRW|r.k3x9q1|p<paid>|kr<deadline>`: the version, the letter of the
+//! status, then fields in any order, each with its own first letter. Default values are omitted to
+//! keep a waiting order small. Times are milliseconds in base 36; all except `t` count from `t`.
+//! Texts escape `|`, `%` and `~` as `%7C`, `%25` and `%7E`. A record has no line break. A field
+//! with an unknown letter comes from a newer program version and is kept as it is. A known field
+//! with extra content makes the record unreadable, because writing it back would lose that content.
 
 use std::borrow::Cow;
 
@@ -23,9 +22,9 @@ use crate::words::{Currency, Data, OrderId};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored order {id} cannot be read: {what}")]
 pub struct Unreadable {
-    /// Whose record it is.
+    /// The order's id, or the outbox entry's.
     pub id: String,
-    /// What was found.
+    /// The part that cannot be read.
     pub what: String,
 }
 
@@ -40,7 +39,7 @@ pub fn encode(order: &Order) -> String {
     out
 }
 
-/// Adds the order as text, without its id, to `out`.
+/// Appends the order as text, without its id, to `out`.
 pub fn write(out: &mut String, order: &Order) {
     let placed = order.times.placed_at;
     digits::<10>(out, order.version);
@@ -75,7 +74,7 @@ pub fn write(out: &mut String, order: &Order) {
     out.push_str(&order.unknown);
 }
 
-/// The times that an order may carry, under the letters of their fields.
+/// The optional times of an order, with their field letters.
 fn marks(times: &Times) -> [(char, Option<Time>); 8] {
     [
         ('p', times.paid_at),
@@ -148,7 +147,7 @@ fn encode_rest(out: &mut String, order: &Order) {
     }
 }
 
-/// `h<id>~<since>~<released>~<reason>`, the reason left out where it is the id.
+/// `h<id>~<since>~<released>~<reason>`. The reason is omitted if it equals the id.
 fn encode_hold(out: &mut String, hold: &Hold, placed: Time) {
     text(out, 'h', hold.id.as_str());
     out.push('~');
@@ -174,8 +173,7 @@ fn text(out: &mut String, letter: char, text: &str) {
 }
 
 fn escape(out: &mut String, text: &str) {
-    // Looking at every byte without stopping early lets the compiler look at many at once; `data`
-    // can have 4 KiB.
+    // The loop never stops early, so the compiler can vectorise it; `data` can have 4 KiB.
     if !text.bytes().fold(false, |found, byte| found | matches!(byte, b'|' | b'%' | b'~')) {
         return out.push_str(text);
     }
@@ -190,8 +188,7 @@ fn escape(out: &mut String, text: &str) {
 }
 
 fn unescape(text: &str) -> Cow<'_, str> {
-    // The order matters: an escaped `%` comes last, since only then can it not begin another
-    // escape.
+    // `%25` must come last. Otherwise its `%` could begin another escape.
     if text.contains('%') {
         text.replace("%7C", "|").replace("%7E", "~").replace("%25", "%").into()
     } else {
@@ -206,9 +203,9 @@ fn base36(out: &mut String, number: i64) {
     digits::<36>(out, number.unsigned_abs());
 }
 
-/// The base is a constant, so that the compiler divides by multiplying.
+/// `BASE` is a constant so that the compiler replaces the division by a multiplication.
 fn digits<const BASE: u64>(out: &mut String, number: u64) {
-    // Twenty digits hold every u64 from base 10 upwards, and each is ASCII.
+    // A u64 has at most 20 digits in base 10 or higher. All are ASCII.
     let mut digits = [0u8; 20];
     let mut rest = number;
     let mut first = digits.len();
@@ -226,10 +223,10 @@ fn digits<const BASE: u64>(out: &mut String, number: u64) {
 /// Reads the order `id` from its text.
 ///
 /// # Errors
-/// Where the text was not written by this program or by a version that added fields to it.
+/// The text was not written by this program or by a newer version that added fields.
 pub fn decode(id: &OrderId, record: &str) -> Result<Order, Unreadable> {
     let wrong = |what: &str| Unreadable { id: id.to_string(), what: what.to_owned() };
-    let mut fields = Fields(Some(record));
+    let mut fields = RecordFields(Some(record));
     let version = fields.next().and_then(version).ok_or_else(|| wrong("no version"))?;
     let status = fields.next().and_then(status).ok_or_else(|| wrong("an unknown status"))?;
     let placed = fields
@@ -256,11 +253,10 @@ pub fn decode(id: &OrderId, record: &str) -> Result<Order, Unreadable> {
     }
 }
 
-/// The fields of a record in turn. They are short, and `str::split` takes longer to set out than to
-/// arrive.
-struct Fields<'a>(Option<&'a str>);
+/// Iterates over the fields of a record. Faster than `str::split` for short fields.
+struct RecordFields<'a>(Option<&'a str>);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for RecordFields<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
@@ -271,8 +267,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A version as this program writes it: stores compare it as text. It has room to rise, also in a
-/// store's signed integers.
+/// Parses a version. Stores compare versions as text, so only the canonical form is accepted. It
+/// must stay below `i64::MAX`, because stores use signed integers.
 fn version(text: &str) -> Option<u64> {
     let version = text.parse().ok().filter(|&version| version < i64::MAX.unsigned_abs())?;
     text.starts_with(|c: char| matches!(c, '1'..='9')).then_some(version)
@@ -367,7 +363,7 @@ fn number(text: &str) -> Option<i64> {
 
 fn instant(text: &str, from: Time) -> Option<Time> {
     let ms = from.ms().checked_add(number(text)?)?;
-    // A damaged deadline must not become a near one by being moved into the range of times.
+    // A damaged deadline must not be clamped into a valid one.
     Some(Time::from_ms(ms)).filter(|time| time.ms() == ms)
 }
 

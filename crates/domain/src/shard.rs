@@ -1,4 +1,4 @@
-//! The parts that a store spreads its orders over. Everything of one order lies in one shard.
+//! Shards: a store spreads its orders over them. All data of one order lies in one shard.
 
 use std::fmt;
 use std::num::NonZero;
@@ -8,12 +8,12 @@ use crate::OrderId;
 /// The number of a shard, from 0.
 pub type Shard = u16;
 
-/// How many shards a store has; fixed when the store is created.
+/// The number of shards of a store, fixed when the store is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardCount(NonZero<Shard>);
 
 impl ShardCount {
-    /// The most shards that a store can have.
+    /// The maximum number of shards of a store.
     pub const MAX: Shard = 1_024;
 
     /// A count from 1 to [`ShardCount::MAX`]; `None` for any other number.
@@ -38,7 +38,7 @@ impl ShardCount {
         (crc32fast::hash(id.as_str().as_bytes()) % u32::from(self.get())) as Shard
     }
 
-    /// Every shard, in the order of their numbers.
+    /// Every shard, in numerical order.
     pub fn all(self) -> impl DoubleEndedIterator<Item = Shard> + ExactSizeIterator {
         0..self.get()
     }
@@ -55,16 +55,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_keeps_its_shard_for_ever() {
+    fn the_shard_of_an_order_never_changes() {
         let count = ShardCount::new(64).unwrap();
         let shards: Vec<Shard> =
             ["A-1", "A-2", "주문-7"].iter().map(|id| count.of(&id.parse().unwrap())).collect();
-        // A store written by an earlier version has its orders in these shards.
+        // Existing stores have these orders in these shards.
         assert_eq!(shards, [48, 10, 1]);
     }
 
     #[test]
-    fn no_shards_and_too_many_are_refused() {
+    fn zero_shards_and_too_many_shards_are_refused() {
         assert_eq!(ShardCount::new(0), None);
         assert_eq!(ShardCount::new(ShardCount::MAX + 1), None);
         assert_eq!(ShardCount::new(1).unwrap().all().collect::<Vec<_>>(), [0]);

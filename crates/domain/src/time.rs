@@ -1,14 +1,13 @@
-//! Instants and lengths. Both count milliseconds; a calendar is never consulted, so a day is always
-//! 24 hours.
+//! Instants and durations, both in milliseconds. No calendar is used, so a day is always 24 hours.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An instant: milliseconds since 1970-01-01T00:00:00Z, between that moment and 9999-12-30T22:00Z.
+/// An instant: milliseconds since the Unix epoch, from 1970-01-01T00:00Z to 9999-12-30T22:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Time(i64);
 
-/// A fixed length of time in milliseconds, from nothing to ten years.
+/// A duration in milliseconds, from 0 to ten years.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Span(i64);
 
@@ -17,8 +16,7 @@ const LAST_MS: i64 = 253_402_207_200_000;
 const TEN_YEARS_MS: i64 = 3_653 * 24 * 3_600 * 1_000;
 
 impl Time {
-    /// The instant `ms` milliseconds after the Unix epoch, moved to the nearest one that can be
-    /// represented.
+    /// The instant `ms` milliseconds after the Unix epoch, clamped to the valid range.
     #[must_use]
     pub fn from_ms(ms: i64) -> Time {
         Time(ms.clamp(0, LAST_MS))
@@ -42,7 +40,7 @@ impl Time {
         Time::from_ms(self.0.saturating_sub(span.0))
     }
 
-    /// How long it is from `earlier` until this instant; nothing where it is not later.
+    /// The duration from `earlier` to this instant; zero if this instant is not later.
     #[must_use]
     pub fn since(self, earlier: Time) -> Span {
         Span::from_ms(self.0.saturating_sub(earlier.0))
@@ -50,9 +48,9 @@ impl Time {
 }
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Span = Span(0);
-    /// The longest length there is: ten years.
+    /// The longest duration: ten years.
     pub const LONGEST: Span = Span(TEN_YEARS_MS);
     /// Three days.
     pub const THREE_DAYS: Span = Span(72 * 3_600_000);
@@ -61,10 +59,10 @@ impl Span {
     /// Five seconds.
     pub const FIVE_SECONDS: Span = Span(5_000);
 
-    /// A length of `ms` milliseconds, moved to the nearest one that is allowed (0 to ten years).
+    /// A duration of `ms` milliseconds, clamped to the valid range (0 to ten years).
     #[must_use]
     pub const fn from_ms(ms: i64) -> Span {
-        // Not `clamp`, which a constant cannot call.
+        // `clamp` is not a const function.
         if ms < 0 {
             Span(0)
         } else if ms > TEN_YEARS_MS {
@@ -74,25 +72,25 @@ impl Span {
         }
     }
 
-    /// A length of `seconds`.
+    /// A duration of `seconds`.
     #[must_use]
     pub fn from_secs(seconds: i64) -> Span {
         Span::from_ms(seconds.saturating_mul(1_000))
     }
 
-    /// A length of `hours`.
+    /// A duration of `hours`.
     #[must_use]
     pub fn from_hours(hours: i64) -> Span {
         Span::from_secs(hours.saturating_mul(3_600))
     }
 
-    /// The length in milliseconds.
+    /// The duration in milliseconds.
     #[must_use]
     pub fn ms(self) -> i64 {
         self.0
     }
 
-    /// The same length for timers and time-outs of the program itself.
+    /// The same duration as a standard library type.
     #[must_use]
     pub fn to_std(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0.unsigned_abs())
@@ -113,7 +111,7 @@ const UNITS: [(&str, i64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl fmt::Display for Span {
-    /// The largest unit that divides the length: `7d`, `36h`, `90s`, `1500ms`.
+    /// In the largest unit that divides it: `7d`, `36h`, `90s`, `1500ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, size) = UNITS
             .into_iter()
@@ -123,7 +121,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// A text that is not a length of time.
+/// The text is not a duration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a duration: write a whole number with one of ms, s, m, h, d, for example \
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn a_text_that_is_not_a_duration_is_refused() {
         for text in
             ["", "24", "h", "-1h", "1.5h", "1w", "99999999999999999999s", "4000d", "1 h", "１h"]
         {

@@ -1,23 +1,23 @@
-//! Texts that were checked once, where they came in: after that a wrong one cannot exist. Short
-//! ones (up to 23 bytes, as most ids are) lie in the order itself, longer ones are shared: an order
-//! is read, copied and dropped without asking for memory for each of its texts.
+//! Validated texts. They are checked once at the edge, so an invalid one cannot exist. Short texts
+//! (up to 23 bytes, most ids) are stored inline and longer ones are shared, so reading or copying
+//! an order needs no allocation for each text.
 
 use std::fmt;
 use std::str::FromStr;
 
 use smol_str::SmolStr;
 
-/// The id a shop gave its order: 1 to 128 bytes of UTF-8 without control characters. Never reused,
-/// also not after the order was removed.
+/// The shop's id of an order: 1 to 128 bytes of UTF-8 without control characters. An id is never
+/// reused, not even after the order was removed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OrderId(SmolStr);
 
-/// A short text of a shop's: 1 to `MAX` bytes of UTF-8 without control characters.
+/// A short text from the shop: 1 to `MAX` bytes of UTF-8 without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Text<const MAX: usize>(SmolStr);
 
-/// What a shop wants to find again in every event of the order: compact JSON of at most 4 KiB.
-/// Checked to be JSON where it came in; here it is text.
+/// The shop's own data, sent back in every event: compact JSON of at most 4 KiB. The JSON was
+/// checked at the edge; here it is text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Data(SmolStr);
 
@@ -25,19 +25,19 @@ pub struct Data(SmolStr);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Currency([u8; 3]);
 
-/// Why a text was not accepted.
+/// Why a text is not valid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongText {
-    /// Nothing but an empty text.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
-    /// More bytes than allowed.
+    /// It has more bytes than allowed.
     #[error("has {0} bytes of UTF-8; at most {1} are allowed")]
     TooLong(usize, usize),
-    /// A line break, a tab or another control character.
+    /// It has a line break, a tab or another control character.
     #[error("contains a control character (code point U+{0:04X}); none is allowed")]
     Control(u32),
-    /// Not three capital letters.
+    /// It is not three capital letters.
     #[error(
         "is not a currency: three capital letters as in ISO 4217 are expected, for example \"KRW\""
     )]
@@ -51,7 +51,7 @@ fn check(text: &str, max: usize) -> Result<(), WrongText> {
     if text.len() > max {
         return Err(WrongText::TooLong(text.len(), max));
     }
-    // Most texts are plain ASCII, and that is seen without decoding them.
+    // Fast path: most texts are printable ASCII.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Ok(());
     }
@@ -59,7 +59,7 @@ fn check(text: &str, max: usize) -> Result<(), WrongText> {
 }
 
 impl OrderId {
-    /// The most bytes an order id can have.
+    /// The maximum length of an order id, in bytes.
     pub const MAX: usize = 128;
 
     /// The id as text.
@@ -106,14 +106,13 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
 }
 
 impl Data {
-    /// The most bytes that `data` can have, as compact JSON.
+    /// The maximum length of `data` as compact JSON, in bytes.
     pub const MAX: usize = 4_096;
 
-    /// Takes compact JSON.
+    /// Creates `data` from compact JSON.
     ///
     /// # Errors
-    /// Where it is empty, longer than [`Data::MAX`], or has a raw control character, which compact
-    /// JSON has not.
+    /// It is empty, longer than [`Data::MAX`], or has a raw control character.
     pub fn new(json: &str) -> Result<Data, WrongText> {
         if json.is_empty() {
             return Err(WrongText::Empty);
@@ -159,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_has_no_line_break_wherever_it_stands() {
+    fn data_with_a_line_break_is_refused() {
         for bad in ["\n", "{\"a\":\u{7f}\"\n\"}", "\u{7f}\u{0}"] {
             assert!(matches!(Data::new(bad), Err(WrongText::Control(_))), "{bad:?}");
         }
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_id_is_any_text_without_control_characters_up_to_128_bytes() {
+    fn an_order_id_has_up_to_128_bytes_and_no_control_characters() {
         for good in ["A-1", "a:b c{d}%|~", "주문-1", &"x".repeat(128)] {
             assert_eq!(good.parse::<OrderId>().unwrap().as_str(), good);
         }

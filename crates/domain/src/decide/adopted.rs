@@ -1,5 +1,5 @@
-//! Orders that were taken over from the keys that a shop writes. Such an order has no commands of
-//! its own: it follows the status that the shop keeps, which was read a moment ago.
+//! Orders adopted from the shop's keys. They accept no commands. They follow the status that the
+//! shop keeps and the intake reads.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::words::OrderId;
 
 use super::rejection::Rejection;
 
-/// An order is adopted when it is first seen paid: as paid by then, because the shop's key does not
-/// say since when.
+/// Adopts an order when it is first seen paid. `paid_at` is now, because the shop's key does not
+/// say when it was paid.
 pub(super) fn observe_absent(
     id: &OrderId,
     observation: &Observation,
@@ -30,8 +30,8 @@ pub(super) fn observe_absent(
     Decision::Changed(Arc::new(Order { adopted: true, cause: Cause::System, ..order }))
 }
 
-/// What follows from the shop's status is what a command would do, where its status permits that;
-/// else nothing, because the same status is read again and again.
+/// Applies the command that corresponds to the shop's status, if the order permits it. Otherwise
+/// nothing changes, because the same status is read many times.
 pub(super) fn observe(
     order: &Order,
     observation: &Observation,
@@ -42,8 +42,7 @@ pub(super) fn observe(
         return Decision::Rejected(Rejection::not_adopted(order));
     }
     match command(order, observation, terms) {
-        // Nobody quarrelled: what was left is left, without the grace that a dispute is followed
-        // by.
+        // This hold was no dispute, so the clock goes on without the release grace.
         Some(command @ Command::Release { .. }) => {
             apply(order, &command, now, &Terms { release_grace: Span::ZERO, ..terms.clone() })
         }
@@ -64,8 +63,7 @@ fn command(order: &Order, observation: &Observation, terms: &Terms) -> Option<Co
         Observation::Cancelled(reason) if permits(order, Verb::Cancel, terms) => {
             Some(Command::Cancel { reason: reason.clone() })
         }
-        // Once it was received, money and points have moved: taking it back is a refund, whatever
-        // the shop calls it.
+        // After the receipt, money and points have moved. A cancellation is then a refund.
         Observation::Cancelled(reason) | Observation::Refunded(reason) => {
             permits(order, Verb::Refund, terms)
                 .then(|| Command::Refund { reason: Some(reason.clone()) })

@@ -1,4 +1,4 @@
-//! Why a command was not carried out, and what would be.
+//! Why a command was rejected, and which commands are possible.
 
 use std::fmt;
 
@@ -8,40 +8,40 @@ use crate::order::{MAX_HOLDS, Order, Status};
 use crate::policy::Terms;
 use crate::words::OrderId;
 
-/// The reason of a rejection, for programs.
+/// The machine-readable reason of a rejection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Code {
     /// There is no such order.
     OrderNotFound,
-    /// Another order was placed under this id.
+    /// Another order already has this id.
     OrderExists,
-    /// The order was taken over from the shop's keys and follows those.
+    /// The order was adopted from the shop's keys and follows them.
     Adopted,
-    /// The claimed time lies more than five seconds ahead.
+    /// The given time lies more than five seconds ahead.
     AtInFuture,
-    /// Not to be paid in this status.
+    /// This status does not permit `pay`.
     NotPayable,
-    /// Not to be shipped in this status.
+    /// This status does not permit `ship`.
     NotShippable,
-    /// Not to be delivered in this status.
+    /// This status does not permit `deliver`.
     NotDeliverable,
-    /// Not to be received in this status.
+    /// This status does not permit `receive`.
     NotReceivable,
-    /// No receive clock runs that could be extended.
+    /// No receive clock is running, so nothing can be extended.
     NotExtendable,
     /// The policy's extensions are used up.
     ExtensionLimit,
-    /// The number skips an extension that was never made.
+    /// The number skips an extension.
     ExtensionOutOfOrder,
-    /// Not to be held in this status.
+    /// This status does not permit `hold`.
     NotHoldable,
-    /// All holds of the order's life are used up.
+    /// The order already had the maximum number of holds.
     TooManyHolds,
-    /// No hold of this id was ever put on the order.
+    /// The order never had a hold with this id.
     NotHeld,
-    /// Not to be cancelled in this status.
+    /// This status does not permit `cancel`.
     NotCancellable,
-    /// Not to be refunded in this status.
+    /// This status does not permit `refund`.
     NotRefundable,
 }
 
@@ -66,7 +66,7 @@ impl Code {
         Code::NotRefundable,
     ];
 
-    /// The code as it is sent.
+    /// The code as it appears in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ impl Code {
         }
     }
 
-    /// The code for a command whose status does not permit it.
+    /// The code for a command that the status does not permit.
     pub(super) fn of(verb: Verb) -> Code {
         match verb {
             Verb::Place | Verb::Observe | Verb::Due => Code::OrderExists,
@@ -106,16 +106,16 @@ impl Code {
     }
 }
 
-/// A command that was not carried out. Nothing changed.
+/// A rejected command. Nothing changed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rejection {
-    /// The reason, for programs.
+    /// The machine-readable reason.
     pub code: Code,
-    /// The reason, for people.
+    /// The reason in words.
     pub title: String,
-    /// Where the order stands, if there is one.
+    /// The order's status, if the order exists.
     pub status: Option<Status>,
-    /// The commands that could be carried out now.
+    /// The commands that are possible now.
     pub allowed: Vec<Verb>,
 }
 
@@ -127,7 +127,7 @@ impl Rejection {
 
     pub(super) fn exists(order: &Order, field: &str) -> Rejection {
         let title = format!(
-            "order {} was placed before with another {field}; order ids are never reused",
+            "order {} already exists with a different {field}; an order id cannot be reused",
             order.id
         );
         Rejection {
@@ -140,8 +140,8 @@ impl Rejection {
 
     pub(super) fn adopted(order: &Order) -> Rejection {
         let title = format!(
-            "order {} was taken over from the shop's keys and takes no commands: write its new \
-                status to its status key, which it follows",
+            "order {} was adopted from the shop's keys and accepts no commands; write its new \
+                status to its status key",
             order.id
         );
         Rejection { code: Code::Adopted, title, status: Some(order.status), allowed: Vec::new() }
@@ -167,20 +167,21 @@ impl Rejection {
         Rejection { code: Code::AtInFuture, title, status, allowed: Vec::new() }
     }
 
-    /// A new order that is said to be shipped (or delivered, by `code`), and not to be paid.
+    /// A new order that is shipped or delivered (by `code`) but not paid.
     pub(super) fn unpaid(id: &OrderId, code: Code) -> Rejection {
         let title = format!(
-            "order {id} is placed as {}, but not as paid: give paid_at, too",
+            "order {id} is placed as {} but not as paid; send paid_at too",
             participle(code)
         );
         Rejection { code, title, status: None, allowed: vec![Verb::Place] }
     }
 
     pub(super) fn not_allowed(order: &Order, code: Code, terms: &Terms) -> Rejection {
-        let (id, status) = (&order.id, order.status);
+        let id = &order.id;
+        let status = order.status;
         let title = match code {
             Code::ExtensionLimit => format!(
-                "order {id} was extended {} times, which is all that its policy allows",
+                "order {id} was extended {} times; its policy allows no more",
                 order.extensions
             ),
             Code::ExtensionOutOfOrder => {
@@ -191,12 +192,12 @@ impl Rejection {
                 )
             }
             Code::TooManyHolds => format!(
-                "order {id} had {MAX_HOLDS} holds, which is all that an order can have in its life"
+                "order {id} already had {MAX_HOLDS} holds; an order cannot have more in its life"
             ),
             Code::NotHeld => format!("order {id} has no such hold"),
-            Code::NotExtendable => format!(
-                "order {id} is {status} and no receive clock is running that could be extended"
-            ),
+            Code::NotExtendable => {
+                format!("order {id} is {status} and has no running receive clock to extend")
+            }
             _ => format!("order {id} is {status} and cannot be {}", participle(code)),
         };
         let allowed =
@@ -214,7 +215,7 @@ fn participle(code: Code) -> &'static str {
         Code::NotHoldable => "held",
         Code::NotCancellable => "cancelled",
         Code::NotRefundable => "refunded",
-        _ => "changed like that",
+        _ => "changed in this way",
     }
 }
 
