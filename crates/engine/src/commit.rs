@@ -216,7 +216,8 @@ impl Batch {
 
 /// Timer transitions and receipts are logged at INFO, everything else at DEBUG.
 fn log_event(event: &Event, deadline: Option<Time>, lag_ms: Option<i64>) {
-    let (order, status) = (&event.0.id, event.0.status);
+    let order = &event.0.id;
+    let status = event.0.status;
     let deadline = deadline.map(tracing::field::display);
     if event.cause() == Cause::Timer || event.kind() == EventKind::Received {
         tracing::info!(

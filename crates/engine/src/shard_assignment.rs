@@ -114,7 +114,8 @@ mod tests {
                 .map(|shard| (0..living.len()).filter(|&i| workers[i].is_mine(shard)).collect())
                 .collect()
         };
-        let (before, after) = (owners(&names), owners(&names[..3]));
+        let before = owners(&names);
+        let after = owners(&names[..3]);
         assert!(before.iter().chain(&after).all(|owners| owners.len() == 1));
         assert!((0..4).all(|i| before.iter().filter(|owner| owner[0] == i).count() == 16));
         assert!((0..3).all(|i| after.iter().filter(|owner| owner[0] == i).count() <= 22));

@@ -42,7 +42,8 @@ impl Replies {
     /// The answer to `TIME`, plus the test clock's offset from the next answer.
     pub(super) fn time(&mut self) -> Result<Time, StoreError> {
         let mut parts = self.nested()?;
-        let (seconds, micros) = (parts.integer()?, parts.integer()?);
+        let seconds = parts.integer()?;
+        let micros = parts.integer()?;
         let ahead = self.moment()?.map_or(0, Time::ms);
         Ok(Time::from_ms(
             seconds.saturating_mul(1_000).saturating_add(micros / 1_000).saturating_add(ahead),

@@ -99,8 +99,8 @@ fn held(
     limit: usize,
 ) -> rusqlite::Result<Vec<(RowPosition, Row)>> {
     let sql = "SELECT key, held_since, shard, id, record FROM orders
-                          WHERE (held_since, key) > (?, ?) AND held_since IS NOT NULL
-                          ORDER BY held_since, key LIMIT ?";
+               WHERE (held_since, key) > (?, ?) AND held_since IS NOT NULL
+               ORDER BY held_since, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     statement
         .query_map(params![after.at, after.key, rows(limit.saturating_add(1))], positioned_row)?
@@ -115,8 +115,8 @@ fn by_due(
     limit: usize,
 ) -> rusqlite::Result<Vec<(RowPosition, Row)>> {
     let sql = "SELECT key, due_at, shard, id, record FROM orders
-                          WHERE shard = ? AND (due_at, key) > (?, ?) AND due_at <= ?
-                          ORDER BY due_at, key LIMIT ?";
+               WHERE shard = ? AND (due_at, key) > (?, ?) AND due_at <= ?
+               ORDER BY due_at, key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = Vec::new();
     for shard in SHARD_COUNT.all() {

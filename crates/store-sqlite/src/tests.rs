@@ -75,7 +75,8 @@ async fn a_commit_on_a_full_disk_writes_nothing_and_later_commits_succeed() {
         })
     };
     limit_pages(40).await.unwrap();
-    let (mut done, mut refused) = (0, 0);
+    let mut done = 0;
+    let mut refused = 0;
     for round in 0..20 {
         let commits = (0..4).map(|i| large_commit(&store, &format!("A-{round}-{i}"))).collect();
         for result in store.commit(commits).await {

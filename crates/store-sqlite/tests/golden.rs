@@ -36,7 +36,8 @@ fn policy() -> Policy {
 
 /// A new order that was paid at [`now`], after `commands`.
 fn paid(id: &str, commands: &[Command]) -> Change {
-    let (buyer, currency) = ("buyer-1".parse().unwrap(), "KRW".parse().unwrap());
+    let buyer = "buyer-1".parse().unwrap();
+    let currency = "KRW".parse().unwrap();
     let place = Place::new().buyer_id(buyer).amount(59_000).currency(currency).paid_at(now());
     let id = id.parse().unwrap();
     let mut order = changed(decide_place(&id, &place, now(), &policy()));

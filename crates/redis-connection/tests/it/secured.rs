@@ -18,7 +18,9 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 
 #[tokio::test]
 async fn the_certificate_is_checked_against_the_authorities_of_the_options() {
-    let (authority, dir, port) = (authority(), tempfile::tempdir().unwrap(), free_port());
+    let authority = authority();
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &authority).unwrap();

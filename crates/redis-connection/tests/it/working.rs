@@ -66,7 +66,8 @@ async fn a_dedicated_connection_watches_separately_from_the_shared_ones() {
 #[tokio::test]
 async fn a_script_that_the_server_lost_is_sent_again_once_with_its_source() {
     let server = Server::start(&[]);
-    let (link, add) = (server.link(2), Script::new(ADD));
+    let link = server.link(2);
+    let add = Script::new(ADD);
     for round in 1..=3 {
         server.cli(&["SCRIPT", "FLUSH"]);
         let answers = run(&link, &add, &["1", "10", "100"]).await;

@@ -38,7 +38,8 @@ async fn a_wrong_type_of_any_key_fails_before_the_first_write_and_the_error_name
 async fn an_error_answer_of_one_shard_fails_its_own_items_only() {
     let test = TestStore::shared().await;
     let now = test.now().await;
-    let (broken, whole) = (0, 1);
+    let broken = 0;
+    let whole = 1;
     let orders = [&test.in_shard(broken, now, 1)[0].id, &test.in_shard(whole, now, 1)[0].id];
     let ids: Vec<OrderId> = orders.into_iter().cloned().collect();
     test.cli(&["SET", &test.key(broken, "orders"), "x"]);
@@ -137,7 +138,8 @@ async fn forgotten_scripts_are_sent_again_with_every_call() {
         for i in 0..20 {
             let order = paid(&id(&format!("{round}-{i}")), now, 25 * HOUR);
             let entries = vec![entry("log", order.id.as_str(), now)];
-            let (shard, changes) = (test.shard_of(&order.id), vec![change(None, order)]);
+            let shard = test.shard_of(&order.id);
+            let changes = vec![change(None, order)];
             let round = Round { changes, entries, ..Round::default() };
             commits.push(test.commit_of(shard, now, round).await);
         }
@@ -190,7 +192,8 @@ async fn a_killed_server_refuses_and_after_a_restart_has_all_acknowledged_commit
     let round = Round { changes: vec![change(None, order.clone())], ..Round::default() };
     let round = Arc::new(round);
     let one = || {
-        let (state, round) = (at.shard.clone(), round.clone());
+        let state = at.shard.clone();
+        let round = round.clone();
         vec![Commit { shard, now, state, epoch: None, read: None, round }]
     };
     assert_eq!(store.commit(one()).await, [CommitResult::Committed]);

@@ -167,7 +167,8 @@ fn policy() -> Policy {
 /// An order that was placed and paid `ago` ms before `now`, due 24 hours after that.
 fn paid(id: &OrderId, now: Time, ago: i64) -> Order {
     let at = Time::from_ms(now.ms() - ago);
-    let (buyer, currency) = (word("buyer-000001"), word("KRW"));
+    let buyer = word("buyer-000001");
+    let currency = word("KRW");
     let place = Place::new().buyer_id(buyer).amount(59_000).currency(currency).at(at).paid_at(at);
     match decide::decide_place(id, &place, now, &policy()) {
         Decision::Changed(order) => Arc::unwrap_or_clone(order),

@@ -25,7 +25,8 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
-                let (back, to_client) = (server.try_clone(), client.try_clone());
+                let back = server.try_clone();
+                let to_client = client.try_clone();
                 let armed = armed.clone();
                 thread::spawn(move || forward(client, server, &armed));
                 if let (Ok(mut back), Ok(mut to_client)) = (back, to_client) {

@@ -16,14 +16,16 @@ async fn with_fault(fault: &[&str], back: &[&str]) -> (Fixture, Commit, CommitRe
     let fixture = Fixture::of(test).await;
     let receipts = fixture.receipts("second").await;
     assert!(receipts.read.is_some());
-    let (state, round) = (receipts.state.clone(), receipts.round.clone());
+    let state = receipts.state.clone();
+    let round = receipts.round.clone();
     let copy = Commit { state, round, read: None, epoch: None, ..receipts };
     let shard = fixture.shard;
     let command = |parts: &[&str]| -> Vec<String> {
         let key = |part: &&str| part.replace("SHARD", &format!("ar:{{{shard}}}"));
         parts.iter().map(key).collect()
     };
-    let (fault, back) = (command(fault), command(back));
+    let fault = command(fault);
+    let back = command(back);
     proxy.before_exec(move || {
         let run = |command: &[String]| {
             server.cli(&command.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
@@ -87,7 +89,8 @@ async fn undisturbed(fixture: &Fixture, commit: &Commit) {
 #[tokio::test]
 async fn a_permission_removed_during_exec_leaves_nothing_unwritten() {
     for right in ["hset", "zadd", "zrem", "hincrby"] {
-        let (without, with) = (format!("-{right}"), format!("+{right}"));
+        let without = format!("-{right}");
+        let with = format!("+{right}");
         let user = ["ACL", "SETUSER", "default"];
         let taken: Vec<&str> = user.into_iter().chain([&*without]).collect();
         let given: Vec<&str> = user.into_iter().chain([&*with]).collect();

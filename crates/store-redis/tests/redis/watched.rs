@@ -61,7 +61,8 @@ impl Fixture {
     }
 
     async fn cancel(&self, id: &OrderId) {
-        let (order, now) = (self.test.load(id).await.unwrap(), self.test.now().await);
+        let order = self.test.load(id).await.unwrap();
+        let now = self.test.now().await;
         let cancelled = after(&order, &Command::Cancel { reason: word("no stock") }, now);
         self.test.keep(self.shard, now, vec![change(Some(&order), cancelled)]).await;
     }
@@ -113,7 +114,8 @@ impl Fixture {
 
 /// The same commit without its token.
 fn by_script(commit: &Commit) -> Commit {
-    let (state, round) = (commit.state.clone(), commit.round.clone());
+    let state = commit.state.clone();
+    let round = commit.round.clone();
     Commit { shard: commit.shard, now: commit.now, state, epoch: None, read: None, round }
 }
 

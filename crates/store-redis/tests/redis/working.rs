@@ -159,7 +159,8 @@ async fn a_scan_starts_its_shard_again_if_another_process_continues_it() {
     // A cursor is valid in one process only: another process hashes differently.
     server.kill();
     server.restart();
-    let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), first.cursor);
+    let mut seen = std::collections::BTreeSet::new();
+    let mut cursor = first.cursor;
     while let Some(from) = cursor {
         let Ok(page) = store.list(View::All, Some(&from), 50).await else {
             cursor = Some(from);
