@@ -156,7 +156,7 @@ impl IntakeFigures {
         let what = match word {
             ShopDecision::Ours => "ours",
             ShopDecision::Shop(_) => "shop",
-            ShopDecision::None(_) => "unanswered",
+            ShopDecision::Unknown(_) => "unanswered",
         };
         self.asked.get_or_create(&ByWhat { what }).inc();
     }

@@ -44,7 +44,7 @@ struct QueuedCommand {
 /// A queued command. Resolves to its reply.
 pub struct PendingReply(oneshot::Receiver<Result<Reply, SubmitError>>);
 
-impl Future for Pending {
+impl Future for PendingReply {
     type Output = Result<Reply, SubmitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -26,5 +26,5 @@ pub enum ShopDecision {
     /// The shop decided otherwise; its decision is applied to the order.
     Shop(Observation),
     /// The decision is unknown for now; the text says why.
-    None(String),
+    Unknown(String),
 }

@@ -23,7 +23,7 @@ use autoreceive_store::{At, Shard};
 /// The most orders in one question to the shop.
 const BATCH: usize = 200;
 /// How long orders wait after the shop gave no decision or a commit failed.
-const AWAY_PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// The sweeper waits up to `ROOM_WITHIN` if the queue is longer than this.
 const QUEUE: usize = 4_000;
 const ROOM_WITHIN: Duration = Duration::from_millis(50);
@@ -82,7 +82,7 @@ impl GuardedReceipts {
 
     /// Waits a moment if the queue is long. Does not wait during an outage of the shop, so that
     /// other orders are not delayed.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_room(&self) {
         let is_long = |state: &mut GuardedQueue| state.queue.len() > QUEUE && !state.away;
         if self.with(is_long) {
             let _ = tokio::time::timeout(ROOM_WITHIN, self.room.notified()).await;
@@ -110,7 +110,7 @@ impl GuardedReceipts {
             if outcome.is_err() {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = tokio::time::sleep(AWAY_PAUSE) => {}
+                    () = tokio::time::sleep(RETRY_PAUSE) => {}
                 }
             }
             self.give_back(&batch, outcome.is_err());
@@ -186,7 +186,7 @@ impl GuardedReceipts {
                         changes.push(GuardedChange { at: at.map(drop), plan, ours: false });
                     }
                 }
-                ShopDecision::None(text) => why = Some(text),
+                ShopDecision::Unknown(text) => why = Some(text),
             }
         }
         self.commit(changes).await?;

@@ -40,7 +40,7 @@ const CLAIMED_TOGETHER: usize = 256;
 /// The longest an attempt may take. Actions have shorter time-outs of their own.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(600);
 /// The wait after the store did not answer.
-const AWAY_PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How often settling is tried. After that the leases run out and the entries are attempted again.
 const SETTLE_TRIES: u32 = 50;
 
@@ -87,7 +87,7 @@ impl Relay {
         let (done, settled) = mpsc::channel(SETTLED_TOGETHER);
         let settler = tokio::spawn(relay.clone().settle_all(settled));
         relay.first_sync(&stop).await;
-        let keeping =
+        let background =
             [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().sync_all())];
         let mut attempts = JoinSet::new();
         let mut schedule = Schedule { next_at: None, claimed: None, more: true, entries_per_attempt: 1 };
@@ -120,7 +120,7 @@ impl Relay {
         while attempts.join_next().await.is_some() {}
         drop(done);
         let _ = settler.await;
-        for task in &keeping {
+        for task in &background {
             task.abort();
         }
     }
@@ -152,7 +152,7 @@ impl Relay {
             Err(_) => {
                 // The sweeper reports the outage; this relay only waits.
                 schedule.more = false;
-                schedule.next_at = Some(self.core.time.estimate().after(span(AWAY_PAUSE)));
+                schedule.next_at = Some(self.core.time.estimate().after(span(RETRY_PAUSE)));
                 return Vec::new();
             }
         };
@@ -365,7 +365,7 @@ impl Relay {
                     return result.map(drop);
                 }
             }
-            tokio::time::sleep(AWAY_PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -394,7 +394,7 @@ impl Relay {
         while self.breaker.sync(&*self.core.store, &self.subscription).await.is_err()
             && !stop.is_cancelled()
         {
-            tokio::time::sleep(AWAY_PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 

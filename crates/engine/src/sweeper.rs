@@ -36,7 +36,7 @@ const BATCHES_PER_VISIT: usize = 8;
 /// The shortest sleep, so that neighbouring deadlines share a batch.
 const PAUSE: Duration = Duration::from_millis(4);
 /// The wait after the store did not answer.
-const AWAY_PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long unreadable orders are skipped.
 const SKIP_FOR: Duration = Duration::from_secs(60);
 const SOURCE: &str = "timer";
@@ -94,7 +94,7 @@ impl Sweeper {
                 Err(error) => Err(error),
             };
             note_outage(&mut away, &result);
-            let pause = if result.is_err() { AWAY_PAUSE } else { self.pause(polled_at) };
+            let pause = if result.is_err() { RETRY_PAUSE } else { self.pause(polled_at) };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -166,12 +166,12 @@ impl Sweeper {
         if nearest.is_some_and(|at| at <= now) && !self.backlog().is_empty() {
             return Duration::ZERO;
         }
-        let until_look = self
+        let until_poll = self
             .core
             .settings
             .check_every
             .saturating_sub(polled_at.map_or(Duration::ZERO, |at| at.elapsed()));
-        nearest.map_or(until_look, |at| at.since(now).to_std().min(until_look)).max(PAUSE)
+        nearest.map_or(until_poll, |at| at.since(now).to_std().min(until_poll)).max(PAUSE)
     }
 
     fn backlog(&self) -> MutexGuard<'_, HashSet<Shard>> {
@@ -282,7 +282,7 @@ impl Sweeper {
             }
         }
         if let Some(guarded) = &self.guarded {
-            guarded.room().await;
+            guarded.wait_for_room().await;
         }
         if !plans.is_empty() {
             core.metrics

@@ -155,7 +155,7 @@ impl Engine {
         self.core.terms.load(&*self.core.store, std::iter::once(&order)).await.map_err(store_error)?;
         let terms = self.core.terms.get(&order.revision);
         let terms = terms.ok_or_else(|| {
-            SubmitError::Unreadable(format!("the terms {} are not in the store", order.revision))
+            SubmitError::Unreadable(format!("the store does not contain its terms, {}", order.revision))
         })?;
         Ok(Some((Arc::new(order), terms)))
     }
