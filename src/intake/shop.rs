@@ -6,7 +6,7 @@ use std::time::Duration;
 use autoreceive_domain::OrderId;
 use autoreceive_redis_connection::redis::{FromRedisValue, Pipeline, Value};
 use autoreceive_redis_connection::{
-    Address, Failure, Link, Options, Script, Subscription, server_text,
+    Address, Failure, Link, Options, Script, PatternSubscription, server_text,
 };
 
 use super::shapes::{Shape, mark};
@@ -106,7 +106,7 @@ impl Shop {
     }
 
     /// A connection that is told of every change of a status key.
-    pub(super) async fn listener(&self) -> Result<Subscription, String> {
+    pub(super) async fn listener(&self) -> Result<PatternSubscription, String> {
         let channels = format!("__keyspace@{}__:{}", self.database(), self.statuses.pattern());
         let subscribing = self.reading.subscribe_by(self.reading.deadline(), &channels);
         subscribing.await.map_err(|failure| self.in_words(failure))

@@ -68,7 +68,7 @@ impl Engine {
     /// Whether this worker is configured with an action of this name.
     #[must_use]
     pub fn has_action(&self, name: &ActionName) -> bool {
-        self.core.outbox.find(name).is_some()
+        self.core.queues.find(name).is_some()
     }
 
     /// The store's figures. Includes configured actions that never had an entry, and leaves out
@@ -81,7 +81,7 @@ impl Engine {
         stats
             .actions
             .retain(|action| self.has_action(&action.name) || action.pending + action.dead > 0);
-        for name in self.core.outbox.names() {
+        for name in self.core.queues.names() {
             if !stats.actions.iter().any(|action| action.name == *name) {
                 stats.actions.push(ActionStats::idle(name.clone()));
             }
@@ -104,7 +104,7 @@ impl Engine {
             let enabled = Circuit::enabled(now);
             if circuits::write(&*self.core.store, action, &stored, &enabled).await? {
                 tracing::info!(%action, "the endpoint is enabled");
-                self.core.outbox.update_circuit(action, enabled);
+                self.core.queues.update_circuit(action, enabled);
                 return Ok(true);
             }
         }
@@ -126,7 +126,7 @@ impl Engine {
         action: &ActionName,
         cursor: Option<&str>,
     ) -> Result<Option<Backfilled>, StoreError> {
-        let Some(action_queue) = self.core.outbox.find(action) else { return Ok(None) };
+        let Some(action_queue) = self.core.queues.find(action) else { return Ok(None) };
         let pending = self.pending_of(action).await?;
         let mut done = Backfilled { cursor: cursor.map(str::to_owned), ..Backfilled::default() };
         if pending >= MAX_PENDING {
@@ -150,7 +150,7 @@ impl Engine {
                 break;
             }
         }
-        self.core.outbox.notify(action);
+        self.core.queues.notify(action);
         Ok(Some(done))
     }
 
@@ -200,7 +200,7 @@ impl Engine {
                 tracing::info!(
                     %from, %to, entries, dead_letters, "entries and dead letters were moved"
                 );
-                self.core.outbox.notify(to);
+                self.core.queues.notify(to);
             }
             None => {
                 tracing::warn!(

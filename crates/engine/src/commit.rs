@@ -97,7 +97,7 @@ impl Core {
                 CommitResult::Committed => {
                     self.note_done(&batch);
                     let Batch { shard, round, prepared, origin, .. } = batch;
-                    self.outbox.hand_over(shard, &round, prepared);
+                    self.queues.hand_over(shard, &round, prepared);
                     set_results(outcomes, &origin, &ChangeResult::Done);
                     continue;
                 }
@@ -133,7 +133,7 @@ impl Core {
             round.changes.push(change);
             contexts.push(ChangeContext { terms, policy, deadline });
         }
-        let (entries, prepared) = self.outbox.entries(&round.changes, now);
+        let (entries, prepared) = self.queues.entries(&round.changes, now);
         round.entries = entries;
         let round = Arc::new(round);
         let commit =

@@ -15,7 +15,7 @@ use crate::backfills::Backfills;
 use crate::commit::{COMMIT_BYTES, ORDER_BYTES};
 use crate::due_index::DueIndex;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
+use crate::outbox::ActionQueues;
 use crate::planned::{DecidedCommands, PlannedChange};
 use crate::reply::ReplyOutcome;
 use crate::settings::EngineSettings;
@@ -27,7 +27,7 @@ pub(crate) struct Core {
     pub(crate) shards: ShardCount,
     pub(crate) terms: TermsCache,
     pub(crate) policies: Policies,
-    pub(crate) outbox: Outbox,
+    pub(crate) queues: ActionQueues,
     pub(crate) due_index: DueIndex,
     pub(crate) time: StoreTime,
     pub(crate) assignment: ShardAssignment,
@@ -125,7 +125,7 @@ impl Core {
         if self.actions_noted.load(Ordering::Relaxed) {
             return;
         }
-        let names: Vec<&str> = self.outbox.names().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = self.queues.names().map(|name| name.as_str()).collect();
         let changes: Vec<Cas<'_>> = names
             .iter()
             .map(|&key| Cas { key, expected: Expected::Nothing, value: Some("1") })

@@ -187,7 +187,7 @@ impl Engine {
         cursor: Option<&str>,
         how: Option<Resolution>,
     ) -> Result<Resolved, StoreError> {
-        let mut step = cursor.map(Step::parse).transpose()?;
+        let mut step = cursor.map(ResolveStep::parse).transpose()?;
         let mut resolved = Resolved::default();
         for _ in 0..PAGES {
             let page = self
@@ -199,7 +199,7 @@ impl Engine {
             let dead_letters: Vec<DeadLetter> =
                 dead_letters.into_iter().filter(|dead_letter| filter.fits(dead_letter, began)).collect();
             self.resolve(action, &dead_letters, how, &mut resolved).await?;
-            step = page.cursor.filter(|_| later.is_empty()).map(|cursor| Step { began, cursor });
+            step = page.cursor.filter(|_| later.is_empty()).map(|cursor| ResolveStep { began, cursor });
             if step.is_none() {
                 break;
             }
@@ -230,25 +230,25 @@ impl Engine {
         let what = if how == Resolution::Replay { "replayed" } else { "discarded" };
         tracing::info!(%action, count = done, "dead letters {what}");
         if how == Resolution::Replay {
-            self.core.outbox.notify(action);
+            self.core.queues.notify(action);
         }
         Ok(())
     }
 }
 
 /// The position between two steps.
-struct Step {
+struct ResolveStep {
     /// When the first step began, by the store's clock.
     began: Time,
     /// The store's own cursor.
     cursor: String,
 }
 
-impl Step {
-    fn parse(text: &str) -> Result<Step, StoreError> {
+impl ResolveStep {
+    fn parse(text: &str) -> Result<ResolveStep, StoreError> {
         let read = || {
             let (began, cursor) = text.split_once('.')?;
-            Some(Step { began: Time::from_ms(began.parse().ok()?), cursor: cursor.to_owned() })
+            Some(ResolveStep { began: Time::from_ms(began.parse().ok()?), cursor: cursor.to_owned() })
         };
         read().ok_or_else(|| StoreError::WrongCursor(text.chars().take(80).collect()))
     }

@@ -41,7 +41,7 @@ pub(crate) struct ClaimedEntry {
 }
 
 /// All actions, and a counter for the ids of new entries.
-pub(crate) struct Outbox {
+pub(crate) struct ActionQueues {
     worker: String,
     made: AtomicU64,
     queues: Vec<ActionQueue>,
@@ -55,9 +55,9 @@ pub(crate) struct PreparedEntry {
     slot: Option<OwnedPermit<ClaimedEntry>>,
 }
 
-impl Outbox {
-    pub(crate) fn new(worker: &str, queues: Vec<ActionQueue>) -> Outbox {
-        Outbox { worker: worker.to_owned(), made: AtomicU64::new(0), queues }
+impl ActionQueues {
+    pub(crate) fn new(worker: &str, queues: Vec<ActionQueue>) -> ActionQueues {
+        ActionQueues { worker: worker.to_owned(), made: AtomicU64::new(0), queues }
     }
 
     /// The entries for `changes`, and the data to hand them over after the commit.

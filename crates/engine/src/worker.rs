@@ -18,7 +18,7 @@ use crate::builder::EngineBuilder;
 use crate::command_batcher::{CommandBatcher, Pending};
 use crate::core::Core;
 use crate::guarded_receipts::GuardedReceipts;
-use crate::outbox::{ActionQueue, Outbox};
+use crate::outbox::{ActionQueue, ActionQueues};
 use crate::relay::{self, Relay};
 use crate::reply::{Reply, SubmitError};
 use crate::settings::MAX_BATCH;
@@ -75,7 +75,7 @@ impl Engine {
         let core = Arc::new(Core {
             terms: terms::TermsCache::new(policies.iter()),
             policies,
-            outbox: Outbox::new(&settings.worker, queues),
+            queues: ActionQueues::new(&settings.worker, queues),
             due_index: due_index::DueIndex::new(shards.get()),
             time: StoreTime::default(),
             assignment: ShardAssignment::alone(&settings.worker, shards.get()),
@@ -255,7 +255,7 @@ impl Engine {
         let clock = self.core.store.advance(by).await?;
         tracing::info!(by = %by, ahead = %clock.ahead, "the test clock was advanced");
         self.core.due_index.time_moved();
-        self.core.outbox.notify_all();
+        self.core.queues.notify_all();
         Ok(clock)
     }
 

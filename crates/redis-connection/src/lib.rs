@@ -6,7 +6,7 @@
 //! | `options` | [`Options`]: time-out, number of connections, trusted certificate authorities |
 //! | `link` | [`Link`]: shared connections, opened lazily and reopened after a failure |
 //! | `dedicated` | [`DedicatedConnection`]: one for a single caller, as needed for `WATCH` |
-//! | `subscription` | [`Subscription`]: published messages |
+//! | `subscription` | [`PatternSubscription`]: published messages |
 //! | `script` | [`Script`]: called by its hash, or by its source if the server does not have it |
 //! | `failure` | [`Failure`]: whether the commands were carried out |
 //! | `deadline` | [`Deadline`]: the time limit of a call, connecting included |
@@ -26,7 +26,7 @@ pub use failure::{FailureCause, Failure, server_text};
 pub use link::Link;
 pub use options::{Options, OptionsError};
 pub use script::Script;
-pub use subscription::{Message, Subscription};
+pub use subscription::{Message, PatternSubscription};
 
 mod address;
 mod connect;

@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 use crate::connect::Connector;
 use crate::failure::server_text;
 use crate::{
-    Address, Deadline, DedicatedConnection, Failure, Options, OptionsError, Script, Subscription,
+    Address, Deadline, DedicatedConnection, Failure, Options, OptionsError, Script, PatternSubscription,
 };
 
 /// A bounded number of connections to one server. Callers share them in turn. Each is opened when
@@ -107,9 +107,9 @@ impl Link {
         &self,
         deadline: Deadline,
         pattern: &str,
-    ) -> Result<Subscription, Failure> {
+    ) -> Result<PatternSubscription, Failure> {
         let connection = self.connector.open_pubsub(deadline).await?;
-        Subscription::begin(connection, deadline, pattern).await
+        PatternSubscription::begin(connection, deadline, pattern).await
     }
 
     async fn attempt(&self, deadline: Deadline, calls: &Pipeline) -> Vec<Result<Value, Failure>> {

@@ -8,7 +8,7 @@ use crate::{Deadline, Failure};
 
 /// The messages of all channels that match a pattern, on a separate connection. It never reconnects
 /// silently, because the caller must know that messages may be missing.
-pub struct Subscription(PubSub);
+pub struct PatternSubscription(PubSub);
 
 /// A published message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +20,14 @@ pub struct Message {
     pub payload: Vec<u8>,
 }
 
-impl Subscription {
+impl PatternSubscription {
     pub(crate) async fn begin(
         mut connection: PubSub,
         deadline: Deadline,
         pattern: &str,
-    ) -> Result<Subscription, Failure> {
+    ) -> Result<PatternSubscription, Failure> {
         match timeout_at(deadline.at(), connection.psubscribe(pattern)).await {
-            Ok(Ok(())) => Ok(Subscription(connection)),
+            Ok(Ok(())) => Ok(PatternSubscription(connection)),
             Ok(Err(error)) => Err(Failure::of_connecting(error)),
             Err(_) => Err(Failure::no_answer_by(deadline)),
         }

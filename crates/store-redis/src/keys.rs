@@ -5,14 +5,14 @@ use autoreceive_domain::{ActionName, Shard, ShardCount};
 use autoreceive_store::{Lane, List, Queue, Space};
 
 /// The key names under one prefix.
-pub(super) struct Keys {
+pub(super) struct KeyNames {
     prefix: String,
 }
 
-impl Keys {
+impl KeyNames {
     /// The key names under `prefix`.
-    pub(super) fn new(prefix: &str) -> Keys {
-        Keys { prefix: prefix.to_owned() }
+    pub(super) fn new(prefix: &str) -> KeyNames {
+        KeyNames { prefix: prefix.to_owned() }
     }
 
     fn of(&self, shard: Shard, what: &str) -> String {

@@ -104,7 +104,7 @@ impl fmt::Debug for RedisSettings {
 pub struct RedisStore {
     link: Link,
     scripts: script::Scripts,
-    keys: keys::Keys,
+    keys: keys::KeyNames,
     /// Estimates the server's time, to ask which orders may be due.
     time: StoreTime,
     /// The suggested number of orders in a commit.
@@ -138,7 +138,7 @@ impl RedisStore {
         let store = RedisStore {
             link: Link::new(&address, options).map_err(|why| OpenError::Unfit(why.to_string()))?,
             scripts: script::Scripts::new(),
-            keys: keys::Keys::new(&settings.prefix),
+            keys: keys::KeyNames::new(&settings.prefix),
             time: StoreTime::default(),
             batch_size: batch_size::BatchSize::new(),
             pinned: pinned::Pool::default(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use autoreceive_domain::{Order, Shard, record};
 use autoreceive_redis_connection::redis::Cmd;
 
-use super::keys::Keys;
+use super::keys::KeyNames;
 use autoreceive_store::{Change, EventSelection, RetentionNote, Round, entry};
 
 /// The commands of a commit.
@@ -45,7 +45,7 @@ pub(super) enum WriteKind {
 
 impl Writes {
     /// All commands of a round.
-    pub(super) fn of(keys: &Keys, shard: Shard, round: &Round) -> Writes {
+    pub(super) fn of(keys: &KeyNames, shard: Shard, round: &Round) -> Writes {
         let changes: Vec<&Change> = round.changes.iter().collect();
         let records = RecordTexts::of(&changes);
         let mut writes = Writes::none(keys, shard);
@@ -64,7 +64,7 @@ impl Writes {
 
     /// The commands of some kinds for some changes, without facts.
     pub(super) fn of_orders(
-        keys: &Keys,
+        keys: &KeyNames,
         shard: Shard,
         changes: &[&Change],
         kinds: &[WriteKind],
@@ -77,7 +77,7 @@ impl Writes {
         writes
     }
 
-    fn none(keys: &Keys, shard: Shard) -> Writes {
+    fn none(keys: &KeyNames, shard: Shard) -> Writes {
         let keys = vec![keys.orders(shard), keys.clock(shard), keys.counts(shard)];
         Writes { list: Vec::with_capacity(10), keys, counts: Vec::new() }
     }
@@ -180,7 +180,7 @@ impl Writes {
         }
     }
 
-    fn entries(&mut self, keys: &Keys, shard: Shard, round: &Round, records: &RecordTexts) {
+    fn entries(&mut self, keys: &KeyNames, shard: Shard, round: &Round, records: &RecordTexts) {
         // Most entries of a commit have the same events, each for another action.
         let mut texts: Vec<(&EventSelection, Cow<'_, str>)> = Vec::new();
         for entry in &round.entries {

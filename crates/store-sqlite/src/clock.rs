@@ -15,26 +15,26 @@ pub(super) const TABLE: &str = "CREATE TABLE test_clock (ahead_ms INTEGER NOT NU
 
 /// A store's clock. All clones show the same time.
 #[derive(Clone)]
-pub(super) struct Clock {
+pub(super) struct StoreClock {
     /// The offset in milliseconds; `None` without a test clock. No other process uses the file, so
     /// it is read only once.
     ahead_ms: Option<Arc<AtomicI64>>,
 }
 
-impl Clock {
+impl StoreClock {
     /// A clock with the real time.
-    pub fn real() -> Clock {
-        Clock { ahead_ms: None }
+    pub fn real() -> StoreClock {
+        StoreClock { ahead_ms: None }
     }
 
     /// The clock of a file.
-    pub fn of(connection: &Connection) -> rusqlite::Result<Clock> {
+    pub fn of(connection: &Connection) -> rusqlite::Result<StoreClock> {
         if !is_for_tests(connection)? {
-            return Ok(Clock::real());
+            return Ok(StoreClock::real());
         }
         let ahead: i64 =
             connection.query_row("SELECT ahead_ms FROM test_clock", [], |row| row.get(0))?;
-        Ok(Clock { ahead_ms: Some(Arc::new(AtomicI64::new(ahead))) })
+        Ok(StoreClock { ahead_ms: Some(Arc::new(AtomicI64::new(ahead))) })
     }
 
     pub fn is_for_tests(&self) -> bool {

@@ -28,7 +28,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rusqlite::{Connection, TransactionBehavior};
 
-use self::clock::Clock;
+use self::clock::StoreClock;
 use self::commit::PreparedCommit;
 use self::page::{PagedView, RowPosition};
 use self::threads::{ThreadSettings, JobError, Threads};
@@ -68,7 +68,7 @@ pub struct SqliteStore {
     /// writer, so that the writer can checkpoint.
     readers: Option<Threads>,
     writer: Threads,
-    clock: Clock,
+    clock: StoreClock,
     /// The state of every shard; the file is one store, without pauses.
     state: Arc<ShardState>,
     /// The workers' heartbeats. Not in the file, because no other process can use it.
@@ -126,7 +126,7 @@ impl SqliteStore {
         Ok(SqliteStore {
             readers: None,
             writer,
-            clock: Clock::real(),
+            clock: StoreClock::real(),
             state,
             workers: Mutex::default(),
             _lock: None,
@@ -136,7 +136,7 @@ impl SqliteStore {
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection, &Clock) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection, &StoreClock) -> rusqlite::Result<T> + Send + 'static,
     {
         let clock = self.clock.clone();
         let threads = self.readers.as_ref().unwrap_or(&self.writer);
@@ -146,7 +146,7 @@ impl SqliteStore {
     async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection, &Clock) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection, &StoreClock) -> rusqlite::Result<T> + Send + 'static,
     {
         let clock = self.clock.clone();
         self.writer.run(move |connection| work(connection, &clock)).await.map_err(unavailable)
@@ -216,7 +216,7 @@ impl Orders for SqliteStore {
     async fn load(&self, ids: &[OrderId]) -> Vec<Result<At<Slot>, StoreError>> {
         let count = ids.len();
         let ids = ids.to_vec();
-        let read = move |connection: &Connection, clock: &Clock| {
+        let read = move |connection: &Connection, clock: &StoreClock| {
             let orders = read::load(connection, &ids)?;
             Ok((clock.now(), orders))
         };
@@ -233,7 +233,7 @@ impl Orders for SqliteStore {
     async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>> {
         let count = looks.len();
         let looks = looks.to_vec();
-        let read = move |connection: &Connection, clock: &Clock| {
+        let read = move |connection: &Connection, clock: &StoreClock| {
             let now = clock.now();
             Ok((now, read::due(connection, &looks, limit, now)?))
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::clock::{self, Clock};
+use super::clock::{self, StoreClock};
 use autoreceive_store::{Identity, OpenError};
 
 /// Marks the file as autoreceive's: "ARcv" in its header.
@@ -76,7 +76,7 @@ pub(super) fn writer(
     path: &Path,
     timeout: Duration,
     test_clock: bool,
-) -> Result<(Connection, Clock, Identity), OpenError> {
+) -> Result<(Connection, StoreClock, Identity), OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
     // Half of the caller's time limit, so that the caller gets the error of another program's lock
@@ -99,7 +99,7 @@ pub(super) fn writer(
     if is_new {
         create(&mut connection, test_clock).map_err(failed)?;
     }
-    let clock = Clock::of(&connection).map_err(failed)?;
+    let clock = StoreClock::of(&connection).map_err(failed)?;
     let identity = identity(&connection).map_err(failed)?;
     Ok((connection, clock, identity))
 }

@@ -123,7 +123,7 @@ impl<T: Send, F: Fn(&Connection) -> rusqlite::Result<T> + Send> Job for PendingJ
 }
 
 /// The step in which a transaction failed.
-enum TransactionError {
+enum JobTransactionError {
     Begin(rusqlite::Error),
     Work(rusqlite::Error),
     Commit(rusqlite::Error),
@@ -133,7 +133,7 @@ fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>
     while let Some(mut jobs) = take(queue, settings.group) {
         match transact(&mut connection, settings.behavior, &mut jobs) {
             Ok(()) => answer(jobs, &Ok(())),
-            Err(TransactionError::Begin(error)) => answer(jobs, &Err(JobError::Refused(error.to_string()))),
+            Err(JobTransactionError::Begin(error)) => answer(jobs, &Err(JobError::Refused(error.to_string()))),
             Err(failed) if jobs.len() == 1 => answer(jobs, &Err(failed.into())),
             Err(_) => serve_alone(&mut connection, settings.behavior, jobs),
         }
@@ -177,20 +177,20 @@ fn transact(
     connection: &mut Connection,
     behavior: TransactionBehavior,
     jobs: &mut [Box<dyn Job>],
-) -> Result<(), TransactionError> {
-    let transaction = connection.transaction_with_behavior(behavior).map_err(TransactionError::Begin)?;
+) -> Result<(), JobTransactionError> {
+    let transaction = connection.transaction_with_behavior(behavior).map_err(JobTransactionError::Begin)?;
     for job in jobs {
-        job.run(&transaction).map_err(TransactionError::Work)?;
+        job.run(&transaction).map_err(JobTransactionError::Work)?;
     }
-    transaction.commit().map_err(TransactionError::Commit)
+    transaction.commit().map_err(JobTransactionError::Commit)
 }
 
-impl From<TransactionError> for JobError {
-    fn from(failed: TransactionError) -> JobError {
+impl From<JobTransactionError> for JobError {
+    fn from(failed: JobTransactionError) -> JobError {
         match failed {
             // A write that fails on a full disk is not in the log. But after a failed fsync the
             // state after a power loss is unknown.
-            TransactionError::Commit(error)
+            JobTransactionError::Commit(error)
                 if !matches!(
                     error.sqlite_error_code(),
                     Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)
@@ -198,7 +198,7 @@ impl From<TransactionError> for JobError {
             {
                 JobError::Unknown(error.to_string())
             }
-            TransactionError::Begin(error) | TransactionError::Work(error) | TransactionError::Commit(error) => {
+            JobTransactionError::Begin(error) | JobTransactionError::Work(error) | JobTransactionError::Commit(error) => {
                 JobError::Refused(error.to_string())
             }
         }
