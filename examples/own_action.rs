@@ -1,10 +1,9 @@
-//! The engine inside a service of your own, with an action of your own.
+//! The engine inside your own service, with your own action.
 //!
 //!     cargo run --example own_action
 //!
 //! Places and pays an order with half a second of silence, and credits points when it is received.
-//! The action is attempted at least once, so it remembers the event ids it has done: that is what
-//! makes a repeat harmless.
+//! The action runs at least once, so it remembers the ids of its events: a repeat does nothing.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +37,7 @@ impl Points {
         };
         let is_new = self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(event.id());
         if is_new && self.credited.send((order.id.to_string(), amount / 100)).is_err() {
-            return Outcome::retry("nobody takes the points");
+            return Outcome::retry("the receiver of the points is gone");
         }
         Outcome::Done
     }
@@ -62,7 +61,7 @@ async fn main() -> anyhow::Result<()> {
 
     let (order, credit) =
         tokio::time::timeout(Duration::from_secs(10), points.recv()).await?.unwrap_or_default();
-    println!("{order} was received by itself: {credit} points");
+    println!("{order} was received automatically: {credit} points");
     engine.stop(Duration::from_secs(5)).await;
     Ok(())
 }

@@ -1,8 +1,8 @@
-"""A shop in one file: it places and pays orders, and credits points when autoreceive says that one was received.
+"""A shop in one file. It places and pays orders, and credits points when an order was received.
 
     AUTORECEIVE_WEBHOOK_SECRET=whsec_… python3 shop.py A-1001 A-1002
 
-Nothing but Python 3.9 or newer and its standard library.
+It needs only Python 3.9 or newer and the standard library.
 """
 
 import base64
@@ -29,25 +29,27 @@ BODY_BYTES = 256 * 1024
 
 def read_key(secret):
     if not secret.startswith("whsec_"):
-        sys.exit("AUTORECEIVE_WEBHOOK_SECRET is no whsec_… secret")
-    return base64.b64decode(secret[len("whsec_"):], validate=True)
+        sys.exit("AUTORECEIVE_WEBHOOK_SECRET must be a whsec_… secret")
+    return base64.b64decode(secret[len("whsec_") :], validate=True)
 
 
 KEY = read_key(os.environ.get("AUTORECEIVE_WEBHOOK_SECRET", ""))
 
-# ---- asking the service ------------------------------------------------------------------------------------------------
+# ---- calling the service ---------------------------------------------------------------------
 
 
 class Refused(Exception):
-    """The service understood, and says no: repeating would change nothing."""
+    """The service refused the command. A repeat would get the same answer."""
 
 
 def ask(path, body):
-    """Sends a command. Every command is safe to repeat, so where no answer comes, or "not now", it is sent again."""
+    """Sends a command. Repeats it after no answer, 408, 429 or 503: commands are safe to repeat."""
     headers = {"content-type": "application/json"}
     if TOKEN:
         headers["authorization"] = f"Bearer {TOKEN}"
-    request = urllib.request.Request(SERVICE + path, json.dumps(body).encode(), headers, method="POST")
+    request = urllib.request.Request(
+        SERVICE + path, json.dumps(body).encode(), headers, method="POST"
+    )
     for attempt in range(1, 11):
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
@@ -64,17 +66,20 @@ def ask(path, body):
 
 
 def buy(order_id):
-    ask("/v1/orders", {"order_id": order_id, "buyer_id": "buyer-7", "amount": 59_000, "currency": "KRW"})
+    ask(
+        "/v1/orders",
+        {"order_id": order_id, "buyer_id": "buyer-7", "amount": 59_000, "currency": "KRW"},
+    )
     order = ask(f"/v1/orders/{urllib.parse.quote(order_id, safe='')}/pay", {})
     print(f"{order_id} is {order['status']}")
 
 
-# ---- points, credited once ---------------------------------------------------------------------------------------------
+# ---- points, credited once -------------------------------------------------------------------
 
 
 def database():
     connection = sqlite3.connect(POINTS, timeout=10)
-    # The answer "received" is given once the credit is on the disk.
+    # The webhook is answered only after the credit is on the disk.
     connection.execute("pragma synchronous = full")
     return connection
 
@@ -82,11 +87,13 @@ def database():
 def prepare():
     with closing(database()) as connection, connection:
         connection.execute("create table if not exists done (webhook_id text primary key)")
-        connection.execute("create table if not exists points (order_id text primary key, points integer not null)")
+        connection.execute(
+            "create table if not exists points (order_id text primary key, points integer not null)"
+        )
 
 
 def credit(webhook_id, order):
-    """The id is remembered and the points are credited in one transaction: both happen, once, or neither."""
+    """Stores the id and credits the points in one transaction: both happen once, or neither."""
     points = order.get("amount", 0) // 100
     with closing(database()) as connection, connection:
         new = connection.execute("insert or ignore into done values (?)", (webhook_id,)).rowcount
@@ -95,14 +102,18 @@ def credit(webhook_id, order):
     print(f"{order['order_id']}: {points} points" if new else f"{webhook_id} again: nothing to do")
 
 
-# ---- receiving webhooks ------------------------------------------------------------------------------------------------
+# ---- receiving webhooks ----------------------------------------------------------------------
 
 
 def is_genuine(headers, body):
-    """Whether it was signed with our secret in the last five minutes (https://www.standardwebhooks.com). `body` is the
-    bytes as they came, not parsed and written again."""
+    """Checks that it was signed with our secret in the last five minutes
+    (https://www.standardwebhooks.com). `body` must be the original bytes, not parsed JSON."""
     webhook_id, seconds = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not webhook_id or not (seconds.isascii() and seconds.isdigit()) or abs(time.time() - int(seconds)) > 300:
+    if (
+        not webhook_id
+        or not (seconds.isascii() and seconds.isdigit())
+        or abs(time.time() - int(seconds)) > 300
+    ):
         return False
     digest = hmac.digest(KEY, f"{webhook_id}.{seconds}.".encode() + body, hashlib.sha256)
     expected = b"v1," + base64.b64encode(digest)
@@ -125,7 +136,7 @@ class Webhooks(BaseHTTPRequestHandler):
         event = json.loads(body)
         if event["type"] == "order.received":
             credit(self.headers["webhook-id"], event["data"]["order"])
-        self.answer(204)  # Only now: without a 2xx the webhook comes again.
+        self.answer(204)  # Only after the work is done: without a 2xx the webhook comes again.
 
     def answer(self, status):
         self.send_response(status)
@@ -134,7 +145,7 @@ class Webhooks(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format, *args):
-        pass  # The lines that `credit` prints are enough.
+        pass  # `credit` prints enough.
 
 
 class Server(ThreadingHTTPServer):

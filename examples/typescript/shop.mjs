@@ -1,17 +1,27 @@
 // @ts-check
-// A shop in one file: it places and pays orders, and credits points when autoreceive says that one was received.
+// A shop in one file. It places and pays orders, and credits points when an order was received.
 //
 //     AUTORECEIVE_WEBHOOK_SECRET=whsec_… node shop.mjs A-1001 A-1002
 //
-// Nothing but Node 18 or newer. The types are in comments, so that the file runs as it is and an editor still checks it.
+// It needs only Node 18 or newer. The types are in comments: the file runs without a build, and
+// editors check it.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, truncateSync } from "node:fs";
+import {
+  appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, truncateSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** @typedef {{ order_id: string, status: string, version: number, buyer_id?: string, amount?: number, currency?: string }} Order */
-/** @typedef {{ id: string, type: string, timestamp: string, data: { cause: string, order: Order } }} OrderEvent */
+/**
+ * @typedef {{
+ *   order_id: string, status: string, version: number,
+ *   buyer_id?: string, amount?: number, currency?: string,
+ * }} Order
+ * @typedef {{
+ *   id: string, type: string, timestamp: string, data: { cause: string, order: Order },
+ * }} OrderEvent
+ */
 
 const SERVICE = process.env.AUTORECEIVE_URL ?? "http://127.0.0.1:8780";
 const TOKEN = process.env.AUTORECEIVE_TOKEN;
@@ -23,14 +33,16 @@ const BODY_BYTES = 256 * 1024;
 /** @param {string} secret */
 function readKey(secret) {
   const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
-  if (!secret.startsWith("whsec_") || key.length < 24) throw new Error("AUTORECEIVE_WEBHOOK_SECRET is no whsec_… secret");
+  if (!secret.startsWith("whsec_") || key.length < 24) {
+    throw new Error("AUTORECEIVE_WEBHOOK_SECRET must be a whsec_… secret");
+  }
   return key;
 }
 
-// ---- asking the service -------------------------------------------------------------------------------------------------
+// ---- calling the service -----------------------------------------------------------------------
 
 /**
- * Sends a command. Every command is safe to repeat, so where no answer comes, or "not now", the same one is sent again.
+ * Sends a command. After no answer, 408, 429 or 503 it repeats it: every command is safe to repeat.
  *
  * @param {string} path
  * @param {object} body
@@ -41,13 +53,16 @@ async function ask(path, body) {
   const headers = { "content-type": "application/json" };
   if (TOKEN) headers.authorization = `Bearer ${TOKEN}`;
   for (let attempt = 1; ; attempt++) {
-    const request = { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(10_000) };
+    const signal = AbortSignal.timeout(10_000);
+    const request = { method: "POST", headers, body: JSON.stringify(body), signal };
     let why;
     try {
       const answer = await fetch(SERVICE + path, request);
       const json = await answer.json();
       if (answer.ok) return json;
-      if (![408, 429, 503].includes(answer.status)) throw new Refused(`${json.code}: ${json.title}`);
+      if (![408, 429, 503].includes(answer.status)) {
+        throw new Refused(`${json.code}: ${json.title}`);
+      }
       why = json.title;
     } catch (error) {
       if (error instanceof Refused || attempt === 10) throw error;
@@ -58,7 +73,7 @@ async function ask(path, body) {
   }
 }
 
-/** The service understood, and says no: repeating would change nothing. */
+/** The service refused the command. A repeat would get the same answer. */
 class Refused extends Error {}
 
 /** @param {string} id */
@@ -68,10 +83,10 @@ async function buy(id) {
   console.log(`${id} is ${order.status}`);
 }
 
-// ---- points, credited once ----------------------------------------------------------------------------------------------
+// ---- points, credited once ---------------------------------------------------------------------
 
-// One line is one credit and the webhook-id that caused it: both are on the disk, or neither is. A shop with a database
-// puts the id into a table with a unique key, in the transaction that credits.
+// One line is one credit with its webhook-id: both are on the disk, or neither is. A shop with a
+// database inserts the id into a table with a unique key, in the same transaction as the credit.
 
 /** The webhook-ids that were credited. */
 const credited = readCredited();
@@ -79,7 +94,7 @@ const credited = readCredited();
 function readCredited() {
   if (!existsSync(POINTS)) return new Set();
   const bytes = readFileSync(POINTS);
-  // A line that a crash cut off was never answered for: it goes, and the webhook comes again.
+  // A crash can cut off the last line. Its webhook was not answered, so it comes again.
   const whole = bytes.lastIndexOf("\n") + 1;
   if (whole < bytes.length) truncateSync(POINTS, whole);
   const lines = bytes.subarray(0, whole).toString().split("\n").filter(Boolean);
@@ -95,7 +110,8 @@ function credit(webhookId, order) {
   const points = Math.floor((order.amount ?? 0) / 100);
   const file = openSync(POINTS, "a");
   try {
-    appendFileSync(file, JSON.stringify({ webhook_id: webhookId, order_id: order.order_id, points }) + "\n");
+    const line = { webhook_id: webhookId, order_id: order.order_id, points };
+    appendFileSync(file, JSON.stringify(line) + "\n");
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -104,16 +120,20 @@ function credit(webhookId, order) {
   console.log(`${order.order_id}: ${points} points`);
 }
 
-// ---- receiving webhooks -------------------------------------------------------------------------------------------------
+// ---- receiving webhooks ------------------------------------------------------------------------
 
 /**
- * Whether the message was signed with our secret in the last five minutes (https://www.standardwebhooks.com).
+ * Checks that the message was signed with our secret in the last five minutes
+ * (https://www.standardwebhooks.com).
  *
  * @param {import("node:http").IncomingHttpHeaders} headers
- * @param {Buffer} body the bytes as they came, not parsed and written again
+ * @param {Buffer} body the original bytes, not parsed JSON
  */
 function isGenuine(headers, body) {
-  const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => String(headers[name] ?? ""));
+  const header = (/** @type {string} */ name) => String(headers[name] ?? "");
+  const id = header("webhook-id");
+  const time = header("webhook-timestamp");
+  const signatures = header("webhook-signature");
   if (!id || !(Math.abs(Date.now() / 1000 - Number(time || NaN)) <= 300)) return false;
   const expected = createHmac("sha256", KEY).update(`${id}.${time}.`).update(body).digest();
   return signatures.split(" ").some((signature) => {
@@ -145,18 +165,22 @@ async function receive(request) {
   if (!isGenuine(request.headers, body)) return 401;
   /** @type {OrderEvent} */
   const event = JSON.parse(body.toString());
-  if (event.type === "order.received") credit(String(request.headers["webhook-id"]), event.data.order);
-  return 204; // Only now: without a 2xx the webhook comes again.
+  if (event.type === "order.received") {
+    credit(String(request.headers["webhook-id"]), event.data.order);
+  }
+  return 204; // Only after the work is done: without a 2xx the webhook comes again.
 }
 
 const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
   receive(request)
     .catch((error) => (console.error(error), 500))
-    .then((status) => response.writeHead(status, status === 413 ? { connection: "close" } : {}).end());
+    .then((status) => {
+      response.writeHead(status, status === 413 ? { connection: "close" } : {}).end();
+    });
 });
 
 server.on("error", (error) => {
-  console.error(`cannot listen on 127.0.0.1:${PORT} (${error.message}); choose another port with PORT=…`);
+  console.error(`cannot listen on 127.0.0.1:${PORT} (${error.message}); set PORT to another port`);
   process.exit(1);
 });
 

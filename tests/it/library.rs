@@ -14,7 +14,7 @@ fn the_example_with_an_action_of_its_own_credits_the_received_order() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "A-1001 was received by itself: 590 \
+        "A-1001 was received automatically: 590 \
         points\n"
     );
 }

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says in words and JSON Schema cannot say, so that what is generated as right is right."""
+"""Rules that the OpenAPI document states only in words, so that valid test cases are valid."""
 
 import json
 import re
@@ -9,21 +9,30 @@ from hypothesis import strategies as st
 
 PAST = st.datetimes(datetime(1970, 1, 2), datetime(2026, 1, 1), timezones=st.just(UTC))
 
-# A time may not lie ahead.
-schemathesis.openapi.format("date-time", PAST.map(lambda time: time.isoformat().replace("+00:00", "Z")))
-# A length is at most ten years.
-schemathesis.openapi.format("length", st.builds("{}{}".format, st.integers(1, 3650), st.sampled_from(["ms", "s", "m", "h", "d"])))
+# Times must not be in the future.
+schemathesis.openapi.format(
+    "date-time", PAST.map(lambda time: time.isoformat().replace("+00:00", "Z"))
+)
+# Durations are at most ten years.
+schemathesis.openapi.format(
+    "length",
+    st.builds("{}{}".format, st.integers(1, 3650), st.sampled_from(["ms", "s", "m", "h", "d"])),
+)
 
 
 @schemathesis.hook
 def map_body(context, body):
     if not isinstance(body, dict):
         return body
-    # What is generated as wrong stays wrong. A policy has to be configured.
+    # Invalid cases stay invalid. A valid policy must be configured.
     if isinstance(body.get("policy"), str) and re.fullmatch("[a-z0-9_-]{1,32}", body["policy"]):
         body["policy"] = "default"
-    # A hold is named by its reason only where that is short.
-    if isinstance(body.get("reason"), str) and 64 < len(body["reason"]) <= 200 and body.get("id") is None:
+    # A hold without an id uses its reason as the id, so the reason must be short.
+    if (
+        isinstance(body.get("reason"), str)
+        and 64 < len(body["reason"]) <= 200
+        and body.get("id") is None
+    ):
         body["reason"] = body["reason"][:64]
     return body
 

@@ -1,7 +1,7 @@
-"""An SMTP server of a test's own (aiosmtpd). Prints its port; writes each accepted letter to stdout as a line of JSON.
+"""An SMTP server for one test (aiosmtpd). Prints its port, then each accepted email as JSON.
 
-What it does with a letter is decided by the receiver's name: busy (451), gone (550), spam (554 after the text), hang,
-flaky (451 once, then accepted); everybody else gets theirs.
+The recipient's name decides the result: busy (451), gone (550), spam (554 after the text), hang,
+flaky (451 once, then accepted). All others are accepted.
 """
 
 import asyncio, json, ssl, sys
@@ -30,8 +30,13 @@ class Handler:
         if name == "hang":
             await asyncio.sleep(3600)
         raw = envelope.original_content.decode("utf-8")
-        letter = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "raw": raw, "secured": session.ssl is not None or options["tls"] == "tls"}
-        print(json.dumps(letter), flush=True)
+        email = {
+            "from": envelope.mail_from,
+            "to": envelope.rcpt_tos,
+            "raw": raw,
+            "secured": session.ssl is not None or options["tls"] == "tls",
+        }
+        print(json.dumps(email), flush=True)
         return "250 2.0.0 taken"
 
 
@@ -43,7 +48,11 @@ def authenticate(server, session, envelope, mechanism, data):
 def connection():
     more = {}
     if options["user"]:
-        more = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": options["tls"] == "starttls"}
+        more = {
+            "authenticator": authenticate,
+            "auth_required": True,
+            "auth_require_tls": options["tls"] == "starttls",
+        }
     if options["tls"] == "starttls":
         more |= {"tls_context": context, "require_starttls": True}
     return SMTP(Handler(), enable_SMTPUTF8=True, hostname="mail.test", **more)

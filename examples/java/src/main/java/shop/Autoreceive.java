@@ -12,7 +12,7 @@ import org.springframework.web.client.RestClient;
 import org.springframework.web.client.RestClientException;
 import org.springframework.web.client.RestClientResponseException;
 
-/** Asks the service. Every command is safe to repeat, so where no answer comes, or "not now", the same one is sent again. */
+/** Calls the service. After no answer, 408, 429 or 503 it repeats a command, which is safe. */
 @Component
 public class Autoreceive {
     private static final Set<Integer> NOT_NOW = Set.of(408, 429, 503);
@@ -31,18 +31,18 @@ public class Autoreceive {
         this.client = builder.build();
     }
 
-    /** Tells of a new order; the amount is in minor units, so 59000 KRW is ₩59,000. */
+    /** Places an order. The amount is in minor units: 59000 KRW is ₩59,000. */
     public Order place(String orderId, String buyerId, long amount, String currency) throws InterruptedException {
         var order = Map.of("order_id", orderId, "buyer_id", buyerId, "amount", amount, "currency", currency);
         return ask(order, "/v1/orders");
     }
 
-    /** Tells that the order was paid: from now on the buyer's silence counts. */
+    /** Reports the payment: from now on the buyer's silence counts. */
     public Order pay(String orderId) throws InterruptedException {
         return ask(Map.of(), "/v1/orders/{id}/pay", orderId);
     }
 
-    /** The names in {@code path} are percent-encoded by RestClient, a slash in an order's id too. */
+    /** RestClient percent-encodes the names in {@code path}, also a slash in an order's id. */
     private Order ask(Object body, String path, Object... names) throws InterruptedException {
         for (int attempt = 1; ; attempt++) {
             try {
@@ -56,7 +56,7 @@ public class Autoreceive {
         }
     }
 
-    /** Anything else is the service's considered refusal: its body has a code and says what would be possible. */
+    /** Any other status is a refusal. Its body has a code and lists the possible commands. */
     private static boolean isWorthRepeating(RestClientException failure) {
         return failure instanceof ResourceAccessException
                 || (failure instanceof RestClientResponseException answer && NOT_NOW.contains(answer.getStatusCode().value()));

@@ -14,9 +14,9 @@ public class Points {
     }
 
     /**
-     * Remembers the id and credits the points in one transaction: both happen, once, or neither.
+     * Stores the id and credits the points in one transaction: both happen, once, or neither.
      *
-     * @throws org.springframework.dao.DuplicateKeyException where it was done before
+     * @throws org.springframework.dao.DuplicateKeyException if it was done before
      */
     @Transactional
     public long credit(String webhookId, Order order) {

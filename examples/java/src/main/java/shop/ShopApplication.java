@@ -7,7 +7,7 @@ import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.context.annotation.Bean;
 
-/** A shop that places and pays the orders named on its command line, and credits points when they are received. */
+/** A shop: places and pays orders, and credits points when they are received. */
 @SpringBootApplication
 public class ShopApplication {
     private static final Logger log = LoggerFactory.getLogger(ShopApplication.class);

@@ -10,7 +10,10 @@ import javax.crypto.spec.SecretKeySpec;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.stereotype.Component;
 
-/** Tells webhooks that were signed with our secret in the last five minutes (https://www.standardwebhooks.com). */
+/**
+ * Checks that a webhook was signed with our secret in the last five minutes
+ * (https://www.standardwebhooks.com).
+ */
 @Component
 public class Signatures {
     private static final String PREFIX = "whsec_";
@@ -20,12 +23,12 @@ public class Signatures {
 
     public Signatures(@Value("${shop.webhook-secret}") String secret) {
         if (!secret.startsWith(PREFIX)) {
-            throw new IllegalArgumentException("AUTORECEIVE_WEBHOOK_SECRET is no whsec_… secret");
+            throw new IllegalArgumentException("AUTORECEIVE_WEBHOOK_SECRET must be a whsec_… secret");
         }
         this.key = new SecretKeySpec(Base64.getDecoder().decode(secret.substring(PREFIX.length())), "HmacSHA256");
     }
 
-    /** {@code body} is the bytes as they came, not parsed and written again. */
+    /** {@code body} must be the original bytes, not parsed JSON. */
     public boolean isGenuine(String id, String timestamp, String signatures, byte[] body) {
         if (id == null || signatures == null || timestamp == null || !timestamp.matches("[0-9]{1,12}")) {
             return false;

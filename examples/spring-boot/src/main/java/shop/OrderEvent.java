@@ -3,7 +3,7 @@ package shop;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonProperty;
 
-/** The body of a webhook. An order that was taken over from keys has neither buyer nor amount. */
+/** The body of a webhook. An order that was adopted from keys has no buyer and no amount. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 public record OrderEvent(String id, String type, Data data) {
 

@@ -1,6 +1,6 @@
 package shop;
 
-/** What the shop does with its orders; the two forms differ in nothing else. */
+/** The shop's operations on orders. The two forms differ only here. */
 public interface Orders {
     /** The buyer ordered, and has not paid yet. */
     void initiate(String orderId, String buyerId, long amount);
@@ -8,9 +8,9 @@ public interface Orders {
     /** The payment was confirmed: the buyer's silence counts from now on. */
     void confirmPayment(String orderId);
 
-    /** The shop or the buyer changed their mind. */
+    /** The shop or the buyer cancelled. */
     void cancel(String orderId);
 
-    /** Where the order stands, or null. */
+    /** The order's status, or null. */
     String status(String orderId);
 }

@@ -14,14 +14,14 @@ public class PostReceive {
     }
 
     /**
-     * Remembers the id and credits the points in one transaction: both happen, once, or neither.
+     * Stores the id and credits the points in one transaction: both happen, once, or neither.
      *
-     * @throws org.springframework.dao.DuplicateKeyException where it was done before
+     * @throws org.springframework.dao.DuplicateKeyException if it was done before
      */
     @Transactional
     public void run(String webhookId, OrderEvent.Order order) {
         database.update("insert into webhooks_done (webhook_id) values (?)", webhookId);
-        // The keys of the first form hold no amount: a shop looks it up in its own table of orders.
+        // The keys of the first form have no amount: a real shop reads it from its own orders.
         long points = order.amount() == null ? 590 : order.amount() / 100;
         database.update("insert into points (order_id, points) values (?, ?)", order.orderId(), points);
     }

@@ -3,7 +3,7 @@ package shop;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 
-/** A shop whose orders are received by themselves, in two forms: with keys that autoreceive watches, and with its API. */
+/** A shop in two forms: with keys that autoreceive watches, and with its API. */
 @SpringBootApplication
 public class ShopApplication {
     public static void main(String[] args) {

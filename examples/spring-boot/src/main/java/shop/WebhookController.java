@@ -12,7 +12,7 @@ import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestHeader;
 import org.springframework.web.bind.annotation.RestController;
 
-/** Where autoreceive posts its events, in both forms: what the scheduled job did after SET RECEIVED is done here. */
+/** The endpoint for events, in both forms. It replaces the actions of the scheduled job. */
 @RestController
 public class WebhookController {
     private static final Logger log = LoggerFactory.getLogger(WebhookController.class);
@@ -28,7 +28,7 @@ public class WebhookController {
         this.json = json;
     }
 
-    /** Answers 204 only when all is done: without a 2xx the webhook comes again. */
+    /** Answers 204 only after the work is done: without a 2xx the webhook comes again. */
     @PostMapping("/autoreceive")
     public ResponseEntity<Void> receive(
             @RequestHeader(name = "webhook-id", required = false) String id,

@@ -17,12 +17,13 @@ import org.springframework.data.redis.connection.stream.StreamReadOptions;
 import org.springframework.data.redis.core.StreamOperations;
 import org.springframework.data.redis.core.StringRedisTemplate;
 
-/** Reads order events as a member of a consumer group and credits points, once for each event id. See README.md. */
+/** A consumer in a group: credits points once per event id. See README.md. */
 @SpringBootApplication
 public class PointsConsumer implements CommandLineRunner {
     private static final String GROUP = "points";
     private final String stream = System.getenv().getOrDefault("STREAM", "orders");
-    // A name of its own for each instance, kept over restarts: what it had read and not acknowledged waits under its name.
+    // Each instance needs its own name and keeps it over restarts: Redis stores its unacknowledged
+    // entries under this name.
     private final Consumer consumer = Consumer.from(GROUP, System.getenv().getOrDefault("CONSUMER", "points-1"));
     private final StringRedisTemplate redis;
     private final StreamOperations<String, String, String> streams;
@@ -41,7 +42,7 @@ public class PointsConsumer implements CommandLineRunner {
     @Override
     public void run(String... args) throws Exception {
         createGroup();
-        // First what was read before a crash, then what is new.
+        // First the entries that were read before a crash, then new ones.
         String position = "0";
         while (true) {
             StreamReadOptions options = StreamReadOptions.empty().count(100).block(Duration.ofSeconds(5));
@@ -63,13 +64,13 @@ public class PointsConsumer implements CommandLineRunner {
     }
 
     private void handle(Map<String, String> event) throws Exception {
-        // An entry that was cut off meanwhile has no fields.
+        // A trimmed entry has no fields.
         if (event == null || !"order.received".equals(event.get("type"))) {
             return;
         }
         JsonNode order = json.readTree(event.get("body")).at("/data/order");
         long points = order.path("amount").asLong() / 100;
-        // The event's id is the key of what is done, so a repeat does nothing. A buyer's points are the sum of the values.
+        // The event's id is the field, so a repeat does nothing. A buyer's points are the sum.
         redis.opsForHash().putIfAbsent("points:" + order.path("buyer_id").asText(), event.get("id"), Long.toString(points));
     }
 
@@ -77,7 +78,7 @@ public class PointsConsumer implements CommandLineRunner {
         try {
             streams.createGroup(stream, ReadOffset.from("0"), GROUP);
         } catch (RedisSystemException exception) {
-            // It is there already (BUSYGROUP); anything else shows itself at the first reading.
+            // The group exists (BUSYGROUP). Any other error appears again at the first read.
         }
     }
 }

@@ -2,6 +2,6 @@ package shop.api;
 
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 
-/** An order as the service shows it; what this shop does not use is passed over. */
+/** An order of the service, without the fields that this shop does not use. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 public record ApiOrder(String status) {}

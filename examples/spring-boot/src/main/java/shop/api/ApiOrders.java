@@ -16,8 +16,8 @@ import org.springframework.web.client.RestClientResponseException;
 import shop.Orders;
 
 /**
- * The second form: the same shop without keys of its own. Every command can be sent again without harm, so where no answer comes,
- * or "not now", the same one is sent again.
+ * The second form: the same shop without keys. It repeats a command after no answer, 408, 429 or
+ * 503: every command is safe to repeat.
  */
 @Component
 @Profile("api")
@@ -62,7 +62,7 @@ public class ApiOrders implements Orders {
         }
     }
 
-    /** The names in {@code path} are percent-encoded by RestClient, a slash in an order's id too. */
+    /** RestClient percent-encodes the names in {@code path}, also a slash in an order's id. */
     private void ask(Object body, String path, Object... names) {
         for (int attempt = 1; ; attempt++) {
             try {
@@ -77,7 +77,7 @@ public class ApiOrders implements Orders {
         }
     }
 
-    /** Anything else is the service's considered refusal: its body has a code and says what would be possible. */
+    /** Any other status is a refusal. Its body has a code and lists the possible commands. */
     private static boolean isWorthRepeating(RestClientException failure) {
         return failure instanceof ResourceAccessException
                 || (failure instanceof RestClientResponseException answer && NOT_NOW.contains(answer.getStatusCode().value()));

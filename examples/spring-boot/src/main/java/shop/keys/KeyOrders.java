@@ -7,8 +7,8 @@ import org.springframework.stereotype.Component;
 import shop.Orders;
 
 /**
- * The first form: a status key and a trigger key for each order, as the copied pattern has them. The scheduled job that swept the
- * triggers is gone; autoreceive does its work, and this class finds RECEIVED in the status key.
+ * The first form: a status key and a trigger key for each order, as in the copied pattern.
+ * autoreceive replaces the scheduled job, and this class finds RECEIVED in the status key.
  */
 @Component
 @Profile("keys")
@@ -36,7 +36,7 @@ public class KeyOrders implements Orders {
         redis.opsForValue().set(STATUS + orderId, "PAID");
     }
 
-    /** The shop's own word wins, up to the last millisecond: an order that is CANCELLED here is not received. */
+    /** The shop's status wins up to the last millisecond: a CANCELLED order is not received. */
     @Override
     public void cancel(String orderId) {
         redis.opsForValue().set(STATUS + orderId, "CANCELLED");
