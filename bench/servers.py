@@ -1,4 +1,4 @@
-"""The servers that are measured on, each in a directory of its own and on a free port, and the programs that measure."""
+"""Servers for benchmarks, each in its own directory and on a free port, and how to run commands."""
 
 import contextlib
 import glob
@@ -19,7 +19,8 @@ PRODUCT = ROOT / "target" / "dist" / "autoreceive"
 PEERS = TARGET / "rust" / "release" / "peers"
 
 REDIS_SETTINGS = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
-# As much durability as Redis gives with everysec (the answer does not wait for the disk), memory enough, checkpoints out of the way.
+# The same durability as Redis with everysec (the answer does not wait for the disk), enough memory,
+# no checkpoint during a benchmark.
 POSTGRES_SETTINGS = {
     "shared_buffers": "1GB",
     "synchronous_commit": "off",
@@ -29,38 +30,76 @@ POSTGRES_SETTINGS = {
     "jit": "off",
 }
 NPM = ["bullmq@6.7.0", "ioredis@5.11.1"]
-# The longest that one measurement may take.
+# The longest time for one benchmark.
 WITHIN_SECONDS = 300
 
 
 def run(*command, cwd=ROOT, **more):
-    """Runs a command to its end, and returns what it printed."""
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=WITHIN_SECONDS * 6, **more)
+    """Runs a command and returns its output."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS * 6,
+        **more,
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-2000:]}"
+        )
     return done.stdout
 
 
 def figures(*command, cwd=ROOT):
-    """Runs a measurement, which prints one JSON object last."""
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=WITHIN_SECONDS)
+    """Runs a benchmark. Its last line of output is one JSON object."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS,
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-2000:]}"
+        )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def prepare(peers=True):
-    """Builds and installs what is missing, into target/ only."""
+    """Builds and installs missing programs, into target/ only."""
     say("building autoreceive")
     run("cargo", "build", "--profile", "dist", "--quiet")
     if not peers:
         return
     say("building the peers in Rust")
-    run("cargo", "build", "--release", "--quiet", "--locked", cwd=ROOT / "bench" / "peers" / "rust", env={**os.environ, "CARGO_TARGET_DIR": str(TARGET / "rust")})
+    run(
+        "cargo",
+        "build",
+        "--release",
+        "--quiet",
+        "--locked",
+        cwd=ROOT / "bench" / "peers" / "rust",
+        env={**os.environ, "CARGO_TARGET_DIR": str(TARGET / "rust")},
+    )
     installed = [TARGET / "node_modules" / name.split("@")[0] / "package.json" for name in NPM]
-    if [f"{json.loads(file.read_text())['name']}@{json.loads(file.read_text())['version']}" for file in installed if file.exists()] != NPM:
+    if [
+        f"{json.loads(file.read_text())['name']}@{json.loads(file.read_text())['version']}"
+        for file in installed
+        if file.exists()
+    ] != NPM:
         say(f"installing {' '.join(NPM)}")
-        run("npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", *NPM, cwd=TARGET)
+        run(
+            "npm",
+            "install",
+            "--no-save",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+            *NPM,
+            cwd=TARGET,
+        )
 
 
 def say(text):
@@ -75,13 +114,34 @@ def free_port():
 
 @contextlib.contextmanager
 def redis_server():
-    """A Redis server of one measurement's own. Yields its port."""
+    """A Redis server for one benchmark. Yields its port."""
     with tempfile.TemporaryDirectory(prefix="autoreceive-bench-") as directory:
         port = free_port()
-        command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", directory, "--logfile", "log", *REDIS_SETTINGS]
-        server = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [
+            "redis-server",
+            "--port",
+            port,
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            directory,
+            "--logfile",
+            "log",
+            *REDIS_SETTINGS,
+        ]
+        server = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
-            wait_until(lambda: subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, text=True).stdout == "PONG\n", server)
+            wait_until(
+                lambda: (
+                    subprocess.run(
+                        ["redis-cli", "-p", str(port), "ping"], capture_output=True, text=True
+                    ).stdout
+                    == "PONG\n"
+                ),
+                server,
+            )
             yield port
         finally:
             end(server)
@@ -89,22 +149,58 @@ def redis_server():
 
 @contextlib.contextmanager
 def postgres_server(**settings):
-    """A PostgreSQL server of one measurement's own. Yields its address and the id of its first process."""
+    """A PostgreSQL server for one benchmark. Yields its address and the id of its first process."""
     with tempfile.TemporaryDirectory(prefix="autoreceive-bench-") as directory:
         root = os.geteuid() == 0
         as_user = {}
         if root:
-            # It refuses to run as root; Debian's package made a user for it.
+            # PostgreSQL refuses to run as root. Debian's package has created a user for it.
             user = pwd.getpwnam("postgres")
             os.chown(directory, user.pw_uid, user.pw_gid)
             as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         data, port = Path(directory) / "data", free_port()
-        run(postgres_binary("initdb"), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D", data, cwd=directory, **as_user)
-        given = [part for name, value in {**POSTGRES_SETTINGS, **settings}.items() for part in ("-c", f"{name}={value}")]
-        command = [postgres_binary("postgres"), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", port, "-D", data, *given]
-        server = subprocess.Popen([str(part) for part in command], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user)
+        run(
+            postgres_binary("initdb"),
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-D",
+            data,
+            cwd=directory,
+            **as_user,
+        )
+        given = [
+            part
+            for name, value in {**POSTGRES_SETTINGS, **settings}.items()
+            for part in ("-c", f"{name}={value}")
+        ]
+        command = [
+            postgres_binary("postgres"),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+            "-p",
+            port,
+            "-D",
+            data,
+            *given,
+        ]
+        server = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **as_user,
+        )
         try:
-            ready = [str(part) for part in (postgres_binary("pg_isready"), "-h", "127.0.0.1", "-p", port)]
+            ready = [
+                str(part) for part in (postgres_binary("pg_isready"), "-h", "127.0.0.1", "-p", port)
+            ]
             wait_until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, server)
             yield f"postgres://postgres@127.0.0.1:{port}/postgres", server.pid
         finally:
@@ -112,8 +208,10 @@ def postgres_server(**settings):
 
 
 def postgres_binary(name):
-    # Debian keeps the programs out of the way of its own wrappers.
-    found = shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None)
+    # Debian does not put these programs on the PATH.
+    found = shutil.which(name) or next(
+        iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None
+    )
     if not found:
         raise RuntimeError(f"{name} is missing; install PostgreSQL (Debian: postgresql)")
     return found
@@ -138,26 +236,41 @@ def end(server, signal=15):
 
 
 def versions():
-    """What is measured with, in the words of each program."""
+    """The versions that the programs report."""
     word = lambda text, at: text.split()[at]
     npm = dict(name.rsplit("@", 1) for name in NPM)
     lock = (ROOT / "bench" / "peers" / "rust" / "Cargo.lock").read_text()
     crate = lambda name: lock.split(f'name = "{name}"\nversion = "')[1].split('"')[0]
+    node = run("node", "--version").strip()
     return {
         "autoreceive": word(run(PRODUCT, "--version"), 1),
         "Redis": word(run("redis-server", "--version"), 2).removeprefix("v="),
         "PostgreSQL": word(run(postgres_binary("postgres"), "--version"), 2),
-        "BullMQ": f"{npm['bullmq']} (ioredis {npm['ioredis']}, Node {run('node', '--version').strip()})",
+        "BullMQ": f"{npm['bullmq']} (ioredis {npm['ioredis']}, Node {node})",
         "apalis-redis": crate("apalis-redis"),
         "sqlx": crate("sqlx"),
     }
 
 
 def machine():
-    """The machine, by facts."""
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
-    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
-    return {"cores": os.cpu_count(), "processor": cpu, "memory": f"{memory / 2**20:.0f} GiB", "kernel": f"{os.uname().sysname} {os.uname().release.split('-')[0]}"}
+    """Facts about the machine."""
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in open("/proc/cpuinfo")
+            if line.startswith("model name")
+        ),
+        "unknown",
+    )
+    memory = next(
+        int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal")
+    )
+    return {
+        "cores": os.cpu_count(),
+        "processor": cpu,
+        "memory": f"{memory / 2**20:.0f} GiB",
+        "kernel": f"{os.uname().sysname} {os.uname().release.split('-')[0]}",
+    }
 
 
 def median(values):

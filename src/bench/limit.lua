@@ -1,7 +1,8 @@
--- The least conceivable work for orders that are due: mark each, append one event that names them all.
+-- The minimum possible work for due orders: marks each one and appends one event with all ids.
 -- KEYS: 1 due (sorted set: id -> ms)  2 orders (hash: id -> status)  3 events (stream)
--- ARGV: 1 now, ms  2 the most orders, up to 1000: Lua cannot spread out 8,000 values
--- Returns how many were marked. No version is compared, no record kept, nobody is told: nothing to rely on, only to compare with.
+-- ARGV: 1 now, ms  2 the most orders, up to 1000 (Lua cannot unpack 8,000 values)
+-- Returns the number of marked orders. It compares no version, stores no record and delivers
+-- nothing: it is only for comparison.
 local ids = redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
 if #ids == 0 then
   return 0

@@ -1,9 +1,8 @@
-//! Scheduled tasks of apalis-redis: one worker for each queue, the handlers spread over the threads
+//! Scheduled tasks of apalis-redis: one worker for each queue, its handlers run on all threads
 //! (`parallelize`).
 //!
-//! A fetch moves everything that is due with one `unpack`, which Lua refuses beyond 7,999 values: a
-//! queue with more due at once never moves again. So many orders are spread over as many queues as
-//! it takes, which is kinder than what it does by itself.
+//! A fetch moves all due tasks with one `unpack`, which Lua refuses above 7,999 values. After that
+//! the queue is blocked forever. So the orders are spread over several queues.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,9 +30,9 @@ const DUE_IN_ONE_QUEUE: usize = 7_000;
 pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::Result<Value> {
     let at_once = if load.rate == 0 { load.orders } else { load.rate };
     let queues = at_once.div_ceil(DUE_IN_ONE_QUEUE);
-    // No leases: its documentation advises that for tasks shorter than a heartbeat. No events:
-    // nobody listens. The heartbeat is short (30 s by default) because now and then a worker sees
-    // nothing that falls due until its next one.
+    // No leases: its documentation recommends this for tasks shorter than a heartbeat. No events:
+    // there is no listener. The heartbeat is short (default 30 s), because sometimes a worker sees
+    // no due tasks until its next heartbeat.
     let config = |queue: usize| {
         Config::default()
             .queue(format!("orders{queue}"))
@@ -63,8 +62,7 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
             RedisStorage::new(apalis_redis::connect(url).await?).with_config(config(queue));
         let backend = storage.poll_with_interval(Duration::from_millis(poll_ms));
         let (lags, runtime) = (lags.clone(), tokio::runtime::Handle::current());
-        // A thread for each worker's loop, because the compiler does not see that it could be sent
-        // to another one.
+        // Each worker's loop has its own thread, because its future is not `Send`.
         workers.push(std::thread::spawn(move || {
             let handler = move |order: Order| {
                 let lags = lags.clone();
@@ -96,13 +94,20 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
     let (own, server) =
         (cpu_seconds(std::process::id(), false) - own, cpu(&mut connection).await? - server);
     Ok(json!({
-        "peer": "apalis-redis", "orders": load.orders, "queues": queues, "batch": batch, "poll_ms": poll_ms,
-        "seconds": seconds, "orders_per_second": load.orders as f64 / seconds, "lag_ms": lags.figures(),
-        "cpu_seconds": {"own": own, "server": server, "total": own + server}, "bytes_per_order": bytes.round(),
+        "peer": "apalis-redis",
+        "orders": load.orders,
+        "queues": queues,
+        "batch": batch,
+        "poll_ms": poll_ms,
+        "seconds": seconds,
+        "orders_per_second": load.orders as f64 / seconds,
+        "lag_ms": lags.figures(),
+        "cpu_seconds": {"own": own, "server": server, "total": own + server},
+        "bytes_per_order": bytes.round(),
     }))
 }
 
-/// It counts in seconds; rounded down, it would be up to a second early.
+/// Its deadlines are in seconds. Rounded down, a task would run up to a second early.
 fn task(i: usize, due_ms: u64) -> anyhow::Result<apalis_redis::RedisTask> {
     let order = Order {
         order_id: format!("20261123{i:010}"),
@@ -141,5 +146,5 @@ async fn info(
     let figure = |name: &&str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
     };
-    names.iter().map(figure).sum::<Option<f64>>().context("Redis does not say it")
+    names.iter().map(figure).sum::<Option<f64>>().context("INFO of Redis lacks a figure")
 }

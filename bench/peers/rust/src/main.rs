@@ -1,6 +1,6 @@
-//! The peers that are written in Rust: apalis-redis, and polling a table of PostgreSQL. Each is
-//! given the same orders, all due at one instant or one after another, and a handler that does
-//! nothing but note the time. Prints one JSON object.
+//! The peers that are written in Rust: apalis-redis, and polling of a PostgreSQL table. Each gets
+//! the same orders, all due at one instant or one after another, and a handler that only records
+//! the time. Prints one JSON object.
 
 use clap::{Args, Parser, Subcommand};
 
@@ -23,10 +23,10 @@ enum Peer {
         /// redis://…
         #[arg(long)]
         url: String,
-        /// Tasks in one fetch.
+        /// Tasks per fetch.
         #[arg(long, default_value_t = 500)]
         batch: usize,
-        /// How often it looks, in ms.
+        /// Polling interval, in ms.
         #[arg(long, default_value_t = 10)]
         poll_ms: u64,
     },
@@ -35,7 +35,7 @@ enum Peer {
         /// postgres://…
         #[arg(long)]
         url: String,
-        /// The server's first process, whose processor time is counted with its children's.
+        /// The server's first process. Its processor time and its children's are counted.
         #[arg(long)]
         pid: u32,
         /// Rows in one transaction.
@@ -44,37 +44,37 @@ enum Peer {
         /// Connections that poll.
         #[arg(long, default_value_t = 4)]
         workers: u32,
-        /// How often an idle one looks, in ms.
+        /// Polling interval of an idle connection, in ms.
         #[arg(long, default_value_t = 10)]
         poll_ms: u64,
-        /// Rows are deleted instead of marked.
+        /// Delete rows instead of marking them.
         #[arg(long)]
         delete: bool,
     },
 }
 
-/// What falls due.
+/// The orders that fall due.
 #[derive(Args, Clone, Copy)]
 pub struct Load {
-    /// How many orders.
+    /// Number of orders.
     #[arg(long, default_value_t = 20_000, global = true)]
     orders: usize,
-    /// How many fall due in a second; all at one instant without it.
+    /// Orders that fall due per second; 0: all at one instant.
     #[arg(long, default_value_t = 0, global = true)]
     rate: usize,
 }
 
-/// How fast a peer takes orders, at worst; the first deadline lies so far ahead.
+/// The slowest speed at which a peer stores orders. It determines the first deadline.
 const FILLED_PER_SECOND: usize = 30_000;
 
 impl Load {
-    /// In milliseconds: the first deadline.
+    /// The first deadline, in milliseconds.
     fn first_due(self) -> u64 {
-        // On a full second, for those that count in seconds.
+        // On a full second, for peers with deadlines in seconds.
         (lag::now_ms() / 1_000 + 3 + (self.orders / FILLED_PER_SECOND) as u64) * 1_000
     }
 
-    /// In milliseconds: the deadline of order `i`.
+    /// The deadline of order `i`, in milliseconds.
     fn due(self, first: u64, i: usize) -> u64 {
         first + if self.rate == 0 { 0 } else { (i * 1_000 / self.rate) as u64 }
     }

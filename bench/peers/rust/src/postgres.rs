@@ -1,6 +1,6 @@
-//! A table that is polled: the recipe that most handbooks give. A partial index on what is still to
-//! be done, batches locked with SKIP LOCKED so that workers never wait for each other, one
-//! statement a batch, the handler inside the transaction.
+//! Polling of a table, the common recipe: a partial index on unfinished orders, batches locked with
+//! SKIP LOCKED so that workers never wait for each other, one statement per batch, the handler
+//! inside the transaction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,13 +23,15 @@ pub struct Polling {
 
 const TABLES: [&str; 3] = [
     "DROP TABLE IF EXISTS orders",
-    "CREATE TABLE orders (order_id text PRIMARY KEY, buyer_id text NOT NULL, amount bigint NOT NULL, currency text NOT NULL,
-         status text NOT NULL, due_ms bigint NOT NULL)",
+    "CREATE TABLE orders (order_id text PRIMARY KEY, buyer_id text NOT NULL,
+         amount bigint NOT NULL, currency text NOT NULL, status text NOT NULL,
+         due_ms bigint NOT NULL)",
     "CREATE INDEX orders_due ON orders (due_ms) WHERE status = 'PAID'",
 ];
 
 const FILL: &str = "INSERT INTO orders
-    SELECT '20261123' || lpad(i::text, 10, '0'), 'buyer' || lpad(i::text, 7, '0'), 59000, 'KRW', 'PAID', due
+    SELECT '20261123' || lpad(i::text, 10, '0'), 'buyer' || lpad(i::text, 7, '0'), 59000, 'KRW',
+         'PAID', due
     FROM unnest($1::bigint[], $2::bigint[]) AS filled (i, due)";
 
 const DUE: &str = "SELECT order_id FROM orders
@@ -73,13 +75,21 @@ impl Polling {
         let (own, server) =
             (cpu_seconds(std::process::id(), false) - own, cpu_seconds(polling.pid, true) - server);
         Ok(json!({
-            "peer": "postgres", "orders": load.orders, "batch": polling.batch, "workers": polling.workers, "poll_ms": polling.poll_ms,
-            "delete": polling.delete, "seconds": seconds, "orders_per_second": load.orders as f64 / seconds, "lag_ms": lags.figures(),
-            "cpu_seconds": {"own": own, "server": server, "total": own + server}, "bytes_per_order": (bytes as f64 / load.orders as f64).round(),
+            "peer": "postgres",
+            "orders": load.orders,
+            "batch": polling.batch,
+            "workers": polling.workers,
+            "poll_ms": polling.poll_ms,
+            "delete": polling.delete,
+            "seconds": seconds,
+            "orders_per_second": load.orders as f64 / seconds,
+            "lag_ms": lags.figures(),
+            "cpu_seconds": {"own": own, "server": server, "total": own + server},
+            "bytes_per_order": (bytes as f64 / load.orders as f64).round(),
         }))
     }
 
-    /// Takes batch after batch until all orders were handled by somebody.
+    /// Handles batch after batch until all orders are handled.
     async fn work(
         self: Arc<Self>,
         pool: PgPool,
@@ -100,7 +110,7 @@ impl Polling {
                 .bind(self.batch)
                 .fetch_all(&mut *transaction)
                 .await?;
-            // Here the handler would do its work; a failure would roll the batch back.
+            // A real handler would work here. A failure would roll the batch back.
             let due: Vec<u64> = rows.iter().map(|row| row.get::<i64, _>(0) as u64).collect();
             transaction.commit().await?;
             let idle = due.is_empty();
