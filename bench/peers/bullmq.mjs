@@ -4,8 +4,8 @@
 //
 // Settings: the order's id is the job's id, so that it is stored once. Finished jobs are removed by
 // an option of the worker, not of the job, so that data and options of each job stay under 64
-// bytes, the limit for Redis' packed hashes. addBulk; a high concurrency for a handler that does nothing;
-// several processes, as its documentation recommends; no metrics, no event listener.
+// bytes, the limit for Redis' packed hashes. addBulk; a high concurrency for a handler that does
+// nothing; several processes, as its documentation recommends; no metrics, no event listener.
 
 import { fork } from 'node:child_process';
 import { createRequire } from 'node:module';
