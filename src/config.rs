@@ -1,14 +1,15 @@
-//! What is configured. The default file explains every key; layers over it are merged, read into
+//! The configuration. The default file explains every key. The layers over it are merged, read into
 //! typed values, and checked for combinations that would do harm.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`layers`] | defaults, file, environment, flags → one table that knows where each value came from |
-//! | [`variables`] | which variables of the environment are keys, and which only look like one |
+//! | [`layers`] | defaults, file, environment, flags → one table with the source of each value |
+//! | [`variables`] | which environment variables are keys, and which only look like one |
 //! | [`values`] | texts of the file as types, secrets masked |
+//! | [`errors`] | the problems of a configuration |
 //! | [`actions`], [`tokens`] | one `[actions.NAME]`, one `[tokens.NAME]` |
 //! | [`intake`] | `[intake]` |
-//! | [`check`] | what is well formed but would do harm |
+//! | [`check`] | values that are well formed but would do harm |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,10 +27,11 @@ pub use actions::{
     ActionConfig, ActionKind, DatabaseConfig, EmailConfig, RequestConfig, StreamConfig,
     WebhookConfig,
 };
+pub use errors::{ConfigError, ConfigProblem, MissingFeature};
 pub use intake::IntakeConfig;
 pub use layers::Sources;
 pub use tokens::is_token_name;
-pub use values::{MaskedUrl, StoreAddress};
+pub use values::{MaskedUrl, StoreAddress, StoreAddressError};
 
 mod actions;
 mod check;
@@ -40,31 +42,31 @@ mod tokens;
 mod values;
 mod variables;
 
-/// The annotated file that every other layer is laid over.
+/// The annotated file with every default.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
 
-/// Everything that is configured, checked.
+/// The whole configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where orders are kept.
+    /// The store of orders.
     pub store: StoreConfig,
-    /// Where the API listens.
+    /// The listener of the API.
     pub http: HttpConfig,
-    /// How due orders are looked for.
+    /// The search for due orders.
     pub sweeper: SweeperConfig,
-    /// The terms by name; there is always one called `default`.
+    /// The policies by name; `default` is always among them.
     pub policies: BTreeMap<String, Policy>,
-    /// What is done about events; never empty.
+    /// The actions on events; never empty.
     pub actions: Vec<ActionConfig>,
-    /// Who may use the API; without any, everybody on this machine.
+    /// Tokens of the API. Without any, every client on this machine may use it.
     pub tokens: Tokens,
-    /// Which orders of another Redis are taken over.
+    /// The intake of orders from a shop's Redis.
     pub intake: IntakeConfig,
-    /// What is logged.
+    /// The log.
     pub log: LogConfig,
-    /// Which files, variables and flags were laid over the defaults.
+    /// The file, variables and flags that override the defaults.
     pub sources: Vec<String>,
-    /// What is permitted, but probably not what was meant.
+    /// Settings that are allowed but probably not intended.
     pub warnings: Vec<String>,
     shown: String,
 }
@@ -73,16 +75,16 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
-    /// Which store.
+    /// Address of the store.
     pub url: StoreAddress,
-    /// The longest wait for an answer.
+    /// Timeout of a request.
     #[serde(with = "values::span")]
     pub timeout: Span,
-    /// Redis: connections kept open.
+    /// Redis: open connections.
     pub connections: usize,
-    /// Redis: what every key begins with.
+    /// Redis: prefix of every key.
     pub prefix: String,
-    /// Redis: the parts that orders are spread over.
+    /// Redis: number of shards.
     pub shards: u16,
 }
 
@@ -107,13 +109,13 @@ impl StoreConfig {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where the API listens.
+    /// Address of the API.
     #[serde(deserialize_with = "values::listen")]
     pub listen: SocketAddr,
-    /// The certificate chain, PEM. With it the API speaks TLS.
+    /// PEM file with the certificate chain. With it the API speaks TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key, PEM.
+    /// PEM file with the certificate's private key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
 }
@@ -122,7 +124,7 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweeperConfig {
-    /// The longest sleep between two looks.
+    /// Longest sleep between two searches.
     #[serde(with = "values::span")]
     pub check_every: Span,
     /// Due orders taken at once from one shard.
@@ -133,47 +135,42 @@ pub struct SweeperConfig {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
-    /// For people or for programs.
+    /// Format of the lines.
     pub format: LogFormat,
-    /// What is too unimportant to be written.
+    /// Least important level that is written.
     pub level: LogLevel,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text.
     Plain,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The least important lines that are written.
+/// The least important level that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What failed.
+    /// Failures.
     Error,
-    /// And what may become a failure.
+    /// Also possible failures.
     Warn,
-    /// And what happens.
+    /// Also the normal events.
     Info,
-    /// And how.
+    /// Also their details.
     Debug,
-    /// And every detail.
+    /// Everything.
     Trace,
 }
 
-/// Why a configuration is not used: one line for each problem.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct ConfigError(pub Vec<String>);
-
-/// The merged file, as written.
+/// The merged layers, as written.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct MergedFile {
     store: StoreConfig,
     http: HttpConfig,
     sweeper: SweeperConfig,
@@ -187,14 +184,13 @@ struct File {
 }
 
 impl Config {
-    /// Reads and checks the configuration that `sources` make up.
+    /// Reads and checks the configuration from `sources`.
     ///
     /// # Errors
-    /// Names the key, where it was set, and what was expected; never a secret.
+    /// All problems, each with the key, its source and what is expected; never with a secret.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let layers = layers::read(sources)?;
-        let mut file: File = errors::typed(layers.merged(), "", &layers, "", &[])
-            .map_err(|problem| ConfigError(vec![problem]))?;
+        let mut file: MergedFile = errors::typed(layers.merged(), "", &layers, "", &[])?;
         if file.actions.is_empty() {
             file.actions.extend([actions::log()]);
         }
@@ -213,18 +209,14 @@ impl Config {
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
-        let shown = toml::to_string(&file).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        let shown = toml::to_string(&file).map_err(ConfigProblem::from)?;
         let sources = layers.names();
         let warnings = [layers.warnings, check::warnings(&file)].concat();
         let policies: BTreeMap<String, Policy> = policies.into_iter().collect();
-        let missing = || {
-            ConfigError(vec![format!(
-                "intake.policy: there is no [policies.{}]",
-                file.intake.policy
-            )])
-        };
-        let intake = intake::checked(&file, policies.get(&file.intake.policy).ok_or_else(missing)?);
-        let File { store, http, sweeper, tokens, log, .. } = file;
+        let policy = policies.get(&file.intake.policy);
+        let policy = policy.ok_or_else(|| intake::unknown_policy(&file))?;
+        let intake = intake::checked(&file, policy);
+        let MergedFile { store, http, sweeper, tokens, log, .. } = file;
         let tokens = tokens::accepted(&tokens);
         Ok(Config {
             store,
@@ -248,23 +240,16 @@ impl Config {
     }
 }
 
-/// Why something configured cannot be used: it was left out when this program was built.
-fn lacking(part: &str, feature: &str) -> String {
-    format!(
-        "this build of autoreceive has no {part}; build it with --features {feature}, or use the \
-            full build"
-    )
-}
-
-fn policy(name: &str, terms: &Terms) -> Result<(String, Policy), String> {
-    let policy =
-        Policy::new(name, terms.clone()).map_err(|wrong| format!("policies.{name}: {wrong}"))?;
+fn policy(name: &str, terms: &Terms) -> Result<(String, Policy), ConfigProblem> {
+    let policy = Policy::new(name, terms.clone())
+        .map_err(|wrong| ConfigProblem::new(format_args!("policies.{name}"), wrong))?;
     Ok((name.to_owned(), policy))
 }
 
+/// The good results; the problems of the others are added to `problems`.
 fn collect<T>(
-    results: impl Iterator<Item = Result<T, String>>,
-    problems: &mut Vec<String>,
+    results: impl Iterator<Item = Result<T, ConfigProblem>>,
+    problems: &mut Vec<ConfigProblem>,
 ) -> Vec<T> {
     results.filter_map(|result| result.map_err(|problem| problems.push(problem)).ok()).collect()
 }

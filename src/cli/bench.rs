@@ -224,7 +224,7 @@ fn batch(text: &str) -> Result<usize, String> {
 }
 
 pub async fn run(args: BenchArgs) -> Result<(), Failure> {
-    let wrong = |why: String| Failure::Other(anyhow::anyhow!("--store: {why}"));
+    let wrong = |why| Failure::Other(anyhow::anyhow!("--store: {why}"));
     let url = args.store.as_deref().map(StoreAddress::parse).transpose().map_err(wrong)?;
     let mut measured = Vec::new();
     for _ in 0..args.runs {

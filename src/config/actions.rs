@@ -1,16 +1,15 @@
-//! One `[actions.NAME]`: the keys that every type has are here, those of one type in its own
-//! module.
+//! One `[actions.NAME]`: the common keys are here, the keys of each type in a module of its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use autoreceive_domain::{EventKind, Span};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use super::errors;
 use super::layers::Layers;
-use super::values;
+use super::{ConfigProblem, errors, values};
 use crate::action::IN_FLIGHT;
 use crate::store::ActionName;
 
@@ -59,29 +58,29 @@ mod limits;
 pub struct ActionConfig {
     /// Its name.
     pub name: ActionName,
-    /// The events it is given.
+    /// Its events.
     pub on: Vec<EventKind>,
-    /// The most events in one attempt.
+    /// Maximum number of events per attempt.
     pub batch: usize,
-    /// How many attempts are made at the same time.
+    /// Maximum number of simultaneous attempts.
     pub attempts: usize,
-    /// How long a worker keeps an entry before another may take it.
+    /// Time after which another worker may take over an entry.
     pub lease: Span,
-    /// What is done.
+    /// Its type, with the settings of the type.
     pub kind: ActionKind,
 }
 
-/// What an action does.
+/// The type of an action, with its settings.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "there are a few, made once")]
+#[allow(clippy::large_enum_variant, reason = "few values, each created once")]
 pub enum ActionKind {
     /// Writes a line.
     Log,
     /// Posts a signed message.
     Webhook(WebhookConfig),
-    /// Makes a request of templates.
+    /// Sends a request made from templates.
     Http(RequestConfig),
-    /// Sends a letter.
+    /// Sends an email.
     Email(EmailConfig),
     /// Adds to a Redis Stream.
     Stream(StreamConfig),
@@ -92,7 +91,7 @@ pub enum ActionKind {
 /// The keys that every type has.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Common {
+struct CommonKeys {
     r#type: ActionType,
     #[serde(with = "kinds", default = "received")]
     on: Vec<EventKind>,
@@ -131,13 +130,13 @@ impl ActionType {
         if self.speaks_http() { 64 } else { 4 }
     }
 
-    /// Where each event is a request of its own, what is limited is requests.
+    /// True if each event is one request; `concurrency` then limits requests, not batches.
     fn speaks_http(self) -> bool {
         matches!(self, ActionType::Webhook | ActionType::Http)
     }
 }
 
-/// The type without keys of its own.
+/// `type = "log"` has no keys of its own.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct LogKeys {}
@@ -150,33 +149,33 @@ fn half_a_minute() -> Span {
     Span::from_secs(30)
 }
 
-/// What is used where nothing is configured.
+/// The action if none is configured.
 pub fn log() -> (String, Table) {
     ("log".to_owned(), Table::from_iter([("type".to_owned(), "log".into())]))
 }
 
-/// Reads the action `name` from its merged table: the values in force, secrets masked, and what
-/// they mean.
+/// Reads the action `name` from its merged table. Returns the values in force, with secrets masked,
+/// and the settings.
 ///
 /// # Errors
-/// Names the key, or both keys that do not go together.
+/// With the key, or both keys that exclude each other.
 pub fn read(
     name: &str,
     mut table: Table,
     layers: &Layers,
     env: &BTreeMap<String, String>,
-) -> Result<(Table, ActionConfig), String> {
+) -> Result<(Table, ActionConfig), ConfigProblem> {
     if !table.contains_key("on") && keeps_orders(&table) {
         let all = EventKind::ALL.map(|kind| toml::Value::from(kind.as_str()));
         table.insert("on".to_owned(), all.to_vec().into());
     }
     let common = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
     let own = table;
-    let common: Common = errors::typed(common, &format!("actions.{name}"), layers, "", &[])?;
+    let common: CommonKeys = errors::typed(common, &format!("actions.{name}"), layers, "", &[])?;
     let batch = common.batch.unwrap_or(common.r#type.batch());
     let concurrency = common.concurrency.unwrap_or(common.r#type.concurrency());
     check_sizes(name, batch, concurrency, common.r#type)?;
-    let scope = Scope { name, common: &common, batch, concurrency, layers, env };
+    let scope = ActionScope { name, common: &common, batch, concurrency, layers, env };
     let (shown, kind) = match common.r#type {
         ActionType::Log => scope.keys::<LogKeys>(own).map(|(shown, _)| (shown, ActionKind::Log))?,
         ActionType::Webhook => {
@@ -215,35 +214,38 @@ pub fn read(
     Ok((all, config))
 }
 
-/// Whether an action as written keeps a table of orders, and so has to be told everything.
+/// True if an action keeps a table of orders, and so needs all events.
 fn keeps_orders(table: &Table) -> bool {
     table.get("type").and_then(toml::Value::as_str) == Some("database")
         && !table.contains_key("statement")
 }
 
-/// What the keys of one type are read and checked with.
-struct Scope<'a> {
+/// The context for reading and checking the keys of one type.
+struct ActionScope<'a> {
     name: &'a str,
-    common: &'a Common,
+    common: &'a CommonKeys,
     batch: usize,
     concurrency: usize,
     layers: &'a Layers,
     env: &'a BTreeMap<String, String>,
 }
 
-impl Scope<'_> {
-    /// The keys of one type, and how they are shown.
-    fn keys<K: DeserializeOwned + Serialize>(&self, own: Table) -> Result<(Table, K), String> {
+impl ActionScope<'_> {
+    /// The keys of one type, as shown and as read.
+    fn keys<K: DeserializeOwned + Serialize>(
+        &self,
+        own: Table,
+    ) -> Result<(Table, K), ConfigProblem> {
         let section = format!("actions.{}", self.name);
         let of_type = format!(
-            " of {section}.type = {}",
+            " for {section}.type = {}",
             as_table(self.common)?.get("type").unwrap_or(&"".into())
         );
         let keys = errors::typed(own, &section, self.layers, &of_type, &COMMON)?;
         Ok((as_table(&keys)?, keys))
     }
 
-    /// How many attempts, of a whole batch each, are made at the same time.
+    /// Number of simultaneous attempts, each with a whole batch.
     fn attempts(&self) -> usize {
         if self.common.r#type.speaks_http() {
             self.concurrency.div_ceil(IN_FLIGHT)
@@ -257,44 +259,73 @@ impl Scope<'_> {
         format!("actions.{}.{key}", self.name)
     }
 
-    /// The value of the environment variable that is named by `key`.
-    fn variable(&self, key: &str, variable: &str) -> Result<&str, String> {
-        let missing = || format!("{}: the environment has no {variable}", self.key(key));
+    /// A problem of one of the action's keys.
+    fn problem(&self, key: &str, message: impl Display) -> ConfigProblem {
+        ConfigProblem::new(self.key(key), message)
+    }
+
+    /// A problem of two of the action's keys.
+    fn problem_of_two(&self, first: &str, second: &str, message: impl Display) -> ConfigProblem {
+        ConfigProblem::new(format_args!("{} and {}", self.key(first), self.key(second)), message)
+    }
+
+    /// The value of the environment variable that `key` names.
+    fn variable(&self, key: &str, variable: &str) -> Result<&str, ConfigProblem> {
+        let missing = || {
+            self.problem(key, format_args!("the environment variable {variable} is not set"))
+        };
         self.env.get(variable).map(String::as_str).ok_or_else(missing)
     }
 }
 
-fn as_table(keys: &impl Serialize) -> Result<Table, String> {
-    Table::try_from(keys).map_err(|error| error.to_string())
+fn as_table(keys: &impl Serialize) -> Result<Table, ConfigProblem> {
+    Ok(Table::try_from(keys)?)
 }
 
 impl ActionConfig {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), ConfigProblem> {
         let name = &self.name;
         if self.on.is_empty() {
-            return Err(format!("actions.{name}.on: names no event; take the action out instead"));
+            return Err(ConfigProblem::new(
+                format_args!("actions.{name}.on"),
+                "is empty; name at least one event, or remove the action",
+            ));
         }
         if !(Span::from_secs(1)..=Span::from_hours(1)).contains(&self.lease) {
-            return Err(format!("actions.{name}.lease: is {}; expected 1s to 1h", self.lease));
+            return Err(ConfigProblem::new(
+                format_args!("actions.{name}.lease"),
+                format_args!("is {}; expected 1s to 1h", self.lease),
+            ));
         }
         Ok(())
     }
 }
 
-fn check_sizes(name: &str, batch: usize, concurrency: usize, of: ActionType) -> Result<(), String> {
+fn check_sizes(
+    name: &str,
+    batch: usize,
+    concurrency: usize,
+    of: ActionType,
+) -> Result<(), ConfigProblem> {
     let most_at_once = if of.speaks_http() { 256 } else { 64 };
     for (key, value, most) in [("batch", batch, 1_000), ("concurrency", concurrency, most_at_once)]
     {
         if !(1..=most).contains(&value) {
-            return Err(format!("actions.{name}.{key}: is {value}; expected 1 to {most}"));
+            return Err(ConfigProblem::new(
+                format_args!("actions.{name}.{key}"),
+                format_args!("is {value}; expected 1 to {most}"),
+            ));
         }
     }
     Ok(())
 }
 
-fn action_name(name: &str) -> Result<ActionName, String> {
+fn action_name(name: &str) -> Result<ActionName, ConfigProblem> {
     name.parse().map_err(|_| {
-        format!("actions.{name}: is not an action name: 1 to 32 of a-z, 0-9, _ and - are expected")
+        ConfigProblem::new(
+            format_args!("actions.{name}"),
+            "is not an action name; expected 1 to 32 characters of a-z, 0-9, _ and -",
+        )
     })
 }
 

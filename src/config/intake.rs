@@ -1,4 +1,4 @@
-//! `[intake]`: the keys of a shop whose orders are taken over.
+//! `[intake]`: the Redis keys of a shop whose orders are taken over.
 
 use autoreceive_domain::{Policy, Span, StartsAt};
 use serde::de::Error;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check::range;
 use super::values::{self, MaskedUrl, StoreAddress};
-use super::{File, lacking};
+use super::{ConfigProblem, MergedFile, MissingFeature};
 use crate::shop_keys::shapes::Shape;
 use crate::shop_keys::words::{WORD_BYTES, Words};
 use crate::shop_keys::{CountFrom, Settings};
@@ -14,20 +14,20 @@ use crate::shop_keys::{CountFrom, Settings};
 /// The intake, checked.
 #[derive(Debug, Clone)]
 pub struct IntakeConfig {
-    /// Whether the service takes orders over; `autoreceive adopt` does where it does not, too.
+    /// Whether the service takes orders over. `autoreceive adopt` does so in any case.
     pub enabled: bool,
-    /// The shop's Redis; none where none is set and the store is no Redis, which is an error once
+    /// The shop's Redis. `None` if it is not set and the store is not Redis, which is an error when
     /// it is needed.
     pub url: Option<MaskedUrl>,
-    /// The longest wait for its answer.
+    /// Timeout of a request to the shop's Redis.
     pub timeout: Span,
-    /// The keys that hold the status of an order.
+    /// The keys with the status of an order.
     pub statuses: Shape,
-    /// The keys whose end the shop's own code waits for.
+    /// The keys whose expiry triggers the shop's own code.
     pub triggers: Shape,
     /// The words in the status keys.
     pub words: Words,
-    /// How orders are taken over.
+    /// Settings of scans, notifications and the policy.
     pub settings: Settings,
 }
 
@@ -64,15 +64,16 @@ fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaskedU
 fn count_from<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let word = String::deserialize(deserializer)?;
     let known = ["payment", "trigger"].contains(&word.as_str());
-    known
-        .then_some(word.clone())
-        .ok_or_else(|| D::Error::custom(format!("{word:?} is none of \"payment\", \"trigger\"")))
+    if known {
+        return Ok(word);
+    }
+    Err(D::Error::custom(format!("expected \"payment\" or \"trigger\"; found {word:?}")))
 }
 
-/// Everything that is wrong with it, one line each.
-pub fn problems(file: &File) -> Vec<String> {
+/// All problems of `[intake]`.
+pub fn problems(file: &MergedFile) -> Vec<ConfigProblem> {
     let keys = &file.intake;
-    let mut problems: Vec<String> = [
+    let mut problems: Vec<ConfigProblem> = [
         range("intake.timeout", keys.timeout, Span::from_ms(100), Span::from_secs(60)),
         range("intake.scan_every", keys.scan_every, Span::from_ms(100), Span::from_hours(1)),
     ]
@@ -80,28 +81,29 @@ pub fn problems(file: &File) -> Vec<String> {
     .flatten()
     .collect();
     if keys.enabled && !cfg!(feature = "intake") {
-        problems.push(format!("intake.enabled: {}", lacking("intake", "intake")));
+        let missing = MissingFeature { part: "intake".to_owned(), feature: "intake" };
+        problems.push(ConfigProblem::new("intake.enabled", missing));
     }
     problems.extend(wrong_keys(keys));
     problems.extend(wrong_words(keys));
     problems.extend(wrong_policy(file));
     if keys.enabled && url(file).is_none() {
-        problems.push(
-            "intake.url: is missing, and the store is no Redis: give the address of the shop's, \
-                redis://user:password@host:port/db"
-                .to_owned(),
-        );
+        problems.push(ConfigProblem::new(
+            "intake.url",
+            "is missing, and the store is not Redis; set the address of the shop's Redis, \
+             redis://user:password@host:port/db",
+        ));
     }
     if keys.set_notifications && !keys.notifications {
-        problems.push(
-            "intake.set_notifications: has no effect while intake.notifications is false"
-                .to_owned(),
-        );
+        problems.push(ConfigProblem::new(
+            "intake.set_notifications",
+            "has no effect while intake.notifications is false",
+        ));
     }
     problems
 }
 
-fn wrong_keys(keys: &IntakeKeys) -> Vec<String> {
+fn wrong_keys(keys: &IntakeKeys) -> Vec<ConfigProblem> {
     let (statuses, triggers) = shapes(keys);
     let mut problems = Vec::new();
     for (key, text, least) in [
@@ -111,30 +113,35 @@ fn wrong_keys(keys: &IntakeKeys) -> Vec<String> {
         ("trigger_suffix", &keys.trigger_suffix, 0),
     ] {
         if !(least..=64).contains(&text.len()) || text.chars().any(char::is_control) {
-            problems.push(format!(
-                "intake.{key}: expected {least} to 64 bytes without control characters"
+            problems.push(ConfigProblem::new(
+                format_args!("intake.{key}"),
+                format_args!("expected {least} to 64 bytes without control characters"),
             ));
         }
     }
     if statuses.overlaps(&triggers) {
-        problems.push(
-            "intake.status_prefix and intake.trigger_prefix (with their suffixes): one key could be both a status and a trigger; make them differ"
-                .to_owned(),
-        );
+        problems.push(ConfigProblem::new(
+            "intake.status_prefix and intake.trigger_prefix (with their suffixes)",
+            "one key could be both a status and a trigger; make them differ",
+        ));
     }
     for (key, prefix) in
         [("status_prefix", &keys.status_prefix), ("trigger_prefix", &keys.trigger_prefix)]
     {
         if prefix.starts_with("autoreceive:") || "autoreceive:".starts_with(prefix.as_str()) {
-            problems.push(format!(
-                "intake.{key}: {prefix:?} is where the marks of the intake are kept"
+            problems.push(ConfigProblem::new(
+                format_args!("intake.{key}"),
+                format_args!(
+                    "{prefix:?} conflicts with \"autoreceive:\", the prefix of the intake's own \
+                     keys"
+                ),
             ));
         }
     }
     problems
 }
 
-fn wrong_words(keys: &IntakeKeys) -> Vec<String> {
+fn wrong_words(keys: &IntakeKeys) -> Vec<ConfigProblem> {
     let named = [
         ("paid", std::slice::from_ref(&keys.paid)),
         ("received", std::slice::from_ref(&keys.received)),
@@ -146,12 +153,18 @@ fn wrong_words(keys: &IntakeKeys) -> Vec<String> {
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for (key, words) in all {
         for word in words {
-            // A word is told from one that goes on after it by a byte more that is read.
+            // The last byte that is read shows whether the word is longer.
             if word.is_empty() || word.len() >= WORD_BYTES {
-                problems.push(format!("intake.{key}: expected 1 to {} bytes", WORD_BYTES - 1));
+                problems.push(ConfigProblem::new(
+                    format_args!("intake.{key}"),
+                    format_args!("expected words of 1 to {} bytes", WORD_BYTES - 1),
+                ));
             }
             if let Some((other, _)) = seen.iter().find(|(_, known)| *known == word.as_str()) {
-                problems.push(format!("intake.{other} and intake.{key}: both are {word:?}"));
+                problems.push(ConfigProblem::new(
+                    format_args!("intake.{other} and intake.{key}"),
+                    format_args!("both contain {word:?}; a word can have one meaning only"),
+                ));
             }
             seen.push((key, word.as_str()));
         }
@@ -159,19 +172,32 @@ fn wrong_words(keys: &IntakeKeys) -> Vec<String> {
     problems
 }
 
-fn wrong_policy(file: &File) -> Option<String> {
+fn wrong_policy(file: &MergedFile) -> Option<ConfigProblem> {
     let name = &file.intake.policy;
-    let Some(terms) = file.policies.get(name) else {
-        return Some(format!("intake.policy: there is no [policies.{name}]"));
-    };
+    let Some(terms) = file.policies.get(name) else { return Some(unknown_policy(file)) };
     let start = terms.0.starts_at;
     (file.intake.enabled && start != StartsAt::Paid).then(|| {
-        format!(
-            "intake.policy and policies.{name}.starts_at: the shop's keys know no shipment, so it \
-                must be \"paid\", but it is {:?}",
-            start.as_str()
+        ConfigProblem::new(
+            format_args!("intake.policy and policies.{name}.starts_at"),
+            format_args!(
+                "must be \"paid\", because the shop's keys do not show shipments, but it is {:?}",
+                start.as_str()
+            ),
         )
     })
+}
+
+/// The problem that `intake.policy` does not exist.
+pub fn unknown_policy(file: &MergedFile) -> ConfigProblem {
+    let name = &file.intake.policy;
+    let known: Vec<&str> = file.policies.keys().map(String::as_str).collect();
+    ConfigProblem::new(
+        "intake.policy",
+        format_args!(
+            "[policies.{name}] does not exist; add it, or use one of {}",
+            known.join(", ")
+        ),
+    )
 }
 
 fn shapes(keys: &IntakeKeys) -> (Shape, Shape) {
@@ -179,7 +205,7 @@ fn shapes(keys: &IntakeKeys) -> (Shape, Shape) {
     (statuses, Shape { prefix: keys.trigger_prefix.clone(), suffix: keys.trigger_suffix.clone() })
 }
 
-fn url(file: &File) -> Option<MaskedUrl> {
+fn url(file: &MergedFile) -> Option<MaskedUrl> {
     let of_store = match &file.store.url {
         StoreAddress::Redis(url) => Some(url.clone()),
         StoreAddress::Sqlite(_) => None,
@@ -187,8 +213,8 @@ fn url(file: &File) -> Option<MaskedUrl> {
     file.intake.url.clone().or(of_store)
 }
 
-/// What was written, by then checked.
-pub fn checked(file: &File, policy: &Policy) -> IntakeConfig {
+/// The intake of a file without problems.
+pub fn checked(file: &MergedFile, policy: &Policy) -> IntakeConfig {
     let keys = file.intake.clone();
     let (statuses, triggers) = shapes(&keys);
     let count_from =

@@ -1,37 +1,36 @@
-//! Defaults, file, environment, flags: each a table laid over the ones before it.
+//! Defaults, file, environment, flags: each is a table that overrides the ones before it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{ConfigError, DEFAULT_FILE, variables};
+use super::{ConfigError, ConfigProblem, DEFAULT_FILE, variables};
 
-/// Looked for in the current directory where no file is named.
+/// The configuration file in the current directory, read if the command line names no file.
 pub const LOCAL_FILE: &str = "autoreceive.toml";
 
-/// Where a configuration is taken from.
+/// The sources of a configuration.
 #[derive(Debug, Default)]
 pub struct Sources {
     /// The file named on the command line.
     pub file: Option<PathBuf>,
-    /// The directory in which `autoreceive.toml` is looked for where no file is named.
+    /// The directory of `autoreceive.toml`, if no file is named.
     pub directory: PathBuf,
     /// The environment.
     pub env: BTreeMap<String, String>,
-    /// Flags: the flag, its key, its value.
+    /// Each flag with its key and value.
     pub flags: Vec<(&'static str, &'static str, String)>,
 }
 
 impl Sources {
-    /// The process's own directory and environment, with the file and the flags of its command
-    /// line.
+    /// This process's directory and environment, with the file and flags of its command line.
     #[must_use]
     pub fn of_process(
         file: Option<PathBuf>,
         flags: Vec<(&'static str, &'static str, String)>,
     ) -> Sources {
-        // A variable that is not Unicode cannot be one of ours.
+        // All variables of the program are Unicode, so others can be skipped.
         let env = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -39,7 +38,7 @@ impl Sources {
     }
 }
 
-/// The layers, the first one the weakest, and what is odd about the environment but does no harm.
+/// The layers, the weakest first, and warnings about the environment.
 pub struct Layers {
     layers: Vec<Layer>,
     pub warnings: Vec<String>,
@@ -53,18 +52,19 @@ struct Layer {
 impl Layers {
     /// All layers as one table.
     pub fn merged(&self) -> Table {
-        self.layers.iter().fold(Table::new(), |mut merged, layer| {
+        let mut merged = Table::new();
+        for layer in &self.layers {
             lay_over(&mut merged, &layer.table);
-            merged
-        })
+        }
+        merged
     }
 
-    /// What was laid over the defaults.
+    /// Names of the layers over the defaults.
     pub fn names(&self) -> Vec<String> {
         self.layers.iter().skip(1).map(|layer| layer.name.clone()).collect()
     }
 
-    /// The layer that has the last word about a key.
+    /// The strongest layer that sets a key.
     pub fn source_of(&self, key: &str) -> Option<&str> {
         self.layers
             .iter()
@@ -104,18 +104,17 @@ fn file(sources: &Sources) -> Result<Option<Layer>, ConfigError> {
         }
         None => return Ok(None),
     };
-    let table = parse(&name, &text_of(path)?)?;
+    let table = parse(&name, &read_file(path)?)?;
     Ok(Some(Layer { name, table }))
 }
 
-fn text_of(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|error| {
-        ConfigError(vec![format!("the configuration {} cannot be read: {error}", path.display())])
-    })
+fn read_file(path: &Path) -> Result<String, ConfigProblem> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ConfigProblem::File { path: path.to_owned(), source })
 }
 
-/// The error names the line, but does not quote it: it could be the one with the secret.
-fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
+/// The error has the number of the line, but not its text, which may contain a secret.
+fn parse(name: &str, text: &str) -> Result<Table, ConfigProblem> {
     text.parse::<Table>().map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
         let line = before.matches('\n').count() + 1;
@@ -123,15 +122,15 @@ fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
         let twice = (message == "duplicate key")
             .then(|| section_twice(text.lines().nth(line - 1)?))
             .flatten();
-        ConfigError(vec![format!(
-            "{name}, line {line}: {}",
-            twice.unwrap_or_else(|| message.to_owned())
-        )])
+        ConfigProblem::Syntax {
+            file: name.to_owned(),
+            line,
+            message: twice.unwrap_or_else(|| message.to_owned()),
+        }
     })
 }
 
-/// What to say where `line` begins a section that there is already. The names of sections are no
-/// secrets.
+/// The message if `line` starts a section that was defined before. Section names are not secret.
 fn section_twice(line: &str) -> Option<String> {
     let section = line.trim().strip_prefix('[')?.split(']').next()?;
     let other = if section.starts_with("tokens.") {
@@ -140,11 +139,11 @@ fn section_twice(line: &str) -> Option<String> {
         ""
     };
     Some(format!(
-        "[{section}] is there twice; give one of them another name{other}, or take it out"
+        "[{section}] is defined twice; rename one of them{other}, or remove it"
     ))
 }
 
-/// A number, a truth value or a list in TOML's words; everything else is a text.
+/// A TOML number, boolean, list or text in quotes; any other value is a text.
 fn typed(text: &str) -> Value {
     match text.trim().parse::<Value>() {
         Ok(
@@ -164,7 +163,7 @@ fn nested(path: &str, separator: &str, value: Value) -> Table {
         .fold(value, |value, key| Value::Table(Table::from_iter([(key.to_owned(), value)])));
     match value {
         Value::Table(table) => table,
-        // A path has one part at least.
+        // A path has at least one part.
         _ => Table::new(),
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::values;
+use super::{ConfigProblem, values};
 use crate::access::{Role, TokenHash, Tokens};
 
-/// The most tokens: every request is compared with all of them.
-const MOST: usize = 100;
+/// Limit of tokens: every request is compared with all of them.
+const MAX_TOKENS: usize = 100;
 
 /// A token, as written.
 #[derive(Deserialize, Serialize)]
@@ -21,47 +21,48 @@ pub(super) struct TokenValue {
     sha256: TokenHash,
 }
 
-/// The tokens that are accepted.
+/// The tokens for the API.
 pub(super) fn accepted(values: &BTreeMap<String, TokenValue>) -> Tokens {
     values.values().map(|value| (value.sha256.clone(), value.role)).collect()
 }
 
-/// What is wrong with them.
-pub(super) fn problems(values: &BTreeMap<String, TokenValue>) -> Vec<String> {
+/// All problems of the tokens.
+pub(super) fn problems(values: &BTreeMap<String, TokenValue>) -> Vec<ConfigProblem> {
     let mut problems = Vec::new();
-    if values.len() > MOST {
-        problems.push(format!("tokens: are {}; at most {MOST} are possible", values.len()));
+    let count = values.len();
+    if count > MAX_TOKENS {
+        problems.push(ConfigProblem::new(
+            "tokens",
+            format_args!("{count} tokens are configured; at most {MAX_TOKENS} are allowed"),
+        ));
     }
-    let names: Vec<&String> = values.keys().collect();
     for (i, (name, value)) in values.iter().enumerate() {
         if !is_token_name(name) {
-            problems.push(format!(
-                "tokens.{name}: is not a token name: 1 to 32 of a-z, 0-9, _ and - are expected"
+            let message = "is not a token name; expected 1 to 32 characters of a-z, 0-9, _ and -";
+            problems.push(ConfigProblem::new(format_args!("tokens.{name}"), message));
+        }
+        let mut earlier = values.iter().take(i);
+        if let Some((twin, _)) = earlier.find(|(_, earlier)| earlier.sha256 == value.sha256) {
+            problems.push(ConfigProblem::new(
+                format_args!("tokens.{twin}.sha256 and tokens.{name}.sha256"),
+                "are the same token; remove one of them",
             ));
         }
-        let twin = values
-            .values()
-            .take(i)
-            .position(|earlier| earlier.sha256 == value.sha256)
-            .and_then(|at| names.get(at));
-        problems.extend(twin.map(|twin| {
-            format!("tokens.{twin}.sha256 and tokens.{name}.sha256 are the same token; keep one")
-        }));
     }
     problems
 }
 
-/// Whether a token can be called so.
+/// True for 1 to 32 characters of a-z, 0-9, _ and -.
 #[must_use]
 pub fn is_token_name(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-    (1..=32).contains(&name.len()) && name.bytes().all(allowed)
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 fn role<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
     let word = values::hidden(deserializer)?;
     let known = Role::ALL.into_iter().find(|role| role.as_str() == word);
-    known.ok_or_else(|| D::Error::custom("is none of \"read\", \"write\", \"operate\""))
+    known.ok_or_else(|| D::Error::custom("expected \"read\", \"write\" or \"operate\""))
 }
 
 fn hash<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TokenHash, D::Error> {

@@ -1,5 +1,5 @@
-//! Texts of the file as types. What may hold a secret has a type of its own whose every output is
-//! masked, and whose errors never repeat what was read.
+//! Texts of the file as types. A value that may contain a secret has its own type: its output is
+//! masked, and its errors do not repeat the text.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,23 +10,23 @@ use reqwest::Url;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::lacking;
+use super::MissingFeature;
 
-/// Which store, and where.
+/// The kind and address of a store.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreAddress {
-    /// A file.
+    /// An SQLite file.
     Sqlite(PathBuf),
     /// A Redis server.
     Redis(MaskedUrl),
 }
 
-/// A URL that may carry a password: shown without it, used with it.
+/// A URL that may contain a password. It is shown without it.
 #[derive(Clone, PartialEq)]
 pub struct MaskedUrl(Url);
 
 impl MaskedUrl {
-    /// The URL with its password, for the one who connects.
+    /// The URL with its password, for connecting.
     #[must_use]
     pub fn expose(&self) -> &Url {
         &self.0
@@ -38,11 +38,11 @@ impl MaskedUrl {
 }
 
 impl fmt::Display for MaskedUrl {
-    /// Password and query are masked: receivers are known to put keys into the latter.
+    /// Masks password and query: some endpoints have a key in the query.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut url = self.0.clone();
         if url.password().is_some() {
-            // It has a host, so it can have a password.
+            // Cannot fail: a URL with a host can have a password.
             let _ = url.set_password(Some("***"));
         }
         if url.query().is_some() {
@@ -67,46 +67,61 @@ impl fmt::Display for StoreAddress {
     }
 }
 
+/// The text is not the address of a store. No text repeats it, as it may contain a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreAddressError {
+    /// This build does not have the store.
+    #[error(transparent)]
+    MissingFeature(#[from] MissingFeature),
+    /// `sqlite:` without a path.
+    #[error("expected a path after \"sqlite:\"")]
+    NoPath,
+    /// `rediss:`.
+    #[error("TLS to Redis (rediss:) is not supported yet")]
+    Tls,
+    /// Anything else.
+    #[error("expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"")]
+    Unknown,
+}
+
 impl StoreAddress {
     /// Reads an address.
     ///
     /// # Errors
-    /// Says what was expected; never repeats the text, which may hold a password.
-    pub fn parse(text: &str) -> Result<StoreAddress, String> {
-        for (scheme, store, is_there) in [
+    /// See [`StoreAddressError`].
+    pub fn parse(text: &str) -> Result<StoreAddress, StoreAddressError> {
+        for (feature, store, is_built) in [
             ("sqlite", "SQLite", cfg!(feature = "sqlite")),
             ("redis", "Redis", cfg!(feature = "redis")),
         ] {
-            if !is_there && text.split_once(':').is_some_and(|(of, _)| of == scheme) {
-                return Err(lacking(&format!("{store} store"), scheme));
+            if !is_built && text.split_once(':').is_some_and(|(scheme, _)| scheme == feature) {
+                return Err(MissingFeature { part: format!("{store} store"), feature }.into());
             }
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
-            let wrong = || "\"sqlite:\" is followed by a path".to_owned();
             return if path.is_empty() {
-                Err(wrong())
+                Err(StoreAddressError::NoPath)
             } else {
                 Ok(StoreAddress::Sqlite(path.into()))
             };
         }
         if text.starts_with("rediss:") {
-            return Err("TLS to Redis (rediss:) is not supported yet".to_owned());
+            return Err(StoreAddressError::Tls);
         }
         let redis = MaskedUrl::parse(text)
             .filter(|url| url.0.scheme() == "redis" && is_database(url.0.path()));
-        let expected =
-            || "expected \"sqlite:PATH\" or \"redis://user:password@host:port/db\"".to_owned();
-        redis.map(StoreAddress::Redis).ok_or_else(expected)
+        redis.map(StoreAddress::Redis).ok_or(StoreAddressError::Unknown)
     }
 }
 
-/// Whether the path of a Redis URL names a database, or none.
+/// True if the path of a Redis URL is empty or the number of a database.
 fn is_database(path: &str) -> bool {
     let number = path.strip_prefix('/').unwrap_or(path);
     number.is_empty() || number.parse::<u16>().is_ok()
 }
 
-/// Reads a text without ever repeating it in an error.
+/// Reads a text. Its error does not repeat it.
 pub fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let value = toml::Value::deserialize(deserializer)?;
     value.as_str().map(str::to_owned).ok_or_else(|| D::Error::custom("expected a text in quotes"))
@@ -151,14 +166,14 @@ impl Serialize for MaskedUrl {
 
 /// Reads a socket address.
 pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    // A port alone, as `--listen 8780`, comes as a number.
+    // A port without an address, as in `--listen 8780`, is read as a number.
     let text = match toml::Value::deserialize(deserializer)? {
         toml::Value::String(text) => text,
         other => other.to_string(),
     };
     text.parse().map_err(|_| {
         D::Error::custom(format!(
-            "{text:?} is not an IP address and a port, for example \"127.0.0.1:8780\""
+            "expected an IP address and a port, for example \"127.0.0.1:8780\"; found {text:?}"
         ))
     })
 }
@@ -200,7 +215,9 @@ mod starts_at {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StartsAt, D::Error> {
         let word = String::deserialize(deserializer)?;
         let wrong = || {
-            D::Error::custom(format!("{word:?} is none of \"paid\", \"shipped\", \"delivered\""))
+            D::Error::custom(format!(
+                "expected \"paid\", \"shipped\" or \"delivered\"; found {word:?}"
+            ))
         };
         StartsAt::parse(&word).ok_or_else(wrong)
     }
@@ -225,11 +242,11 @@ pub mod span {
     }
 }
 
-/// A length of time that need not be set.
+/// A length of time that is optional.
 pub mod span_or_none {
     use super::*;
 
-    /// Reads one that is set.
+    /// Reads one.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Span>, D::Error> {
@@ -254,7 +271,7 @@ pub mod span_or_never {
         deserializer: D,
     ) -> Result<Option<Span>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = |wrong| D::Error::custom(format_args!("{wrong}; or \"never\""));
+        let wrong = |wrong| D::Error::custom(format_args!("{wrong}, or \"never\""));
         if text == "never" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
     }
 

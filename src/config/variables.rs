@@ -1,22 +1,21 @@
-//! Variables of the environment: which are keys, and what is said about those that only look like
-//! one.
+//! Environment variables: which are keys, and warnings about those that only look like one.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::ConfigError;
 use super::layers::Layers;
+use super::{ConfigError, ConfigProblem};
 
 const PREFIX: &str = "AUTORECEIVE_";
 
-/// What the program reads beside the configuration.
+/// Variables that the program reads besides the configuration.
 const KNOWN: [&str; 3] = ["TOKEN", "URL", "WEBHOOK_SECRET"];
-/// What tests and measurements read, and what Kubernetes sets for a service of this name
-/// (`AUTORECEIVE_PORT_8780_TCP`).
+/// Prefixes of variables for tests and benchmarks, and of those that Kubernetes sets for a service
+/// with this name (`AUTORECEIVE_PORT_8780_TCP`).
 const OTHERS: [&str; 5] = ["TEST_", "BENCH_", "PORT_", "SERVICE_HOST", "SERVICE_PORT"];
 
-/// The sections, each with a key that may be meant where a variable has the section's name alone.
+/// The sections, each with the key that is probably meant by a variable with only its name.
 const SECTIONS: [(&str, &str); 8] = [
     ("STORE", "URL"),
     ("HTTP", "LISTEN"),
@@ -28,30 +27,31 @@ const SECTIONS: [(&str, &str); 8] = [
     ("LOG", "LEVEL"),
 ];
 
-/// The path of the key that a variable sets: `store__url` for `AUTORECEIVE_STORE__URL`.
+/// The key that a variable sets: `store__url` for `AUTORECEIVE_STORE__URL`.
 pub fn key(variable: &str) -> Option<String> {
     variable.strip_prefix(PREFIX).filter(|rest| rest.contains("__")).map(str::to_ascii_lowercase)
 }
 
-/// Looks at the variables that could be ours but set no key, and returns what to warn of.
+/// Checks the `AUTORECEIVE_` variables that set no key, and returns warnings.
 ///
 /// # Errors
-/// Where one is nearly a key: whoever set it believes that it is in force.
+/// If one is almost a key: its author believes that it is in force.
 pub fn strays(env: &BTreeMap<String, String>, layers: &Layers) -> Result<Vec<String>, ConfigError> {
     let table = layers.merged();
     let names = env.keys().filter(|name| key(name).is_none() && !is_named(&table, name));
     let strays = names
         .filter_map(|name| Some((name, name.strip_prefix(PREFIX).filter(|rest| !is_known(rest))?)));
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
     for (name, rest) in strays {
         match meant(rest, &table) {
-            Some(meant) => problems.push(format!(
-                "the environment variable {name} is not used: levels are set apart by two \
-                    underscores; did you mean {PREFIX}{meant}?"
-            )),
+            Some(meant) => problems.push(ConfigProblem::Variable {
+                name: name.clone(),
+                meant: format!("{PREFIX}{meant}"),
+            }),
             None => warnings.push(format!(
-                "the environment variable {name} is not used: no key is called so; \
-                    {PREFIX}STORE__URL for example sets store.url"
+                "the environment variable {name} is not used: it is not a key; for example, \
+                 {PREFIX}STORE__URL sets store.url"
             )),
         }
     }
@@ -62,7 +62,7 @@ fn is_known(rest: &str) -> bool {
     KNOWN.contains(&rest) || rest == "PORT" || OTHERS.iter().any(|start| rest.starts_with(start))
 }
 
-/// Whether the configuration names the variable, as `secret_env` does.
+/// True if a value of the configuration names the variable, as `secret_env` does.
 fn is_named(table: &Table, variable: &str) -> bool {
     fn holds(value: &Value, variable: &str) -> bool {
         match value {
@@ -75,7 +75,7 @@ fn is_named(table: &Table, variable: &str) -> bool {
     table.values().any(|value| holds(value, variable))
 }
 
-/// The key that is nearly named: by its section alone, with one underscore too few, or without its
+/// The key that is probably meant: the variable has only its section, one underscore too few, or no
 /// section.
 fn meant(rest: &str, table: &Table) -> Option<String> {
     for (section, first) in SECTIONS {

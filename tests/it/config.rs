@@ -1,4 +1,4 @@
-//! The configuration: its layers, and what is said about a wrong one.
+//! The configuration: its layers, and its errors.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ fn stream(rest: &str) -> String {
 }
 
 #[test]
-fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_built_in_one() {
+fn the_defaults_are_a_complete_configuration_with_the_built_in_default_policy() {
     let config = Case::file("").load().unwrap();
     assert_eq!(config.store.url, StoreAddress::Sqlite(PathBuf::from("autoreceive.db")));
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8780");
@@ -101,7 +101,7 @@ fn the_defaults_alone_are_a_complete_configuration_whose_default_policy_is_the_b
 }
 
 #[test]
-fn every_key_that_is_commented_out_in_the_default_file_is_a_key() {
+fn every_commented_out_key_of_the_default_file_is_valid() {
     let mut text = String::new();
     for line in DEFAULT_FILE.lines() {
         let line = line.strip_prefix("# ").unwrap_or(line);
@@ -146,7 +146,7 @@ fn database(rest: &str) -> String {
 }
 
 #[test]
-fn a_database_that_keeps_orders_is_told_everything_and_one_with_a_statement_only_receipts() {
+fn a_database_that_keeps_orders_gets_all_events_and_one_with_a_statement_only_receipts() {
     for (rest, kinds) in [
         ("", EventKind::ALL.to_vec()),
         (
@@ -162,7 +162,7 @@ fn a_database_that_keeps_orders_is_told_everything_and_one_with_a_statement_only
 }
 
 #[test]
-fn a_points_rule_has_what_it_does_not_set_from_the_points_it_stands_in() {
+fn a_points_rule_takes_unset_keys_from_its_points() {
     let points = "[actions.db.points]\nrate = \"1/100\"\ncap = \
         50\n[[actions.db.points.rules]]\ncurrency = \"USD\"\nrate = \"2\"\n";
     let config = Case::file(&database(points)).load().unwrap();
@@ -177,7 +177,7 @@ fn a_points_rule_has_what_it_does_not_set_from_the_points_it_stands_in() {
 }
 
 #[test]
-fn a_wrong_database_is_refused_with_the_keys_named() {
+fn an_error_of_a_database_action_names_the_keys() {
     let rule = |rest: &str| {
         format!(
             "[actions.db.points]\nrate = \
@@ -207,7 +207,7 @@ fn a_wrong_database_is_refused_with_the_keys_named() {
         (
             "[actions.db.points]\nrate = \"1/100\"\nmaximum = 5".to_owned(),
             "actions.db.points.maximum",
-            "no such key",
+            "unknown key",
         ),
         (rule("rate = \"1/2\""), "actions.db.points.rules[0]", "neither a policy nor a currency"),
         (
@@ -300,30 +300,30 @@ fn a_named_policy_begins_with_the_built_in_defaults() {
 }
 
 #[test]
-fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected() {
+fn an_error_names_the_full_key_its_source_and_what_is_expected() {
     let cases = [
         (
             "[store]\nur = \"x\"",
-            "store.ur (in autoreceive.toml in the current directory): there \
-            is no such key; did you mean store.url?",
+            "store.ur (in autoreceive.toml in the current directory): unknown key; did you \
+            mean store.url?",
         ),
         (
             "[strore]\nurl = \"x\"",
-            "strore (in autoreceive.toml in the current directory): there \
-            is no such key; did you mean store?",
+            "strore (in autoreceive.toml in the current directory): unknown key; did you \
+            mean store?",
         ),
         ("[policies.gold]\nrecieve_after = \"1h\"", "did you mean policies.gold.receive_after?"),
         (
             "[log]\nzzz = 1",
-            "log.zzz (in autoreceive.toml in the current directory): there is no \
-            such key; known are format, level",
+            "log.zzz (in autoreceive.toml in the current directory): unknown key; expected \
+            one of format, level",
         ),
         (
             "[store]\nshards = \"many\"",
             "store.shards (in autoreceive.toml in the current directory): expected a whole \
                 number, not negative, found a string",
         ),
-        ("[store]\nshards = -1", "expected a whole number, not negative, found an integer"),
+        ("[store]\nshards = -1", "expected a whole number, 0 or more, found an integer"),
         (
             "[sweeper]\ncheck_every = 5",
             "sweeper.check_every (in autoreceive.toml in the current directory): expected a text in quotes, found an integer",
@@ -335,8 +335,7 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ),
         (
             "[policies.default]\nstarts_at = \"now\"",
-            "\"now\" is none of \"paid\", \"shipped\", \
-            \"delivered\"",
+            "expected \"paid\", \"shipped\" or \"delivered\"; found \"now\"",
         ),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[actions.shop]\ntype = \"mail\"", "actions.shop.type"),
@@ -345,12 +344,12 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
             "\"order.recieved\" is not \
             an event type",
         ),
-        ("[http]\nlisten = \"localhost\"", "is not an IP address and a port"),
-        ("[http]\nlisten = 8780", "\"8780\" is not an IP address and a port"),
+        ("[http]\nlisten = \"localhost\"", "expected an IP address and a port"),
+        ("[http]\nlisten = 8780", "for example \"127.0.0.1:8780\"; found \"8780\""),
         (
             "[tokens.shop]\nrole = \"admin\"",
-            "tokens.shop.role (in autoreceive.toml in the current directory): is none of \
-                \"read\", \"write\", \"operate\"",
+            "tokens.shop.role (in autoreceive.toml in the current directory): expected \
+                \"read\", \"write\" or \"operate\"",
         ),
         (
             "[tokens.shop]\nrole = \"read\"\nsha256 = \"abc\"",
@@ -364,10 +363,10 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
         ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
         (
             "[tokens.shop]\nrole = \"read\"\n[tokens.shop]\nrole = \"write\"",
-            "line 3: [tokens.shop] is there twice; give one of them another name, for example \
+            "line 3: [tokens.shop] is defined twice; rename one of them, for example \
                 with `autoreceive token new --name`",
         ),
-        ("[log]\n[log]", "line 2: [log] is there twice"),
+        ("[log]\n[log]", "line 2: [log] is defined twice"),
         ("[log]\nlevel = \"info\"\nlevel = \"warn\"", "line 3: duplicate key"),
     ];
     for (file, expected) in cases {
@@ -377,7 +376,7 @@ fn a_wrong_key_or_value_is_named_in_full_with_its_source_and_what_was_expected()
 }
 
 #[test]
-fn a_dangerous_combination_is_refused_with_both_keys_named() {
+fn an_error_of_a_dangerous_combination_names_both_keys() {
     let secret = format!("secret = \"{SECRET}\"\n");
     let cases = [
         (
@@ -409,7 +408,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (
             "[policies.a]\nreceive_after = \"0s\"".to_owned(),
             "policies.a.receive_after",
-            "\"1ms\" is as good as at once",
+            "use \"1ms\" for \"immediately\"",
         ),
         ("[policies.A]".to_owned(), "policies.A", "is not a policy name"),
         (
@@ -449,7 +448,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (
             http("url = \"https://a.example/\"\nheaders = { Host = \"b\" }"),
             "actions.shop.headers.Host",
-            "by the program itself",
+            "by autoreceive itself",
         ),
         (
             http("url = \"https://a.example/\"\nheaders = { \"a b\" = \"b\" }"),
@@ -475,7 +474,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (
             http("url = \"https://a.example/\"\nsecret = \"x\""),
             "actions.shop.secret",
-            "of actions.shop.type = \"http\"",
+            "for actions.shop.type = \"http\"",
         ),
         (email("tls = \"none\""), "actions.shop.tls", "actions.shop.server"),
         (email("user = \"x\""), "actions.shop.user", "actions.shop.password_env"),
@@ -483,8 +482,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
         (
             email("language = \"fr\""),
             "actions.shop.on",
-            "actions.shop.templates can hold it as \
-            received.fr.txt",
+            "received.fr.txt to the directory actions.shop.templates",
         ),
         (email("on = [\"order.shipped\"]"), "actions.shop.on", "shipped.en.txt"),
         (email("templates = \"/nowhere\""), "actions.shop.templates", "/nowhere"),
@@ -497,7 +495,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
             "actions.shop.server",
             "expected a host",
         ),
-        (stream("max_len = 0"), "actions.shop.max_len", "gone before"),
+        (stream("max_len = 0"), "actions.shop.max_len", "removed before"),
         (stream("timeout = \"30s\""), "actions.shop.lease", "actions.shop.timeout"),
         (stream("").replace("\"orders\"", "\"\""), "actions.shop.stream", "1 to 256 bytes"),
         (stream("").replace("redis:", "http:"), "actions.shop.url", "rediss:// for TLS"),
@@ -529,7 +527,7 @@ fn a_dangerous_combination_is_refused_with_both_keys_named() {
             169.254.169.254",
             "nothing is ever sent to",
         ),
-        (webhook("secret = []"), "actions.shop.secret", "hold 0 secrets"),
+        (webhook("secret = []"), "actions.shop.secret", "0 secrets are set"),
         ("[actions.shop]\ntype = \"webhook\"".to_owned(), "actions.shop.url", "is missing"),
         (webhook("secret = \"whsec_c2hvcnQ=\""), "actions.shop.secret", "autoreceive secret new"),
         (
@@ -568,7 +566,7 @@ fn all_dangerous_combinations_are_reported_at_once() {
 }
 
 #[test]
-fn a_variable_that_is_nearly_a_key_is_refused_with_the_key_that_is_meant() {
+fn a_variable_that_is_almost_a_key_is_refused_with_the_key_that_is_meant() {
     for (name, meant) in [
         ("AUTORECEIVE_STORE_URL", "AUTORECEIVE_STORE__URL"),
         ("AUTORECEIVE_STORE", "AUTORECEIVE_STORE__URL"),
@@ -587,7 +585,7 @@ fn a_variable_that_is_nearly_a_key_is_refused_with_the_key_that_is_meant() {
 }
 
 #[test]
-fn any_other_variable_that_is_no_key_is_warned_of_unless_somebody_else_reads_it() {
+fn other_unknown_variables_cause_a_warning_unless_another_program_reads_them() {
     let config = Case::file("")
         .env("AUTORECEIVE_REDIS_URL", "redis://canary")
         .env("AUTORECEIVE_TYPO", "1")
@@ -622,7 +620,7 @@ fn any_other_variable_that_is_no_key_is_warned_of_unless_somebody_else_reads_it(
 }
 
 #[test]
-fn a_policy_whose_orders_may_wait_for_ever_is_warned_of() {
+fn a_policy_whose_orders_may_wait_forever_causes_a_warning() {
     let warnings = |rest: &str| {
         Case::file(&format!(
             "[policies.a]\nstarts_at = \
@@ -637,14 +635,14 @@ fn a_policy_whose_orders_may_wait_for_ever_is_warned_of() {
 }
 
 #[test]
-fn a_file_that_is_named_must_be_there() {
+fn a_named_file_must_exist() {
     let sources = Sources { file: Some(PathBuf::from("/nowhere/a.toml")), ..Sources::default() };
     let problem = Config::load(&sources).unwrap_err().to_string();
     assert!(problem.contains("/nowhere/a.toml cannot be read"), "{problem}");
 }
 
 #[test]
-fn no_secret_is_ever_shown() {
+fn no_secret_is_shown() {
     let file = format!(
         "[store]\nurl = \"redis://me:canary@h:6379/0\"\n{}",
         webhook(&format!("secret = \"{SECRET}\""))
@@ -664,7 +662,7 @@ fn no_secret_is_ever_shown() {
 }
 
 #[test]
-fn what_a_template_holds_is_never_shown_but_the_host() {
+fn of_a_template_only_the_host_is_shown() {
     let file = http(
         "url = \"https://a.example/canary\"\nheaders = { authorization = \"canary\" }\nbody = \
             '{\"key\": \"canary\"}'\nenv = [\"TOKEN\"]",
@@ -680,7 +678,7 @@ fn what_a_template_holds_is_never_shown_but_the_host() {
 }
 
 #[test]
-fn letters_of_ones_own_replace_and_add_to_those_that_are_there() {
+fn own_texts_replace_and_extend_the_built_in_ones() {
     let directory = tempfile::tempdir().unwrap();
     let load = |text: &str| {
         std::fs::write(directory.path().join("shipped.de.txt"), text).unwrap();
@@ -715,7 +713,7 @@ fn letters_of_ones_own_replace_and_add_to_those_that_are_there() {
 }
 
 #[test]
-fn every_recipe_of_the_documentation_is_a_configuration() {
+fn every_recipe_of_the_documentation_is_a_valid_configuration() {
     let document = include_str!("../../docs/notifications.md");
     let recipes = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let mut case = Case::file(&recipes.collect::<String>());
@@ -732,7 +730,7 @@ fn every_recipe_of_the_documentation_is_a_configuration() {
 }
 
 #[test]
-fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
+fn no_error_repeats_a_secret_even_in_the_wrong_place() {
     let cases = [
         "[store]\nurl = \"redis://me:canary@\"",
         "[store]\nurl = \"canary://x\"",
@@ -758,7 +756,7 @@ fn no_error_repeats_a_secret_not_even_one_in_the_wrong_place() {
 }
 
 #[test]
-fn what_is_shown_is_itself_a_configuration_with_the_same_values() {
+fn the_shown_configuration_can_be_read_again_with_the_same_values() {
     let file = "[policies.gold]\nstarts_at = \"delivered\"\nfallback_after = \
         \"14d\"\nmax_extensions = 2\nremind_before = [\"1h\"]\n";
     let first = Case::file(file).load().unwrap();
@@ -768,7 +766,7 @@ fn what_is_shown_is_itself_a_configuration_with_the_same_values() {
 }
 
 #[test]
-fn an_intake_that_could_not_work_is_refused_with_the_keys_named() {
+fn an_intake_that_cannot_work_is_refused_with_the_keys_named() {
     let redis = "[store]\nurl = \"redis://:canary@h:1/0\"\n";
     for (intake, keys) in [
         ("enabled = true", vec!["intake.url"]),

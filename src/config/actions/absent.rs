@@ -1,31 +1,31 @@
-//! What stands in the place of an action that this build lacks: its keys are not looked at, and
-//! it is refused.
-#![allow(dead_code, reason = "the full build uses none of it, every other one a part")]
+//! Stands in for the types of actions that this build does not have: refuses them, and reads none
+//! of their keys.
+#![allow(dead_code, reason = "the full build uses nothing of it, all other builds a part")]
 
-use super::{ActionType, Scope};
-use crate::config::lacking;
+use super::{ActionScope, ActionType};
+use crate::config::{ConfigProblem, MissingFeature};
 
-/// The configuration of an action that is not there: there is none.
+/// The settings of a missing type; there is no value of it.
 #[derive(Debug, Clone)]
 pub enum Absent {}
 
-/// Whatever was written.
+/// The keys as written, unread.
 pub type Keys = toml::Table;
 
-/// The name that the `database` action's own module gives it.
+/// Replaces the type in `database`.
 pub type DatabaseConfig = Absent;
-/// The name that the `email` action's own module gives it.
+/// Replaces the type in `email`.
 pub type EmailConfig = Absent;
-/// The name that the `http` action's own module gives it.
+/// Replaces the type in `http`.
 pub type RequestConfig = Absent;
-/// The name that the `stream` action's own module gives it.
+/// Replaces the type in `stream`.
 pub type StreamConfig = Absent;
-/// The name that the `webhook` action's own module gives it.
+/// Replaces the type in `webhook`.
 pub type WebhookConfig = Absent;
 
-pub fn check(_: Keys, scope: &Scope) -> Result<Absent, String> {
-    let name = name(scope.common.r#type);
-    Err(format!("{}: {}", scope.key("type"), lacking(&format!("{name} action"), name)))
+pub fn check(_: Keys, scope: &ActionScope) -> Result<Absent, ConfigProblem> {
+    let feature = name(scope.common.r#type);
+    Err(scope.problem("type", MissingFeature { part: format!("{feature} action"), feature }))
 }
 
 fn name(of: ActionType) -> &'static str {

@@ -5,25 +5,26 @@ use autoreceive_domain::{EventKind, Span};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Scope, limits};
+use super::{ActionScope, limits};
 use crate::action::database::{Dialect, Earning, Points, Rate, Rule, Statement};
+use crate::config::ConfigProblem;
 use crate::config::values::{self, MaskedUrl};
 
-/// What has to be known for points to be credited and taken back.
+/// The events that credit points and take them back.
 const FOR_POINTS: [EventKind; 2] = [EventKind::Received, EventKind::Refunded];
 
-/// A database, checked.
+/// The settings of a database action, checked.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// Where it is.
+    /// Address of the database.
     pub url: MaskedUrl,
-    /// The longest wait for a transaction.
+    /// Timeout of a transaction.
     pub timeout: Span,
-    /// What the name of every table begins with.
+    /// Prefix of every table name.
     pub prefix: String,
-    /// The shop's own statements; none where a table of orders is kept.
+    /// The shop's own statements; empty if the action keeps a table of orders.
     pub statements: Vec<Statement>,
-    /// What points are credited, if any.
+    /// The rules of points, if any.
     pub points: Option<Points>,
 }
 
@@ -40,7 +41,7 @@ pub struct PointsValue {
     rules: Vec<RuleValue>,
 }
 
-/// One of `points.rules`, as written. What it does not set is as in `points`.
+/// One of `points.rules`, as written. Keys that it does not set are taken from `points`.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RuleValue {
@@ -75,7 +76,7 @@ fn usual_prefix() -> String {
     "autoreceive_".to_owned()
 }
 
-pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String> {
+pub fn check(keys: DatabaseKeys, scope: &ActionScope) -> Result<DatabaseConfig, ConfigProblem> {
     let timeout = limits::timeout(keys.timeout, scope)?;
     let DatabaseKeys { url, prefix, statement, points, .. } = keys;
     check_prefix(&prefix, scope)?;
@@ -85,15 +86,18 @@ pub fn check(keys: DatabaseKeys, scope: &Scope) -> Result<DatabaseConfig, String
     Ok(DatabaseConfig { url, timeout, prefix, statements, points })
 }
 
-fn statements(text: &str, url: &MaskedUrl, scope: &Scope) -> Result<Vec<Statement>, String> {
+fn statements(
+    text: &str,
+    url: &MaskedUrl,
+    scope: &ActionScope,
+) -> Result<Vec<Statement>, ConfigProblem> {
     // The scheme was checked when the address was read.
     let dialect = Dialect::of(url.expose().as_str()).unwrap_or(Dialect::Postgres);
-    Statement::parse_all(text, dialect)
-        .map_err(|wrong| format!("{}: {wrong}", scope.key("statement")))
+    Statement::parse_all(text, dialect).map_err(|wrong| scope.problem("statement", wrong))
 }
 
-/// A prefix that needs no quotes on any database.
-fn check_prefix(prefix: &str, scope: &Scope) -> Result<(), String> {
+/// Allows only prefixes that need no quotes in any database.
+fn check_prefix(prefix: &str, scope: &ActionScope) -> Result<(), ConfigProblem> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     if (1..=32).contains(&prefix.len())
         && prefix.bytes().all(allowed)
@@ -101,20 +105,22 @@ fn check_prefix(prefix: &str, scope: &Scope) -> Result<(), String> {
     {
         return Ok(());
     }
-    Err(format!(
-        "{}: {prefix:?} is not 1 to 32 of a-z, 0-9 and _, beginning with no digit",
-        scope.key("prefix")
+    Err(scope.problem(
+        "prefix",
+        format_args!(
+            "expected 1 to 32 characters of a-z, 0-9 and _, not starting with a digit; found \
+             {prefix:?}"
+        ),
     ))
 }
 
 impl PointsValue {
-    fn resolve(&self, scope: &Scope) -> Result<Points, String> {
+    fn resolve(&self, scope: &ActionScope) -> Result<Points, ConfigProblem> {
         if let Some(kind) = FOR_POINTS.iter().find(|kind| !scope.common.on.contains(kind)) {
-            return Err(format!(
-                "{}: lacks {:?}, which {} needs",
-                scope.key("on"),
-                kind.as_str(),
-                scope.key("points")
+            let kind = kind.as_str();
+            return Err(scope.problem(
+                "on",
+                format_args!("{kind:?} is missing, but {} needs it", scope.key("points")),
             ));
         }
         let key = scope.key("points");
@@ -133,17 +139,17 @@ impl PointsValue {
 }
 
 impl RuleValue {
-    fn resolve(&self, key: &str, others: &Earning) -> Result<Rule, String> {
+    fn resolve(&self, key: &str, others: &Earning) -> Result<Rule, ConfigProblem> {
         if self.policy.is_none() && self.currency.is_none() {
-            return Err(format!(
-                "{key}: names neither a policy nor a currency; what fits every order is set in \
-                    points itself"
+            return Err(ConfigProblem::new(
+                key,
+                "has neither a policy nor a currency; set terms for all orders in points itself",
             ));
         }
         if let Some(Err(wrong)) =
             self.currency.as_ref().map(|currency| currency.parse::<Currency>())
         {
-            return Err(format!("{key}.currency: {wrong}"));
+            return Err(ConfigProblem::new(format_args!("{key}.currency"), wrong));
         }
         let rate = self.rate.as_ref().map_or(Ok(others.rate), |text| rate(key, text))?;
         let minimum_amount = self.minimum_amount.unwrap_or(others.minimum_amount);
@@ -152,8 +158,10 @@ impl RuleValue {
     }
 }
 
-fn rate(key: &str, text: &str) -> Result<Rate, String> {
-    text.parse().map_err(|wrong| format!("{key}.rate: {text:?} {wrong}"))
+fn rate(key: &str, text: &str) -> Result<Rate, ConfigProblem> {
+    text.parse().map_err(|wrong| {
+        ConfigProblem::new(format_args!("{key}.rate"), format_args!("{text:?} {wrong}"))
+    })
 }
 
 fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaskedUrl, D::Error> {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use autoreceive_domain::{EventKind, Span};
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, limits};
+use super::{ActionScope, limits};
 use crate::action::email::{
     self, Email, EmailContent, EmailTexts, Login, MailServer, Security, Sender,
 };
-use crate::config::values;
+use crate::config::{ConfigProblem, values};
 
 /// The settings of an email action, checked.
 #[derive(Debug, Clone)]
@@ -19,9 +19,9 @@ pub struct EmailConfig {
     pub content: EmailContent,
     /// The mail server.
     pub server: MailServer,
-    /// The longest wait for one email to be accepted.
+    /// Timeout of one email.
     pub timeout: Span,
-    /// The most emails in a second.
+    /// Maximum number of emails per second.
     pub rate: Option<u32>,
 }
 
@@ -70,49 +70,57 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// The longest time for the emails of one batch; far below the 10 minutes after which the
-/// engine gives them up.
+/// Longest time for the emails of one batch, far below the engine's limit of 10 minutes.
 const LONGEST_BATCH_MS: i64 = 300_000;
-/// The longest text of one's own.
+/// Size limit of a text in `templates`.
 const TEMPLATE_BYTES: u64 = 64 * 1024;
 
-pub fn check(keys: EmailKeys, scope: &Scope) -> Result<EmailConfig, String> {
+pub fn check(keys: EmailKeys, scope: &ActionScope) -> Result<EmailConfig, ConfigProblem> {
     let timeout = limits::timeout(keys.timeout, scope)?;
     limits::rate(keys.rate, scope)?;
     if i64::try_from(scope.batch).unwrap_or(i64::MAX).saturating_mul(timeout.ms())
         > LONGEST_BATCH_MS
     {
-        let (batch, key) = (scope.key("batch"), scope.key("timeout"));
-        return Err(format!(
-            "{batch} ({}): times {key} ({timeout}) must be at most 5m; letters are sent one after the other",
-            scope.batch
+        let timeout = format!("{} ({timeout})", scope.key("timeout"));
+        return Err(scope.problem(
+            &format!("batch ({})", scope.batch),
+            format_args!(
+                "this batch times {timeout} must be at most 5m, because emails are sent one after \
+                 the other; lower one of them"
+            ),
         ));
     }
     let content = content(&keys, scope)?;
     let server = server(&keys, content.from.domain(), scope)?;
-    // Made once to see whether its templates can be read.
+    // Created here only to check its templates.
     Email::new(content.clone(), server.clone(), timeout.to_std(), None)
-        .map_err(|why| format!("{}: {why}", scope.key("templates")))?;
+        .map_err(|error| scope.problem("templates", error))?;
     Ok(EmailConfig { content, server, timeout, rate: keys.rate })
 }
 
-fn server(keys: &EmailKeys, hello: &str, scope: &Scope) -> Result<MailServer, String> {
+fn server(
+    keys: &EmailKeys,
+    hello: &str,
+    scope: &ActionScope,
+) -> Result<MailServer, ConfigProblem> {
     let (security, usual_port) = match keys.tls {
         TlsWord::Starttls => (Security::Starttls, 587),
         TlsWord::Tls => (Security::Tls, 465),
         TlsWord::None => (Security::None, 25),
     };
     let (host, port) = host_and_port(&keys.server, usual_port).ok_or_else(|| {
-        format!(
-            "{}: expected a host, or host:port, for example \"smtp.example.com:587\"",
-            scope.key("server")
+        scope.problem(
+            "server",
+            "expected a host, or host:port, for example \"smtp.example.com:587\"",
         )
     })?;
     if security == Security::None && !is_loopback(&host) {
-        return Err(format!(
-            "{}: \"none\" is for a server on this machine, but {} is another one",
-            scope.key("tls"),
-            scope.key("server")
+        return Err(scope.problem(
+            "tls",
+            format_args!(
+                "\"none\" is only allowed for a server on this machine, but {} is another machine",
+                scope.key("server")
+            ),
         ));
     }
     let authorities =
@@ -141,57 +149,45 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn login(keys: &EmailKeys, scope: &Scope) -> Result<Option<Login>, String> {
+fn login(keys: &EmailKeys, scope: &ActionScope) -> Result<Option<Login>, ConfigProblem> {
     match (&keys.user, &keys.password_env) {
         (None, None) => Ok(None),
         (Some(user), Some(variable)) => {
             Ok(Some(Login::new(user.clone(), scope.variable("password_env", variable)?.to_owned())))
         }
-        _ => Err(format!(
-            "{} and {}: one needs the other",
-            scope.key("user"),
-            scope.key("password_env")
-        )),
+        _ => Err(scope.problem_of_two("user", "password_env", "set both or neither")),
     }
 }
 
-fn content(keys: &EmailKeys, scope: &Scope) -> Result<EmailContent, String> {
-    let from: Sender =
-        keys.from.parse().map_err(|wrong| format!("{}: {wrong}", scope.key("from")))?;
+fn content(keys: &EmailKeys, scope: &ActionScope) -> Result<EmailContent, ConfigProblem> {
+    let from: Sender = keys.from.parse().map_err(|wrong| scope.problem("from", wrong))?;
     for (key, pointer) in [
         ("to_pointer", Some(&keys.to_pointer)),
         ("language_pointer", keys.language_pointer.as_ref()),
     ] {
         if pointer.is_some_and(|pointer| !pointer.starts_with('/')) {
-            return Err(format!(
-                "{}: expected a JSON pointer into the order's data, for example \"/email\"",
-                scope.key(key)
+            return Err(scope.problem(
+                key,
+                "expected a JSON pointer into the order's data, for example \"/email\"",
             ));
         }
     }
     if jiff::tz::TimeZone::get(&keys.time_zone).is_err() {
-        return Err(format!(
-            "{}: {:?} is not a time zone, for example \"Asia/Seoul\"",
-            scope.key("time_zone"),
-            keys.time_zone
+        return Err(scope.problem(
+            "time_zone",
+            format_args!(
+                "expected a time zone, for example \"Asia/Seoul\"; found {:?}",
+                keys.time_zone
+            ),
         ));
     }
     let mut texts = email::built_in();
     if let Some(directory) = &keys.templates {
-        texts.extend(
-            own_texts(directory).map_err(|why| format!("{}: {why}", scope.key("templates")))?,
-        );
+        texts.extend(own_texts(directory).map_err(|error| scope.problem("templates", error))?);
     }
     for kind in &scope.common.on {
         if !texts.contains_key(&(*kind, keys.language.clone())) {
-            let (on, language, file) =
-                (scope.key("on"), scope.key("language"), file_name(*kind, &keys.language));
-            return Err(format!(
-                "{on}: there is no text about {kind} in {language} ({:?}); {} can hold it as \
-                    {file}",
-                keys.language,
-                scope.key("templates")
-            ));
+            return Err(missing_text(*kind, &keys.language, scope));
         }
     }
     Ok(EmailContent {
@@ -204,14 +200,34 @@ fn content(keys: &EmailKeys, scope: &Scope) -> Result<EmailContent, String> {
     })
 }
 
-fn file_name(kind: EventKind, language: &str) -> String {
-    format!("{}.{language}.txt", email::file_stem(kind))
+fn missing_text(kind: EventKind, language: &str, scope: &ActionScope) -> ConfigProblem {
+    let language_key = scope.key("language");
+    let templates = scope.key("templates");
+    let file = format!("{}.{language}.txt", email::file_stem(kind));
+    scope.problem(
+        "on",
+        format_args!(
+            "there is no text for {kind} in {language_key} ({language:?}); add it as {file} to the \
+             directory {templates}, or remove the event"
+        ),
+    )
 }
 
-/// Every file that is named like a text; others are passed over.
-fn own_texts(directory: &Path) -> Result<EmailTexts, String> {
-    let unreadable =
-        |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+/// A file in `templates` that cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum TextFileError {
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{} is larger than 64 KiB", path.display())]
+    TooLarge { path: PathBuf },
+}
+
+/// Reads every file whose name is that of a text, and skips the others.
+fn own_texts(directory: &Path) -> Result<EmailTexts, TextFileError> {
+    let unreadable = |path: &Path, source: std::io::Error| TextFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mut texts = EmailTexts::new();
     for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
         let path = entry.map_err(|error| unreadable(directory, error))?.path();
@@ -226,7 +242,7 @@ fn own_texts(directory: &Path) -> Result<EmailTexts, String> {
             continue;
         };
         if path.metadata().is_ok_and(|metadata| metadata.len() > TEMPLATE_BYTES) {
-            return Err(format!("{} is larger than 64 KiB", path.display()));
+            return Err(TextFileError::TooLarge { path });
         }
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
         texts.insert((kind, language.to_owned()), text);

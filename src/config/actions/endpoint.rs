@@ -1,17 +1,22 @@
-//! The keys of every type that speaks HTTP to a receiver.
+//! The keys of the types that send HTTP requests to an endpoint.
 
 use std::path::PathBuf;
 
 use autoreceive_domain::Span;
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
+use super::ActionScope;
 use super::limits::{authorities, rate, timeout};
 use crate::action::Endpoint;
 use crate::action::outgoing::{Limits, address};
+use crate::config::ConfigProblem;
 
-/// Checks what bounds the attempts at `url`.
-pub fn limits(keys: &EndpointKeys, url: &str, scope: &Scope) -> Result<Limits, String> {
+/// Checks the limits of attempts at `url`.
+pub fn limits(
+    keys: &EndpointKeys,
+    url: &str,
+    scope: &ActionScope,
+) -> Result<Limits, ConfigProblem> {
     let timeout = timeout(keys.timeout, scope)?;
     rate(keys.rate, scope)?;
     address::check_url(url, keys.allow_private).map_err(|refused| refused_url(&refused, scope))?;
@@ -26,7 +31,7 @@ pub fn limits(keys: &EndpointKeys, url: &str, scope: &Scope) -> Result<Limits, S
     })
 }
 
-/// The values of the keys.
+/// The keys of the limits.
 pub struct EndpointKeys<'a> {
     pub timeout: Option<Span>,
     pub rate: Option<u32>,
@@ -34,52 +39,55 @@ pub struct EndpointKeys<'a> {
     pub ca_file: Option<&'a PathBuf>,
 }
 
-fn refused_url(refused: &address::RefusedAddress, scope: &Scope) -> String {
-    let url = scope.key("url");
+fn refused_url(refused: &address::RefusedAddress, scope: &ActionScope) -> ConfigProblem {
     match refused {
         address::RefusedAddress::Private(host) => {
             let allow = scope.key("allow_private");
-            format!(
-                "{url}: {host} is a private address; set {allow} = true if events are meant to go \
-                    there"
+            scope.problem(
+                "url",
+                format_args!(
+                    "{host} is a private address; set {allow} = true if events should go there"
+                ),
             )
         }
-        _ => format!("{url}: {refused}"),
+        _ => scope.problem("url", refused),
     }
 }
 
-/// When a receiver is disabled where nothing else is configured: when the first of its events would
-/// be given up.
-#[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be none")]
+/// The default of `disable_after`: the age at which an event becomes a dead letter.
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional key")]
 pub fn three_days() -> Option<Span> {
     Some(Span::THREE_DAYS)
 }
 
-/// What is done where a receiver only fails.
-pub fn endpoint(disable_after: Option<Span>, scope: &Scope) -> Result<Endpoint, String> {
+/// Checks when the endpoint is disabled.
+pub fn endpoint(
+    disable_after: Option<Span>,
+    scope: &ActionScope,
+) -> Result<Endpoint, ConfigProblem> {
     let (least, most) = (Span::from_secs(60), Span::from_hours(30 * 24));
     match disable_after.filter(|after| !(least..=most).contains(after)) {
         None => Ok(Endpoint { disable_after: disable_after.map(Span::to_std) }),
-        Some(after) => Err(format!(
-            "{}: is {after}; expected {least} to {most}, or \"never\"",
-            scope.key("disable_after")
+        Some(after) => Err(scope.problem(
+            "disable_after",
+            format_args!("is {after}; expected {least} to {most}, or \"never\""),
         )),
     }
 }
 
-/// One text, or several.
+/// One text, or a list of them.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
-pub enum Several<T> {
+pub enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
 }
 
-impl<T> Several<T> {
+impl<T> OneOrMany<T> {
     pub fn as_slice(&self) -> &[T] {
         match self {
-            Several::One(one) => std::slice::from_ref(one),
-            Several::Many(many) => many,
+            OneOrMany::One(one) => std::slice::from_ref(one),
+            OneOrMany::Many(many) => many,
         }
     }
 }

@@ -8,22 +8,22 @@ use reqwest::Method;
 use reqwest::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Scope;
+use super::ActionScope;
 use super::endpoint::{self, EndpointKeys};
 use crate::action::Endpoint;
-use crate::action::http::{self, Expected, Request};
+use crate::action::http::{self, Expected, HttpError, Request};
 use crate::action::outgoing::Limits;
 use crate::action::template::Secrets;
-use crate::config::values;
+use crate::config::{ConfigProblem, values};
 
-/// Requests made of templates, checked.
+/// The settings of an HTTP action, checked.
 #[derive(Debug, Clone)]
 pub struct RequestConfig {
-    /// What a request is made of.
+    /// The templates of a request.
     pub request: Request,
-    /// What bounds the attempts.
+    /// The limits of attempts.
     pub limits: Limits,
-    /// What is done where it only fails.
+    /// When the endpoint is disabled.
     pub endpoint: Endpoint,
 }
 
@@ -32,11 +32,11 @@ pub struct RequestConfig {
 pub struct HttpKeys {
     #[serde(default = "post")]
     method: String,
-    url: Masked,
+    url: MaskedTemplate,
     #[serde(default)]
-    headers: BTreeMap<String, Masked>,
+    headers: BTreeMap<String, MaskedTemplate>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Masked>,
+    body: Option<MaskedTemplate>,
     #[serde(default)]
     env: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,18 +55,18 @@ pub struct HttpKeys {
     ca_file: Option<PathBuf>,
 }
 
-/// A template in which somebody may have written a key out.
-pub struct Masked(String);
+/// A template, which may contain a secret in plain text.
+pub struct MaskedTemplate(String);
 
-impl<'de> Deserialize<'de> for Masked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Masked, D::Error> {
-        values::hidden(deserializer).map(Masked)
+impl<'de> Deserialize<'de> for MaskedTemplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MaskedTemplate, D::Error> {
+        values::hidden(deserializer).map(MaskedTemplate)
     }
 }
 
-impl Serialize for Masked {
+impl Serialize for MaskedTemplate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Where an address leads to is no secret; what follows the host often is.
+        // The host of an address is not secret; the path and the query often are.
         match http::origin(&self.0) {
             Some(origin) => serializer.serialize_str(&format!("{origin}***")),
             None => serializer.serialize_str("***"),
@@ -78,12 +78,12 @@ fn post() -> String {
     "POST".to_owned()
 }
 
-pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
+pub fn check(keys: HttpKeys, scope: &ActionScope) -> Result<RequestConfig, ConfigProblem> {
     let url = &keys.url.0;
     let wrong_origin = || {
-        format!(
-            "{}: expected https:// or http:// and a host without a template or a password",
-            scope.key("url")
+        scope.problem(
+            "url",
+            "expected https:// or http:// and a host without a template or a password",
         )
     };
     let origin = http::origin(url).ok_or_else(wrong_origin)?;
@@ -107,30 +107,37 @@ pub fn check(keys: HttpKeys, scope: &Scope) -> Result<RequestConfig, String> {
         secrets: secrets(&keys.env, scope)?,
         expected: expected(keys.ok_pointer, keys.ok_value, scope)?,
     };
-    request.check().map_err(|error| scope.key(&error.to_string()))?;
+    request.check().map_err(|error| match error {
+        HttpError::Template { key, source } => scope.problem(&key, source),
+        other => scope.problem("url", other),
+    })?;
     Ok(RequestConfig { request, limits, endpoint })
 }
 
-fn method(name: &str, scope: &Scope) -> Result<Method, String> {
+fn method(name: &str, scope: &ActionScope) -> Result<Method, ConfigProblem> {
     match name {
         "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => {
             Ok(Method::from_bytes(name.as_bytes()).unwrap_or(Method::POST))
         }
-        _ => Err(format!("{}: expected GET, POST, PUT, PATCH or DELETE", scope.key("method"))),
+        _ => Err(scope.problem("method", "expected GET, POST, PUT, PATCH or DELETE")),
     }
 }
 
-fn header(name: &str, value: &str, scope: &Scope) -> Result<(HeaderName, String), String> {
-    let key = scope.key(&format!("headers.{name}"));
+fn header(
+    name: &str,
+    value: &str,
+    scope: &ActionScope,
+) -> Result<(HeaderName, String), ConfigProblem> {
+    let key = format!("headers.{name}");
     let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("{key}: is not the name of a header"))?;
+        .map_err(|_| scope.problem(&key, "is not the name of a header"))?;
     if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&parsed) {
-        return Err(format!("{key}: is set by the program itself"));
+        return Err(scope.problem(&key, "is set by autoreceive itself; remove it"));
     }
     Ok((parsed, value.to_owned()))
 }
 
-fn secrets(names: &[String], scope: &Scope) -> Result<Secrets, String> {
+fn secrets(names: &[String], scope: &ActionScope) -> Result<Secrets, ConfigProblem> {
     let each = names
         .iter()
         .map(|name| scope.variable("env", name).map(|value| (name.clone(), value.to_owned())));
@@ -140,21 +147,15 @@ fn secrets(names: &[String], scope: &Scope) -> Result<Secrets, String> {
 fn expected(
     pointer: Option<String>,
     value: Option<String>,
-    scope: &Scope,
-) -> Result<Option<Expected>, String> {
+    scope: &ActionScope,
+) -> Result<Option<Expected>, ConfigProblem> {
     match (pointer, value) {
         (None, None) => Ok(None),
         (Some(pointer), Some(value)) if pointer.starts_with('/') => {
             Ok(Some(Expected { pointer, value }))
         }
-        (Some(_), Some(_)) => Err(format!(
-            "{}: expected a JSON pointer, for example \"/result_code\"",
-            scope.key("ok_pointer")
-        )),
-        _ => Err(format!(
-            "{} and {}: one needs the other",
-            scope.key("ok_pointer"),
-            scope.key("ok_value")
-        )),
+        (Some(_), Some(_)) => Err(scope
+            .problem("ok_pointer", "expected a JSON pointer, for example \"/result_code\"")),
+        _ => Err(scope.problem_of_two("ok_pointer", "ok_value", "set both or neither")),
     }
 }

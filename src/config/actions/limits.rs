@@ -1,63 +1,68 @@
-//! The keys of every type that reaches out.
+//! The keys of every type that uses the network.
 
 use std::path::PathBuf;
 
 use autoreceive_domain::Span;
 use reqwest::Certificate;
 
-use super::Scope;
+use super::ActionScope;
+use crate::config::ConfigProblem;
 
-/// How long a receiver may take where nothing else is configured.
+/// The default timeout.
 const TIMEOUT: Span = Span::TEN_SECONDS;
-/// The longest an attempt may wait for its turns; far below the 10 minutes after which the engine
-/// gives it up.
+/// Longest wait of an attempt for its turn, far below the engine's limit of 10 minutes.
 const LONGEST_QUEUE_SECONDS: usize = 300;
 
-/// How long a receiver may take: less than the lease, so that no other worker starts the same while
-/// this one waits.
-pub fn timeout(timeout: Option<Span>, scope: &Scope) -> Result<Span, String> {
-    let (timeout, lease) = (timeout.unwrap_or(TIMEOUT), scope.common.lease);
+/// Checks the timeout. It is shorter than the lease, so that no other worker starts the same
+/// attempt while this one waits.
+pub fn timeout(timeout: Option<Span>, scope: &ActionScope) -> Result<Span, ConfigProblem> {
+    let timeout = timeout.unwrap_or(TIMEOUT);
+    let lease = scope.common.lease;
     if timeout == Span::ZERO {
-        return Err(format!("{}: must be longer than nothing", scope.key("timeout")));
+        return Err(scope.problem("timeout", "must be greater than 0"));
     }
     if lease <= timeout {
-        return Err(format!(
-            "{} ({lease}): must be longer than {} ({timeout})",
-            scope.key("lease"),
-            scope.key("timeout")
+        return Err(scope.problem(
+            &format!("lease ({lease})"),
+            format_args!("must be longer than {} ({timeout})", scope.key("timeout")),
         ));
     }
     Ok(timeout)
 }
 
-/// The most attempts in a second: as many as keep the engine's own bound on an attempt.
-pub fn rate(rate: Option<u32>, scope: &Scope) -> Result<(), String> {
+/// Checks the rate. It must be high enough for the engine's limit of an attempt.
+pub fn rate(rate: Option<u32>, scope: &ActionScope) -> Result<(), ConfigProblem> {
     let Some(rate) = rate else { return Ok(()) };
-    let key = scope.key("rate");
     if !(1..=10_000).contains(&rate) {
-        return Err(format!("{key}: is {rate}; expected 1 to 10000 attempts per second"));
+        let message = format!("is {rate}; expected 1 to 10000 attempts per second");
+        return Err(scope.problem("rate", message));
     }
     let at_once = scope.batch.saturating_mul(scope.attempts());
     if at_once / rate as usize > LONGEST_QUEUE_SECONDS {
-        let (batch, concurrency) = (scope.key("batch"), scope.key("concurrency"));
-        return Err(format!(
-            "{key} ({rate}): {batch} times {concurrency} would wait for more than \
-                {LONGEST_QUEUE_SECONDS} s; lower one of them"
+        let batch = scope.key("batch");
+        let concurrency = scope.key("concurrency");
+        return Err(scope.problem(
+            &format!("rate ({rate})"),
+            format_args!(
+                "with this rate, {batch} times {concurrency} events would wait more than \
+                 {LONGEST_QUEUE_SECONDS} s; raise the rate, or lower one of them"
+            ),
         ));
     }
     Ok(())
 }
 
 /// Reads the certificates of a file.
-pub fn authorities(path: &PathBuf, scope: &Scope) -> Result<Vec<u8>, String> {
-    let key = scope.key("ca_file");
-    let pem = std::fs::read(path)
-        .map_err(|error| format!("{key}: {} cannot be read: {error}", path.display()))?;
-    let some =
+pub fn authorities(path: &PathBuf, scope: &ActionScope) -> Result<Vec<u8>, ConfigProblem> {
+    let pem = std::fs::read(path).map_err(|error| {
+        scope.problem("ca_file", format_args!("{} cannot be read: {error}", path.display()))
+    })?;
+    let has_certificates =
         Certificate::from_pem_bundle(&pem).is_ok_and(|certificates| !certificates.is_empty());
-    if some {
+    if has_certificates {
         Ok(pem)
     } else {
-        Err(format!("{key}: {} holds no certificate in PEM form", path.display()))
+        let message = format!("{} has no certificate; expected PEM", path.display());
+        Err(scope.problem("ca_file", message))
     }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use autoreceive_domain::Span;
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, limits};
+use super::{ActionScope, limits};
 use crate::action::stream::{Stream, StreamSettings};
+use crate::config::ConfigProblem;
 use crate::config::values::{self, MaskedUrl};
 
-/// A stream, checked.
+/// The settings of a stream action, checked.
 #[derive(Debug, Clone)]
 pub struct StreamConfig {
     /// The Redis server.
@@ -36,25 +37,21 @@ fn a_million() -> u64 {
     1_000_000
 }
 
-pub fn check(keys: StreamKeys, scope: &Scope) -> Result<StreamConfig, String> {
+pub fn check(keys: StreamKeys, scope: &ActionScope) -> Result<StreamConfig, ConfigProblem> {
     let timeout = limits::timeout(keys.timeout, scope)?;
     let StreamKeys { url, stream, max_len, ca_file, .. } = keys;
     if stream.is_empty() || stream.len() > 256 {
-        return Err(format!(
-            "{}: expected a key of 1 to 256 bytes, for example \"orders\"",
-            scope.key("stream")
-        ));
+        let message = "expected a key of 1 to 256 bytes, for example \"orders\"";
+        return Err(scope.problem("stream", message));
     }
     if max_len == 0 {
-        return Err(format!(
-            "{}: is 0; entries would be gone before anybody could read them",
-            scope.key("max_len")
-        ));
+        let message = "must be at least 1; with 0, entries are removed before anyone can read them";
+        return Err(scope.problem("max_len", message));
     }
     let authorities = ca_file.map(|path| limits::authorities(&path, scope)).transpose()?;
     let settings =
         StreamSettings { key: stream, max_len, timeout: timeout.to_std(), authorities };
     Stream::new(url.expose().as_str(), settings.clone())
-        .map_err(|why| format!("{}: {why}", scope.key("url")))?;
+        .map_err(|error| scope.problem("url", error))?;
     Ok(StreamConfig { url, settings })
 }

@@ -6,23 +6,24 @@ use autoreceive_domain::Span;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Scope;
-use super::endpoint::{self, EndpointKeys, Several};
+use super::ActionScope;
+use super::endpoint::{self, EndpointKeys, OneOrMany};
 use crate::action::Endpoint;
 use crate::action::outgoing::Limits;
 use crate::action::webhook::SigningSecret;
+use crate::config::ConfigProblem;
 use crate::config::values::{self, MaskedUrl};
 
-/// A webhook, checked.
+/// The settings of a webhook, checked.
 #[derive(Debug, Clone)]
 pub struct WebhookConfig {
-    /// Where to.
+    /// Address of the endpoint.
     pub url: MaskedUrl,
-    /// What messages are signed with; never empty.
+    /// The signing secrets; never empty.
     pub secrets: Vec<SigningSecret>,
-    /// What bounds the attempts.
+    /// The limits of attempts.
     pub limits: Limits,
-    /// What is done where it only fails.
+    /// When the endpoint is disabled.
     pub endpoint: Endpoint,
 }
 
@@ -31,9 +32,9 @@ pub struct WebhookConfig {
 pub struct WebhookKeys {
     url: MaskedUrl,
     #[serde(default, deserialize_with = "secrets", skip_serializing_if = "Option::is_none")]
-    secret: Option<Several<SigningSecret>>,
+    secret: Option<OneOrMany<SigningSecret>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret_env: Option<Several<String>>,
+    secret_env: Option<OneOrMany<String>>,
     #[serde(default, with = "values::span_or_none", skip_serializing_if = "Option::is_none")]
     timeout: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,11 +47,10 @@ pub struct WebhookKeys {
     ca_file: Option<PathBuf>,
 }
 
-/// The most secrets that a message is signed with: the one in use, the next one, and room for a
-/// mistake.
-const MOST_SECRETS: usize = 4;
+/// Limit of signing secrets: the current one, the next one, and room for a mistake.
+const MAX_SECRETS: usize = 4;
 
-pub fn check(keys: WebhookKeys, scope: &Scope) -> Result<WebhookConfig, String> {
+pub fn check(keys: WebhookKeys, scope: &ActionScope) -> Result<WebhookConfig, ConfigProblem> {
     let secrets = signing_secrets(&keys, scope)?;
     let WebhookKeys { url, timeout, rate, disable_after, allow_private, ca_file, .. } = keys;
     let keys = EndpointKeys { timeout, rate, allow_private, ca_file: ca_file.as_ref() };
@@ -58,8 +58,11 @@ pub fn check(keys: WebhookKeys, scope: &Scope) -> Result<WebhookConfig, String> 
     Ok(WebhookConfig { url, secrets, limits, endpoint: endpoint::endpoint(disable_after, scope)? })
 }
 
-fn signing_secrets(keys: &WebhookKeys, scope: &Scope) -> Result<Vec<SigningSecret>, String> {
-    let names = format!("{} and {}", scope.key("secret"), scope.key("secret_env"));
+fn signing_secrets(
+    keys: &WebhookKeys,
+    scope: &ActionScope,
+) -> Result<Vec<SigningSecret>, ConfigProblem> {
+    let problem = |message: &str| scope.problem_of_two("secret", "secret_env", message);
     let secrets: Vec<SigningSecret> = match (&keys.secret, &keys.secret_env) {
         (Some(secrets), None) => secrets.as_slice().to_vec(),
         (None, Some(variables)) => variables
@@ -67,32 +70,30 @@ fn signing_secrets(keys: &WebhookKeys, scope: &Scope) -> Result<Vec<SigningSecre
             .iter()
             .map(|variable| from_variable(variable, scope))
             .collect::<Result<_, _>>()?,
-        (Some(_), Some(_)) => return Err(format!("{names} are both set; keep one")),
+        (Some(_), Some(_)) => return Err(problem("both are set; remove one of them")),
         (None, None) => {
-            return Err(format!(
-                "{names} are both missing; messages are signed with one of them: `autoreceive \
-                    secret new` makes one"
+            return Err(problem(
+                "both are missing; messages need a signing secret, and `autoreceive secret new` \
+                 makes one",
             ));
         }
     };
-    if (1..=MOST_SECRETS).contains(&secrets.len()) {
+    let count = secrets.len();
+    if (1..=MAX_SECRETS).contains(&count) {
         return Ok(secrets);
     }
-    Err(format!(
-        "{names}: hold {} secrets; expected 1 to {MOST_SECRETS}, the first one signs first",
-        secrets.len()
-    ))
+    Err(problem(&format!("{count} secrets are set; expected 1 to {MAX_SECRETS}")))
 }
 
-fn from_variable(variable: &str, scope: &Scope) -> Result<SigningSecret, String> {
+fn from_variable(variable: &str, scope: &ActionScope) -> Result<SigningSecret, ConfigProblem> {
     let text = scope.variable("secret_env", variable)?;
-    text.parse().map_err(|wrong| format!("{} ({variable}): {wrong}", scope.key("secret_env")))
+    text.parse().map_err(|wrong| scope.problem(&format!("secret_env ({variable})"), wrong))
 }
 
-/// One secret or a list; what is wrong is never repeated.
+/// One secret or a list. The error does not repeat the text.
 fn secrets<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Several<SigningSecret>>, D::Error> {
+) -> Result<Option<OneOrMany<SigningSecret>>, D::Error> {
     let parse = |text: &toml::Value| {
         let text = text
             .as_str()
@@ -101,8 +102,8 @@ fn secrets<'de, D: Deserializer<'de>>(
     };
     match toml::Value::deserialize(deserializer)? {
         toml::Value::Array(many) => {
-            Ok(Some(Several::Many(many.iter().map(parse).collect::<Result<_, _>>()?)))
+            Ok(Some(OneOrMany::Many(many.iter().map(parse).collect::<Result<_, _>>()?)))
         }
-        one => Ok(Some(Several::One(parse(&one)?))),
+        one => Ok(Some(OneOrMany::One(parse(&one)?))),
     }
 }
