@@ -73,7 +73,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
         (status = 200, description = "The new time.", body = TestClockView),
         (status = 404, description = "`not_found`: this store has no test clock", body = Problem,
             content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: `advance` is not a length of time, or is too \
+        (status = 422, description = "`invalid`: `advance` is not a duration, or is too \
             long", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn advance_clock(

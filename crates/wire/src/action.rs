@@ -1,4 +1,4 @@
-//! The outboxes of actions as they go out, and what is done to them over time.
+//! The outboxes of actions, as responses, and the operations on them.
 
 use std::collections::BTreeMap;
 
@@ -31,108 +31,113 @@ pub struct Actions {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Action))]
 pub struct ActionItem {
-    /// Its figures.
+    /// Its statistics.
     #[serde(flatten)]
     pub figures: ActionStatsView,
-    /// Whether the worker that answers is configured with it; if none is, its entries wait until
-    /// one is, or until they are moved to another action or dropped.
+    /// Whether the answering worker has this action in its configuration. If no worker has it, its
+    /// entries wait until one does, or until they are moved to another action or dropped.
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub configured: bool,
 }
 
-/// Whether a receiver was enabled.
+/// The result of enabling an endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Enabled))]
 pub struct Enabled {
-    /// Whether it was disabled until now.
+    /// Whether the endpoint was disabled before.
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub was_disabled: bool,
 }
 
-/// What one step of a backfill came to.
+/// The result of one backfill step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Backfilled))]
 pub struct BackfilledView {
-    /// How many orders were looked at.
+    /// Number of orders scanned.
     #[cfg_attr(feature = "openapi", schema(example = 5000))]
     pub scanned: u64,
-    /// For how many of them an entry was added.
+    /// Number of orders for which an entry was added.
     #[cfg_attr(feature = "openapi", schema(example = 4200))]
     pub added: u64,
-    /// How many have an entry, or a dead letter, already.
+    /// Number of orders that already have an entry or a dead letter.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub there: u64,
-    /// Orders whose last event is of a type that the action is not given, by that type.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>, example = json!({"order.paid": 790})))]
+    /// Number of orders whose last event has a type that this action does not receive, by that
+    /// type.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = BTreeMap<String, u64>, example = json!({"order.paid": 790}))
+    )]
     pub passed_over: BTreeMap<String, u64>,
-    /// How many cannot be read.
+    /// Number of orders that cannot be read.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub unreadable: u64,
-    /// How many orders there are altogether; in the first step only.
+    /// Total number of orders. Only in the first step.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = 128450))]
     pub total: Option<u64>,
-    /// Nothing was done, because the action has enough to work on: send the same request again in a
-    /// second or more.
+    /// True if nothing was done because the action already has many pending entries. Send the same
+    /// request again after at least one second.
     #[cfg_attr(feature = "openapi", schema(example = false))]
     pub busy: bool,
-    /// There is more: send the request again with this cursor.
+    /// Present if there is more: send the request again with this cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "17.2048.5f2a"))]
     pub cursor: Option<String>,
 }
 
-/// Where a backfill goes on.
+/// Where a backfill continues.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackfillFields {
-    /// The `cursor` of the last answer. From the beginning without it.
+    /// The `cursor` of the previous response. Omit it to start at the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "17.2048.5f2a"))]
     pub cursor: Option<String>,
 }
 
-/// To whom.
+/// The target of a move.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MoveFields {
-    /// The action that gets them; one that the answering worker is configured with.
+    /// The action that receives the entries. The answering worker must have it in its
+    /// configuration.
     #[cfg_attr(feature = "openapi", schema(value_type = ActionText))]
     pub to: String,
 }
 
-/// What one step of moving or dropping came to.
+/// The result of one step of moving or dropping entries.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Relocated))]
 pub struct RelocatedView {
-    /// How many entries were moved or dropped.
+    /// Number of entries moved or dropped.
     #[cfg_attr(feature = "openapi", schema(example = 412))]
     pub entries: u64,
-    /// How many dead letters were.
+    /// Number of dead letters moved or dropped.
     #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub dead_letters: u64,
-    /// Whether there may be more: send the request again, until neither was.
+    /// True if there may be more: send the request again until this is false.
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub more: bool,
 }
 
-/// Reads where a backfill goes on.
+/// Reads the cursor of a backfill.
 ///
 /// # Errors
-/// Where it is not of the form of [`BackfillFields`].
+/// The JSON does not match [`BackfillFields`].
 pub fn read_backfill(json: &[u8]) -> Result<Option<String>, InputError> {
     read::<BackfillFields>(json, &[]).map(|fields| fields.cursor)
 }
 
-/// Reads to whom entries are moved.
+/// Reads the target action of a move.
 ///
 /// # Errors
-/// Where it is not of the form of [`MoveFields`].
+/// The JSON does not match [`MoveFields`].
 pub fn read_move(json: &[u8]) -> Result<String, InputError> {
     read::<MoveFields>(json, &[]).map(|fields| fields.to)
 }

@@ -1,5 +1,5 @@
-//! What is asked, as it comes in: one struct for the fields of each command. The order's id and the
-//! command's word stand elsewhere (in the path, in the line), so that the same fields serve both.
+//! Commands as requests: one struct for the fields of each command. The order id and the command
+//! name are not part of it. A path or a bulk line gives them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,8 +22,7 @@ use crate::time::read_time;
 
 mod data;
 
-/// The largest amount: beyond it programs that count in doubles, JavaScript's among them, lose
-/// digits.
+/// The largest amount. Clients that use doubles, for example JavaScript, lose digits beyond it.
 pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
 
 /// The fields of `place`.
@@ -31,7 +30,7 @@ pub const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlaceFields {
-    /// Who bought: the shop's own id of the buyer, 1 to 128 bytes.
+    /// The shop's id of the buyer, 1 to 128 bytes.
     #[cfg_attr(
         feature = "openapi",
         schema(
@@ -42,39 +41,47 @@ pub struct PlaceFields {
         )
     )]
     pub buyer_id: String,
-    /// The policy whose terms hold for the order; `default` without it.
+    /// The policy whose terms apply to the order. Default: `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9_-]{1,32}$", example = "default"))]
     pub policy: Option<String>,
-    /// What the order costs, in minor units of the currency (59000 KRW = ₩59,000).
+    /// The price, in minor units of the currency (59000 KRW = ₩59,000).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 0, maximum = 9007199254740991u64, example = 59000))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            value_type = Option<u64>,
+            minimum = 0,
+            maximum = 9007199254740991u64,
+            example = 59000
+        )
+    )]
     pub amount: Option<Number>,
     /// The currency of the amount, three capital letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z]{3}$", example = "KRW"))]
     pub currency: Option<String>,
-    /// Any JSON up to 4,096 bytes; it comes back in every event.
+    /// The shop's own data: any JSON up to 4,096 bytes. Every event contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = AnyData, required = false))]
     pub data: Option<Box<RawValue>>,
-    /// The silence after which this order is received, in place of the policy's: `24h`.
+    /// The order's own `receive_after`, in place of the policy's, for example `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<LengthText>))]
     pub receive_after: Option<String>,
-    /// When it was placed; now without it.
+    /// When the order was placed. Default: now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub at: Option<String>,
-    /// When it was paid, where it already is.
+    /// When it was paid, if it is already paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub paid_at: Option<String>,
-    /// When it was shipped, where it is already on its way; with `paid_at`.
+    /// When it was shipped, if it is already shipped. Requires `paid_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub shipped_at: Option<String>,
-    /// When it was delivered, where it already is; with `paid_at`.
+    /// When it was delivered, if it is already delivered. Requires `paid_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub delivered_at: Option<String>,
@@ -85,15 +92,15 @@ pub struct PlaceFields {
 pub struct NewOrder {
     /// The shop's id of the order.
     pub order_id: String,
-    /// What is placed.
+    /// The fields of the order.
     #[serde(flatten)]
     pub fields: PlaceFields,
 }
 
 #[cfg(feature = "openapi")]
 impl PartialSchema for NewOrder {
-    /// The fields of `place` and the id, in one object: a schema of two parts would refuse each
-    /// other's fields.
+    /// One object with the fields of `place` and the id. With `allOf`, each part would refuse the
+    /// fields of the other.
     fn schema() -> RefOr<Schema> {
         let mut schema = PlaceFields::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
@@ -116,7 +123,7 @@ impl ToSchema for NewOrder {
 }
 
 impl<'de> Deserialize<'de> for NewOrder {
-    /// Not with `flatten`: that would lose the letters of `data`.
+    /// Not with `flatten`, because that would rewrite `data`.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<NewOrder, D::Error> {
         let (order_id, fields) = read_beside(deserializer, "order_id")?;
         Ok(NewOrder { order_id, fields })
@@ -128,7 +135,7 @@ impl<'de> Deserialize<'de> for NewOrder {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AtFields {
-    /// When it happened; now without it.
+    /// When it happened. Default: now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub at: Option<String>,
@@ -139,11 +146,11 @@ pub struct AtFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShipFields {
-    /// When it was shipped; now without it.
+    /// When it was shipped. Default: now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TimeText>))]
     pub at: Option<String>,
-    /// Who carries it.
+    /// The carrier's name, 1 to 128 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
@@ -155,7 +162,7 @@ pub struct ShipFields {
         )
     )]
     pub carrier: Option<String>,
-    /// Under which number.
+    /// The tracking number, 1 to 128 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
@@ -174,7 +181,7 @@ pub struct ShipFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveFields {
-    /// Who says so: `buyer` or `operator`; the buyer without it.
+    /// Who confirms the receipt: `buyer` or `operator`. Default: `buyer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<ByWord>))]
     pub by: Option<String>,
@@ -185,10 +192,13 @@ pub struct ReceiveFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExtendFields {
-    /// Which extension of the order it is, counted from 1; 1 without it. Sent again with the same
-    /// number it changes nothing.
+    /// The number of this extension, counted from 1. Default: 1. A repeat with the same number
+    /// changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<u32>, minimum = 1, maximum = 4294967295u32, example = 1)
+    )]
     pub number: Option<Number>,
 }
 
@@ -197,7 +207,7 @@ pub struct ExtendFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HoldFields {
-    /// Why, 1 to 200 bytes.
+    /// Why the order is held, 1 to 200 bytes.
     #[cfg_attr(
         feature = "openapi",
         schema(
@@ -208,7 +218,7 @@ pub struct HoldFields {
         )
     )]
     pub reason: String,
-    /// Names the hold, 1 to 64 bytes; without it, the reason does, which then has to be as short.
+    /// The hold's id, 1 to 64 bytes. Default: the reason, if that has at most 64 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
@@ -227,7 +237,7 @@ pub struct HoldFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseFields {
-    /// The hold's name.
+    /// The hold's id.
     #[cfg_attr(
         feature = "openapi",
         schema(
@@ -245,7 +255,7 @@ pub struct ReleaseFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CancelFields {
-    /// Why, 1 to 200 bytes.
+    /// Why the order is cancelled, 1 to 200 bytes.
     #[cfg_attr(
         feature = "openapi",
         schema(
@@ -263,7 +273,7 @@ pub struct CancelFields {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefundFields {
-    /// Why, 1 to 200 bytes.
+    /// Why the order is refunded, 1 to 200 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
@@ -277,10 +287,10 @@ pub struct RefundFields {
     pub reason: Option<String>,
 }
 
-/// Reads the command `verb` from the fields in `json`, passing over those in `hidden`.
+/// Reads the command `verb` from the fields in `json`. Fields named in `hidden` are ignored.
 ///
 /// # Errors
-/// Where they are not the command's fields, or one has a value that cannot be.
+/// The fields are not those of the command, or a value is not valid.
 pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command, InputError> {
     match verb {
         Verb::Place => read::<PlaceFields>(json, hidden)?.command(),
@@ -303,24 +313,24 @@ pub fn read_command(verb: Verb, json: &[u8], hidden: &[&str]) -> Result<Command,
     }
 }
 
-/// Reads a new order: its id among the fields of `place`.
+/// Reads a new order: `order_id` and the fields of `place`.
 ///
 /// # Errors
-/// Where they are not these, or one has a value that cannot be.
+/// The fields are not these, or a value is not valid.
 pub fn read_place(json: &[u8]) -> Result<(OrderId, Command), InputError> {
     #[derive(Deserialize)]
-    struct Head {
+    struct OrderIdField {
         order_id: String,
     }
-    let head: Head = read(json, &[])?;
-    let id = read_order_id(&head.order_id)?;
+    let fields: OrderIdField = read(json, &[])?;
+    let id = read_order_id(&fields.order_id)?;
     read_command(Verb::Place, json, &["order_id"]).map(|command| (id, command))
 }
 
-/// Reads a command's word.
+/// Reads the name of a command.
 ///
 /// # Errors
-/// Where it is none of the ten.
+/// It is not one of the ten commands.
 pub fn read_verb(word: &str) -> Result<Verb, InputError> {
     Verb::parse(word).ok_or_else(|| unknown_command(word))
 }
@@ -328,19 +338,22 @@ pub fn read_verb(word: &str) -> Result<Verb, InputError> {
 fn unknown_command(word: &str) -> InputError {
     let words = Verb::PUBLIC.map(Verb::as_str).join(", ");
     let shown: String = word.chars().take(40).collect();
-    InputError::value("command", format_args!("{shown:?} is not known; expected one of {words}"))
+    InputError::value(
+        "command",
+        format_args!("{shown:?} is not a command; expected one of {words}"),
+    )
 }
 
-/// Reads an order's id.
+/// Reads an order id.
 ///
 /// # Errors
-/// Where it is empty, longer than 128 bytes, or has a control character.
+/// It is empty, longer than 128 bytes, or has a control character.
 pub fn read_order_id(id: &str) -> Result<OrderId, InputError> {
     text("order_id", id)
 }
 
 impl PlaceFields {
-    /// An order of this buyer, of which nothing else is said.
+    /// An order of this buyer, with no other field set.
     #[must_use]
     pub fn of_buyer(buyer_id: impl Into<String>) -> PlaceFields {
         PlaceFields {
@@ -418,7 +431,7 @@ impl HoldFields {
         let id = match &self.id {
             Some(id) => text("id", id)?,
             None => self.reason.parse().map_err(|_| {
-                InputError::value("id", "is required where the reason has more than 64 bytes")
+                InputError::value("id", "is required if the reason has more than 64 bytes")
             })?,
         };
         Ok(Command::Hold { id, reason })

@@ -1,4 +1,4 @@
-//! Dead letters: as they go out, and which of them are to be replayed or discarded.
+//! Dead letters, and their selection for replay or discard.
 
 use autoreceive_domain::{EventKind, OrderId, Span, Time};
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use crate::read::{InputError, read};
 use crate::schema::{EventIdText, EventWord, InstantText, LengthText, OrderIdText};
 use crate::text;
 
-/// The most ids in one request.
+/// The maximum number of ids in one request.
 pub const MAX_IDS: usize = 200;
-/// The longest error text that is searched for, in bytes; longer ones are not kept.
+/// The longest error text to search for, in bytes. Longer texts are not kept.
 const MAX_ERROR_BYTES: usize = 300;
 
 /// A page of dead letters.
@@ -25,16 +25,16 @@ pub struct DeadLetters {
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub now: Time,
-    /// The dead letters, those that were given up first first.
+    /// The dead letters, the oldest first.
     pub items: Vec<DeadLetterView>,
-    /// What to ask the next page with; left out on the last one. With a filter a page can have few
-    /// items, or none, and yet a cursor.
+    /// The cursor for the next page; omitted on the last page. With a filter, a page can have few
+    /// or no items and still have a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "1795392000000.A-1:3"))]
     pub cursor: Option<String>,
 }
 
-/// A dead letter.
+/// A dead letter: an event whose attempts were given up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = DeadLetter))]
@@ -42,142 +42,145 @@ pub struct DeadLetterView {
     /// The event's id.
     #[cfg_attr(feature = "openapi", schema(value_type = EventIdText))]
     pub event_id: String,
-    /// When it was given up.
+    /// When it became a dead letter.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub died_at: Time,
-    /// What happened, and how its attempts went; none where it cannot be read.
+    /// Its event and its attempts; missing if it cannot be read.
     #[serde(flatten)]
     pub content: Option<DeadLetterContent>,
-    /// Why it cannot be read.
+    /// Why it cannot be read, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
         schema(nullable = false, example = "the entry cannot be read")
     )]
     pub unreadable: Option<String>,
-    /// The event as it is sent; only where one dead letter was asked for.
+    /// The event as it is sent. Only in the response for a single dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = EventView, required = false))]
     pub event: Option<EventView>,
 }
 
-/// What a dead letter holds.
+/// The content of a dead letter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = DeadLetterContent))]
 pub struct DeadLetterContent {
-    /// What happened.
+    /// The event's type.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = EventWord, required = false))]
     pub r#type: EventKind,
-    /// To which order.
+    /// The order's id.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText, required = false))]
     pub order_id: OrderId,
-    /// The order's version.
+    /// The order's version after the event.
     #[cfg_attr(feature = "openapi", schema(required = false, example = 3))]
     pub version: u64,
-    /// How many attempts failed since it was stored, or last replayed.
+    /// Number of failed attempts since it was stored or last replayed.
     #[cfg_attr(feature = "openapi", schema(required = false, example = 14))]
     pub attempts: u32,
-    /// When the first of them was made, or it was replayed.
+    /// When the first of these attempts was made, or when it was replayed.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub first_at: Time,
-    /// The last errors, the latest last.
+    /// The last errors, the most recent last.
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub errors: Vec<AttemptError>,
 }
 
-/// An attempt's error.
+/// The error of an attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = AttemptError))]
 pub struct AttemptError {
-    /// When.
+    /// When the attempt failed.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub at: Time,
-    /// What.
+    /// The error text.
     #[cfg_attr(feature = "openapi", schema(example = "503 Service Unavailable"))]
     pub error: String,
 }
 
-/// What became of dead letters, as it goes out.
+/// The result of one replay or discard step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Resolved))]
 pub struct ResolvedView {
-    /// How many were found.
+    /// Number of dead letters that match.
     #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub matched: u64,
-    /// How many of them were replayed or discarded; 0 in a dry run.
+    /// Number of dead letters replayed or discarded; 0 in a dry run.
     #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub done: u64,
-    /// How many of them cannot be read; they can be discarded, but not replayed.
+    /// Number of matching dead letters that cannot be read. They can be discarded but not replayed.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub unreadable: u64,
-    /// There is more: send the request again with this cursor.
+    /// Present if there is more: send the request again with this cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "1795392000000.A-1:3"))]
     pub cursor: Option<String>,
 }
 
-/// Which dead letters are meant: `ids`, or `all`, or a filter of `older_than` and `error`.
+/// Selects dead letters: by `ids`, `all`, or a filter of `older_than` and `error`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WhichFields {
-    /// Ids of events, at most 200.
+    /// Event ids, at most 200.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<EventIdText>>, min_items = 1, max_items = 200))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<Vec<EventIdText>>, min_items = 1, max_items = 200)
+    )]
     pub ids: Option<Vec<String>>,
-    /// Every one: `true`.
+    /// `true` selects every dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub all: Option<bool>,
-    /// Those that were given up at least so long ago: `24h`.
+    /// Selects those that have been dead letters for at least this long: `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<LengthText>))]
     pub older_than: Option<String>,
-    /// Those whose last error has this text in it.
+    /// Selects those whose last error contains this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 300, example = "503"))]
     pub error: Option<String>,
-    /// Only count them.
+    /// `true` only counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub dry_run: Option<bool>,
-    /// Go on where the last answer said; not with `ids`.
+    /// The `cursor` of the previous response. Not allowed with `ids`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "1795392000000.A-1:3"))]
     pub cursor: Option<String>,
 }
 
-/// Conditions on dead letters; without one, all are meant.
+/// A filter on dead letters. An empty filter matches all.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeadLetterFilter {
-    /// Those that were given up at least so long ago.
+    /// Those that have been dead letters for at least this long.
     pub older_than: Option<Span>,
-    /// Those whose last error has this text in it.
+    /// Those whose last error contains this text.
     pub error: Option<String>,
 }
 
-/// Which dead letters are meant, checked.
+/// A valid selection of dead letters.
 #[derive(Debug, PartialEq)]
 pub enum WhichDeadLetters {
-    /// Those of these events.
+    /// The dead letters with these event ids.
     Ids(Vec<String>),
-    /// Those that fit, from where an earlier answer said.
+    /// The dead letters that match the filter, from the cursor on.
     Matching(DeadLetterFilter, Option<String>),
 }
 
-/// Reads which dead letters are meant, and whether they are only to be counted. Nothing said is not
-/// all: that would be too easily said by mistake.
+/// Reads a selection of dead letters, and whether it is a dry run. An empty selection is an error,
+/// not "all": that would be too easy to send by mistake.
 ///
 /// # Errors
-/// Where it is not of the form of [`WhichFields`], says nothing, or says two things.
+/// The JSON does not match [`WhichFields`], or selects in no way or in two ways.
 pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), InputError> {
     let fields: WhichFields = read(json, &[])?;
     let filter = read_filter(fields.older_than.as_deref(), fields.error.as_deref())?;
@@ -215,7 +218,7 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), InputError> {
 /// Reads a filter.
 ///
 /// # Errors
-/// Where `older_than` is no length of time, or `error` is empty or longer than any that is kept.
+/// `older_than` is not a duration, or `error` is empty or longer than 300 bytes.
 pub fn read_filter(
     older_than: Option<&str>,
     error: Option<&str>,
@@ -242,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant_is_said_in_exactly_one_way() {
+    fn dead_letters_are_selected_in_exactly_one_way() {
         let meant = |json: &str| read_which(json.as_bytes()).map_err(|wrong| wrong.code());
         assert_eq!(
             meant(r#"{"ids":["A-1:3"],"dry_run":true}"#),

@@ -1,4 +1,4 @@
-//! An event as receivers get it.
+//! An event as endpoints receive it.
 
 use autoreceive_domain::{Cause, Event, EventKind, Time};
 use serde::{Deserialize, Serialize};
@@ -10,35 +10,35 @@ use crate::order::OrderView;
 use crate::schema::{CauseWord, EventWord, InstantText};
 use crate::text;
 
-/// What webhooks are sent as their body.
+/// An event, the body of a webhook.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Event))]
 pub struct EventView {
-    /// The same for every attempt, so that a receiver can drop a repeat.
+    /// The event's id. It is the same in every attempt: use it to drop repeats.
     #[cfg_attr(feature = "openapi", schema(example = "A-1:2"))]
     pub id: String,
-    /// What happened.
+    /// The event's type.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = EventWord))]
     pub r#type: EventKind,
-    /// When.
+    /// When it happened, by the store's clock.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub timestamp: Time,
-    /// What it was about.
+    /// The cause and the order.
     pub data: EventData,
 }
 
-/// What an event is about.
+/// The content of an event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EventData {
-    /// Who or what made it happen.
+    /// Who or what caused it.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = CauseWord))]
     pub cause: Cause,
-    /// The order as the event left it.
+    /// The order after the event.
     pub order: OrderView,
 }
 
@@ -53,11 +53,10 @@ impl From<&Event> for EventView {
     }
 }
 
-/// The JSON text of an event as it is sent to receivers:
+/// The JSON text of an event as endpoints receive it:
 /// `{"id","type","timestamp","data":{"cause","order":{…}}}`.
 #[must_use]
 pub fn event_json(event: &Event) -> String {
-    // Only a map with keys that are not texts, or a failing `Serialize`, could fail here, and the
-    // view has neither.
+    // Serialising fails only for maps with non-string keys. There are none here.
     serde_json::to_string(&EventView::from(event)).unwrap_or_default()
 }

@@ -1,19 +1,18 @@
-//! The words and JSON that people and programs meet: one form for HTTP, bulk lines, webhooks and
-//! the command line.
+//! The JSON types of the API: the same for HTTP, bulk lines, webhooks and the command line.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`action`] | the outboxes of actions, and what is done to them |
-//! | [`command`] | what is asked, as it comes in |
-//! | [`letter`] | dead letters as they go out, and which of them are meant |
-//! | [`line`] | one command of many, and its answer |
-//! | [`order`] | an order, and the terms it was placed under, as they go out |
-//! | [`event`] | an event as receivers get it |
-//! | [`report`] | pages of orders, and the store's figures |
-//! | [`problem`] | why a request was not carried out |
+//! | [`action`] | the outboxes of actions, and the operations on them |
+//! | [`command`] | commands, as requests |
+//! | [`dead_letter`] | dead letters, and their selection for replay or discard |
+//! | [`line`] | one line of a bulk request, and its answer |
+//! | [`order`] | an order and its terms, as responses |
+//! | [`event`] | an event, as endpoints receive it |
+//! | [`report`] | pages of orders, and statistics |
+//! | [`problem`] | why a request failed |
 //! | [`time`] | instants and durations as text |
-//! | `schema` | how all of it is described in the OpenAPI document (feature `openapi`) |
-//! | [`read`] | strict reading of JSON, and what is said about a mistake |
+//! | `schema` | shared OpenAPI schemas (feature `openapi`) |
+//! | [`read`] | strict reading of JSON, with errors that name the field |
 
 pub mod action;
 pub mod command;

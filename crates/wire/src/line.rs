@@ -1,4 +1,4 @@
-//! One command of many, as a line of JSON, and its answer.
+//! One line of a bulk request, and its answer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,94 +15,97 @@ use crate::read::{InputError, read};
 use crate::schema::{OrderIdText, StatusWord, VerbWord};
 use crate::text;
 
-/// Which fields of a line are not the command's own.
+/// The fields of a line that do not belong to the command.
 const HEAD: [&str; 2] = ["order_id", "command"];
 
 #[derive(Deserialize)]
-struct Head {
+struct LineHead {
     order_id: String,
     command: String,
 }
 
-/// A line: these two fields, and the command's own beside them, under the names that they have in
-/// the command's route.
+/// One line of a bulk request: these two fields and the fields of the command, named as in the
+/// command's own route.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
-#[cfg_attr(feature = "openapi", schema(example = json!({"order_id": "A-1", "command": "cancel", "reason": "out of stock"})))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(example = json!({"order_id": "A-1", "command": "cancel", "reason": "out of stock"}))
+)]
 pub struct CommandLine {
-    /// Which order.
+    /// The order's id.
     #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText))]
     pub order_id: String,
-    /// What happens to it.
+    /// The command.
     #[cfg_attr(feature = "openapi", schema(value_type = VerbWord))]
     pub command: String,
 }
 
-/// A line that cannot be read, and the order it names, if that much can be told.
+/// A line that cannot be read, with the order it names, if that can be read.
 #[derive(Debug)]
 pub struct InvalidLine {
-    /// Which order it names.
+    /// The order that the line names.
     pub order_id: Option<OrderId>,
-    /// What is wrong.
+    /// The error.
     pub wrong: InputError,
 }
 
 /// Reads a line: `{"order_id":"A-1","command":"pay",…the command's fields}`.
 ///
 /// # Errors
-/// Where it is not that, or a field has a value that cannot be.
+/// It is not of this form, or a value is not valid.
 pub fn read_line(json: &[u8]) -> Result<(OrderId, Command), InvalidLine> {
-    let nameless = |wrong| InvalidLine { order_id: None, wrong };
-    let head: Head = read(json, &[]).map_err(nameless)?;
-    let id = read_order_id(&head.order_id).map_err(nameless)?;
+    let without_order = |wrong| InvalidLine { order_id: None, wrong };
+    let head: LineHead = read(json, &[]).map_err(without_order)?;
+    let id = read_order_id(&head.order_id).map_err(without_order)?;
     match read_verb(&head.command).and_then(|verb| read_command(verb, json, &HEAD)) {
         Ok(command) => Ok((id, command)),
         Err(wrong) => Err(InvalidLine { order_id: Some(id), wrong }),
     }
 }
 
-/// The answer to a line.
+/// The answer to one line of a bulk request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = LineAnswer))]
 pub struct LineAnswer {
-    /// The line's number, from 1; blank lines count.
+    /// The line's number, from 1. Blank lines are counted.
     #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub line: u64,
-    /// The order it names, if that much can be told.
+    /// The order that the line names; null if that cannot be read.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<OrderIdText>, required = true))]
     pub order_id: Option<OrderId>,
-    /// How it went.
+    /// The result.
     pub result: LineResult,
-    /// Where the order stands now, if there is one.
+    /// The order's current status, if the order exists.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = StatusWord, required = false))]
     pub status: Option<Status>,
-    /// The order's version now, if there is one.
+    /// The order's current version, if the order exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = 2))]
     pub version: Option<u64>,
-    /// Why it was not carried out.
+    /// Why the command was not carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = LineError, required = false))]
     pub error: Option<LineError>,
 }
 
-/// How a line went.
+/// The result of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LineResult {
-    /// It changed the order.
+    /// The command changed the order.
     Changed,
-    /// It had been carried out before.
+    /// The command was a repeat: it was applied before.
     Unchanged,
-    /// The order does not permit it.
+    /// The order does not permit the command.
     Rejected,
-    /// It is no command.
+    /// The line is not a valid command.
     Invalid,
-    /// It was not answered; it may or may not have been carried out, and is safe to repeat.
+    /// The result is unknown: the command may have been carried out. Repeating it is safe.
     Unavailable,
 }
 
@@ -126,28 +129,28 @@ impl fmt::Display for LineResult {
     }
 }
 
-/// Why a line was not carried out.
+/// Why the command of a line was not carried out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct LineError {
-    /// The reason, for programs.
+    /// The machine-readable reason.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "not_payable"))]
     pub code: Cow<'static, str>,
-    /// The reason, for people.
+    /// The reason in words.
     #[cfg_attr(feature = "openapi", schema(example = "order A-1 is CANCELLED and cannot be paid"))]
     pub title: String,
-    /// The field with the mistake.
+    /// The field with the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "buyer_id"))]
     pub field: Option<String>,
-    /// The commands that could be carried out now.
+    /// The commands that the order permits now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<VerbWord>, required = false))]
     pub allowed: Option<Vec<Cow<'static, str>>>,
 }
 
 impl LineError {
-    /// The reason, for people, and what would be accepted.
+    /// The reason in words, and the permitted commands.
     #[must_use]
     pub fn explained(&self) -> String {
         explained(&self.title, None, self.allowed.as_deref())
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_a_command_whatever_the_order_of_its_fields() {
+    fn the_fields_of_a_line_can_have_any_order() {
         for json in [
             r#"{"order_id":"A-1","command":"release","id":"dispute"}"#,
             r#"{"id":"dispute","command":"release","order_id":"A-1"}"#,
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_names_its_order_where_it_can() {
+    fn an_invalid_line_names_its_order_if_that_can_be_read() {
         for (json, id, code, field) in [
             (r#"{"order_id":"A-1","command":"due"}"#, Some("A-1"), "invalid", Some("command")),
             (

@@ -1,4 +1,4 @@
-//! An order as it goes out, the same in answers, in pages and in events.
+//! An order as a response: the same in answers, pages and events.
 
 use autoreceive_domain::order::{BuyerId, HoldId, Label, Reason};
 use autoreceive_domain::words::Currency;
@@ -18,7 +18,7 @@ use crate::schema::{
 };
 use crate::text;
 
-/// An order as it is shown. Times, texts and amounts that it does not have are left out.
+/// An order. Optional fields without a value are omitted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Order))]
@@ -27,133 +27,148 @@ pub struct OrderView {
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText))]
     pub order_id: OrderId,
-    /// Where it stands.
+    /// The order's status.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = StatusWord))]
     pub status: Status,
-    /// Rises by one with each change.
+    /// Starts at 1 and rises by one with each change.
     #[cfg_attr(feature = "openapi", schema(example = 2))]
     pub version: u64,
-    /// The policy it was placed under.
+    /// The policy the order was placed under.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "default"))]
     pub policy: PolicyName,
-    /// The revision of the policy it was placed under.
+    /// The revision of that policy. It names one fixed set of terms.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "default.k3x9q1"))]
     pub policy_revision: Revision,
-    /// Who bought.
+    /// The shop's id of the buyer.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "u-7"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<String>, nullable = false, example = "u-7")
+    )]
     pub buyer_id: Option<BuyerId>,
-    /// What it costs, in minor units of the currency.
+    /// The price, in minor units of the currency (59000 KRW = ₩59,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = 59000))]
     pub amount: Option<u64>,
     /// The currency of the amount.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "KRW"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<String>, nullable = false, example = "KRW")
+    )]
     pub currency: Option<Currency>,
-    /// What the shop sent along.
+    /// The shop's own data, as it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = AnyData, required = false))]
     pub data: Option<Box<RawValue>>,
-    /// The order's own time of silence, in place of the policy's.
+    /// The order's own `receive_after`, in place of the policy's.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
     pub receive_after: Option<Span>,
-    /// When what happened.
+    /// The time of each step.
     #[serde(flatten)]
     pub times: OrderTimes,
-    /// When this version was made.
+    /// When the order last changed.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub updated_at: Time,
-    /// What made this version.
+    /// The event that made this version.
     pub last_event: LastEvent,
-    /// Who carries the parcel.
+    /// The carrier's name.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "CJ"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<String>, nullable = false, example = "CJ")
+    )]
     pub carrier: Option<Label>,
-    /// Under which number.
+    /// The tracking number.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "6123-4567"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<String>, nullable = false, example = "6123-4567")
+    )]
     pub tracking: Option<Label>,
     /// Why it was cancelled or refunded.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "out of stock"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<String>, nullable = false, example = "out of stock")
+    )]
     pub reason: Option<Reason>,
-    /// How often the receive deadline was extended.
+    /// How many times the receive deadline was extended.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub extensions: u32,
-    /// Whether it was taken over from the keys that the shop writes, which it follows; left out
-    /// where it was not.
+    /// True if the order was adopted from the shop's keys. It follows those keys and accepts no
+    /// commands. Omitted for other orders.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "openapi", schema(required = false, example = true))]
     pub adopted: bool,
-    /// The clock; null where nothing is waited for.
+    /// The clock; null if the order waits for nothing.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub clock: Option<ClockView>,
-    /// Every hold of its life, released ones too.
+    /// Every hold of the order, including released ones.
     pub holds: Vec<HoldView>,
-    /// The terms it was placed under; only where one order is shown.
+    /// The terms the order was placed under. Only in the response for a single order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = TermsView, required = false))]
     pub terms: Option<TermsView>,
 }
 
-/// When what happened.
+/// The time of each step of an order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = OrderTimes))]
 pub struct OrderTimes {
-    /// It was placed.
+    /// When the order was placed.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub placed_at: Time,
-    /// It was paid.
+    /// When it was paid.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub paid_at: Option<Time>,
-    /// It was shipped.
+    /// When it was shipped.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub shipped_at: Option<Time>,
-    /// It was delivered.
+    /// When it was delivered.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub delivered_at: Option<Time>,
-    /// It became RECEIVED.
+    /// When it became RECEIVED.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub received_at: Option<Time>,
-    /// It became COMPLETED.
+    /// When it became COMPLETED.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub completed_at: Option<Time>,
-    /// It was cancelled.
+    /// When it was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub cancelled_at: Option<Time>,
-    /// It was refunded.
+    /// When it was refunded.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub refunded_at: Option<Time>,
-    /// A payment came after it had been cancelled unpaid.
+    /// When a payment came after the unpaid order was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub late_payment_at: Option<Time>,
 }
 
-/// What made a version.
+/// The event that made the current version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct LastEvent {
-    /// What happened: `order.paid`.
+    /// The event's type, for example `order.paid`.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = EventWord))]
     pub r#type: EventKind,
-    /// Who or what made it happen: `timer`, `buyer`, `operator`, `shop` or `system`.
+    /// Who or what caused it: `timer`, `buyer`, `operator`, `shop` or `system`.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = CauseWord))]
     pub cause: Cause,
@@ -164,22 +179,22 @@ pub struct LastEvent {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Clock))]
 pub struct ClockView {
-    /// What is waited for: `pay`, `ship`, `receive` or `settle`.
+    /// What the order waits for: `pay`, `ship`, `receive` or `settle`.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = ClockWord))]
     pub kind: ClockKind,
     /// `running` or `paused`.
     #[cfg_attr(feature = "openapi", schema(value_type = ClockStateWord))]
     pub state: ClockState,
-    /// When it runs out, where it runs.
+    /// When the clock runs out. Only if it is running.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub deadline: Option<Time>,
-    /// How much is left, where it is paused.
+    /// The time left. Only if the clock is paused.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
     pub remaining: Option<Span>,
-    /// The next reminder before the deadline.
+    /// When the next reminder is sent. Only if one is still to come.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub next_reminder_at: Option<Time>,
@@ -190,19 +205,19 @@ pub struct ClockView {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Hold))]
 pub struct HoldView {
-    /// Its name.
+    /// The hold's id.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "dispute-9"))]
     pub id: HoldId,
-    /// Why.
+    /// Why the order is held.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "arrived broken"))]
     pub reason: Reason,
-    /// Since when.
+    /// When the hold was placed.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub since: Time,
-    /// When it was taken off.
+    /// When it was released, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText, required = false))]
     pub released_at: Option<Time>,
@@ -225,34 +240,35 @@ pub struct TermsView {
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub receive_after: Span,
-    /// The silence after the shipment that counts as receipt where no delivery is reported.
+    /// With `starts_at` = `delivered`: the order is RECEIVED this long after the shipment if no
+    /// delivery is reported.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
     pub fallback_after: Option<Span>,
-    /// How long a paid order waits for its shipment.
+    /// A paid order that is not shipped is cancelled after this time.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
     pub ship_within: Option<Span>,
-    /// How long before the deadline the buyer is reminded.
+    /// When reminders are sent, as times before the receive deadline.
     #[serde(with = "text::list")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<LengthText>))]
     pub remind_before: Vec<Span>,
-    /// How often the deadline can be extended.
+    /// How many times the receive deadline can be extended.
     #[cfg_attr(feature = "openapi", schema(example = 2))]
     pub max_extensions: u32,
-    /// By how much one extension moves it.
+    /// How far one extension moves the deadline.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub extend_by: Span,
-    /// What a released order has left at least.
+    /// The least time left after a release.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub release_grace: Span,
-    /// How long after the receipt the order becomes COMPLETED.
+    /// The order becomes COMPLETED this long after the receipt.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText, required = false))]
     pub settle_after: Option<Span>,
-    /// How long a resting order is kept.
+    /// How long a resting order is kept after its last change.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub retain_for: Span,
@@ -262,14 +278,14 @@ pub struct TermsView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockState {
-    /// It runs to its deadline.
+    /// The clock runs to its deadline.
     Running,
-    /// A hold has stopped it.
+    /// A hold has stopped the clock.
     Paused,
 }
 
 impl From<&Order> for OrderView {
-    /// The order without its terms. Texts are shared with it, so this costs little.
+    /// The order without its terms. This is cheap, because texts are shared.
     fn from(order: &Order) -> OrderView {
         OrderView {
             order_id: order.id.clone(),
@@ -280,8 +296,8 @@ impl From<&Order> for OrderView {
             buyer_id: order.buyer_id.clone(),
             amount: order.amount,
             currency: order.currency,
-            // Stored data was checked to be JSON when it came in. If somebody changed it since, it
-            // is not shown.
+            // The data was checked to be JSON when it came in. If the record was edited since then
+            // and it is not JSON any more, it is omitted.
             data: order.data.as_ref().and_then(|data| serde_json::from_str(data.as_str()).ok()),
             receive_after: order.receive_after,
             times: OrderTimes::from(order),
@@ -300,7 +316,7 @@ impl From<&Order> for OrderView {
 }
 
 impl OrderView {
-    /// The order with the terms it was placed under.
+    /// The order with its terms.
     #[must_use]
     pub fn with_terms(order: &Order, terms: &Terms) -> OrderView {
         OrderView { terms: Some(TermsView::from(terms)), ..OrderView::from(order) }

@@ -1,4 +1,4 @@
-//! What is said when a request is not carried out: problem details after RFC 9457.
+//! Problem details for failed requests, as in RFC 9457.
 
 use std::borrow::Cow;
 
@@ -9,61 +9,75 @@ use utoipa::ToSchema;
 #[cfg(feature = "openapi")]
 use crate::schema::{StatusWord, VerbWord};
 
-/// Why a request was not carried out, after RFC 9457.
+/// Why a request failed, as in RFC 9457.
 ///
-/// Words are plain texts here, so that a client can read the problems of a newer service.
+/// Codes and statuses are plain strings here, so that a client can read the problems of a newer
+/// service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "openapi",
     derive(ToSchema),
-    schema(description = "Why a request was not carried out, after RFC 9457.")
+    schema(description = "Why a request failed, as in RFC 9457.")
 )]
 pub struct Problem {
-    /// Always `about:blank`: the code says more.
+    /// Always `about:blank`. See `code`.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, required = true, example = "about:blank"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = String, required = true, example = "about:blank")
+    )]
     pub r#type: Cow<'static, str>,
-    /// The reason, for programs.
+    /// The machine-readable reason.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, required = true, example = "not_shippable"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = String, required = true, example = "not_shippable")
+    )]
     pub code: Cow<'static, str>,
-    /// The reason, for people.
+    /// The reason in words.
     #[cfg_attr(
         feature = "openapi",
         schema(example = "order A-1 is CANCELLED and cannot be shipped")
     )]
     pub title: String,
-    /// The status code of the answer.
+    /// The HTTP status code.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = 409))]
     pub status: u16,
-    /// What to do about it.
+    /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "Nothing was done. Try again in a moment."))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            value_type = Option<String>,
+            nullable = false,
+            example = "Nothing was done. Try again in a moment."
+        )
+    )]
     pub detail: Option<Cow<'static, str>>,
-    /// The field with the mistake.
+    /// The field with the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "buyer_id"))]
     pub field: Option<String>,
-    /// Where the order stands.
+    /// The order's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = StatusWord, required = false))]
     pub order_status: Option<Cow<'static, str>>,
-    /// The commands that could be carried out now.
+    /// The commands that the order permits now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<VerbWord>, required = false))]
     pub allowed: Option<Vec<Cow<'static, str>>>,
 }
 
 impl Problem {
-    /// The service's own words: the title, what to do about it, and what would be accepted.
+    /// The title, what to do next, and the permitted commands, as one text.
     #[must_use]
     pub fn explained(&self) -> String {
         explained(&self.title, self.detail.as_deref(), self.allowed.as_deref())
     }
 }
 
-/// Joins what is said for people about something that was not carried out.
+/// Joins title, detail and permitted commands into one text.
 pub(crate) fn explained(
     title: &str,
     detail: Option<&str>,
@@ -86,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_of_any_service_is_read_if_it_has_a_title() {
+    fn a_problem_of_a_newer_service_is_read_if_it_has_a_title() {
         let read = |json: &str| serde_json::from_str::<Problem>(json);
         let problem = read(r#"{"title":"no","detail":"Wait.","allowed":["pay","fly"]}"#).unwrap();
         assert_eq!(problem.explained(), "no. Wait. (possible now: pay, fly)");

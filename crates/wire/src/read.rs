@@ -1,5 +1,5 @@
-//! Strict reading of JSON objects: an unknown, doubled or missing field is a mistake, and a mistake
-//! is told by its field.
+//! Strict reading of JSON objects. An unknown, duplicate or missing field is an error, and each
+//! error names its field.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,47 +11,47 @@ use serde::de::{
 };
 use serde_json::error::Category;
 
-/// The longest text of a mistake, in characters; a mistake quotes what was sent.
+/// The longest error message, in characters. A message quotes the input.
 const MESSAGE_CHARS: usize = 400;
 
-/// The fields that hold lengths of time.
+/// The fields that hold durations.
 const LENGTHS: [&str; 3] = ["receive_after", "older_than", "advance"];
 
-/// What is wrong with something that was sent.
+/// An error in a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// It has not the form that is expected: no JSON, another type, a field too many or too few.
+    /// The form is wrong: not JSON, a wrong type, or an unknown or missing field.
     #[error("{message}")]
     Form {
-        /// Where, if it can be told.
+        /// The field, if it is known.
         field: Option<String>,
-        /// What was found and what was expected.
+        /// The value found and the value expected.
         message: String,
     },
-    /// It has the form, but a value that cannot be.
+    /// The form is right, but a value is not valid.
     #[error("{field} {message}")]
     Value {
-        /// Where.
+        /// The field.
         field: &'static str,
-        /// What was found and what was expected.
+        /// The value found and the value expected.
         message: String,
     },
 }
 
 impl InputError {
-    /// A form that is not the expected one.
+    /// An error in the form.
     #[must_use]
     pub fn form(message: impl fmt::Display) -> InputError {
         InputError::Form { field: None, message: shortened(&message.to_string()) }
     }
 
-    /// A wrong value of `field`.
+    /// An invalid value of `field`.
     #[must_use]
     pub fn value(field: &'static str, message: impl fmt::Display) -> InputError {
         InputError::Value { field, message: shortened(&message.to_string()) }
     }
 
-    /// Where the mistake is, if it can be told.
+    /// The field with the error, if it is known.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -60,7 +60,7 @@ impl InputError {
         }
     }
 
-    /// The mistake's code: `malformed` or `invalid`.
+    /// The error's code: `malformed` or `invalid`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -77,10 +77,10 @@ fn shortened(message: &str) -> String {
     }
 }
 
-/// Reads a JSON object, passing over the fields named in `hidden`, which somebody else reads.
+/// Reads a JSON object. Fields named in `hidden` are ignored, because the caller reads them.
 ///
 /// # Errors
-/// [`InputError::Form`] where it is not JSON, not an object, or not of the form of `T`.
+/// [`InputError::Form`] if it is not JSON, not an object, or does not match `T`.
 pub fn read<T: DeserializeOwned>(json: &[u8], hidden: &[&str]) -> Result<T, InputError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let read = T::deserialize(Object { inner: &mut deserializer, hidden })
@@ -88,8 +88,7 @@ pub fn read<T: DeserializeOwned>(json: &[u8], hidden: &[&str]) -> Result<T, Inpu
     read.map_err(|error| explain::<T>(json, hidden, &error))
 }
 
-/// Says where a mistake is. Following the path costs time, so it is done only where there is a
-/// mistake.
+/// Finds the field with the error. This costs time, so it is done only after an error.
 fn explain<T: DeserializeOwned>(
     json: &[u8],
     hidden: &[&str],
@@ -106,8 +105,8 @@ fn explain<T: DeserializeOwned>(
         serde_path_to_error::deserialize::<_, T>(Object { inner: &mut deserializer, hidden })
             .err()
             .and_then(|error| first_field(error.path()));
-    // Who is told the field need not count lines and columns, least of all those of the {} that an
-    // empty body stands for.
+    // The field says enough. Line and column would only confuse, above all for an empty body,
+    // which stands for {}.
     let said = error.to_string();
     let said = said
         .strip_suffix(&format!(" at line {} column {}", error.line(), error.column()))
@@ -121,16 +120,12 @@ fn explain<T: DeserializeOwned>(
     }
 }
 
-/// How the value of a field is written that is often sent as a number.
+/// An example for fields that are often sent as a number by mistake.
 fn example(field: &str) -> &'static str {
-    if LENGTHS.contains(&field) {
-        "; a length of time is written as \"24h\" or \"86400s\""
-    } else {
-        ""
-    }
+    if LENGTHS.contains(&field) { "; write a duration as \"24h\" or \"86400s\"" } else { "" }
 }
 
-/// The field that a mistake of the object as a whole is about; no path leads to it.
+/// The field in an error about the whole object. Such an error has no path.
 fn quoted_field(error: &str) -> Option<String> {
     let rest = ["missing field `", "duplicate field `"]
         .into_iter()
@@ -145,8 +140,8 @@ fn first_field(path: &serde_path_to_error::Path) -> Option<String> {
     })
 }
 
-/// Hands out an object's fields but the hidden ones. Unlike serde's own reading of a struct it
-/// accepts no array.
+/// Reads an object without its hidden fields. Unlike serde's own struct reading, it accepts no
+/// array.
 struct Object<'h, D> {
     inner: D,
     hidden: &'h [&'h str],
@@ -156,21 +151,22 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Object<'_, D> {
     type Error = D::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_map(Fields { inner: visitor, hidden: self.hidden })
+        self.inner.deserialize_map(VisibleFields { inner: visitor, hidden: self.hidden })
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
     }
 }
 
-struct Fields<'h, I> {
+struct VisibleFields<'h, I> {
     inner: I,
     hidden: &'h [&'h str],
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for VisibleFields<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,11 +174,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<'_, V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Fields { inner: map, hidden: self.hidden })
+        self.inner.visit_map(VisibleFields { inner: map, hidden: self.hidden })
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for VisibleFields<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -203,7 +199,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
     }
 }
 
-/// Reads an object of the form of `T` whose field `name` stands beside those of `T`.
+/// Reads the text field `name` and the fields of `T` from one object.
 pub(crate) fn read_beside<'de, T, D>(
     deserializer: D,
     name: &'static str,
@@ -233,7 +229,7 @@ where
     deserializer.deserialize_map(Taking(name, std::marker::PhantomData))
 }
 
-/// Hands out an object's fields but one, which is kept.
+/// Passes an object's fields on, except one, which it keeps.
 struct Others<'t, A> {
     inner: A,
     name: &'static str,
@@ -263,12 +259,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Others<'_, A> {
     }
 }
 
-/// The largest number up to which every whole one can be told from its neighbours where it is
-/// written as `1.0` or `1e3`.
+/// 2^53 − 1: the largest whole number that is exact if written as `1.0` or `1e3`.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// A whole number in any range, so that one outside the allowed range is told as a wrong value, not
-/// as a wrong form.
+/// Reads a whole number from `min` to `max`. A number outside is an invalid value, not a wrong
+/// form.
 pub(super) fn whole(
     field: &'static str,
     number: &serde_json::Number,
@@ -326,14 +321,14 @@ mod tests {
     }
 
     #[test]
-    fn hidden_fields_are_passed_over_wherever_they_stand() {
+    fn hidden_fields_are_ignored_at_any_position() {
         let sample: Sample =
             read(br#" {"command":[1,{"name":2}],"name":"n","at":null} "#, &["command"]).unwrap();
         assert_eq!((sample.name.as_str(), sample.at), ("n", None));
     }
 
     #[test]
-    fn a_mistake_in_the_form_is_told_with_its_field() {
+    fn an_error_in_the_form_names_its_field() {
         for (json, field, part) in [
             (r#"{"name":5}"#, "name", "expected a string"),
             (r#"{"name":"n","at":{}}"#, "at", "expected a string"),
@@ -351,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn json_that_is_not_an_object_is_refused() {
         let deep = "[".repeat(100_000);
         let deep_inside = format!(r#"{{"name":{}"#, "[".repeat(100_000));
         for json in [
@@ -375,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_briefly_however_long_the_text_is() {
+    fn an_error_message_is_short_for_any_input() {
         let long = "x".repeat(60_000);
         assert!(wrong(&format!(r#"{{"{long}":1}}"#)).to_string().len() < 1_000);
         assert!(wrong(&format!(r#"{{"name":{{"{long}":1}}}}"#)).to_string().len() < 1_000);

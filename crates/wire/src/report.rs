@@ -1,4 +1,4 @@
-//! Pages of orders, and the store's figures, as they go out.
+//! Pages of orders, and statistics, as responses.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::read::InputError;
 use crate::schema::{CauseWord, EventWord, InstantText, OrderIdText};
 use crate::text;
 
-/// Which list of orders is asked for.
+/// The name of a list of orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListName {
-    /// Orders with a clock that runs, the nearest first.
+    /// Orders with a running clock, the nearest due time first.
     Upcoming,
-    /// Orders whose clock has run out and that should have moved on already.
+    /// Orders whose due time has passed and that should have changed already.
     Overdue,
-    /// Orders that a hold has stopped.
+    /// Orders with an open hold.
     Held,
 }
 
@@ -28,7 +28,7 @@ impl ListName {
     /// Every list.
     pub const ALL: [ListName; 3] = [ListName::Upcoming, ListName::Overdue, ListName::Held];
 
-    /// The word in the query.
+    /// The name in the query.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -39,10 +39,10 @@ impl ListName {
     }
 }
 
-/// Reads which list is asked for.
+/// Reads the name of a list.
 ///
 /// # Errors
-/// Where it is none of the three, or nothing is said.
+/// It is missing or not one of the three.
 pub fn read_list_name(view: Option<&str>) -> Result<ListName, InputError> {
     let expected = "is required and must be one of upcoming, overdue, held";
     let named = ListName::ALL.into_iter().find(|known| view == Some(known.as_str()));
@@ -60,29 +60,29 @@ pub struct PageView {
     pub now: Time,
     /// The orders.
     pub items: Vec<PageItem>,
-    /// What to ask the next page with; left out on the last one.
+    /// The cursor for the next page; omitted on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "1795392000000.A-1"))]
     pub cursor: Option<String>,
 }
 
-/// A line of a page.
+/// One item of a page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = PageItem))]
 pub struct PageItem {
-    /// Which order.
+    /// The order's id.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = OrderIdText))]
     pub order_id: OrderId,
-    /// When it is looked at next; in the held view, since when it is held.
+    /// The order's next due time. In the `held` view: when the oldest open hold was placed.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub at: Time,
-    /// The order; null where its record is gone or cannot be read.
+    /// The order; null if its record is gone or cannot be read.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub order: Option<OrderView>,
-    /// Why its record cannot be read.
+    /// Why the record cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
@@ -91,7 +91,7 @@ pub struct PageItem {
     pub error: Option<String>,
 }
 
-/// The figures of the store.
+/// The statistics of the store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Stats))]
@@ -100,99 +100,102 @@ pub struct StatsView {
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub now: Time,
-    /// How many orders that are not resting stand in each status; every status is named.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>, example = json!({"PAID": 120})))]
+    /// Number of orders in each status, without resting orders. Every status is listed.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = BTreeMap<String, u64>, example = json!({"PAID": 120}))
+    )]
     pub orders: BTreeMap<String, u64>,
-    /// How many events of each type and cause there ever were.
+    /// Number of events of each type and cause since the store was created.
     pub events: Vec<EventCount>,
-    /// How many orders have a due time to come or passed.
+    /// Number of orders with a due time, in the future or passed.
     #[cfg_attr(feature = "openapi", schema(example = 120))]
     pub waiting: u64,
-    /// How many of them have passed it.
+    /// Number of orders whose due time has passed.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub overdue: u64,
-    /// The due time that passed longest ago.
+    /// The oldest due time that has passed; null if there is none.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<InstantText>, required = true))]
     pub oldest_overdue: Option<Time>,
-    /// How many orders are held.
+    /// Number of held orders.
     #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub held: u64,
-    /// The outboxes.
+    /// The outboxes of the actions.
     pub actions: Vec<ActionStatsView>,
-    /// The intake of the worker that answers; left out where it has none.
+    /// The intake of the answering worker; omitted if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub intake: Option<IntakeView>,
 }
 
-/// How the intake of the shop's keys stands on the worker that answers.
+/// The state of the intake of the shop's keys on the answering worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Intake))]
 pub struct IntakeView {
-    /// Whether it is this worker that scans.
+    /// Whether this worker runs the scans.
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub scans_here: bool,
-    /// Whether it is told of changed keys at the moment.
+    /// Whether this worker currently receives notifications of changed keys.
     #[cfg_attr(feature = "openapi", schema(example = true))]
     pub listening: bool,
-    /// Whether the shop's Redis tells of them, or what it needs for that.
+    /// `on` if the shop's Redis sends these notifications; otherwise the setting it needs.
     #[cfg_attr(feature = "openapi", schema(example = "on"))]
     pub notifications: String,
-    /// What does not work at the moment; empty where all does.
+    /// The current problem; empty if there is none.
     #[cfg_attr(feature = "openapi", schema(example = ""))]
     pub trouble: String,
-    /// Its last scan.
+    /// The last scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub last_scan: Option<ScanView>,
 }
 
-/// What a scan over the shop's keys found.
+/// The result of a scan over the shop's keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Scan))]
 pub struct ScanView {
-    /// How long it took.
+    /// Duration of the scan, in seconds.
     #[cfg_attr(feature = "openapi", schema(example = 3.2))]
     pub seconds: f64,
-    /// How many orders have a status key.
+    /// Number of orders with a status key.
     #[cfg_attr(feature = "openapi", schema(example = 12_000))]
     pub orders: u64,
-    /// How many were adopted by it.
+    /// Number of orders that this scan adopted.
     #[cfg_attr(feature = "openapi", schema(example = 12))]
     pub adopted: u64,
-    /// How many are paid without a trigger since before the first scan: `autoreceive adopt` takes
-    /// them over.
+    /// Number of orders that were paid before the first scan and have no trigger. `autoreceive
+    /// adopt` adopts them.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub history: u64,
-    /// How many were placed by a command, and follow commands.
+    /// Number of orders that were placed by a command. They follow commands, not keys.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub placed_by_command: u64,
-    /// How many keys belong to no order.
+    /// Number of keys that belong to no order.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub bad_keys: u64,
 }
 
-/// How many events of a type and cause there ever were.
+/// Number of events of one type and cause.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EventCount {
-    /// What happened.
+    /// The event's type.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = EventWord))]
     pub r#type: EventKind,
-    /// Who or what made it happen.
+    /// Who or what caused it.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = CauseWord))]
     pub cause: Cause,
-    /// How often.
+    /// Number of events since the store was created.
     #[cfg_attr(feature = "openapi", schema(example = 120))]
     pub count: u64,
 }
 
-/// The outbox of an action.
+/// The statistics of an action's outbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = ActionStats))]
@@ -200,25 +203,27 @@ pub struct ActionStatsView {
     /// The action's name.
     #[cfg_attr(feature = "openapi", schema(example = "shop"))]
     pub name: String,
-    /// How many entries wait, under lease or not.
+    /// Number of pending entries, including those under lease.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub pending: u64,
-    /// The earliest time at which one comes up.
+    /// When the next pending entry can be attempted; null if there is none.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<InstantText>, required = true))]
     pub next_at: Option<Time>,
-    /// How many dead letters there are.
+    /// Number of dead letters.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub dead: u64,
-    /// When the oldest of them was given up.
+    /// When the oldest dead letter was given up; null if there is none.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<InstantText>, required = true))]
     pub oldest_dead: Option<Time>,
-    /// Since when its receiver only fails, and not at one event alone.
+    /// Since when every attempt at its endpoint fails, for more than one event; null if it does
+    /// not.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<InstantText>, required = true))]
     pub failing_since: Option<Time>,
-    /// When its receiver was disabled for that. Its entries are kept until it is enabled.
+    /// When its endpoint was disabled for that; null if it is enabled. The entries are kept
+    /// meanwhile.
     #[serde(with = "text::option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<InstantText>, required = true))]
     pub disabled_at: Option<Time>,

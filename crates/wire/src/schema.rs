@@ -1,5 +1,4 @@
-//! How words, ids, times and lengths are described in the OpenAPI document. The words are those of
-//! the domain.
+//! OpenAPI schemas of words, ids, times and durations. The words come from the domain.
 
 use std::borrow::Cow;
 
@@ -12,10 +11,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::report::ListName;
 
-/// Texts that come in have no control characters.
+/// Texts in requests have no control characters.
 const NO_CONTROLS: &str = "^[^\\x00-\\x1F\\x7F-\\x9F]+$";
 
-/// A type that only describes: a name in the document and what stands for it.
+/// Types that exist only for the document: each has a name and a schema.
 macro_rules! described {
     ($($(#[$doc:meta])* $name:ident = $shown:literal: $schema:expr;)*) => {$(
         $(#[$doc])*
@@ -53,50 +52,83 @@ fn text(description: &str, example: &str) -> ObjectBuilder {
 }
 
 described! {
-    /// Where an order stands.
+    /// The status of an order.
     StatusWord = "Status": words(Status::ALL, |status| status.as_str());
-    /// What happened.
+    /// The type of an event.
     EventWord = "EventType": words(EventKind::ALL, |kind| kind.as_str());
-    /// Who or what made it happen.
+    /// Who or what caused an event.
     CauseWord = "Cause": words(Cause::ALL, |cause| cause.as_str());
-    /// What is waited for.
+    /// What a clock waits for.
     ClockWord = "ClockKind": words(ClockKind::ALL, |kind| kind.as_str());
-    /// From which moment silence counts.
-    StartWord = "StartsAt": words([StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered], |start| start.as_str());
+    /// The moment from which `receive_after` counts.
+    StartWord = "StartsAt": words(
+        [StartsAt::Paid, StartsAt::Shipped, StartsAt::Delivered],
+        |start| start.as_str(),
+    );
     /// A command.
     VerbWord = "Command": words(Verb::PUBLIC, Verb::as_str);
-    /// Whether a clock runs.
+    /// Whether a clock is running or paused.
     ClockStateWord = "ClockState": words(["running", "paused"], |state| state);
-    /// Who says that an order was received.
+    /// Who confirms a receipt.
     ByWord = "ReceivedBy": words(["buyer", "operator"], |by| by);
-    /// What a shop sends along.
-    AnyData = "Data": ObjectBuilder::new().schema_type(SchemaType::AnyValue).examples([json!({"cart": 7})])
-        .description(Some("Any JSON up to 4,096 bytes without the blanks between its parts, and \
-            64 levels deep.")).build();
-    /// Which page.
+    /// The shop's own data.
+    AnyData = "Data": ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .examples([json!({"cart": 7})])
+        .description(Some(
+            "Any JSON with at most 4,096 bytes, not counting whitespace between its parts, and \
+                at most 64 levels of nesting.",
+        ))
+        .build();
+    /// The name of a list.
     ViewWord = "View": words(ListName::ALL, |list| list.as_str());
-    /// An order's id.
-    OrderIdText = "OrderId": text("The shop's id of an order: 1 to 128 bytes of UTF-8 without \
-        control characters. Never reused.", "A-1")
-        .min_length(Some(1)).max_length(Some(OrderId::MAX)).pattern(Some(NO_CONTROLS)).build();
-    /// An action's name.
-    ActionText = "ActionName": text("An action's name: 1 to 32 of `a-z`, `0-9`, `_` and \
-        `-`.", "shop").pattern(Some("^[a-z0-9_-]{1,32}$")).build();
-    /// An event's id.
-    EventIdText = "EventId": text("An event's id: the order's id, percent-encoded, a colon, and \
-        the order's version.", "A-1:3")
-        .min_length(Some(1)).pattern(Some("^[A-Za-z0-9_%-]+:[0-9]+$")).build();
-    /// A time, as it comes in.
+    /// An order id.
+    OrderIdText = "OrderId": text(
+        "The shop's id of an order: 1 to 128 bytes of UTF-8 without control characters. An id is \
+            never reused.",
+        "A-1",
+    )
+    .min_length(Some(1))
+    .max_length(Some(OrderId::MAX))
+    .pattern(Some(NO_CONTROLS))
+    .build();
+    /// An action name.
+    ActionText = "ActionName": text(
+        "An action name: 1 to 32 characters of `a-z`, `0-9`, `_` and `-`.",
+        "shop",
+    )
+    .pattern(Some("^[a-z0-9_-]{1,32}$"))
+    .build();
+    /// An event id.
+    EventIdText = "EventId": text(
+        "An event id: the percent-encoded order id, a colon, and the order's version.",
+        "A-1:3",
+    )
+    .min_length(Some(1))
+    .pattern(Some("^[A-Za-z0-9_%-]+:[0-9]+$"))
+    .build();
+    /// A time in a request.
     TimeText = "Time": text(
-        "A time: RFC 3339 with any offset, from 1970 to 9999. Anything finer than a millisecond \
-            is cut off.", "2026-11-23T09:00:00+09:00",
-    ).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build();
-    /// A time, as it goes out.
-    InstantText = "Instant": text("A time: RFC 3339 in UTC, with milliseconds.", "2026-11-23T00:00:00.000Z")
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build();
-    /// A length of time.
+        "A time: RFC 3339 with any offset, from 1970 to 9999. Digits beyond milliseconds are \
+            ignored.",
+        "2026-11-23T09:00:00+09:00",
+    )
+    .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+    .build();
+    /// A time in a response.
+    InstantText = "Instant": text(
+        "A time: RFC 3339 in UTC, with milliseconds.",
+        "2026-11-23T00:00:00.000Z",
+    )
+    .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+    .build();
+    /// A duration.
     LengthText = "Length": text(
-        "A length of time: a whole number and one of `ms`, `s`, `m`, `h`, `d`; at most ten years. \
-            `7d` is always 168 hours.", "24h",
-    ).pattern(Some("^[0-9]+(ms|s|m|h|d)$")).format(Some(SchemaFormat::Custom("length".to_owned()))).build();
+        "A duration: a whole number and one of `ms`, `s`, `m`, `h`, `d`; at most ten years. \
+            `7d` is always 168 hours.",
+        "24h",
+    )
+    .pattern(Some("^[0-9]+(ms|s|m|h|d)$"))
+    .format(Some(SchemaFormat::Custom("length".to_owned())))
+    .build();
 }

@@ -1,5 +1,4 @@
-//! The domain's parsed values as texts in JSON, for `#[serde(with = "text")]`: written as they are
-//! shown, and parsed where they come in.
+//! The domain's parsed values as JSON strings, for `#[serde(with = "text")]`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,9 +15,9 @@ use serde::ser::Serializer;
 
 use crate::time::parse_time;
 
-/// A value that is a text in JSON.
+/// A value that is a string in JSON.
 pub(crate) trait AsText: Sized {
-    /// What is expected where a text is none of these.
+    /// The expected text, for error messages.
     const EXPECTED: &'static str;
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
@@ -26,7 +25,7 @@ pub(crate) trait AsText: Sized {
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// Values that are kept as text, or have a fixed one: nothing has to be formatted.
+/// Types with `as_str`: nothing has to be formatted.
 macro_rules! texts {
     ($([$($generic:tt)*] $type:ty: $expected:literal, $parse:expr;)*) => {$(
         impl<$($generic)*> AsText for $type {
@@ -48,22 +47,23 @@ fn parsed<T: FromStr>(text: &str) -> Option<T> {
 }
 
 texts! {
-    [] OrderId: "an order's id", parsed;
+    [] OrderId: "an order id", parsed;
     [const MAX: usize] Text<MAX>: "a short text without control characters", parsed;
     [] Currency: "three capital letters", parsed;
-    [] PolicyName: "a policy's name", parsed;
-    [] Revision: "a policy's revision", parsed;
-    [] ActionName: "an action's name", parsed;
-    [] Status: "an order's status", parsed;
-    [] EventKind: "an event's type", parsed;
+    [] PolicyName: "a policy name", parsed;
+    [] Revision: "a policy revision", parsed;
+    [] ActionName: "an action name", parsed;
+    [] Status: "an order status", parsed;
+    [] EventKind: "an event type", parsed;
     [] Cause: "a cause", |text| Cause::ALL.into_iter().find(|cause| cause.as_str() == text);
-    [] ClockKind: "a clock's kind", |text| ClockKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+        [] ClockKind: "a clock kind",
+        |text| ClockKind::ALL.into_iter().find(|kind| kind.as_str() == text);
     [] StartsAt: "the start of a clock", StartsAt::parse;
     [] Verb: "a command", Verb::parse;
 }
 
 impl AsText for Time {
-    const EXPECTED: &'static str = "a time as in RFC 3339, from 1970 to 9999";
+    const EXPECTED: &'static str = "an RFC 3339 time from 1970 to 9999";
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let shown = rfc3339(*self);
@@ -76,7 +76,7 @@ impl AsText for Time {
 }
 
 impl AsText for Span {
-    const EXPECTED: &'static str = "a length of time such as \"24h\"";
+    const EXPECTED: &'static str = "a duration such as \"24h\"";
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -87,14 +87,15 @@ impl AsText for Span {
     }
 }
 
-/// The same text as `Time`'s own, but several times as fast: an event has half a dozen times, and
-/// formatting them took a third of what its JSON takes.
+/// The same text as `Time`'s `Display`, but several times as fast. An event has about six times,
+/// and formatting them took a third of the time for its JSON.
 fn rfc3339(time: Time) -> [u8; 24] {
-    // A `Time` lies between 1970 and 9999, so days and the milliseconds of one fit.
-    let (days, of_day) = (time.ms() / 86_400_000, time.ms() % 86_400_000);
-    let (year, month, day) = date_of(days as u32);
-    let of_day = of_day as u32;
-    let (minutes, millis) = (of_day / 60_000, of_day % 60_000);
+    // A `Time` lies between 1970 and 9999, so both fit into a u32.
+    let days = (time.ms() / 86_400_000) as u32;
+    let of_day = (time.ms() % 86_400_000) as u32;
+    let (year, month, day) = date_of(days);
+    let minutes = of_day / 60_000;
+    let millis = of_day % 60_000;
     let mut text = *b"0000-00-00T00:00:00.000Z";
     write_number(&mut text[..4], year);
     write_number(&mut text[5..7], month);
@@ -115,12 +116,13 @@ fn write_number(digits: &mut [u8], mut number: u32) {
     }
 }
 
-/// Year, month and day of a day counted from 1970-01-01. The year is taken to begin in March, so
-/// that the day a leap year adds is its last.
+/// Year, month and day of a day counted from 1970-01-01. The calculation starts the year in March,
+/// so a leap day is its last day.
 fn date_of(day: u32) -> (u32, u32, u32) {
-    // From 0000-03-01, which begins an era of 400 years.
+    // Count from 0000-03-01, the start of an era of 400 years.
     let day = day + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
+    let era = day / 146_097;
+    let of_era = day % 146_097;
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let month = (5 * of_year + 2) / 153;
@@ -157,7 +159,7 @@ pub(crate) fn deserialize<'de, T: AsText, D: Deserializer<'de>>(
     deserializer.deserialize_str(Reader(PhantomData))
 }
 
-/// One value among others, where serde asks for a type of its own.
+/// Wraps a value for lists and options, because serde needs a type there.
 struct One<T>(T);
 
 impl<T: AsText> serde::Serialize for One<&T> {
@@ -172,7 +174,7 @@ impl<'de, T: AsText> serde::Deserialize<'de> for One<T> {
     }
 }
 
-/// The same for values that can be missing.
+/// The same for optional values.
 pub(crate) mod option {
     use serde::Deserialize;
     use serde::de::Deserializer;
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn days_of_every_year_are_shown_as_the_domain_shows_them() {
+    fn days_of_every_year_have_the_same_text_as_in_the_domain() {
         let last = Time::from_ms(i64::MAX).ms();
         for day in (0..=last / 86_400_000).step_by(11) {
             same(day * 86_400_000 + day * 7_919 % 86_400_000);
@@ -242,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_is_shown_as_the_domain_shows_it(ms in 0..i64::MAX) {
+        fn every_time_has_the_same_text_as_in_the_domain(ms in 0..i64::MAX) {
             same(ms % Time::from_ms(i64::MAX).ms());
         }
     }

@@ -1,5 +1,4 @@
-//! Instants and durations as text. Out go RFC 3339 in UTC with milliseconds and the domain's
-//! durations; in comes any offset.
+//! Times and durations as text. Requests can use any offset. Responses use UTC with milliseconds.
 
 use autoreceive_domain::{Span, Time};
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use crate::read::{InputError, read};
 use crate::schema::{InstantText, LengthText};
 use crate::text;
 
-/// How a test clock stands.
+/// The state of a test clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = TestClock))]
@@ -21,26 +20,26 @@ pub struct TestClockView {
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = InstantText))]
     pub now: Time,
-    /// By how much it is ahead of the real time.
+    /// How far it is ahead of the real time.
     #[serde(with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub ahead: Span,
 }
 
-/// By how much a test clock is put forward.
+/// Advances a test clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdvanceFields {
-    /// A length of time: `25h`; `0s` only tells how it stands.
+    /// The duration to advance by, for example `25h`. `0s` only returns the state.
     #[cfg_attr(feature = "openapi", schema(value_type = LengthText))]
     pub advance: String,
 }
 
-/// Reads by how much a test clock is put forward.
+/// Reads the duration to advance a test clock by.
 ///
 /// # Errors
-/// Where it is not of the form of [`AdvanceFields`], or no length of time.
+/// The JSON does not match [`AdvanceFields`], or the value is not a duration.
 pub fn read_advance(json: &[u8]) -> Result<Span, InputError> {
     let fields: AdvanceFields = read(json, &[])?;
     fields
@@ -49,10 +48,10 @@ pub fn read_advance(json: &[u8]) -> Result<Span, InputError> {
         .map_err(|wrong| InputError::value("advance", format_args!("is wrong: {wrong}")))
 }
 
-/// Reads an instant. Anything finer than a millisecond is cut off.
+/// Reads a time. Digits beyond milliseconds are ignored.
 ///
 /// # Errors
-/// Where `text` is not RFC 3339 with an offset, or lies outside the years 1970 to 9999.
+/// `text` is not RFC 3339 with an offset, or lies outside the years 1970 to 9999.
 pub fn read_time(field: &'static str, text: &str) -> Result<Time, InputError> {
     let wrong = || {
         let shown: String = text.chars().take(40).collect();
@@ -67,11 +66,10 @@ pub fn read_time(field: &'static str, text: &str) -> Result<Time, InputError> {
     parse_time(text).ok_or_else(wrong)
 }
 
-/// The same without an explanation.
+/// The same without an error message.
 pub(crate) fn parse_time(text: &str) -> Option<Time> {
     let ms = text.parse::<Timestamp>().ok()?.as_millisecond();
-    // `Time` moves what it cannot represent to the nearest instant; an order must not be placed at
-    // one nobody named.
+    // `Time` clamps to its range. A clamped time must be an error, not another time.
     Some(Time::from_ms(ms)).filter(|time| time.ms() == ms)
 }
 
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused_with_the_field_named() {
+    fn an_invalid_time_is_refused_and_the_error_names_the_field() {
         let far = "9".repeat(5_000);
         for text in [
             "",

@@ -109,8 +109,8 @@ fn wrong_places() -> Vec<Row> {
             json!({"receive_after": 86_400}),
             400,
             "malformed",
-            "receive_after: invalid type: integer `86400`, expected a string; a length of time is \
-                written as \"24h\" or \"86400s\"",
+            "receive_after: invalid type: integer `86400`, expected a string; write a duration \
+                as \"24h\" or \"86400s\"",
         ),
         place(json!({"command": "place"}), 400, "malformed", "command"),
         place(json!({"order_id": ""}), 422, "invalid", "order_id"),

@@ -1,21 +1,20 @@
-//! `data`: what the shop wants to find again comes back letter by letter, without the blanks
-//! between.
+//! `data`: the shop's own JSON. It is kept exactly, except for whitespace between its parts.
 
 use autoreceive_domain::words::Data;
 use serde_json::Value;
 
 use crate::read::InputError;
 
-/// How deep `data` may be nested. Receivers read it four levels further down, and many stop at 100
-/// or 128.
+/// The maximum nesting of `data`. In an event it lies four levels deeper, and many parsers stop at
+/// 100 or 128.
 const MAX_DEPTH: usize = 64;
 
-/// Reads `data` from JSON text. Numbers keep their digits and objects their order: the text is not
-/// written anew.
+/// Reads `data` from JSON text. Numbers keep their digits and objects keep their order, because the
+/// text is not rewritten.
 ///
 /// # Errors
-/// Where it is longer than 4,096 bytes or nested deeper than 64 levels, or has a string or number
-/// that strict receivers refuse.
+/// It is longer than 4,096 bytes, nested deeper than 64 levels, or has a string or number that
+/// strict parsers refuse.
 pub(super) fn read_data(json: &str) -> Result<Data, InputError> {
     let (compact, depth) = compacted(json);
     if depth > MAX_DEPTH {
@@ -25,17 +24,20 @@ pub(super) fn read_data(json: &str) -> Result<Data, InputError> {
         ));
     }
     let data = Data::new(&compact).map_err(|error| InputError::value("data", error))?;
-    // Raw JSON was only skimmed: half a surrogate pair or 1e999 would pass, and receivers would
-    // stumble over it.
+    // `RawValue` accepts half a surrogate pair and 1e999. Strict parsers at the endpoint would
+    // refuse them.
     serde_json::from_str::<Value>(&compact)
-        .map_err(|error| InputError::value("data", format_args!("cannot be passed on: {error}")))?;
+        .map_err(|error| InputError::value("data", format_args!("cannot be parsed: {error}")))?;
     Ok(data)
 }
 
-/// JSON text without the blanks between its parts, and how deep it is nested.
+/// JSON text without whitespace between its parts, and its nesting depth.
 fn compacted(json: &str) -> (String, usize) {
-    let (mut compact, mut depth, mut deepest) = (String::with_capacity(json.len()), 0usize, 0);
-    let (mut in_string, mut escaped) = (false, false);
+    let mut compact = String::with_capacity(json.len());
+    let mut depth = 0usize;
+    let mut deepest = 0;
+    let mut in_string = false;
+    let mut escaped = false;
     for c in json.chars() {
         if in_string {
             in_string = c != '"' || escaped;
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_loses_its_blanks_and_nothing_else() {
+    fn data_loses_only_its_whitespace() {
         for (json, kept) in [
             (
                 " { \"b\" : 1 , \"a\" : [ 1.10 , 12345678901234567890123 ] } ",
@@ -77,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn data_that_receivers_would_stumble_over_is_refused() {
-        let (long, deep) =
-            (format!("\"{}\"", "x".repeat(4_095)), format!("{}{}", "[".repeat(65), "]".repeat(65)));
+    fn data_that_strict_parsers_refuse_is_refused() {
+        let long = format!("\"{}\"", "x".repeat(4_095));
+        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
         for json in [r#""\ud800""#, "1e999", &long, &deep] {
             let wrong = read_data(json).unwrap_err();
             assert_eq!((wrong.code(), wrong.field()), ("invalid", Some("data")), "{json:.20}");
@@ -90,9 +92,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn compact_text_means_the_same(key: String, text: String, number: f64, blanks in "[ \t\r\n]{0,3}") {
+        fn compact_text_has_the_same_value(
+            key: String,
+            text: String,
+            number: f64,
+            blanks in "[ \t\r\n]{0,3}",
+        ) {
             let value = serde_json::json!({ key: [text, number, null, {"": []}] });
-            let pretty = format!("{blanks}{}{blanks}", serde_json::to_string_pretty(&value).unwrap());
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            let pretty = format!("{blanks}{pretty}{blanks}");
             prop_assert_eq!(compacted(&pretty).0, serde_json::to_string(&value).unwrap());
         }
     }

@@ -9,8 +9,9 @@ fn command(verb: Verb, json: &str) -> Result<Command, InputError> {
 
 #[test]
 fn a_place_with_every_field_is_read() {
-    let json = r#"{"buyer_id":"B-7","policy":"fresh","amount":9007199254740991,"currency":"KRW","data":{"a": 1},
-        "receive_after":"36h","at":"2026-11-23T09:00:00+09:00","paid_at":"2026-11-23T00:00:01Z","shipped_at":"2026-11-23T00:00:02Z",
+    let json = r#"{"buyer_id":"B-7","policy":"fresh","amount":9007199254740991,"currency":"KRW",
+        "data":{"a": 1},"receive_after":"36h","at":"2026-11-23T09:00:00+09:00",
+        "paid_at":"2026-11-23T00:00:01Z","shipped_at":"2026-11-23T00:00:02Z",
         "delivered_at":"2026-11-23T00:00:03Z"}"#;
     let Ok(Command::Place(place)) = command(Verb::Place, json) else { panic!() };
     assert_eq!(place.policy.as_str(), "fresh");
@@ -27,7 +28,7 @@ fn a_place_with_every_field_is_read() {
 }
 
 #[test]
-fn what_is_left_out_takes_its_default() {
+fn an_omitted_field_takes_its_default() {
     let Ok(Command::Place(place)) = command(Verb::Place, r#"{"buyer_id":"B-7","data":null}"#)
     else {
         panic!()
@@ -42,7 +43,7 @@ fn what_is_left_out_takes_its_default() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_its_field_and_what_is_expected() {
+fn an_error_for_a_wrong_value_names_the_field_and_the_expected_value() {
     let long = |n: usize| "x".repeat(n);
     let hold = format!(r#"{{"reason":"{}"}}"#, long(65));
     let buyer = format!(r#"{{"buyer_id":"{}"}}"#, long(129));
@@ -87,7 +88,7 @@ fn a_wrong_value_is_told_with_its_field_and_what_is_expected() {
 }
 
 #[test]
-fn no_command_accepts_another_ones_fields() {
+fn no_command_accepts_the_fields_of_another() {
     for verb in Verb::PUBLIC {
         let wrong = command(verb, r#"{"status":"PAID"}"#).unwrap_err();
         assert_eq!((wrong.code(), wrong.field()), ("malformed", Some("status")), "{verb}: {wrong}");

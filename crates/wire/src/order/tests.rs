@@ -43,24 +43,29 @@ fn view(order: &Order) -> Value {
 }
 
 #[test]
-fn a_placed_order_shows_what_was_sent_and_nothing_it_has_not() {
+fn a_placed_order_shows_the_fields_that_were_sent_and_no_others() {
     let order = placed(
-        json!({"buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h"}),
+        json!({"buyer_id": "B-7", "amount": 59000, "currency": "KRW", "receive_after": "36h",
+            "data": {"b": [1, 2], "a": null}}),
     );
     let expected = json!({
-        "order_id": "A-1", "status": "PENDING_PAYMENT", "version": 1, "policy": "default", "policy_revision": order.revision.as_str(),
-        "buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"b": [1, 2], "a": null}, "receive_after": "36h",
+        "order_id": "A-1", "status": "PENDING_PAYMENT", "version": 1,
+        "policy": "default", "policy_revision": order.revision.as_str(),
+        "buyer_id": "B-7", "amount": 59000, "currency": "KRW",
+        "data": {"b": [1, 2], "a": null}, "receive_after": "36h",
         "placed_at": "2026-11-23T12:00:00.000Z", "updated_at": "2026-11-23T12:00:00.000Z",
         "last_event": {"type": "order.placed", "cause": "shop"}, "extensions": 0,
-        "clock": {"kind": "pay", "state": "running", "deadline": "2026-11-23T13:00:00.000Z"}, "holds": [],
+        "clock": {"kind": "pay", "state": "running", "deadline": "2026-11-23T13:00:00.000Z"},
+        "holds": [],
     });
     assert_eq!(view(&order), expected);
 }
 
 #[test]
-fn a_running_clock_shows_its_deadline_and_reminder_and_a_paused_one_what_remains() {
+fn a_running_clock_shows_its_deadline_and_reminder_and_a_paused_one_its_remaining_time() {
     let paid = then(&placed(json!({"buyer_id": "B-7"})), &Command::Pay { at: None });
-    let clock = json!({"kind": "receive", "state": "running", "deadline": "2026-11-24T12:00:00.000Z", "next_reminder_at": "2026-11-24T06:00:00.000Z"});
+    let clock = json!({"kind": "receive", "state": "running",
+        "deadline": "2026-11-24T12:00:00.000Z", "next_reminder_at": "2026-11-24T06:00:00.000Z"});
     assert_eq!(view(&paid)["clock"], clock);
     let held = view(&then(
         &paid,
@@ -83,18 +88,19 @@ fn an_order_without_a_clock_shows_null() {
 }
 
 #[test]
-fn terms_are_shown_where_they_are_given() {
+fn an_order_shows_its_terms_if_they_are_given() {
     let order = placed(json!({"buyer_id": "B-7"}));
     let shown = serde_json::to_value(OrderView::with_terms(&order, &terms())).unwrap();
     assert_eq!(
         shown["terms"],
-        json!({"pay_within": "1h", "starts_at": "paid", "receive_after": "1d", "remind_before": ["6h"], "max_extensions": 0,
-            "extend_by": "3d", "release_grace": "1d", "retain_for": "30d"})
+        json!({"pay_within": "1h", "starts_at": "paid", "receive_after": "1d",
+            "remind_before": ["6h"], "max_extensions": 0, "extend_by": "3d",
+            "release_grace": "1d", "retain_for": "30d"})
     );
 }
 
 #[test]
-fn an_event_carries_the_order_as_the_change_left_it() {
+fn an_event_carries_the_order_after_the_change() {
     let order = placed(json!({"buyer_id": "B-7", "data": "<script>"}));
     let shown: Value = serde_json::from_str(&event_json(&Event(Arc::new(order.clone())))).unwrap();
     let expected = json!({
@@ -105,7 +111,7 @@ fn an_event_carries_the_order_as_the_change_left_it() {
 }
 
 #[test]
-fn what_goes_out_is_read_by_a_client_and_goes_out_the_same_again() {
+fn a_client_reads_a_response_and_writes_the_same_text() {
     let fields = json!({"buyer_id": "B-7", "amount": 1, "currency": "KRW", "receive_after": "36h",
         "data": {"z": 1.10, "a": [12_345_678_901_u64], "b": null}});
     let paid = then(&placed(fields), &Command::Pay { at: None });
