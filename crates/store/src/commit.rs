@@ -1,4 +1,4 @@
-//! What one decision round changes, and what became of it.
+//! Commits: the changes of one decision round, and their result.
 
 use std::any::Any;
 use std::fmt;
@@ -9,84 +9,84 @@ use autoreceive_domain::{ActionName, Event, Order, OrderId, Policy, Shard, Span,
 use crate::stats::count_key;
 use crate::{Epoch, NoteRef, ShardState};
 
-/// How old a decision may be when it is committed, so that a worker that was stopped in between
-/// cannot commit a stale one.
+/// The maximum age of a decision at its commit. It prevents a worker that was suspended in between
+/// from committing a stale decision.
 pub const STALE_AFTER: Span = Span::TEN_SECONDS;
 
-/// Everything that one decision round changes in one shard: written whole, or not at all.
+/// All changes of one decision round in one shard. Written whole or not at all.
 #[derive(Debug)]
 pub struct Commit {
-    /// Where all of it lies.
+    /// The shard of all changes.
     pub shard: Shard,
-    /// The shard's time with which it was decided.
+    /// The shard's time that the decision used.
     pub now: Time,
-    /// What the shard was when it was read. Nothing is written to another one.
+    /// The state of the shard when it was read. If the shard has another identity or format,
+    /// nothing is written.
     pub state: Arc<ShardState>,
-    /// The pauses that were taken into account; `None` where they do not matter to what is done.
+    /// The pauses that the decision considered; `None` if they do not matter.
     pub epoch: Option<Epoch>,
-    /// The read that every change of it follows from, if it is still held. It can make the commit
-    /// cheaper, and nothing else: a store that cannot use it commits all the same.
+    /// The read that all changes follow from, if the store still holds it. It only makes the commit
+    /// cheaper. A store that cannot use it ignores it.
     pub read: Option<ReadToken>,
-    /// What is written.
+    /// The data to write.
     pub round: Arc<Round>,
 }
 
-/// What a commit writes.
+/// The data of a commit.
 #[derive(Debug, Default)]
 pub struct Round {
-    /// What becomes of orders; no order occurs twice.
+    /// The changes of orders. No order occurs twice.
     pub changes: Vec<Change>,
-    /// What the actions are to do about it.
+    /// The outbox entries for the actions.
     pub entries: Vec<OutboxEntry>,
-    /// The terms of orders placed here, stored where they are not yet known.
+    /// The policies of new orders. Stored if the shard does not have them.
     pub policies: Vec<Policy>,
-    /// Resting orders, and when to look whether they can be removed.
+    /// Resting orders, and when retention must look at them.
     pub notes: Vec<RetentionNote>,
-    /// Notes that were looked at and are removed.
+    /// Notes that retention has handled and removes.
     pub notes_done: Vec<NoteRef>,
 }
 
-/// What becomes of one order.
+/// The change of one order.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The order.
+    /// The order's id.
     pub id: OrderId,
-    /// The version that must be found; 0 matches only an order that does not exist.
+    /// The version that must be there; 0 means that the order must not exist.
     pub expected: u64,
-    /// Under which status it was counted until now: none where it did not exist or was resting.
+    /// The status it was counted under until now; `None` if it did not exist or was resting.
     pub was: Option<Status>,
-    /// The order as it is to be kept, its due time with it; without one, record and due time are
-    /// removed.
+    /// The new record and due time of the order. `None` removes both.
     pub order: Option<Arc<Order>>,
-    /// What happened, one event for each new version, the last one showing `order`; none where
-    /// nothing happened and only the due time is corrected or the record removed.
+    /// One event for each new version; the last one contains `order`. Empty if only the due time is
+    /// corrected or the record is removed.
     pub events: Vec<Event>,
 }
 
 /// An outbox entry: the events of one commit for one action.
 #[derive(Debug, Clone)]
 pub struct OutboxEntry {
-    /// For whom.
+    /// The action.
     pub action: ActionName,
-    /// Unique for ever.
+    /// The entry's id. It is never reused.
     pub id: String,
-    /// When it can be claimed: the end of the committing worker's lease, or now.
+    /// When it can be claimed: at the end of the committing worker's lease, or now.
     pub at: Time,
-    /// Which events, at least one.
+    /// Its events, at least one.
     pub events: EventSelection,
 }
 
-/// Which events of a commit belong to an entry.
+/// The events of a commit that belong to an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventSelection {
     /// Every event of every change.
     All,
-    /// Some: (index of the change, index of its event).
+    /// These events: (index of the change, index of its event).
     Some(Vec<(u32, u32)>),
 }
 
 impl EventSelection {
-    /// The selected events of `changes`, in their order. Indices that lead nowhere are passed over.
+    /// The selected events of `changes`, in their order. Invalid indices are ignored.
     pub fn of<'a>(&'a self, changes: &'a [Change]) -> Box<dyn Iterator<Item = &'a Event> + 'a> {
         match self {
             EventSelection::All => Box::new(changes.iter().flat_map(|change| &change.events)),
@@ -97,27 +97,27 @@ impl EventSelection {
     }
 }
 
-/// Orders that one commit brought to rest.
+/// Orders that came to rest in one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionNote {
-    /// When to look whether they can be removed.
+    /// When retention must look at them.
     pub look_at: Time,
     /// Indices of the changes.
     pub members: Vec<u32>,
 }
 
-/// A read that a store still holds: a commit that names it can be checked against that read itself.
-/// One use. Dropping it lets the read go, whatever else happens: an empty plan, an error, a
-/// cancelled task.
+/// A read that a store still holds. A commit that names it can be checked against this read. It can
+/// be used once. Dropping it releases the read, also after an empty plan, an error or a cancelled
+/// task.
 pub struct ReadToken(Box<dyn Any + Send + Sync>);
 
 impl ReadToken {
-    /// A token of a store's own.
+    /// Wraps a store's own data.
     pub fn new(read: impl Any + Send + Sync) -> ReadToken {
         ReadToken(Box::new(read))
     }
 
-    /// What the store put in; `None` where the token is another store's.
+    /// Unwraps the store's own data; `None` if the token is from another store.
     #[must_use]
     pub fn into_read<T: Any>(self) -> Option<Box<T>> {
         self.0.downcast().ok()
@@ -130,42 +130,42 @@ impl fmt::Debug for ReadToken {
     }
 }
 
-/// What became of a commit.
+/// The result of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommitResult {
-    /// All of it is written, as durably as the store promises.
+    /// Everything is written, as durably as the store promises.
     Committed,
-    /// Nothing was written: what was decided no longer follows from what is there.
+    /// Nothing was written, because the decision no longer fits the stored data.
     Conflict {
-        /// The orders that are in the way; empty where it is the whole decision.
+        /// The orders in conflict; empty if the whole decision is in conflict.
         losers: Vec<OrderId>,
-        /// What does not fit.
+        /// The kind of conflict.
         why: Why,
     },
-    /// Nothing was written, and the store says why.
+    /// Nothing was written, for the given reason.
     Refused(Refusal),
-    /// Sent, but not answered: it may or may not have been committed, whole or not at all.
+    /// Sent but not answered: the commit may have been written, whole or not at all.
     Unknown(String),
 }
 
-/// Why a commit met a conflict.
+/// The kind of a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {
-    /// Orders have another version than the expected one.
+    /// Some orders have another version than expected.
     Version,
-    /// The decision is too old by the store's clock, or the clock was moved.
+    /// The decision is too old by the store's clock, or the clock was changed.
     Stale,
-    /// Other pauses are in force than those that were taken into account.
+    /// The pauses in force are not those that the decision considered.
     Epoch,
 }
 
-/// Why a store writes nothing.
+/// Why a store refused a commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is away, slow, full, or refuses for now.
+    /// The store is unavailable, slow or full, or refuses temporarily.
     #[error("{0}")]
     Unavailable(String),
     /// The shard is not the one that was read: its data is gone, belongs to another store, or has
@@ -175,8 +175,8 @@ pub enum Refusal {
 }
 
 impl Change {
-    /// By how much this change moves the counts: of orders by status, and of events by kind and
-    /// cause.
+    /// The differences that this change makes to the counts of orders by status and of events by
+    /// kind and cause.
     #[must_use]
     pub fn tally(&self) -> Vec<(String, i64)> {
         let is = self.counted_as();
@@ -191,12 +191,12 @@ impl Change {
         tally
     }
 
-    /// Under which status the order is counted from now on.
+    /// The status that the order is counted under from now on.
     fn counted_as(&self) -> Option<Status> {
         self.order.as_ref().filter(|order| !order.is_resting()).map(|order| order.status)
     }
 
-    /// Whether both move the same counts by the same: most changes of a commit do.
+    /// True if both changes have the same tally. Most changes of one commit do.
     fn counts_like(&self, other: &Change) -> bool {
         let event = |event: &Event| (event.kind(), event.cause());
         self.was == other.was
@@ -206,11 +206,10 @@ impl Change {
 }
 
 impl Round {
-    /// By how much all changes together move each count, sorted; counts that do not move are left
-    /// out.
+    /// The sum of the tallies of all changes, sorted, without zeros.
     #[must_use]
     pub fn tally(&self) -> Vec<(String, i64)> {
-        // Changes that are alike are tallied once: a herd is one kind of change.
+        // Equal tallies are computed once. Orders that come due together make equal changes.
         let mut kinds: Vec<(&Change, i64)> = Vec::new();
         for change in &self.changes {
             match kinds.iter_mut().rfind(|(known, _)| known.counts_like(change)) {

@@ -179,8 +179,8 @@ macro_rules! __store_tests {
                 orders_come_in_the_order_asked_for
                 every_answer_has_the_state_of_its_shard
                 a_commit_can_follow_from_a_load
-                the_first_terms_of_a_revision_stand
-                any_id_is_kept_apart_from_any_other
+                the_first_terms_of_a_revision_are_kept
+                similar_ids_are_different_orders
                 an_order_with_all_its_data_is_kept;
             commits:
                 a_new_order_is_kept_as_it_was_decided
@@ -188,47 +188,47 @@ macro_rules! __store_tests {
                 a_removed_order_is_gone_with_its_due_time
                 a_new_order_conflicts_with_one_that_is_there
                 a_change_conflicts_with_any_other_version
-                a_commit_writes_all_of_it
+                a_commit_writes_all_its_parts
                 a_conflict_names_every_loser_and_writes_nothing
                 without_its_losers_a_commit_succeeds
                 a_stale_decision_writes_nothing
                 a_decision_a_few_seconds_old_is_committed
-                nothing_is_written_to_a_shard_that_is_not_the_one_that_was_read
-                a_decision_with_other_pauses_than_those_in_force_writes_nothing
+                a_commit_to_a_replaced_shard_is_refused
+                a_decision_under_other_pauses_writes_nothing
                 an_entry_holds_the_events_it_names
                 the_commits_of_one_call_are_independent
                 the_commits_of_one_shard_in_one_call_are_independent
-                a_commit_without_changes_can_write_all_else
+                a_commit_without_changes_can_write_its_other_parts
                 a_large_commit_is_written_whole_or_not_at_all;
             reads:
                 a_commit_succeeds_with_any_token
-                an_order_that_changed_since_the_read_is_the_loser_with_any_token
-                a_token_of_a_read_after_the_change_hides_no_loser
-                a_change_of_a_neighbour_since_the_read_is_no_conflict
-                of_two_commits_of_the_same_orders_one_succeeds_with_any_token
-                a_commit_with_a_token_is_refused_and_stale_like_any_other
+                an_order_that_changed_after_the_read_loses_with_any_token
+                a_token_of_a_later_read_hides_no_loser
+                a_changed_neighbour_is_no_conflict
+                one_of_two_commits_of_the_same_orders_succeeds_with_any_token
+                a_token_does_not_bypass_the_checks_for_gone_and_stale
                 a_commit_with_a_token_can_change_other_orders_too
-                many_reads_that_nothing_follows_from_block_nobody;
+                many_unused_reads_block_nobody;
             due:
                 the_earliest_due_time_comes_first
-                no_more_than_the_limit_comes_and_the_next_due_time_is_told
-                orders_that_are_left_alone_hide_no_other
-                nothing_comes_before_its_due_time
+                due_returns_at_most_the_limit_and_the_next_due_time
+                ignored_orders_hide_no_others
+                no_order_is_due_early
                 a_held_order_is_not_due
-                reading_what_is_due_claims_nothing
+                reading_due_orders_claims_nothing
                 the_shards_come_in_the_order_asked_for
-                with_a_limit_of_0_only_the_next_due_time_is_told
+                a_limit_of_0_returns_only_the_next_due_time
                 a_corrected_due_time_is_written_under_the_same_version
-                a_due_time_without_a_record_is_removed_only_where_there_is_no_record;
+                a_due_time_is_removed_only_if_there_is_no_record;
             races:
-                of_two_commits_against_one_version_exactly_one_wins
+                exactly_one_of_two_commits_against_one_version_wins
                 no_change_is_lost_among_many_writers
-                commits_that_meet_are_never_mixed;
+                overlapping_commits_are_never_mixed;
             retention:
-                a_note_comes_at_its_time_with_its_orders
-                a_note_names_the_changes_that_it_is_about
-                a_note_that_was_looked_at_is_removed_together_with_its_orders
-                an_order_that_is_gone_leaves_an_empty_row_in_its_note
+                a_note_is_listed_at_its_time_with_its_orders
+                a_note_names_its_changes
+                a_handled_note_is_removed_with_its_orders
+                a_removed_order_leaves_an_empty_row_in_its_note
                 a_limit_counts_notes_and_the_earliest_come_first
                 resting_orders_have_no_cursor;
             lists:
@@ -238,50 +238,50 @@ macro_rules! __store_tests {
                 orders_of_one_millisecond_are_paged_without_a_gap
                 a_cursor_of_another_list_is_refused
                 an_empty_view_has_no_next_page
-                all_orders_are_listed_with_what_stands_under_their_ids
-                the_pages_of_all_lead_through_every_order_whatever_comes_and_goes_meanwhile;
+                the_list_of_all_orders_includes_their_records
+                the_pages_of_all_include_every_order_despite_changes_in_between;
             outbox:
-                an_entry_is_claimed_with_its_events_once_its_time_has_come
-                an_entry_is_not_given_twice_while_it_is_leased
-                an_entry_comes_again_after_its_lease
+                an_entry_is_claimed_with_its_events_at_its_time
+                a_leased_entry_is_not_claimed_again
+                an_entry_can_be_claimed_again_after_its_lease
                 a_claimed_entry_says_when_its_lease_ends
-                no_more_than_the_limit_is_claimed_and_the_next_time_is_told
+                claim_returns_at_most_the_limit_and_the_next_time
                 each_action_has_entries_of_its_own
-                a_settled_entry_does_not_come_again
-                an_event_that_failed_comes_again_with_its_history
-                an_entry_that_failed_twice_comes_again_under_the_same_id
+                a_settled_entry_is_not_claimed_again
+                a_failed_event_is_claimed_again_with_its_history
+                an_entry_that_failed_twice_keeps_its_id
                 events_that_were_not_attempted_stay_in_their_entry
-                a_late_settlement_revives_nothing
-                an_entry_is_settled_once_in_a_call
-                a_lease_is_renewed_only_where_there_is_an_entry
+                a_late_settlement_restores_nothing
+                an_entry_is_settled_at_most_once_per_call
+                only_the_lease_of_an_existing_entry_is_renewed
                 an_added_entry_is_claimed_like_any_other
-                an_entry_is_added_only_where_neither_lane_has_its_id
-                any_text_is_kept_as_it_is
-                pages_lead_through_a_queue_in_the_order_of_time
+                an_entry_is_added_only_if_neither_lane_has_its_id
+                any_text_is_kept_unchanged
+                the_pages_of_a_queue_are_in_order_of_time
                 a_cursor_of_another_queue_is_refused
-                named_entries_are_those_that_are_there;
+                only_existing_entries_are_returned_by_name;
             dead_letters:
                 a_dead_letter_is_shown_with_its_event_and_history
                 a_dead_letter_is_not_claimed
-                a_replayed_letter_can_be_claimed_at_once_under_its_id
-                a_discarded_letter_is_gone
-                one_of_many_settles_a_dead_letter
+                a_replayed_dead_letter_can_be_claimed_immediately_under_its_id
+                a_discarded_dead_letter_is_gone
+                only_one_of_many_workers_settles_a_dead_letter
                 each_action_has_dead_letters_of_its_own
-                thousands_are_settled_in_one_call;
+                thousands_of_dead_letters_are_settled_in_one_call;
             moving:
-                entries_and_dead_letters_move_as_they_are
-                a_follow_up_replaces_an_entry_unless_it_is_to_be_absent
-                an_entry_of_the_other_lane_does_not_stand_in_the_way
-                one_settlement_can_lead_to_several_queues
-                dropped_entries_are_gone_and_nothing_else
-                however_moving_is_cut_short_every_entry_is_in_exactly_one_place;
+                entries_and_dead_letters_move_unchanged
+                a_follow_up_replaces_an_entry_unless_only_if_absent_is_set
+                an_entry_in_the_other_lane_does_not_prevent_a_follow_up
+                one_settlement_can_have_follow_ups_in_several_queues
+                dropping_removes_only_the_dropped_entries
+                an_interrupted_move_leaves_every_entry_in_exactly_one_place;
             operations:
-                a_store_says_what_time_it_is
-                the_time_is_put_forward_only_where_the_store_is_for_tests
+                a_store_returns_its_time
+                only_a_store_with_a_test_clock_can_be_advanced
                 the_queues_of_named_actions_are_counted
-                the_figures_of_an_action_show_its_circuit
-                an_order_is_overdue_when_its_due_time_has_passed_and_not_before
-                figures_are_the_truth_after_any_commits;
+                the_stats_of_an_action_show_its_circuit
+                an_order_is_overdue_only_after_its_due_time
+                stats_are_correct_after_any_commits;
         }
     };
 }
@@ -293,19 +293,19 @@ macro_rules! __register_tests {
     ($then:ident $argument:path) => {
         $crate::$then! { $argument;
             register:
-                a_value_is_set_where_the_expected_one_stands
-                a_value_is_removed_where_the_expected_one_stands
+                a_value_is_set_only_if_the_expected_one_is_there
+                a_value_is_removed_only_if_the_expected_one_is_there
                 an_empty_value_is_kept
-                each_change_of_a_call_is_made_on_its_own
+                the_changes_of_one_call_are_independent
                 each_space_has_keys_of_its_own
-                any_key_and_value_is_kept_as_it_is
+                any_key_and_value_is_kept_unchanged
                 thousands_of_values_are_changed_in_one_call
-                of_many_who_change_a_value_one_wins
+                only_one_of_many_writers_changes_a_value
                 no_change_of_a_value_is_lost_among_many_writers
-                the_living_workers_are_named_in_order
-                a_worker_that_gave_no_sign_of_life_for_long_is_left_out
-                a_worker_that_left_is_gone_at_once
-                a_register_says_what_time_it_is;
+                live_workers_are_listed_in_order
+                a_worker_without_a_recent_heartbeat_is_left_out
+                a_worker_that_left_is_removed_immediately
+                a_register_returns_its_time;
         }
     };
 }
@@ -320,11 +320,11 @@ macro_rules! __log_tests {
                 the_newest_row_comes_first
                 a_list_is_capped_exactly
                 each_list_has_rows_of_its_own
-                a_cursor_leads_to_the_same_rows_whatever_is_added
-                a_cursor_to_rows_that_the_cap_took_leads_to_the_older_ones_that_are_left
-                a_cursor_that_no_page_gave_out_is_refused
-                any_row_is_kept_as_it_is
-                rows_that_many_add_at_once_are_all_there
+                a_cursor_leads_to_the_same_rows_after_additions
+                a_cursor_to_removed_rows_returns_no_newer_rows
+                a_cursor_that_was_never_issued_is_refused
+                any_row_is_kept_unchanged
+                rows_added_at_the_same_time_are_all_kept
                 thousands_of_rows_are_added_in_one_call;
         }
     };

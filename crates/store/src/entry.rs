@@ -1,7 +1,7 @@
-//! Outbox entries as text, the same in every store: for each event two lines, the order's id and
-//! its record at that version, which holds everything that an attempt needs. An entry that was
-//! attempted before begins with one line more, its history, which a TAB sets apart: neither an id
-//! nor a record has control characters.
+//! Outbox entries as text, the same in every store. Each event has two lines: the order id and the
+//! order's record at that version, with everything that an attempt needs. If the entry was
+//! attempted before, its first line is the history. That line begins with a TAB, because ids and
+//! records have no control characters.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ fn encode_history(out: &mut String, history: &History) {
     }
 }
 
-/// The text of an entry whose attempts begin anew at `now`. Its last errors stay to be seen until
-/// new ones take their place. What is not ours is left as it is.
+/// The entry's text with its attempts restarted at `now`. The last errors stay until new ones
+/// replace them. A text in another format is returned unchanged.
 #[must_use]
 pub fn afresh(text: &str, now: Time) -> String {
     let anew = || {
@@ -65,7 +65,7 @@ pub fn afresh(text: &str, now: Time) -> String {
 /// Reads an entry's text.
 ///
 /// # Errors
-/// Where `id`'s text was not written by this program.
+/// The text was not written by this program.
 pub fn decode(id: &str, text: &str) -> Result<(Option<History>, Vec<Event>), Unreadable> {
     let wrong = |what: &str| Unreadable { id: id.to_owned(), what: what.to_owned() };
     let mut lines = text.split('\n').peekable();
@@ -127,18 +127,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(
+        fn an_entry_is_read_as_it_was_written(
             ids in prop::collection::vec("\\PC{1,32}", 1..5),
             data in prop::option::of("[^\\p{Cc}]{1,40}"),
-            errors in prop::option::of(prop::collection::vec("[^\\p{Cc}]{0,60}", 0..=History::ERRORS)),
+                        errors in prop::option::of(
+                prop::collection::vec("[^\\p{Cc}]{0,60}", 0..=History::ERRORS)
+            ),
         ) {
             let events: Vec<Event> = ids.iter().map(|id| event(id, data.as_deref())).collect();
-            let history = errors.as_ref().map(|errors| history(&errors.iter().map(String::as_str).collect::<Vec<_>>()));
-            prop_assert_eq!(decode("e1", &encode(history.as_ref(), &events)), Ok((history, events)));
+            let history = errors.as_ref().map(|errors| {
+                history(&errors.iter().map(String::as_str).collect::<Vec<_>>())
+            });
+            let text = encode(history.as_ref(), &events);
+            prop_assert_eq!(decode("e1", &text), Ok((history, events)));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "(\t?[0-9 |a-zA-Z\t.]{0,20}\n?){0,6}|\\PC*") {
+        fn no_text_makes_the_parser_panic(text in "(\t?[0-9 |a-zA-Z\t.]{0,20}\n?){0,6}|\\PC*") {
             let _ = decode("e1", &text);
         }
     }
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_begin_anew_and_the_last_errors_stay() {
+    fn attempts_restart_and_the_last_errors_stay() {
         let (events, now) = ([event("A-1", None)], Time::from_ms(1_900_000_000_000));
         let before = history(&["first", "second"]);
         let expected = History { attempts: 0, first_at: now, errors: before.errors.clone() };
@@ -176,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_hand_wrote_is_reported_under_the_entrys_id() {
+    fn an_unreadable_entry_is_reported_with_its_id() {
         let good = encode(None, [&event("A-1", None)]);
         let with_history = encode(Some(&history(&["why"])), [&event("A-1", None)]);
         let wrong = [

@@ -1,29 +1,29 @@
-//! Why a store did not answer, or was not opened.
+//! Errors of a store: of a call, and of opening it.
 
-/// Why a store did not answer.
+/// Why a call to a store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It is away, slow, or refuses for now. Reading again is safe.
+    /// The store is unavailable or slow, or refuses temporarily. Repeating a read is safe.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// A cursor that no page of this view gave out.
+    /// The cursor was not issued by this list.
     #[error("{0:?} is not a cursor of this list")]
     WrongCursor(String),
-    /// The time cannot be put forward, or not so far.
+    /// The clock cannot be advanced, or not that far.
     #[error("{0}")]
     Clock(&'static str),
 }
 
 impl StoreError {
-    /// The time of a store that serves a shop is the real one.
+    /// The store has no test clock.
     pub const NO_TEST_CLOCK: StoreError =
         StoreError::Clock("this store was not created with a test clock");
-    /// More than [`Span::LONGEST`](autoreceive_domain::Span::LONGEST) in all.
+    /// The total would exceed [`Span::LONGEST`](autoreceive_domain::Span::LONGEST).
     pub const TOO_FAR: StoreError =
         StoreError::Clock("would put the clock forward by more than 3653d in all");
 
-    /// A cursor that leads nowhere; no more of it is repeated than helps.
+    /// An invalid cursor. The message quotes at most 80 characters of it.
     #[must_use]
     pub fn wrong_cursor(cursor: &str) -> StoreError {
         StoreError::WrongCursor(cursor.chars().take(80).collect())
@@ -34,16 +34,16 @@ impl StoreError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// It does not answer, or not yet. That can pass by itself.
+    /// The store does not answer, or not yet. Trying again can help.
     #[error("{0}")]
     Away(String),
-    /// It, or what is configured, has to be changed first.
+    /// The store or the configuration must be changed first.
     #[error("{0}")]
     Unfit(String),
 }
 
 impl OpenError {
-    /// Says why a store whose clock is of the one kind is not opened as one of the other.
+    /// The message for a store with a test clock that is opened without one, or the reverse.
     #[must_use]
     pub fn other_clock(created_for_tests: bool) -> &'static str {
         if created_for_tests {

@@ -1,19 +1,19 @@
-//! The seam between deciding and keeping. A store knows no rule of an order's life: it hands out
-//! what it keeps together with its own time, and commits what was decided, whole or not at all.
+//! The store interface. A store knows no rules of an order's life. It returns its data together
+//! with its own time, and it commits decisions, whole or not at all.
 //!
-//! Five traits make a store, each a few primitives. Whatever can be composed of them is composed
-//! once, in the engine, and so is tested once.
+//! A store implements five traits, each with a few primitives. Everything that can be composed of
+//! them is composed in the engine and tested there once.
 //!
 //! | trait | holds |
 //! |---|---|
-//! | [`Orders`] | orders, when they are due, and the commit |
-//! | [`Outbox`] | what the actions are to do: pending entries and dead letters |
-//! | [`Register`] | small facts that all workers share, and who is alive |
-//! | [`Log`] | capped lists of lines |
-//! | [`Operations`] | the time, and figures of the whole |
+//! | [`Orders`] | orders, their due times, and the commit |
+//! | [`Outbox`] | the work of the actions: pending entries and dead letters |
+//! | [`Register`] | key-value pairs that all workers share, and live workers |
+//! | [`Log`] | capped lists of rows |
+//! | [`Operations`] | the time and the statistics |
 //!
-//! `docs/writing-a-store.md` of this crate tells how a store is written. The suite that every store
-//! passes is the module `conformance`, behind the feature of that name.
+//! `docs/writing-a-store.md` in this crate explains how to write a store. The test suite for stores
+//! is the module `conformance`, behind the feature of that name.
 
 use std::fmt;
 
@@ -50,32 +50,32 @@ pub use outbox::{
 pub use register::{Cas, Expected, Space};
 pub use stats::{ActionStats, Stats};
 
-/// Orders: found by id and by time, and changed by commits. The timer needs nothing else.
+/// Orders, read by id and by time, and changed by commits. The timer needs nothing else.
 ///
-/// Answers are per order, per shard or per commit: a shard that is away fails its own part only.
-/// No call takes longer than the store's configured time-out.
+/// Results are per order, per shard or per commit: an unavailable shard fails only its own part. No
+/// call takes longer than the store's configured timeout.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// The orders, in the order of the ids, each with its own shard's time and state.
+    /// Loads orders, in the order of `ids`, each with the time and state of its shard.
     async fn load(&self, ids: &[OrderId]) -> Vec<Result<At<Slot>, StoreError>>;
 
-    /// The terms of revisions, in the order asked for; `None` where a shard does not know one.
+    /// Loads the terms of revisions, in the order of `wanted`; `None` if the shard does not have a
+    /// revision.
     async fn terms(&self, wanted: &[(Shard, Revision)]) -> Result<Vec<Option<Terms>>, StoreError>;
 
-    /// Up to `limit` orders of each shard whose next due time has come, the earliest first, and
-    /// when to look again. Nothing is claimed. An order that came due within the last moments may
-    /// be left to the next call. With a limit of 0 only [`DueShard::next_at`] is asked for, then
-    /// the earliest due time of the shard. It must be cheap: the timer asks every shard for it
-    /// about once a second.
+    /// Up to `limit` due orders of each shard, the earliest first, and when to look again. Nothing
+    /// is claimed. An order that has just come due may be left to the next call. With a limit of 0
+    /// only [`DueShard::next_at`] matters: the earliest due time of the shard. That call must be
+    /// cheap, because the timer makes it about once a second for every shard.
     async fn due(&self, looks: &[Look], limit: usize) -> Vec<Result<At<DueShard>, StoreError>>;
 
-    /// Commits each of `commits`, independently of the others, and each whole or not at all:
-    /// record, due time, entries, counts, notes and terms, if every change finds the expected
-    /// version, the decision is not older than [`STALE_AFTER`], and the shard is still the one that
-    /// was read. A result for each, in their order.
+    /// Commits each of `commits` independently, each whole or not at all: records, due times,
+    /// entries, counts, notes and terms. A commit succeeds if every change finds the expected
+    /// version, the decision is not older than [`STALE_AFTER`], and the shard is the one that was
+    /// read. Returns a result for each, in their order.
     async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitResult>;
 
-    /// A page of a view, from where `cursor` (of an earlier page of this view) points.
+    /// A page of a view. `cursor` comes from an earlier page of this view.
     async fn list(
         &self,
         view: View,
@@ -84,12 +84,12 @@ pub trait Orders: Send + Sync {
     ) -> Result<Page<Row>, StoreError>;
 }
 
-/// The outbox: for every action a queue of entries that wait ([`Lane::Pending`]), and one of those
-/// that were given up ([`Lane::Dead`]). A store keeps an entry's text as it is; [`entry`] reads it.
+/// The outbox. Every action has a queue of pending entries ([`Lane::Pending`]) and a queue of dead
+/// letters ([`Lane::Dead`]). A store keeps an entry's text unchanged; [`entry`] parses it.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Leases up to `limit` pending entries whose time has come: until `lease` from now nobody else
-    /// is given them. A shard that is away is left out.
+    /// Leases up to `limit` pending entries whose time has come. Nobody else gets them until
+    /// `lease` from now. An unavailable shard is left out.
     async fn claim(
         &self,
         action: &ActionName,
@@ -97,7 +97,8 @@ pub trait Outbox: Send + Sync {
         lease: Span,
     ) -> Result<Claimed, StoreError>;
 
-    /// Moves the end of the lease of pending entries that are still there to `lease` from now.
+    /// Renews the lease of pending entries: it now ends `lease` from now. Entries that are gone are
+    /// ignored.
     async fn renew(
         &self,
         action: &ActionName,
@@ -105,56 +106,56 @@ pub trait Outbox: Send + Sync {
         lease: Span,
     ) -> Result<(), StoreError>;
 
-    /// Removes entries from `queue` and stores their follow-ups, each settlement atomically. An
-    /// entry that is no longer there is passed over with its follow-ups: somebody else settled it.
-    /// Returns how many were there.
+    /// Removes entries from `queue` and stores their follow-ups. Each settlement is atomic. An
+    /// entry that is gone is skipped with its follow-ups, because another worker settled it.
+    /// Returns the number of entries that were settled.
     async fn settle(&self, queue: &Queue, done: Vec<Settlement>) -> Result<u64, StoreError>;
 
-    /// Adds entries to `queue` where neither lane of its action has the id, each atomically.
-    /// Returns how many were added.
+    /// Adds each entry to `queue`, atomically, if neither lane of the action has its id. Returns
+    /// the number of entries that were added.
     async fn put(&self, queue: &Queue, entries: Vec<NewEntry>) -> Result<u64, StoreError>;
 
-    /// Entries of a queue: a page, the earliest first, or those named that are there.
+    /// Entries of a queue: a page, the earliest first, or the existing ones of a list of names.
     async fn entries(&self, queue: &Queue, which: Which<'_>) -> Result<Page<Entry>, StoreError>;
 }
 
-/// Small facts that all workers share, and who is alive. Every space is one key in one place, so
+/// Key-value pairs that all workers share, and live workers. A space is not part of a shard, so
 /// nothing here is atomic together with an order.
 #[async_trait]
 pub trait Register: Send + Sync {
-    /// The values under `keys`, in their order, and the store's time.
+    /// The store's time, and the values of `keys` in their order.
     async fn get(
         &self,
         space: Space,
         keys: &[String],
     ) -> Result<(Time, Vec<Option<String>>), StoreError>;
 
-    /// Sets or removes values where the expected ones stand, each change on its own, one after
-    /// another. Returns for each whether it was made.
+    /// Sets or removes values if the expected ones are there. Each change is independent; they run
+    /// in their order. Returns for each whether it was made.
     async fn compare_and_set(
         &self,
         space: Space,
         changes: &[Cas<'_>],
     ) -> Result<Vec<bool>, StoreError>;
 
-    /// Notes that worker `me` is alive, and returns the names of all that gave a sign of life
-    /// within `within`, `me` among them, sorted. By the real time, also on a store with a test
-    /// clock: a clock that is put forward kills nobody.
+    /// Records a heartbeat of worker `me`. Returns the sorted names of all workers with a heartbeat
+    /// within `within`, including `me`. Heartbeats use the real time, also on a store with a test
+    /// clock, so that advancing the clock removes no worker.
     async fn heartbeat(&self, me: &str, within: Span) -> Result<Vec<String>, StoreError>;
 
-    /// Notes that worker `me` is gone, so that the others need not find out by waiting.
+    /// Removes worker `me` from the live workers, so that the others need not wait for `within`.
     async fn leave(&self, me: &str) -> Result<(), StoreError>;
 }
 
-/// Capped lists of lines, the newest first.
+/// Capped lists of rows, the newest first.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Adds rows to a list, the last one becoming the newest, and keeps its newest `cap` rows. The
+    /// Appends rows to a list and keeps its newest `cap` rows. The last row becomes the newest. The
     /// rows of one call stay together.
     async fn append(&self, list: &List, rows: &[String], cap: usize) -> Result<(), StoreError>;
 
-    /// A page of a list, the newest row first, from where `cursor` (of an earlier page of this
-    /// list) points. Rows that are added meanwhile do not move those that a cursor leads to.
+    /// A page of a list, the newest row first. `cursor` comes from an earlier page of this list.
+    /// Rows that are added meanwhile do not change the rows a cursor leads to.
     async fn page(
         &self,
         list: &List,
@@ -163,50 +164,50 @@ pub trait Log: Send + Sync {
     ) -> Result<Page<String>, StoreError>;
 }
 
-/// The time, and figures of the whole.
+/// The time and the statistics.
 #[async_trait]
 pub trait Operations: Send + Sync {
-    /// The store's time, asked anew: it also shows that the store answers.
+    /// The store's current time. Also used as a health check.
     async fn now(&self) -> Result<Time, StoreError>;
 
-    /// What is waiting, due, held and pending.
+    /// The statistics: waiting, overdue and held orders, and the outboxes.
     async fn stats(&self) -> Result<Stats, StoreError>;
 
-    /// Puts the store's time forward, for every worker and for good, and returns how it stands:
-    /// at most [`Span::LONGEST`] in all. Only where [`About::test_clock`] says so.
+    /// Advances the store's clock permanently, for all workers, by at most [`Span::LONGEST`] in
+    /// total, and returns its state. Only if [`About::test_clock`] is true.
     async fn advance(&self, by: Span) -> Result<TestClock, StoreError>;
 }
 
-/// A place where orders and outbox entries are kept.
+/// A complete store.
 pub trait Store: Orders + Outbox + Register + Log + Operations + 'static {
-    /// What was fixed when the store was created.
+    /// The properties fixed when the store was created.
     fn about(&self) -> About;
 }
 
-/// What was fixed when a store was created.
+/// The properties fixed when a store was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct About {
-    /// How many shards orders are spread over.
+    /// The number of shards.
     pub shards: ShardCount,
-    /// Whether its time can be put forward: it was created for tests.
+    /// True if the store was created for tests and its clock can be advanced.
     pub test_clock: bool,
 }
 
 impl About {
-    /// A store with so many shards, for tests or for a shop.
+    /// A store with this number of shards, with or without a test clock.
     #[must_use]
     pub const fn new(shards: ShardCount, test_clock: bool) -> About {
         About { shards, test_clock }
     }
 }
 
-/// How the clock of a store for tests stands.
+/// The state of a test clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestClock {
     /// The store's time.
     pub now: Time,
-    /// By how much it is ahead of the real time.
+    /// How far it is ahead of the real time.
     pub ahead: Span,
 }
 

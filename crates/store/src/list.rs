@@ -10,19 +10,18 @@ use crate::Slot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum View {
-    /// Those whose due time is still to come, the nearest first.
+    /// Orders whose due time is in the future, the nearest first.
     Upcoming,
-    /// Those whose due time has passed, the longest overdue first.
+    /// Orders whose due time has passed, the longest overdue first.
     Overdue,
-    /// Those that are held, the longest held first.
+    /// Held orders, the longest held first.
     Held,
-    /// Those that rest and whose time has come to look whether they can be removed, the earliest
-    /// first. A page holds whole notes: its limit counts notes, and every order of a note is a row,
-    /// also one that is gone. There is no cursor: notes that were looked at are removed by a
-    /// commit.
+    /// Resting orders that retention must look at now, the earliest first. A page holds whole notes
+    /// and its limit counts notes. Every order of a note is a row, even if it is gone. There is no
+    /// cursor: a commit removes the notes that were handled.
     Resting,
-    /// All that there are, in no particular order: every order that is there from the first page to
-    /// the last comes up at least once. The first page says how many there are.
+    /// All orders, in no particular order. An order that exists from the first page to the last is
+    /// listed at least once. The first page has the total.
     All,
 }
 
@@ -33,9 +32,9 @@ pub struct Page<T> {
     pub now: Time,
     /// The rows.
     pub items: Vec<T>,
-    /// Where the next page begins, if there is more.
+    /// The cursor for the next page, if there is one.
     pub cursor: Option<String>,
-    /// How many there are altogether; only on the first page of [`View::All`].
+    /// The total number of orders. Only on the first page of [`View::All`].
     pub total: Option<u64>,
 }
 
@@ -47,32 +46,32 @@ impl<T> Page<T> {
     }
 }
 
-/// A line of a list of orders.
+/// A row of a list of orders.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Row {
-    /// Where the order lies.
+    /// The order's shard.
     pub shard: Shard,
-    /// Which order.
+    /// The order's id.
     pub id: OrderId,
-    /// By what the list is sorted: the due time, since when it is held, or when to look at it. In
-    /// [`View::All`] its due time; the epoch where it has none.
+    /// The time that the list is sorted by: the due time, the time of the hold, or the time of the
+    /// note. In [`View::All`] the due time, or the Unix epoch if there is none.
     pub at: Time,
-    /// What stands under its id.
+    /// The stored record.
     pub order: Slot,
-    /// The note that it belongs to, in [`View::Resting`].
+    /// The note of the row. Only in [`View::Resting`].
     pub note: Option<NoteRef>,
 }
 
 impl Row {
-    /// A line without a note.
+    /// A row without a note.
     #[must_use]
     pub fn new(shard: Shard, id: OrderId, at: Time, order: Slot) -> Row {
         Row { shard, id, at, order, note: None }
     }
 }
 
-/// Names a note of resting orders, in a store's own words.
+/// Identifies a note of resting orders, in the store's own format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NoteRef(pub std::sync::Arc<str>);
 

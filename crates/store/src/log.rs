@@ -1,4 +1,4 @@
-//! Capped lists of lines.
+//! Capped lists of rows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct List(Arc<str>);
 
-/// A text that is no list's name.
+/// The text is not a list name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a list's name has 1 to 100 of a-z, 0-9, _, -, . and :")]
+#[error("a list name must be 1 to 100 characters of a-z, 0-9, _, -, . and :")]
 pub struct NotAList;
 
 impl List {

@@ -1,4 +1,4 @@
-//! What was found: one shard's time and state, and the orders in it.
+//! Results of reads: a shard's time and state, and its orders.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use autoreceive_domain::{Order, OrderId, Shard, Time};
 
 use crate::ReadToken;
 
-/// An answer of one shard, with the shard's own time and state when it was read.
+/// A result from one shard, with the shard's time and state at that moment.
 #[derive(Debug, Clone)]
 pub struct At<T> {
     /// The shard's time: the `now` of every decision about it.
     pub now: Time,
-    /// What the shard was then. A commit names it.
+    /// The shard's state. A commit must name it.
     pub shard: Arc<ShardState>,
-    /// What was found.
+    /// The result.
     pub value: T,
 }
 
@@ -26,16 +26,16 @@ impl<T> At<T> {
     }
 }
 
-/// What a shard is: checked by every commit, so that nothing is written to another store, or into
-/// a layout that the writer does not know.
+/// The state of a shard. Every commit checks it, so that nothing is written to another store or
+/// into an unknown layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardState {
-    /// Which store it belongs to.
+    /// The store that the shard belongs to.
     pub id: Identity,
-    /// The layout of what it holds.
+    /// The layout of its data.
     pub format: Format,
-    /// The pauses that are in force, as a hash of them.
+    /// A hash of the pauses in force.
     pub epoch: Epoch,
 }
 
@@ -47,7 +47,7 @@ impl ShardState {
     }
 }
 
-/// What sets a store apart from every other: made when it is created, and gone with its data.
+/// The unique identity of a store. It is created with the store and lost with its data.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity(Arc<str>);
 
@@ -71,16 +71,16 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The layout of a shard, as a number that rises.
+/// The layout version of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Format(pub u32);
 
 impl Format {
-    /// The layout that this version of the program reads and writes.
+    /// The layout that this program version reads and writes.
     pub const CURRENT: Format = Format(2);
 }
 
-/// A hash of the pauses in force; equal sets of pauses have equal epochs.
+/// A hash of the pauses in force. Equal sets of pauses have equal epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
@@ -89,15 +89,15 @@ impl Epoch {
     pub const NONE: Epoch = Epoch(0);
 }
 
-/// What stands under an order's id: the order, nothing, or a record that cannot be read.
+/// The stored order, if there is one, or an error if the record cannot be read.
 pub type Slot = Result<Option<Order>, Unreadable>;
 
-/// A shard to be looked at for due orders.
+/// A request for the due orders of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// Which one.
+    /// The shard.
     pub shard: Shard,
-    /// How many entries beyond the limit to read, because so many are known to be left alone.
+    /// Number of orders to read beyond the limit: the caller ignores this many.
     pub extra: usize,
 }
 
@@ -105,19 +105,19 @@ pub struct Look {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DueShard {
-    /// Which one.
+    /// The shard.
     pub shard: Shard,
     /// The due orders, the earliest first.
     pub orders: Vec<DueOrder>,
-    /// Due orders that a pause keeps, to be put aside.
+    /// Due orders that a pause blocks.
     pub parked: Vec<DueOrder>,
-    /// When there is something to look at next, never later than the due time of the first order
-    /// that was not taken: past, where more may be due than the limit.
+    /// When to look at the shard next. Never later than the due time of the first order not
+    /// returned. In the past if more orders than the limit may be due.
     pub next_at: Option<Time>,
     /// Suggested size of the next batch. Shrinks while the store answers slowly, so that its other
     /// clients are not blocked.
     pub suggested: usize,
-    /// The read that these orders came from. A commit that follows from it may name it.
+    /// The read that returned these orders. A commit that follows from it may name it.
     pub read: Option<ReadToken>,
 }
 
@@ -136,11 +136,11 @@ impl DueShard {
     }
 }
 
-/// An order whose noted due time has come. Whether the order agrees is for the reader to check.
+/// An order whose stored due time has come. The caller must check the due time of the order itself.
 #[derive(Debug)]
 pub struct DueOrder {
-    /// Which one.
+    /// The order's id.
     pub id: OrderId,
-    /// What stands under its id.
+    /// The stored record.
     pub order: Slot,
 }

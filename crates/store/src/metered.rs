@@ -1,4 +1,4 @@
-//! A store whose calls are timed.
+//! A wrapper that measures the calls to a store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::{
     Stats, Store, StoreError, TestClock, View, Which,
 };
 
-/// Is told of every call to a store.
+/// Receives the measurement of every call to a store.
 pub trait Observer: Send + Sync + 'static {
-    /// A call of `operation` took so long; `failed` where the store did not serve it, or a part.
+    /// A call of `operation` took `took`. `failed` is true if the call or a part of it failed.
     fn store_called(&self, operation: &'static str, took: Duration, failed: bool);
 }
 
-/// A store that tells an [`Observer`] of every call.
+/// A store that reports every call to an [`Observer`].
 pub struct Metered {
     store: Arc<dyn Store>,
     observer: Arc<dyn Observer>,
 }
 
 impl Metered {
-    /// `store`, with `observer` told of every call.
+    /// Wraps `store` and reports its calls to `observer`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, observer: Arc<dyn Observer>) -> Metered {
         Metered { store, observer }
@@ -44,7 +44,7 @@ impl Metered {
     }
 }
 
-/// A wrong cursor is the caller's mistake, not the store's.
+/// Only `Unavailable` counts: a wrong cursor is an error of the caller.
 fn failed<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }

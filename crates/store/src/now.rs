@@ -1,26 +1,26 @@
-//! What time it probably is at the store: for sleeping, for the next attempt of an action, and for
-//! asking what may be due. No decision about an order is made with it: those take the time that
-//! came with the data.
+//! An estimate of the store's time, for sleeping, for the next attempt of an action, and for
+//! finding shards that may have due orders. Decisions about orders never use it. They use the time
+//! that came with the data.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::{Span, Time};
 
-/// The store's time as last heard, going on by this machine's steady clock.
+/// The last known store time, advanced by the local monotonic clock.
 #[derive(Default)]
 pub struct StoreTime {
     heard: Mutex<Option<(Time, Instant)>>,
 }
 
 impl StoreTime {
-    /// Takes in a time that the store just gave.
+    /// Records a time that the store just returned.
     pub fn heard(&self, now: Time) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
     }
 
-    /// The time it is there by now, never later than it really is; the epoch, where nothing was
-    /// heard yet.
+    /// The estimated store time. It is never ahead of the real store time. The Unix epoch if no
+    /// time is known yet.
     #[must_use]
     pub fn estimate(&self) -> Time {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);

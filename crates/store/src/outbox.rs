@@ -1,4 +1,4 @@
-//! Outbox entries: claimed, worked on, settled, and given up.
+//! Outbox entries: claimed, attempted, settled, or given up as dead letters.
 
 use autoreceive_domain::record::Unreadable;
 use autoreceive_domain::{ActionName, Event, Shard, Time};
@@ -8,18 +8,18 @@ use crate::entry;
 /// One lane of an action's outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Queue {
-    /// Whose outbox.
+    /// The action.
     pub action: ActionName,
-    /// Which lane of it.
+    /// The lane.
     pub lane: Lane,
 }
 
 /// A lane of an action's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Entries that wait for an attempt, by the time of that attempt or the end of their lease.
+    /// Entries that wait for an attempt, sorted by its time or by the end of their lease.
     Pending,
-    /// Dead letters, by the time they were given up.
+    /// Dead letters, sorted by the time they were given up.
     Dead,
 }
 
@@ -37,31 +37,31 @@ impl Queue {
     }
 }
 
-/// Names an entry of an action.
+/// Identifies an entry of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EntryRef {
-    /// Where it lies.
+    /// Its shard.
     pub shard: Shard,
     /// Its id.
     pub id: String,
 }
 
-/// An entry as it lies in the store.
+/// An entry as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Which one.
+    /// Its shard and id.
     pub entry: EntryRef,
-    /// Its time in its lane; of a claimed one, when its lease ends.
+    /// Its time in its lane. For a claimed entry: when the lease ends.
     pub at: Time,
-    /// Its text; `None` where there is none, or it is not UTF-8.
+    /// Its text; `None` if it is missing or not UTF-8.
     pub text: Option<String>,
 }
 
 impl Entry {
-    /// The events of the entry, and how their attempts went, where one was made.
+    /// Parses the entry: its events, and its history if it was attempted before.
     ///
     /// # Errors
-    /// Where its text was not written by this program.
+    /// The text was not written by this program.
     pub fn read(&self) -> Result<(Option<History>, Vec<Event>), Unreadable> {
         let missing = || Unreadable { id: self.entry.id.clone(), what: "no text".to_owned() };
         let text = self.text.as_deref().ok_or_else(missing)?;
@@ -69,70 +69,70 @@ impl Entry {
     }
 }
 
-/// What `claim` leased.
+/// The result of `claim`.
 #[derive(Debug)]
 pub struct Claimed {
     /// The store's time.
     pub now: Time,
-    /// The entries.
+    /// The leased entries.
     pub entries: Vec<Entry>,
-    /// When the next entry that was not claimed comes up: past, where more could have been claimed
-    /// than the limit.
+    /// When the next unclaimed entry can be claimed. In the past if more than the limit could have
+    /// been claimed.
     pub next_at: Option<Time>,
 }
 
-/// The attempts that failed so far.
+/// The failed attempts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// How many there were.
+    /// Their number.
     pub attempts: u32,
-    /// When the first was made.
+    /// When the first one was made.
     pub first_at: Time,
-    /// The last ones' errors, at most [`History::ERRORS`], the latest last.
+    /// The last errors, at most [`History::ERRORS`], the most recent last.
     pub errors: Vec<(Time, String)>,
 }
 
 impl History {
-    /// How many errors are kept.
+    /// The maximum number of errors that are kept.
     pub const ERRORS: usize = 5;
 }
 
-/// An entry that is to be removed, and what is stored in its place.
+/// The removal of an entry, and the entries stored in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// Which one.
+    /// The entry to remove.
     pub entry: EntryRef,
-    /// What follows, in the same shard.
+    /// The entries to store, in the same shard.
     pub follow_ups: Vec<FollowUp>,
 }
 
 impl Settlement {
-    /// The entry is removed, and nothing follows.
+    /// Removes the entry without follow-ups.
     #[must_use]
     pub fn done(entry: EntryRef) -> Settlement {
         Settlement { entry, follow_ups: Vec::new() }
     }
 }
 
-/// An entry that is stored in the place of a settled one.
+/// An entry stored in place of a settled one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowUp {
-    /// Where to. It may be another action's.
+    /// The queue to store it in. It can belong to another action.
     pub queue: Queue,
-    /// Its id. An entry of that id is replaced, or stays as it is with `only_if_absent`.
+    /// Its id. An entry with this id is replaced, unless `only_if_absent` is set.
     pub id: String,
     /// Its time in its lane.
     pub at: Time,
     /// Its text.
     pub text: String,
-    /// Whether an entry of that id that is already in the queue stays as it is.
+    /// True to keep an existing entry with this id.
     pub only_if_absent: bool,
 }
 
-/// An entry that is added.
+/// An entry to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
-    /// Where it goes, and its id.
+    /// Its shard and id.
     pub entry: EntryRef,
     /// Its time in its lane.
     pub at: Time,
@@ -140,17 +140,16 @@ pub struct NewEntry {
     pub text: String,
 }
 
-/// Which entries of a queue.
+/// Selects entries of a queue.
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
-    /// A page of at most `limit`, the earliest first, from where `cursor` (of an earlier page of
-    /// this queue) points.
+    /// A page, the earliest first. `cursor` comes from an earlier page of this queue.
     Page {
-        /// Where it begins; at the start without one.
+        /// Where the page begins; `None` for the first page.
         cursor: Option<&'a str>,
-        /// The most entries.
+        /// The maximum number of entries.
         limit: usize,
     },
-    /// Those named that are there.
+    /// The existing entries among these.
     Named(&'a [EntryRef]),
 }

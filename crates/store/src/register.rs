@@ -1,15 +1,15 @@
-//! Small facts that all workers share.
+//! Key-value pairs that all workers share.
 
-/// A set of facts of one kind: each has a key and a value, both texts.
+/// A namespace of key-value pairs. Keys and values are texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Space {
-    /// Action → how its endpoint is doing.
+    /// Action → the state of its endpoint.
     Circuits,
     /// The names of all actions that ever had an entry. [`Operations::stats`](crate::Operations)
-    /// counts the queues of these.
+    /// counts their queues.
     Actions,
-    /// Keys that the intake leaves alone.
+    /// Keys that the intake ignores.
     Remembered,
 }
 
@@ -28,24 +28,24 @@ impl Space {
     }
 }
 
-/// A change of one value.
+/// A conditional change of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cas<'a> {
-    /// Under which key.
+    /// The key.
     pub key: &'a str,
-    /// What must stand there.
+    /// The value that must be there.
     pub expected: Expected<'a>,
     /// The new value; `None` removes the key.
     pub value: Option<&'a str>,
 }
 
-/// What must stand under a key for a change to be made.
+/// The condition for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected<'a> {
-    /// Whatever stands there, or nothing.
+    /// No condition.
     Anything,
-    /// Nothing.
+    /// The key has no value.
     Nothing,
-    /// This value.
+    /// The key has this value.
     Value(&'a str),
 }

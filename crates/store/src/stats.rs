@@ -1,47 +1,47 @@
-//! The figures of a store.
+//! The statistics of a store.
 
 use autoreceive_domain::{ActionName, Cause, Circuit, EventKind, Status, Time};
 
-/// The figures of a store.
+/// The statistics of a store.
 #[derive(Debug, Clone)]
 pub struct Stats {
     /// The store's time.
     pub now: Time,
-    /// How many orders that are not resting stand in each status.
+    /// Number of orders in each status, without resting orders.
     pub orders: Vec<(Status, u64)>,
-    /// How many events of each kind and cause there ever were.
+    /// Number of events of each kind and cause since the store was created.
     pub totals: Vec<(EventKind, Cause, u64)>,
-    /// How many orders have a due time, to come or passed.
+    /// Number of orders with a due time, in the future or passed.
     pub waiting: u64,
-    /// How many of them have passed it.
+    /// Number of orders whose due time has passed.
     pub overdue: u64,
-    /// The due time that passed longest ago.
+    /// The oldest due time that has passed.
     pub oldest_overdue: Option<Time>,
-    /// How many orders are held.
+    /// Number of held orders.
     pub held: u64,
-    /// Each action that [`Space::Actions`](crate::Space::Actions) names, and no other.
+    /// The actions that [`Space::Actions`](crate::Space::Actions) names.
     pub actions: Vec<ActionStats>,
 }
 
-/// The figures of an action's outbox.
+/// The statistics of an action's outbox.
 #[derive(Debug, Clone)]
 pub struct ActionStats {
     /// The action's name.
     pub name: ActionName,
-    /// How many entries wait, under lease or not.
+    /// Number of pending entries, including those under lease.
     pub pending: u64,
-    /// The earliest time at which one comes up.
+    /// When the next pending entry can be claimed.
     pub next_at: Option<Time>,
-    /// How many dead letters there are.
+    /// Number of dead letters.
     pub dead: u64,
     /// When the oldest of them was given up.
     pub oldest_dead: Option<Time>,
-    /// How its receiver is doing.
+    /// The state of its endpoint.
     pub circuit: Circuit,
 }
 
 impl ActionStats {
-    /// Those of an action that nothing is known of.
+    /// The statistics of an action without entries.
     #[must_use]
     pub fn idle(name: ActionName) -> ActionStats {
         ActionStats {
@@ -55,14 +55,14 @@ impl ActionStats {
     }
 }
 
-/// Under which key events are counted.
+/// The key under which events are counted.
 pub(crate) fn count_key(kind: EventKind, cause: Cause) -> String {
     format!("{kind}/{cause}")
 }
 
 impl Stats {
-    /// Takes in one stored count, under the key that [`Change::tally`](crate::Change::tally) gave
-    /// it. An unknown key is a newer version's.
+    /// Adds a stored count. Its key comes from [`Change::tally`](crate::Change::tally). Unknown
+    /// keys of newer versions are ignored.
     pub fn add_count(&mut self, key: &str, count: i64) {
         let count = u64::try_from(count).unwrap_or(0);
         if let Ok(status) = key.parse::<Status>() {

@@ -7,14 +7,14 @@ use autoreceive_domain::{Command, EventKind, Order, Policy, Status};
 use super::kit::*;
 use crate::*;
 
-pub async fn a_new_order_is_kept_as_it_was_decided(store: Kept) {
+pub async fn a_new_order_is_kept_as_it_was_decided(store: SharedStore) {
     let now = now(&store).await;
     let change = paid(&id("A-1"), now, now);
     keep(&store, vec![change.clone()]).await;
     assert_eq!(loaded(&store, &id("A-1")).await.as_ref(), Some(&*after(&change)));
 }
 
-pub async fn a_changed_order_replaces_the_version_it_was_decided_on(store: Kept) {
+pub async fn a_changed_order_replaces_the_version_it_was_decided_on(store: SharedStore) {
     let now = now(&store).await;
     let first = placed(&id("A-1"), now);
     keep(&store, vec![first.clone()]).await;
@@ -23,7 +23,7 @@ pub async fn a_changed_order_replaces_the_version_it_was_decided_on(store: Kept)
     assert_eq!(loaded(&store, &id("A-1")).await.as_ref(), Some(&*after(&second)));
 }
 
-pub async fn a_removed_order_is_gone_with_its_due_time(store: Kept) {
+pub async fn a_removed_order_is_gone_with_its_due_time(store: SharedStore) {
     let now = now(&store).await;
     let change = overdue(&id("A-1"), hours(1), now);
     keep(&store, vec![change.clone()]).await;
@@ -41,7 +41,7 @@ pub async fn a_removed_order_is_gone_with_its_due_time(store: Kept) {
     assert_eq!(loaded(&store, &id("A-1")).await.as_ref(), Some(&*after(&again)));
 }
 
-pub async fn a_new_order_conflicts_with_one_that_is_there(store: Kept) {
+pub async fn a_new_order_conflicts_with_one_that_is_there(store: SharedStore) {
     let now = now(&store).await;
     let first = placed(&id("A-1"), now);
     keep(&store, vec![first.clone()]).await;
@@ -50,7 +50,7 @@ pub async fn a_new_order_conflicts_with_one_that_is_there(store: Kept) {
     assert_eq!(loaded(&store, &id("A-1")).await.as_ref(), Some(&*after(&first)));
 }
 
-pub async fn a_change_conflicts_with_any_other_version(store: Kept) {
+pub async fn a_change_conflicts_with_any_other_version(store: SharedStore) {
     let now = now(&store).await;
     let kept = and_then(placed(&id("A-1"), now), &Command::Pay { at: None }, now);
     keep(&store, vec![kept.clone()]).await;
@@ -70,7 +70,7 @@ pub async fn a_change_conflicts_with_any_other_version(store: Kept) {
 
 /// What stands in the store before and after a commit that must write nothing.
 struct Scene {
-    store: Kept,
+    store: SharedStore,
     now: Time,
     policy: Policy,
     /// Overdue, as they were kept first.
@@ -83,7 +83,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(store: &Kept) -> Scene {
+    async fn new(store: &SharedStore) -> Scene {
         let store = Arc::clone(store);
         let now = now(&store).await;
         let ids = neighbours(&store, 7);
@@ -203,7 +203,7 @@ impl Scene {
     }
 }
 
-pub async fn a_commit_writes_all_of_it(store: Kept) {
+pub async fn a_commit_writes_all_its_parts(store: SharedStore) {
     let scene = Scene::new(&store).await;
     let commit = scene.commit().await;
     let round = Arc::clone(&commit.round);
@@ -213,7 +213,7 @@ pub async fn a_commit_writes_all_of_it(store: Kept) {
 
 /// Whichever orders lose, the first, the last or one that must not exist, the others are not
 /// written either.
-pub async fn a_conflict_names_every_loser_and_writes_nothing(store: Kept) {
+pub async fn a_conflict_names_every_loser_and_writes_nothing(store: SharedStore) {
     let scene = Scene::new(&store).await;
     for lost in [&[0][..], &[2], &[5], &[6], &[0, 3, 4], &[1, 5, 6], &[0, 1, 2, 3, 4, 5, 6]] {
         let mut commit = scene.commit().await;
@@ -229,7 +229,7 @@ pub async fn a_conflict_names_every_loser_and_writes_nothing(store: Kept) {
     }
 }
 
-pub async fn without_its_losers_a_commit_succeeds(store: Kept) {
+pub async fn without_its_losers_a_commit_succeeds(store: SharedStore) {
     let scene = Scene::new(&store).await;
     let neighbour = after(&scene.overdue[1]);
     let mut first = scene.commit().await;
@@ -255,7 +255,7 @@ pub async fn without_its_losers_a_commit_succeeds(store: Kept) {
 
 /// A worker that was stopped after it decided must not commit what it decided then; nor is a
 /// decision of a later time than the store's one that follows from the store.
-pub async fn a_stale_decision_writes_nothing(store: Kept) {
+pub async fn a_stale_decision_writes_nothing(store: SharedStore) {
     let scene = Scene::new(&store).await;
     for stale in [scene.now.before(Span::from_secs(12)), scene.now.after(Span::from_secs(60))] {
         let commit = Commit { now: stale, ..scene.commit().await };
@@ -265,7 +265,7 @@ pub async fn a_stale_decision_writes_nothing(store: Kept) {
     }
 }
 
-pub async fn a_decision_a_few_seconds_old_is_committed(store: Kept) {
+pub async fn a_decision_a_few_seconds_old_is_committed(store: SharedStore) {
     let now = now(&store).await;
     let commit = commit(&store, now, vec![placed(&id("A-1"), now)]).await;
     succeed(&store, Commit { now: now.before(Span::from_secs(2)), ..commit }).await;
@@ -274,7 +274,7 @@ pub async fn a_decision_a_few_seconds_old_is_committed(store: Kept) {
 
 /// The store was emptied and created anew, or another one answers at its address; or its layout is
 /// one that the writer does not know.
-pub async fn nothing_is_written_to_a_shard_that_is_not_the_one_that_was_read(store: Kept) {
+pub async fn a_commit_to_a_replaced_shard_is_refused(store: SharedStore) {
     let scene = Scene::new(&store).await;
     let known = scene.commit().await.state;
     let others = [
@@ -293,7 +293,7 @@ pub async fn nothing_is_written_to_a_shard_that_is_not_the_one_that_was_read(sto
     succeed(&store, commit).await;
 }
 
-pub async fn a_decision_with_other_pauses_than_those_in_force_writes_nothing(store: Kept) {
+pub async fn a_decision_under_other_pauses_writes_nothing(store: SharedStore) {
     let scene = Scene::new(&store).await;
     let epoch = scene.commit().await.state.epoch;
     let other = Commit { epoch: Some(Epoch(epoch.0 ^ 1)), ..scene.commit().await };
@@ -304,7 +304,7 @@ pub async fn a_decision_with_other_pauses_than_those_in_force_writes_nothing(sto
     succeed(&store, commit).await;
 }
 
-pub async fn an_entry_holds_the_events_it_names(store: Kept) {
+pub async fn an_entry_holds_the_events_it_names(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     let ship = Command::Ship { at: None, carrier: None, tracking: None };
@@ -324,7 +324,7 @@ pub async fn an_entry_holds_the_events_it_names(store: Kept) {
     assert_eq!(claimed.entries[0].read().unwrap(), (None, all));
 }
 
-pub async fn the_commits_of_one_call_are_independent(store: Kept) {
+pub async fn the_commits_of_one_call_are_independent(store: SharedStore) {
     let now = now(&store).await;
     keep(&store, vec![placed(&id("b"), now)]).await;
     let ids = ["a", "b", "c", "d"].map(id);
@@ -347,7 +347,7 @@ pub async fn the_commits_of_one_call_are_independent(store: Kept) {
 }
 
 /// Several commits of one shard in one call: each is checked against what those before it left.
-pub async fn the_commits_of_one_shard_in_one_call_are_independent(store: Kept) {
+pub async fn the_commits_of_one_shard_in_one_call_are_independent(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 3);
     let of = |ids: Vec<&OrderId>| ids.into_iter().map(|id| placed(id, now)).collect::<Vec<_>>();
@@ -361,7 +361,7 @@ pub async fn the_commits_of_one_shard_in_one_call_are_independent(store: Kept) {
     assert_eq!(loaded(&store, &ids[1]).await, None);
 }
 
-pub async fn a_commit_without_changes_can_write_all_else(store: Kept) {
+pub async fn a_commit_without_changes_can_write_its_other_parts(store: SharedStore) {
     let now = now(&store).await;
     let nothing = commit(&store, now, Vec::new()).await;
     succeed(&store, nothing).await;
@@ -377,7 +377,7 @@ pub async fn a_commit_without_changes_can_write_all_else(store: Kept) {
 }
 
 /// As many as a round of 256 KiB can hold.
-pub async fn a_large_commit_is_written_whole_or_not_at_all(store: Kept) {
+pub async fn a_large_commit_is_written_whole_or_not_at_all(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 1_200);
     let changes: Vec<Change> = ids.iter().map(|id| overdue(id, hours(1), now)).collect();

@@ -12,7 +12,7 @@ fn record(order: &DueOrder) -> Order {
     order.order.clone().unwrap().unwrap()
 }
 
-async fn look(store: &Kept, id: &OrderId, extra: usize, limit: usize) -> At<DueShard> {
+async fn look(store: &SharedStore, id: &OrderId, extra: usize, limit: usize) -> At<DueShard> {
     let shard = shard_of(store, id);
     let found = store.due(&[Look { shard, extra }], limit).await.remove(0).unwrap();
     assert_eq!(found.value.shard, shard);
@@ -20,7 +20,7 @@ async fn look(store: &Kept, id: &OrderId, extra: usize, limit: usize) -> At<DueS
     found
 }
 
-pub async fn the_earliest_due_time_comes_first(store: Kept) {
+pub async fn the_earliest_due_time_comes_first(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 9);
     let hours_late = [3, 9, 1, 8, 2, 7, 4, 6, 5];
@@ -39,7 +39,7 @@ pub async fn the_earliest_due_time_comes_first(store: Kept) {
     assert_eq!(found.next_at, None);
 }
 
-pub async fn no_more_than_the_limit_comes_and_the_next_due_time_is_told(store: Kept) {
+pub async fn due_returns_at_most_the_limit_and_the_next_due_time(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 5);
     let late = ids[..4].iter().zip([4, 3, 2, 1]);
@@ -58,7 +58,7 @@ pub async fn no_more_than_the_limit_comes_and_the_next_due_time_is_told(store: K
     assert!(next_at > found.now && next_at <= now.after(hours(24)), "{next_at}");
 }
 
-pub async fn orders_that_are_left_alone_hide_no_other(store: Kept) {
+pub async fn ignored_orders_hide_no_others(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 6);
     keep(
@@ -74,7 +74,7 @@ pub async fn orders_that_are_left_alone_hide_no_other(store: Kept) {
 
 /// Every millisecond counts: an order that is due soon is read again and again until it comes. It
 /// never comes early, and soon after.
-pub async fn nothing_comes_before_its_due_time(store: Kept) {
+pub async fn no_order_is_due_early(store: SharedStore) {
     let now = now(&store).await;
     let due_at = now.after(Span::from_ms(150));
     keep(&store, vec![paid(&id("A-1"), due_at.before(hours(24)), now)]).await;
@@ -89,14 +89,14 @@ pub async fn nothing_comes_before_its_due_time(store: Kept) {
     }
 }
 
-pub async fn a_held_order_is_not_due(store: Kept) {
+pub async fn a_held_order_is_not_due(store: SharedStore) {
     let now = now(&store).await;
     keep(&store, vec![and_then(overdue(&id("A-1"), hours(1), now), &hold("dispute"), now)]).await;
     assert!(due_ids(&store).await.is_empty());
     assert!(due(&store, 0).await.iter().all(|shard| shard.value.next_at.is_none()));
 }
 
-pub async fn reading_what_is_due_claims_nothing(store: Kept) {
+pub async fn reading_due_orders_claims_nothing(store: SharedStore) {
     let now = now(&store).await;
     keep(&store, vec![overdue(&id("A-1"), hours(1), now)]).await;
     for _ in 0..3 {
@@ -104,7 +104,7 @@ pub async fn reading_what_is_due_claims_nothing(store: Kept) {
     }
 }
 
-pub async fn the_shards_come_in_the_order_asked_for(store: Kept) {
+pub async fn the_shards_come_in_the_order_asked_for(store: SharedStore) {
     let now = now(&store).await;
     keep(&store, (0..200).map(|i| overdue(&id(&format!("A-{i}")), hours(1), now)).collect()).await;
     let looks: Vec<Look> = all_shards(&store).into_iter().rev().collect();
@@ -117,7 +117,7 @@ pub async fn the_shards_come_in_the_order_asked_for(store: Kept) {
     assert!(store.due(&[], 10).await.is_empty());
 }
 
-pub async fn with_a_limit_of_0_only_the_next_due_time_is_told(store: Kept) {
+pub async fn a_limit_of_0_returns_only_the_next_due_time(store: SharedStore) {
     let now = now(&store).await;
     assert!(due(&store, 0).await.iter().all(|at| at.value.next_at.is_none()));
     let mut expected = BTreeMap::<Shard, Time>::new();
@@ -138,7 +138,7 @@ pub async fn with_a_limit_of_0_only_the_next_due_time_is_told(store: Kept) {
     }
 }
 
-pub async fn a_corrected_due_time_is_written_under_the_same_version(store: Kept) {
+pub async fn a_corrected_due_time_is_written_under_the_same_version(store: SharedStore) {
     use autoreceive_domain::{Clock, Status};
     let now = now(&store).await;
     let change = overdue(&id("A-1"), hours(1), now);
@@ -162,7 +162,7 @@ pub async fn a_corrected_due_time_is_written_under_the_same_version(store: Kept)
     assert_eq!((stats.orders, stats.waiting), (vec![(Status::Paid, 1)], 1));
 }
 
-pub async fn a_due_time_without_a_record_is_removed_only_where_there_is_no_record(store: Kept) {
+pub async fn a_due_time_is_removed_only_if_there_is_no_record(store: SharedStore) {
     let now = now(&store).await;
     let nothing =
         |name| Change { id: id(name), expected: 0, was: None, order: None, events: Vec::new() };

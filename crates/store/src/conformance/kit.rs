@@ -12,7 +12,7 @@ use crate::entry;
 use crate::*;
 
 /// The store of a test.
-pub type Kept = Arc<dyn Store>;
+pub type SharedStore = Arc<dyn Store>;
 
 /// An order's id.
 pub fn id(text: &str) -> OrderId {
@@ -20,19 +20,19 @@ pub fn id(text: &str) -> OrderId {
 }
 
 /// `count` ids that lie in one shard, so that one commit can hold them all.
-pub fn neighbours(store: &Kept, count: usize) -> Vec<OrderId> {
+pub fn neighbours(store: &SharedStore, count: usize) -> Vec<OrderId> {
     named_neighbours(store, "n", count)
 }
 
 /// `count` ids that begin with `name` and lie in the shard of `n-0`.
-pub fn named_neighbours(store: &Kept, name: &str, count: usize) -> Vec<OrderId> {
+pub fn named_neighbours(store: &SharedStore, name: &str, count: usize) -> Vec<OrderId> {
     let shard = shard_of(store, &id("n-0"));
     let ids = (0..).map(|i| id(&format!("{name}-{i}")));
     ids.filter(|id| shard_of(store, id) == shard).take(count).collect()
 }
 
 /// The shard of an order.
-pub fn shard_of(store: &Kept, id: &OrderId) -> Shard {
+pub fn shard_of(store: &SharedStore, id: &OrderId) -> Shard {
     store.about().shards.of(id)
 }
 
@@ -42,7 +42,7 @@ pub fn hours(hours: i64) -> Span {
 }
 
 /// The store's time.
-pub async fn now(store: &Kept) -> Time {
+pub async fn now(store: &SharedStore) -> Time {
     store.now().await.unwrap()
 }
 
@@ -126,19 +126,19 @@ pub fn hold(name: &str) -> Command {
 }
 
 /// What a shard is.
-pub async fn state(store: &Kept, shard: Shard) -> Arc<ShardState> {
+pub async fn state(store: &SharedStore, shard: Shard) -> Arc<ShardState> {
     next_due(store, shard).await.shard
 }
 
 /// A shard as `due` with a limit of 0 shows it.
-pub async fn next_due(store: &Kept, shard: Shard) -> At<DueShard> {
+pub async fn next_due(store: &SharedStore, shard: Shard) -> At<DueShard> {
     let mut found = store.due(&[Look { shard, extra: 0 }], 0).await;
     assert_eq!(found.len(), 1);
     found.remove(0).unwrap()
 }
 
 /// A commit of changes that lie in one shard, decided at `now`.
-pub async fn commit(store: &Kept, now: Time, changes: Vec<Change>) -> Commit {
+pub async fn commit(store: &SharedStore, now: Time, changes: Vec<Change>) -> Commit {
     let shard = changes.first().map_or(0, |change| shard_of(store, &change.id));
     assert!(
         changes.iter().all(|change| shard_of(store, &change.id) == shard),
@@ -159,19 +159,19 @@ pub fn entry(action: &str, id: &str, at: Time, events: EventSelection) -> Outbox
 }
 
 /// Commits one commit.
-pub async fn result(store: &Kept, commit: Commit) -> CommitResult {
+pub async fn result(store: &SharedStore, commit: Commit) -> CommitResult {
     let mut results = store.commit(vec![commit]).await;
     assert_eq!(results.len(), 1);
     results.remove(0)
 }
 
 /// Commits one commit, which must succeed.
-pub async fn succeed(store: &Kept, commit: Commit) {
+pub async fn succeed(store: &SharedStore, commit: Commit) {
     assert_eq!(result(store, commit).await, CommitResult::Committed);
 }
 
 /// Commits one commit, which must lose because of versions, and returns the losers, sorted.
-pub async fn losers(store: &Kept, commit: Commit) -> Vec<OrderId> {
+pub async fn losers(store: &SharedStore, commit: Commit) -> Vec<OrderId> {
     match result(store, commit).await {
         CommitResult::Conflict { mut losers, why: Why::Version } => {
             losers.sort_unstable();
@@ -182,7 +182,7 @@ pub async fn losers(store: &Kept, commit: Commit) -> Vec<OrderId> {
 }
 
 /// Commits changes of any shards, all of which must win.
-pub async fn keep(store: &Kept, changes: Vec<Change>) {
+pub async fn keep(store: &SharedStore, changes: Vec<Change>) {
     let now = now(store).await;
     let mut shards = BTreeMap::<Shard, Vec<Change>>::new();
     for change in changes {
@@ -197,25 +197,25 @@ pub async fn keep(store: &Kept, changes: Vec<Change>) {
 }
 
 /// The order of that id, if there is one.
-pub async fn loaded(store: &Kept, id: &OrderId) -> Option<Order> {
+pub async fn loaded(store: &SharedStore, id: &OrderId) -> Option<Order> {
     let mut found = store.load(std::slice::from_ref(id)).await;
     assert_eq!(found.len(), 1);
     found.remove(0).unwrap().value.unwrap()
 }
 
 /// A look at every shard.
-pub fn all_shards(store: &Kept) -> Vec<Look> {
+pub fn all_shards(store: &SharedStore) -> Vec<Look> {
     store.about().shards.all().map(|shard| Look { shard, extra: 0 }).collect()
 }
 
 /// What is due in all shards.
-pub async fn due(store: &Kept, limit: usize) -> Vec<At<DueShard>> {
+pub async fn due(store: &SharedStore, limit: usize) -> Vec<At<DueShard>> {
     let found = store.due(&all_shards(store), limit).await;
     found.into_iter().map(Result::unwrap).collect()
 }
 
 /// The ids of what is due in all shards, sorted.
-pub async fn due_ids(store: &Kept) -> Vec<String> {
+pub async fn due_ids(store: &SharedStore) -> Vec<String> {
     let found = due(store, 1_000).await.into_iter().flat_map(|shard| shard.value.orders);
     let mut ids: Vec<String> = found.map(|order| order.id.to_string()).collect();
     ids.sort_unstable();
@@ -238,13 +238,13 @@ pub fn other() -> ActionName {
 }
 
 /// Claims up to 100 entries of the action `sync`.
-pub async fn claim(store: &Kept, lease: Span) -> Claimed {
+pub async fn claim(store: &SharedStore, lease: Span) -> Claimed {
     store.claim(&sync(), 100, lease).await.unwrap()
 }
 
 /// Commits an entry for the action `sync`, at the time it can be claimed, with the event of a new
 /// order of its own.
-pub async fn keep_entry(store: &Kept, entry_id: &str, at: Time) -> (EntryRef, Event) {
+pub async fn keep_entry(store: &SharedStore, entry_id: &str, at: Time) -> (EntryRef, Event) {
     let now = now(store).await;
     let order = id(&format!("order-of-{entry_id}"));
     let change = placed(&order, now);
@@ -261,7 +261,7 @@ pub fn event(name: &str, now: Time) -> Event {
 }
 
 /// A new entry of an event, under the event's id.
-pub fn entry_of(store: &Kept, event: &Event, at: Time) -> NewEntry {
+pub fn entry_of(store: &SharedStore, event: &Event, at: Time) -> NewEntry {
     let entry = EntryRef { shard: shard_of(store, &event.0.id), id: event.id() };
     NewEntry { entry, at, text: entry::encode(None, [event]) }
 }
@@ -291,18 +291,18 @@ pub fn history(attempts: u32, now: Time) -> History {
 }
 
 /// A dead letter of the action `sync`, given up at `at`.
-pub async fn bury(store: &Kept, name: &str, at: Time) -> EntryRef {
+pub async fn keep_dead_letter(store: &SharedStore, name: &str, at: Time) -> EntryRef {
     let now = now(store).await;
     let (entry, event) = keep_entry(store, name, now).await;
-    let letter = EntryRef { shard: entry.shard, id: event.id() };
+    let dead_letter = EntryRef { shard: entry.shard, id: event.id() };
     let dead = follow_up(Queue::dead(&sync()), &event, &history(17, at), at);
     let settlement = Settlement { entry, follow_ups: vec![dead] };
     assert_eq!(store.settle(&Queue::pending(&sync()), vec![settlement]).await, Ok(1));
-    letter
+    dead_letter
 }
 
 /// Every entry of a queue, read in pages of `limit`, the earliest first.
-pub async fn all_entries(store: &Kept, queue: &Queue, limit: usize) -> Vec<Entry> {
+pub async fn all_entries(store: &SharedStore, queue: &Queue, limit: usize) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -321,20 +321,20 @@ pub async fn all_entries(store: &Kept, queue: &Queue, limit: usize) -> Vec<Entry
 }
 
 /// How many entries each lane of an action holds: pending, dead.
-pub async fn lanes(store: &Kept, action: &ActionName) -> (usize, usize) {
+pub async fn lanes(store: &SharedStore, action: &ActionName) -> (usize, usize) {
     let pending = all_entries(store, &Queue::pending(action), 1_000).await;
     let dead = all_entries(store, &Queue::dead(action), 1_000).await;
     (pending.len(), dead.len())
 }
 
 /// Makes `stats` count the queues of an action.
-pub async fn name(store: &Kept, action: &ActionName) {
+pub async fn name(store: &SharedStore, action: &ActionName) {
     let named = Cas { key: action.as_str(), expected: Expected::Anything, value: Some("") };
     assert_eq!(store.compare_and_set(Space::Actions, &[named]).await, Ok(vec![true]));
 }
 
-/// The figures of an action whose name is known.
-pub async fn figures(store: &Kept, action: &ActionName) -> ActionStats {
+/// The action_stats of an action whose name is known.
+pub async fn action_stats(store: &SharedStore, action: &ActionName) -> ActionStats {
     let stats = store.stats().await.unwrap();
     let found = stats.actions.into_iter().find(|known| known.name == *action);
     found.unwrap_or_else(|| panic!("{action} is not among the actions"))
@@ -352,7 +352,7 @@ pub fn total(stats: &Stats, kind: autoreceive_domain::EventKind) -> u64 {
 }
 
 /// The notes of resting orders, each with its orders' ids.
-pub async fn notes(store: &Kept, limit: usize) -> Vec<(NoteRef, Vec<OrderId>)> {
+pub async fn notes(store: &SharedStore, limit: usize) -> Vec<(NoteRef, Vec<OrderId>)> {
     let page = store.list(View::Resting, None, limit).await.unwrap();
     assert_eq!((page.cursor, page.total), (None, None));
     assert!(page.items.is_sorted_by_key(|row| row.at));
@@ -368,7 +368,7 @@ pub async fn notes(store: &Kept, limit: usize) -> Vec<(NoteRef, Vec<OrderId>)> {
 }
 
 /// Claims until there is something to claim.
-pub async fn claim_in_time(store: &Kept) -> Claimed {
+pub async fn claim_in_time(store: &SharedStore) -> Claimed {
     let begun = Instant::now();
     loop {
         let claimed = claim(store, hours(1)).await;

@@ -11,7 +11,7 @@ use crate::*;
 const SORTED: [View; 3] = [View::Upcoming, View::Overdue, View::Held];
 
 /// All pages of a view, `limit` at a time.
-async fn all(store: &Kept, view: View, limit: usize) -> Vec<Row> {
+async fn all(store: &SharedStore, view: View, limit: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -30,7 +30,7 @@ async fn all(store: &Kept, view: View, limit: usize) -> Vec<Row> {
 
 /// Whether `rows` are the orders of `changes`, by the time that `at` gives, each once.
 fn assert_holds(
-    store: &Kept,
+    store: &SharedStore,
     rows: &[Row],
     changes: &[Change],
     at: impl Fn(&Order) -> Option<Time>,
@@ -49,7 +49,7 @@ fn assert_holds(
 }
 
 /// 30 orders each that wait, are late, are held, and rest.
-async fn fill(store: &Kept, now: Time) -> [Vec<Change>; 3] {
+async fn fill(store: &SharedStore, now: Time) -> [Vec<Change>; 3] {
     let name = |kind: &str, i: i64| id(&format!("{kind}-{i}"));
     let ago = |i: i64| Span::from_secs(i * 7_919 % 3_600 / 3);
     let upcoming: Vec<_> = (0..30).map(|i| paid(&name("u", i), now.before(ago(i)), now)).collect();
@@ -61,7 +61,7 @@ async fn fill(store: &Kept, now: Time) -> [Vec<Change>; 3] {
     [upcoming, late, held]
 }
 
-pub async fn the_pages_of_upcoming_hold_each_waiting_order_once(store: Kept) {
+pub async fn the_pages_of_upcoming_hold_each_waiting_order_once(store: SharedStore) {
     let [upcoming, ..] = fill(&store, now(&store).await).await;
     for limit in [1, 7, 15, 30, 100] {
         assert_holds(
@@ -73,14 +73,14 @@ pub async fn the_pages_of_upcoming_hold_each_waiting_order_once(store: Kept) {
     }
 }
 
-pub async fn the_pages_of_overdue_hold_each_late_order_once(store: Kept) {
+pub async fn the_pages_of_overdue_hold_each_late_order_once(store: SharedStore) {
     let [_, late, _] = fill(&store, now(&store).await).await;
     for limit in [1, 7, 15, 30, 100] {
         assert_holds(&store, &all(&store, View::Overdue, limit).await, &late, Order::next_due_at);
     }
 }
 
-pub async fn the_pages_of_held_hold_each_held_order_once(store: Kept) {
+pub async fn the_pages_of_held_hold_each_held_order_once(store: SharedStore) {
     let [.., held] = fill(&store, now(&store).await).await;
     for limit in [1, 7, 15, 30, 100] {
         assert_holds(&store, &all(&store, View::Held, limit).await, &held, Order::held_since);
@@ -92,7 +92,7 @@ pub async fn the_pages_of_held_hold_each_held_order_once(store: Kept) {
     assert_holds(&store, &all(&store, View::Held, 10).await, &left, Order::held_since);
 }
 
-pub async fn orders_of_one_millisecond_are_paged_without_a_gap(store: Kept) {
+pub async fn orders_of_one_millisecond_are_paged_without_a_gap(store: SharedStore) {
     let now = now(&store).await;
     let make = |kind: &str, change: &dyn Fn(OrderId) -> Change| -> Vec<Change> {
         (0..50).map(|i| change(id(&format!("{kind}-{i}")))).collect()
@@ -106,7 +106,7 @@ pub async fn orders_of_one_millisecond_are_paged_without_a_gap(store: Kept) {
     assert_holds(&store, &all(&store, View::Held, 8).await, &held, Order::held_since);
 }
 
-pub async fn a_cursor_of_another_list_is_refused(store: Kept) {
+pub async fn a_cursor_of_another_list_is_refused(store: SharedStore) {
     fill(&store, now(&store).await).await;
     for view in SORTED {
         let cursor = store.list(view, None, 5).await.unwrap().cursor.unwrap();
@@ -129,7 +129,7 @@ pub async fn a_cursor_of_another_list_is_refused(store: Kept) {
     }
 }
 
-pub async fn an_empty_view_has_no_next_page(store: Kept) {
+pub async fn an_empty_view_has_no_next_page(store: SharedStore) {
     for view in [View::Upcoming, View::Overdue, View::Held, View::Resting, View::All] {
         let page = store.list(view, None, 5).await.unwrap();
         assert!(page.items.is_empty() && page.cursor.is_none());
@@ -137,7 +137,7 @@ pub async fn an_empty_view_has_no_next_page(store: Kept) {
     }
 }
 
-pub async fn all_orders_are_listed_with_what_stands_under_their_ids(store: Kept) {
+pub async fn the_list_of_all_orders_includes_their_records(store: SharedStore) {
     let now = now(&store).await;
     let held = and_then(paid(&id("held"), now, now), &hold("dispute"), now);
     let changes = vec![
@@ -165,9 +165,7 @@ pub async fn all_orders_are_listed_with_what_stands_under_their_ids(store: Kept)
     }
 }
 
-pub async fn the_pages_of_all_lead_through_every_order_whatever_comes_and_goes_meanwhile(
-    store: Kept,
-) {
+pub async fn the_pages_of_all_include_every_order_despite_changes_in_between(store: SharedStore) {
     let now = now(&store).await;
     let name = |i: usize| id(&format!("S-{i}"));
     keep(&store, (0..1_500).map(|i| placed(&name(i), now)).collect()).await;

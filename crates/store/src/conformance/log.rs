@@ -82,7 +82,7 @@ pub async fn each_list_has_rows_of_its_own(log: &dyn Log) {
 }
 
 /// Who turns the pages while rows are added misses none that were there, and sees none twice.
-pub async fn a_cursor_leads_to_the_same_rows_whatever_is_added(log: &dyn Log) {
+pub async fn a_cursor_leads_to_the_same_rows_after_additions(log: &dyn Log) {
     let list = list("cursor");
     log.append(&list, &rows(0..20), 100).await.unwrap();
     let page = log.page(&list, None, 6).await.unwrap();
@@ -97,9 +97,7 @@ pub async fn a_cursor_leads_to_the_same_rows_whatever_is_added(log: &dyn Log) {
 }
 
 /// The cap may take the rows that a cursor leads to. Newer ones do not take their place.
-pub async fn a_cursor_to_rows_that_the_cap_took_leads_to_the_older_ones_that_are_left(
-    log: &dyn Log,
-) {
+pub async fn a_cursor_to_removed_rows_returns_no_newer_rows(log: &dyn Log) {
     let list = list("gone");
     log.append(&list, &rows(0..10), 10).await.unwrap();
     let page = log.page(&list, None, 3).await.unwrap();
@@ -110,7 +108,7 @@ pub async fn a_cursor_to_rows_that_the_cap_took_leads_to_the_older_ones_that_are
     assert_eq!(rest(log, &list, Some(cursor), 2).await, Vec::<String>::new());
 }
 
-pub async fn a_cursor_that_no_page_gave_out_is_refused(log: &dyn Log) {
+pub async fn a_cursor_that_was_never_issued_is_refused(log: &dyn Log) {
     let names = ["refused-1", "refused-2"].map(list);
     for list in &names {
         log.append(list, &rows(0..9), 100).await.unwrap();
@@ -122,7 +120,7 @@ pub async fn a_cursor_that_no_page_gave_out_is_refused(log: &dyn Log) {
     }
 }
 
-pub async fn any_row_is_kept_as_it_is(log: &dyn Log) {
+pub async fn any_row_is_kept_unchanged(log: &dyn Log) {
     let list = list("any");
     let long = "x".repeat(5_000);
     let texts = ["", "a", "a", "line\nbreak", "\ttab", "주문 📦", "'\"{}|%\\", "0", "null", &long];
@@ -132,7 +130,7 @@ pub async fn any_row_is_kept_as_it_is(log: &dyn Log) {
     assert!(found.iter().rev().eq(&rows), "{found:?}");
 }
 
-pub async fn rows_that_many_add_at_once_are_all_there(log: &dyn Log) {
+pub async fn rows_added_at_the_same_time_are_all_kept(log: &dyn Log) {
     let list = list("many");
     let append = |i: i32| {
         let list = list.clone();

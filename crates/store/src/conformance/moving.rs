@@ -18,7 +18,7 @@ fn relocation(entry: &Entry, to: &Queue) -> Settlement {
 }
 
 /// Takes up to `limit` entries from one queue to another.
-async fn relocate(store: &Kept, from: &Queue, to: &Queue, limit: usize) -> u64 {
+async fn relocate(store: &SharedStore, from: &Queue, to: &Queue, limit: usize) -> u64 {
     let page = store.entries(from, Which::Page { cursor: None, limit }).await.unwrap();
     let moves = page.items.iter().map(|entry| relocation(entry, to)).collect();
     store.settle(from, moves).await.unwrap()
@@ -29,14 +29,14 @@ fn texts(entries: &[Entry]) -> BTreeMap<String, (Time, String)> {
     entries.iter().map(text).collect()
 }
 
-pub async fn entries_and_dead_letters_move_as_they_are(store: Kept) {
+pub async fn entries_and_dead_letters_move_unchanged(store: SharedStore) {
     let now = now(&store).await;
     let (first, event) = keep_entry(&store, "e1", now).await;
     let retry = follow_up(Queue::pending(&sync()), &event, &history(5, now), now);
     let settlement = Settlement { entry: first, follow_ups: vec![retry] };
     store.settle(&Queue::pending(&sync()), vec![settlement]).await.unwrap();
     keep_entry(&store, "e2", now.after(hours(9))).await;
-    bury(&store, "e3", now.before(hours(1))).await;
+    keep_dead_letter(&store, "e3", now.before(hours(1))).await;
     for lane in [Lane::Pending, Lane::Dead] {
         let (from, to) = (Queue { action: sync(), lane }, Queue { action: other(), lane });
         let before = all_entries(&store, &from, 10).await;
@@ -51,7 +51,7 @@ pub async fn entries_and_dead_letters_move_as_they_are(store: Kept) {
     assert_eq!(claimed.next_at, Some(now.after(hours(9))));
 }
 
-pub async fn a_follow_up_replaces_an_entry_unless_it_is_to_be_absent(store: Kept) {
+pub async fn a_follow_up_replaces_an_entry_unless_only_if_absent_is_set(store: SharedStore) {
     let now = now(&store).await;
     let (pending, there) = (Queue::pending(&sync()), Queue::dead(&other()));
     let later = now.after(hours(1));
@@ -77,7 +77,7 @@ pub async fn a_follow_up_replaces_an_entry_unless_it_is_to_be_absent(store: Kept
 }
 
 /// `only_if_absent` asks for the follow-up's own lane: the other may hold the id.
-pub async fn an_entry_of_the_other_lane_does_not_stand_in_the_way(store: Kept) {
+pub async fn an_entry_in_the_other_lane_does_not_prevent_a_follow_up(store: SharedStore) {
     let now = now(&store).await;
     let new = entry_of(&store, &event("A-1", now), now);
     store.put(&Queue::pending(&sync()), vec![new.clone()]).await.unwrap();
@@ -86,7 +86,7 @@ pub async fn an_entry_of_the_other_lane_does_not_stand_in_the_way(store: Kept) {
     assert_eq!((lanes(&store, &sync()).await, lanes(&store, &other()).await), ((0, 0), (1, 1)));
 }
 
-pub async fn one_settlement_can_lead_to_several_queues(store: Kept) {
+pub async fn one_settlement_can_have_follow_ups_in_several_queues(store: SharedStore) {
     let now = now(&store).await;
     let (entry, event) = keep_entry(&store, "e1", now).await;
     let queues: Vec<Queue> = [sync(), other()]
@@ -105,13 +105,13 @@ pub async fn one_settlement_can_lead_to_several_queues(store: Kept) {
     }
 }
 
-pub async fn dropped_entries_are_gone_and_nothing_else(store: Kept) {
+pub async fn dropping_removes_only_the_dropped_entries(store: SharedStore) {
     let now = now(&store).await;
     let pending = Queue::pending(&sync());
     for i in 0..120 {
         keep_entry(&store, &format!("e{i}"), now).await;
     }
-    bury(&store, "e-dead", now).await;
+    keep_dead_letter(&store, "e-dead", now).await;
     store
         .put(&Queue::pending(&other()), vec![entry_of(&store, &event("A-1", now), now)])
         .await
@@ -130,7 +130,7 @@ pub async fn dropped_entries_are_gone_and_nothing_else(store: Kept) {
     assert!(claim(&store, hours(1)).await.entries.is_empty());
 }
 
-pub async fn however_moving_is_cut_short_every_entry_is_in_exactly_one_place(store: Kept) {
+pub async fn an_interrupted_move_leaves_every_entry_in_exactly_one_place(store: SharedStore) {
     let now = now(&store).await;
     let (from, to) = (Queue::pending(&sync()), Queue::pending(&other()));
     let entries = (0..300).map(|i| entry_of(&store, &event(&format!("A-{i}"), now), now)).collect();

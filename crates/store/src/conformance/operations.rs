@@ -1,4 +1,4 @@
-//! The time, and the figures of the whole: they are the truth, whatever was committed before.
+//! The time, and the action_stats of the whole: they are the truth, whatever was committed before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use autoreceive_domain::{Cause, Circuit, Command, Decision, EventKind, Order, St
 use super::kit::*;
 use crate::*;
 
-pub async fn a_store_says_what_time_it_is(store: Kept) {
+pub async fn a_store_returns_its_time(store: SharedStore) {
     let first = store.load(&[id("A-1")]).await.remove(0).unwrap().now;
     let now = now(&store).await;
     let later = [
@@ -33,7 +33,7 @@ pub async fn a_store_says_what_time_it_is(store: Kept) {
 
 /// On a store for a shop it is refused. On one for tests every answer has the new time, and only
 /// signs of life are told by the real one.
-pub async fn the_time_is_put_forward_only_where_the_store_is_for_tests(store: Kept) {
+pub async fn only_a_store_with_a_test_clock_can_be_advanced(store: SharedStore) {
     let start = now(&store).await;
     if !store.about().test_clock {
         assert_eq!(store.advance(hours(1)).await, Err(StoreError::NO_TEST_CLOCK));
@@ -75,24 +75,24 @@ pub async fn the_time_is_put_forward_only_where_the_store_is_for_tests(store: Ke
     assert_eq!(store.advance(left).await.unwrap().ahead, Span::LONGEST);
 }
 
-pub async fn the_queues_of_named_actions_are_counted(store: Kept) {
+pub async fn the_queues_of_named_actions_are_counted(store: SharedStore) {
     assert!(store.stats().await.unwrap().actions.is_empty());
     let now = now(&store).await;
     name(&store, &sync()).await;
-    let idle = figures(&store, &sync()).await;
+    let idle = action_stats(&store, &sync()).await;
     assert_eq!((idle.pending, idle.next_at, idle.dead, idle.oldest_dead), (0, None, 0, None));
     assert_eq!(idle.circuit, Circuit::default());
 
     let at = now.after(hours(1));
     let (entry, _) = keep_entry(&store, "e1", at).await;
     keep_entry(&store, "e2", at.after(hours(1))).await;
-    bury(&store, "e3", now.before(hours(2))).await;
-    bury(&store, "e4", now.before(hours(3))).await;
-    let found = figures(&store, &sync()).await;
+    keep_dead_letter(&store, "e3", now.before(hours(2))).await;
+    keep_dead_letter(&store, "e4", now.before(hours(3))).await;
+    let found = action_stats(&store, &sync()).await;
     assert_eq!((found.pending, found.next_at), (2, Some(at)));
     assert_eq!((found.dead, found.oldest_dead), (2, Some(now.before(hours(3)))));
     store.settle(&Queue::pending(&sync()), vec![Settlement::done(entry)]).await.unwrap();
-    let found = figures(&store, &sync()).await;
+    let found = action_stats(&store, &sync()).await;
     assert_eq!((found.pending, found.next_at), (1, Some(at.after(hours(1)))));
 
     store
@@ -108,7 +108,7 @@ pub async fn the_queues_of_named_actions_are_counted(store: Kept) {
     assert_eq!(names(store.stats().await.unwrap()), ["sync"], "the other one has no name yet");
     name(&store, &other()).await;
     assert_eq!(names(store.stats().await.unwrap()), ["other", "sync"]);
-    assert_eq!(figures(&store, &other()).await.pending, 1);
+    assert_eq!(action_stats(&store, &other()).await.pending, 1);
     let no_name = Cas { key: "No Action", expected: Expected::Nothing, value: Some("") };
     store.compare_and_set(Space::Actions, &[no_name]).await.unwrap();
     assert_eq!(
@@ -118,7 +118,7 @@ pub async fn the_queues_of_named_actions_are_counted(store: Kept) {
     );
 }
 
-pub async fn the_figures_of_an_action_show_its_circuit(store: Kept) {
+pub async fn the_stats_of_an_action_show_its_circuit(store: SharedStore) {
     let now = now(&store).await;
     for action in [sync(), other()] {
         name(&store, &action).await;
@@ -128,11 +128,11 @@ pub async fn the_figures_of_an_action_show_its_circuit(store: Kept) {
     let text = disabled.to_string();
     let change = Cas { key: "sync", expected: Expected::Nothing, value: Some(&text) };
     assert_eq!(store.compare_and_set(Space::Circuits, &[change]).await, Ok(vec![true]));
-    assert_eq!(figures(&store, &sync()).await.circuit, disabled);
-    assert_eq!(figures(&store, &other()).await.circuit, Circuit::default());
+    assert_eq!(action_stats(&store, &sync()).await.circuit, disabled);
+    assert_eq!(action_stats(&store, &other()).await.circuit, Circuit::default());
 }
 
-pub async fn an_order_is_overdue_when_its_due_time_has_passed_and_not_before(store: Kept) {
+pub async fn an_order_is_overdue_only_after_its_due_time(store: SharedStore) {
     let now = now(&store).await;
     let minutes = |minutes: i64| Span::from_secs(minutes * 60);
     let due_at = [
@@ -159,7 +159,7 @@ struct Model {
     totals: BTreeMap<(EventKind, Cause), u64>,
 }
 
-pub async fn figures_are_the_truth_after_any_commits(store: Kept) {
+pub async fn stats_are_correct_after_any_commits(store: SharedStore) {
     let mut random = Random::from_seed();
     let mut model = Model::default();
     for _ in 0..60 {
@@ -206,7 +206,12 @@ fn command_on(order: &Order, which: u64, now: Time) -> Option<Change> {
 }
 
 /// One commit a shard. Where some lose, the rest goes again.
-async fn commit_and_follow(store: &Kept, model: &mut Model, changes: Vec<Change>, now: Time) {
+async fn commit_and_follow(
+    store: &SharedStore,
+    model: &mut Model,
+    changes: Vec<Change>,
+    now: Time,
+) {
     let mut commits = BTreeMap::<Shard, Vec<Change>>::new();
     for change in changes {
         commits.entry(shard_of(store, &change.id)).or_default().push(change);

@@ -3,7 +3,7 @@
 use super::kit::*;
 use crate::*;
 
-pub async fn orders_come_in_the_order_asked_for(store: Kept) {
+pub async fn orders_come_in_the_order_asked_for(store: SharedStore) {
     let now = now(&store).await;
     let ids: Vec<_> = (0..60).map(|i| id(&format!("A-{i}"))).collect();
     keep(&store, ids.iter().step_by(2).map(|id| placed(id, now)).collect()).await;
@@ -19,7 +19,7 @@ pub async fn orders_come_in_the_order_asked_for(store: Kept) {
 }
 
 /// Absent orders have a time and a state, too: they are decided with them.
-pub async fn every_answer_has_the_state_of_its_shard(store: Kept) {
+pub async fn every_answer_has_the_state_of_its_shard(store: SharedStore) {
     let before = now(&store).await;
     let ids: Vec<_> = (0..40).map(|i| id(&format!("A-{i}"))).collect();
     keep(&store, vec![placed(&ids[0], before)]).await;
@@ -36,7 +36,7 @@ pub async fn every_answer_has_the_state_of_its_shard(store: Kept) {
     assert!(states.iter().all(|at| at.shard.id == *identity), "one store, one identity");
 }
 
-pub async fn a_commit_can_follow_from_a_load(store: Kept) {
+pub async fn a_commit_can_follow_from_a_load(store: SharedStore) {
     let now = now(&store).await;
     let id = id("A-1");
     let read = store.load(std::slice::from_ref(&id)).await.remove(0).unwrap();
@@ -47,7 +47,7 @@ pub async fn a_commit_can_follow_from_a_load(store: Kept) {
     assert_eq!(loaded(&store, &id).await.as_ref(), Some(&*after(&change)));
 }
 
-pub async fn the_first_terms_of_a_revision_stand(store: Kept) {
+pub async fn the_first_terms_of_a_revision_are_kept(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     let shard = shard_of(&store, &ids[0]);
@@ -73,7 +73,7 @@ pub async fn the_first_terms_of_a_revision_stand(store: Kept) {
     assert_eq!(store.terms(&[]).await.unwrap(), []);
 }
 
-pub async fn any_id_is_kept_apart_from_any_other(store: Kept) {
+pub async fn similar_ids_are_different_orders(store: SharedStore) {
     let now = now(&store).await;
     let long = "가".repeat(42) + "ab";
     let texts = [
@@ -134,7 +134,7 @@ pub async fn any_id_is_kept_apart_from_any_other(store: Kept) {
     assert_eq!(noted, expected);
 }
 
-pub async fn an_order_with_all_its_data_is_kept(store: Kept) {
+pub async fn an_order_with_all_its_data_is_kept(store: SharedStore) {
     use autoreceive_domain::words::Data;
     let now = now(&store).await;
     let json = format!("\"{}|%~\u{1F4E6}\"", "가".repeat(1_362));

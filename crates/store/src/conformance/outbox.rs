@@ -5,7 +5,7 @@ use autoreceive_domain::Command;
 use super::kit::*;
 use crate::*;
 
-pub async fn an_entry_is_claimed_with_its_events_once_its_time_has_come(store: Kept) {
+pub async fn an_entry_is_claimed_with_its_events_at_its_time(store: SharedStore) {
     let now = now(&store).await;
     let (entry, event) = keep_entry(&store, "e1", now).await;
     let later = now.after(hours(1));
@@ -17,7 +17,7 @@ pub async fn an_entry_is_claimed_with_its_events_once_its_time_has_come(store: K
     assert_eq!(claimed.next_at, Some(later));
 }
 
-pub async fn an_entry_is_not_given_twice_while_it_is_leased(store: Kept) {
+pub async fn a_leased_entry_is_not_claimed_again(store: SharedStore) {
     let now = now(&store).await;
     for i in 0..40 {
         keep_entry(&store, &format!("e{i}"), now).await;
@@ -33,7 +33,7 @@ pub async fn an_entry_is_not_given_twice_while_it_is_leased(store: Kept) {
     assert!(claim(&store, hours(1)).await.entries.is_empty());
 }
 
-pub async fn an_entry_comes_again_after_its_lease(store: Kept) {
+pub async fn an_entry_can_be_claimed_again_after_its_lease(store: SharedStore) {
     let (entry, event) = keep_entry(&store, "e1", now(&store).await).await;
     let first = claim(&store, Span::from_ms(30)).await;
     assert_eq!(entry_ids(&first.entries), ["e1"]);
@@ -45,7 +45,7 @@ pub async fn an_entry_comes_again_after_its_lease(store: Kept) {
 
 /// A lease begins while the claim is at work: not before it was asked for, not after the time that
 /// it came back with.
-pub async fn a_claimed_entry_says_when_its_lease_ends(store: Kept) {
+pub async fn a_claimed_entry_says_when_its_lease_ends(store: SharedStore) {
     let before = now(&store).await;
     keep_entry(&store, "e1", before).await;
     let claimed = claim(&store, hours(9)).await;
@@ -59,7 +59,7 @@ pub async fn a_claimed_entry_says_when_its_lease_ends(store: Kept) {
     assert_eq!(claim(&store, hours(1)).await.next_at, Some(lease_end));
 }
 
-pub async fn no_more_than_the_limit_is_claimed_and_the_next_time_is_told(store: Kept) {
+pub async fn claim_returns_at_most_the_limit_and_the_next_time(store: SharedStore) {
     let now = now(&store).await;
     for i in 1..=5 {
         keep_entry(&store, &format!("e{i}"), now.before(hours(i))).await;
@@ -76,7 +76,7 @@ pub async fn no_more_than_the_limit_is_claimed_and_the_next_time_is_told(store: 
     assert_eq!(store.claim(&other(), 3, hours(9)).await.unwrap().next_at, None);
 }
 
-pub async fn each_action_has_entries_of_its_own(store: Kept) {
+pub async fn each_action_has_entries_of_its_own(store: SharedStore) {
     let now = now(&store).await;
     let mut commit = commit(&store, now, vec![placed(&id("A-1"), now)]).await;
     for action in ["a", "b-1", "c_2"] {
@@ -95,7 +95,7 @@ pub async fn each_action_has_entries_of_its_own(store: Kept) {
     }
 }
 
-pub async fn a_settled_entry_does_not_come_again(store: Kept) {
+pub async fn a_settled_entry_is_not_claimed_again(store: SharedStore) {
     let now = now(&store).await;
     let (first, _) = keep_entry(&store, "e1", now).await;
     keep_entry(&store, "e2", now).await;
@@ -110,7 +110,7 @@ pub async fn a_settled_entry_does_not_come_again(store: Kept) {
     assert_eq!(store.settle(&queue, Vec::new()).await, Ok(0));
 }
 
-pub async fn an_event_that_failed_comes_again_with_its_history(store: Kept) {
+pub async fn a_failed_event_is_claimed_again_with_its_history(store: SharedStore) {
     let now = now(&store).await;
     let (entry, event) = keep_entry(&store, "e1", now).await;
     let history = history(3, now);
@@ -132,7 +132,7 @@ pub async fn an_event_that_failed_comes_again_with_its_history(store: Kept) {
 }
 
 /// The follow-up of an entry may have the entry's own id.
-pub async fn an_entry_that_failed_twice_comes_again_under_the_same_id(store: Kept) {
+pub async fn an_entry_that_failed_twice_keeps_its_id(store: SharedStore) {
     let now = now(&store).await;
     let (mut entry, event) = keep_entry(&store, "e1", now).await;
     let queue = Queue::pending(&sync());
@@ -151,7 +151,7 @@ pub async fn an_entry_that_failed_twice_comes_again_under_the_same_id(store: Kep
 }
 
 /// A batch of which a part was attempted: the rest stays under the entry's own id, without history.
-pub async fn events_that_were_not_attempted_stay_in_their_entry(store: Kept) {
+pub async fn events_that_were_not_attempted_stay_in_their_entry(store: SharedStore) {
     let now = now(&store).await;
     let changes: Vec<_> = neighbours(&store, 3).iter().map(|id| placed(id, now)).collect();
     let all: Vec<Event> = changes.iter().map(|change| change.events[0].clone()).collect();
@@ -172,7 +172,7 @@ pub async fn events_that_were_not_attempted_stay_in_their_entry(store: Kept) {
     assert_eq!(again[0].read().unwrap(), (None, all[1..].to_vec()));
 }
 
-pub async fn a_late_settlement_revives_nothing(store: Kept) {
+pub async fn a_late_settlement_restores_nothing(store: SharedStore) {
     let now = now(&store).await;
     let (entry, event) = keep_entry(&store, "e1", now).await;
     let queue = Queue::pending(&sync());
@@ -191,14 +191,14 @@ pub async fn a_late_settlement_revives_nothing(store: Kept) {
     assert!(claim(&store, hours(1)).await.entries.is_empty());
 }
 
-pub async fn an_entry_is_settled_once_in_a_call(store: Kept) {
+pub async fn an_entry_is_settled_at_most_once_per_call(store: SharedStore) {
     let now = now(&store).await;
     let (entry, _) = keep_entry(&store, "e1", now).await;
     let done = Settlement::done(entry);
     assert_eq!(store.settle(&Queue::pending(&sync()), vec![done.clone(), done]).await, Ok(1));
 }
 
-pub async fn a_lease_is_renewed_only_where_there_is_an_entry(store: Kept) {
+pub async fn only_the_lease_of_an_existing_entry_is_renewed(store: SharedStore) {
     let now = now(&store).await;
     let (kept, _) = keep_entry(&store, "kept", now).await;
     let (gone, _) = keep_entry(&store, "gone", now).await;
@@ -214,7 +214,7 @@ pub async fn a_lease_is_renewed_only_where_there_is_an_entry(store: Kept) {
     assert_eq!((lanes(&store, &sync()).await, lanes(&store, &other()).await), ((1, 0), (0, 0)));
 }
 
-pub async fn an_added_entry_is_claimed_like_any_other(store: Kept) {
+pub async fn an_added_entry_is_claimed_like_any_other(store: SharedStore) {
     let now = now(&store).await;
     let queue = Queue::pending(&sync());
     let (first, later) = (event("A-1", now), event("A-2", now));
@@ -226,9 +226,9 @@ pub async fn an_added_entry_is_claimed_like_any_other(store: Kept) {
     assert_eq!(claimed.next_at, Some(now.after(hours(1))));
 }
 
-pub async fn an_entry_is_added_only_where_neither_lane_has_its_id(store: Kept) {
+pub async fn an_entry_is_added_only_if_neither_lane_has_its_id(store: SharedStore) {
     let now = now(&store).await;
-    let dead = bury(&store, "dead", now).await;
+    let dead = keep_dead_letter(&store, "dead", now).await;
     let (pending, dead_queue) = (Queue::pending(&sync()), Queue::dead(&sync()));
     let mut entries: Vec<NewEntry> = Vec::new();
     for i in 0..2_500 {
@@ -251,15 +251,15 @@ pub async fn an_entry_is_added_only_where_neither_lane_has_its_id(store: Kept) {
     assert_eq!(store.put(&dead_queue, entries[..5].to_vec()).await, Ok(0), "they are pending");
     assert_eq!(store.put(&Queue::pending(&other()), vec![again.clone()]).await, Ok(1));
     assert_eq!((lanes(&store, &sync()).await, lanes(&store, &other()).await), ((2_500, 1), (1, 0)));
-    let letters = all_entries(&store, &dead_queue, 10).await;
-    assert_ne!(letters[0].text, Some(again.text), "an entry that is there stays as it is");
+    let dead_letters = all_entries(&store, &dead_queue, 10).await;
+    assert_ne!(dead_letters[0].text, Some(again.text), "an entry that is there stays as it is");
     let claimed = store.claim(&sync(), 9_999, hours(1)).await.unwrap().entries;
     let first = claimed.iter().find(|entry| entry.entry.id == "A-0:1").unwrap();
     assert_eq!((&first.entry, first.text.as_ref()), (&entries[0].entry, Some(&entries[0].text)));
 }
 
 /// A store does not read what it keeps. Whoever claims it reports what cannot be read.
-pub async fn any_text_is_kept_as_it_is(store: Kept) {
+pub async fn any_text_is_kept_unchanged(store: SharedStore) {
     let now = now(&store).await;
     let texts =
         ["", "not an entry", "\tnor this", "a\nb\r\n\tc", "가📦", "'\"{}|%\\", &"x".repeat(20_000)];
@@ -279,7 +279,7 @@ pub async fn any_text_is_kept_as_it_is(store: Kept) {
     assert!(claimed.iter().map(|entry| entry.text.as_deref()).eq(texts.map(Some)));
 }
 
-pub async fn pages_lead_through_a_queue_in_the_order_of_time(store: Kept) {
+pub async fn the_pages_of_a_queue_are_in_order_of_time(store: SharedStore) {
     let now = now(&store).await;
     for lane in [Lane::Pending, Lane::Dead] {
         let queue = Queue { action: sync(), lane };
@@ -299,7 +299,7 @@ pub async fn pages_lead_through_a_queue_in_the_order_of_time(store: Kept) {
     }
 }
 
-pub async fn a_cursor_of_another_queue_is_refused(store: Kept) {
+pub async fn a_cursor_of_another_queue_is_refused(store: SharedStore) {
     let now = now(&store).await;
     let queues: Vec<Queue> = [sync(), other()]
         .iter()
@@ -328,7 +328,7 @@ pub async fn a_cursor_of_another_queue_is_refused(store: Kept) {
     }
 }
 
-pub async fn named_entries_are_those_that_are_there(store: Kept) {
+pub async fn only_existing_entries_are_returned_by_name(store: SharedStore) {
     let now = now(&store).await;
     let new = ["A-1", "A-2", "A-3"].map(|name| entry_of(&store, &event(name, now), now));
     for queue in [Queue::pending(&sync()), Queue::dead(&other())] {

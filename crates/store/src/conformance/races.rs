@@ -7,7 +7,7 @@ use autoreceive_domain::{Command, Order};
 use super::kit::*;
 use crate::*;
 
-pub async fn of_two_commits_against_one_version_exactly_one_wins(store: Kept) {
+pub async fn exactly_one_of_two_commits_against_one_version_wins(store: SharedStore) {
     let now = now(&store).await;
     for round in 0..100 {
         let id = id(&format!("A-{round}"));
@@ -30,7 +30,7 @@ pub async fn of_two_commits_against_one_version_exactly_one_wins(store: Kept) {
 }
 
 /// The order as the change left it, if it won.
-async fn compete(store: &Kept, change: Change) -> Option<Arc<Order>> {
+async fn compete(store: &SharedStore, change: Change) -> Option<Arc<Order>> {
     let order = after(&change);
     let now = now(store).await;
     let mut commit = commit(store, now, vec![change]).await;
@@ -46,7 +46,7 @@ async fn compete(store: &Kept, change: Change) -> Option<Arc<Order>> {
 }
 
 /// Eight writers each change one order ten times, each time on the version they read.
-pub async fn no_change_is_lost_among_many_writers(store: Kept) {
+pub async fn no_change_is_lost_among_many_writers(store: SharedStore) {
     let first = placed(&id("A-1"), now(&store).await);
     keep(&store, vec![first]).await;
     let writers = (0..8).map(|_| tokio::spawn(write_ten_times(Arc::clone(&store))));
@@ -56,7 +56,7 @@ pub async fn no_change_is_lost_among_many_writers(store: Kept) {
     assert_eq!(loaded(&store, &id("A-1")).await.unwrap().version, 81);
 }
 
-async fn write_ten_times(store: Kept) {
+async fn write_ten_times(store: SharedStore) {
     let mut written = 0;
     while written < 10 {
         let now = now(&store).await;
@@ -70,7 +70,7 @@ async fn write_ten_times(store: Kept) {
 
 /// Commits that share some orders meet again and again. Each is written whole or not at all: every
 /// order of a pair is at the same version in the end.
-pub async fn commits_that_meet_are_never_mixed(store: Kept) {
+pub async fn overlapping_commits_are_never_mixed(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     keep(&store, ids.iter().map(|id| placed(id, now)).collect()).await;
@@ -102,6 +102,6 @@ pub async fn commits_that_meet_are_never_mixed(store: Kept) {
     assert!(written > 0);
 }
 
-async fn now_of(store: &Kept) -> Time {
+async fn now_of(store: &SharedStore) -> Time {
     now(store).await
 }

@@ -28,13 +28,13 @@ const TOKENS: [Token; 6] = [
     Token::OfAnotherStore,
 ];
 
-async fn read(store: &Kept, shard: Shard) -> At<DueShard> {
+async fn read(store: &SharedStore, shard: Shard) -> At<DueShard> {
     store.due(&[Look { shard, extra: 0 }], 100).await.remove(0).unwrap()
 }
 
 /// Reads a shard, decides what is due there, and returns the commit with a token as asked for,
 /// not yet sent.
-async fn decide_due(store: &Kept, shard: Shard, token: Token) -> Commit {
+async fn decide_due(store: &SharedStore, shard: Shard, token: Token) -> Commit {
     let earlier = read(store, shard).await;
     let other = store.about().shards.all().find(|other| *other != shard);
     let mut at = read(store, shard).await;
@@ -64,7 +64,7 @@ const OVERDUE: usize = 40;
 
 /// Overdue orders in one shard. The action's outbox was in use before: a store may hold a read only
 /// where it knows the outbox that a commit writes to.
-async fn some_overdue(store: &Kept, name: &str) -> (Shard, Vec<Change>) {
+async fn some_overdue(store: &SharedStore, name: &str) -> (Shard, Vec<Change>) {
     let now = now(store).await;
     let (first, _) = keep_entry(store, &format!("first-{name}"), now).await;
     let done = vec![Settlement::done(first)];
@@ -75,13 +75,13 @@ async fn some_overdue(store: &Kept, name: &str) -> (Shard, Vec<Change>) {
     (shard_of(store, &ids[0]), changes)
 }
 
-async fn assert_kept(store: &Kept, changes: &[Change]) {
+async fn assert_kept(store: &SharedStore, changes: &[Change]) {
     for change in changes {
         assert_eq!(loaded(store, &change.id).await.as_ref(), change.order.as_deref());
     }
 }
 
-pub async fn a_commit_succeeds_with_any_token(store: Kept) {
+pub async fn a_commit_succeeds_with_any_token(store: SharedStore) {
     for (i, token) in TOKENS.into_iter().enumerate() {
         let (shard, _) = some_overdue(&store, &format!("{i}")).await;
         let commit = decide_due(&store, shard, token).await;
@@ -96,7 +96,7 @@ pub async fn a_commit_succeeds_with_any_token(store: Kept) {
     }
 }
 
-pub async fn an_order_that_changed_since_the_read_is_the_loser_with_any_token(store: Kept) {
+pub async fn an_order_that_changed_after_the_read_loses_with_any_token(store: SharedStore) {
     for (i, token) in TOKENS.into_iter().enumerate() {
         let (shard, before) = some_overdue(&store, &format!("{i}")).await;
         let late = decide_due(&store, shard, token).await;
@@ -118,7 +118,7 @@ pub async fn an_order_that_changed_since_the_read_is_the_loser_with_any_token(st
 
 /// The read that is named saw the order as it is now; the decision did not. Nothing has changed
 /// since that read, so only the versions tell.
-pub async fn a_token_of_a_read_after_the_change_hides_no_loser(store: Kept) {
+pub async fn a_token_of_a_later_read_hides_no_loser(store: SharedStore) {
     let (shard, before) = some_overdue(&store, "n").await;
     let late = decide_due(&store, shard, Token::Dropped).await;
     let now = now(&store).await;
@@ -134,7 +134,7 @@ pub async fn a_token_of_a_read_after_the_change_hides_no_loser(store: Kept) {
 }
 
 /// Orders of the shard that the commit does not touch may change as they like.
-pub async fn a_change_of_a_neighbour_since_the_read_is_no_conflict(store: Kept) {
+pub async fn a_changed_neighbour_is_no_conflict(store: SharedStore) {
     for (i, token) in TOKENS.into_iter().enumerate() {
         let (shard, _) = some_overdue(&store, &format!("{i}")).await;
         let commit = decide_due(&store, shard, token).await;
@@ -149,7 +149,7 @@ pub async fn a_change_of_a_neighbour_since_the_read_is_no_conflict(store: Kept) 
 }
 
 /// Two workers read the same; the second to commit loses every order.
-pub async fn of_two_commits_of_the_same_orders_one_succeeds_with_any_token(store: Kept) {
+pub async fn one_of_two_commits_of_the_same_orders_succeeds_with_any_token(store: SharedStore) {
     for (i, token) in TOKENS.into_iter().enumerate() {
         let (shard, before) = some_overdue(&store, &format!("{i}")).await;
         let one = decide_due(&store, shard, token).await;
@@ -167,7 +167,7 @@ pub async fn of_two_commits_of_the_same_orders_one_succeeds_with_any_token(store
     }
 }
 
-pub async fn a_commit_with_a_token_is_refused_and_stale_like_any_other(store: Kept) {
+pub async fn a_token_does_not_bypass_the_checks_for_gone_and_stale(store: SharedStore) {
     let (shard, before) = some_overdue(&store, "n").await;
     let commit = decide_due(&store, shard, Token::Named).await;
     let commit = Commit { now: commit.now.before(Span::from_secs(12)), ..commit };
@@ -182,7 +182,7 @@ pub async fn a_commit_with_a_token_is_refused_and_stale_like_any_other(store: Ke
 }
 
 /// What a read brought need not be all that a commit changes, nor need all of it be changed.
-pub async fn a_commit_with_a_token_can_change_other_orders_too(store: Kept) {
+pub async fn a_commit_with_a_token_can_change_other_orders_too(store: SharedStore) {
     let (shard, before) = some_overdue(&store, "n").await;
     let mut commit = decide_due(&store, shard, Token::Named).await;
     let placed = paid(&named_neighbours(&store, "new", 1)[0], commit.now, commit.now);
@@ -197,7 +197,7 @@ pub async fn a_commit_with_a_token_can_change_other_orders_too(store: Kept) {
 }
 
 /// A store holds only so many reads. One that it gave up still leads to a commit.
-pub async fn many_reads_that_nothing_follows_from_block_nobody(store: Kept) {
+pub async fn many_unused_reads_block_nobody(store: SharedStore) {
     let (shard, _) = some_overdue(&store, "n").await;
     let first = decide_due(&store, shard, Token::Named).await;
     let mut held = Vec::new();

@@ -28,7 +28,7 @@ async fn change(register: &dyn Register, change: Cas<'_>) -> bool {
     made[0]
 }
 
-pub async fn a_value_is_set_where_the_expected_one_stands(register: &dyn Register) {
+pub async fn a_value_is_set_only_if_the_expected_one_is_there(register: &dyn Register) {
     let known = || value(register, Space::Circuits, "cas");
     assert_eq!(known().await, None);
     assert!(!change(register, set("cas", Expected::Value("a"), "b")).await, "nothing stands there");
@@ -52,7 +52,7 @@ pub async fn a_value_is_set_where_the_expected_one_stands(register: &dyn Registe
     assert!(change(register, set("cas", Expected::Value("c"), "c")).await, "the same value again");
 }
 
-pub async fn a_value_is_removed_where_the_expected_one_stands(register: &dyn Register) {
+pub async fn a_value_is_removed_only_if_the_expected_one_is_there(register: &dyn Register) {
     let remove = |expected| Cas { key: "removed", expected, value: None };
     assert!(!change(register, remove(Expected::Value("a"))).await);
     assert!(change(register, remove(Expected::Nothing)).await, "it is as it was asked for");
@@ -75,7 +75,7 @@ pub async fn an_empty_value_is_kept(register: &dyn Register) {
     assert!(change(register, set("empty", Expected::Value(""), "a")).await);
 }
 
-pub async fn each_change_of_a_call_is_made_on_its_own(register: &dyn Register) {
+pub async fn the_changes_of_one_call_are_independent(register: &dyn Register) {
     let changes = [
         set("own-1", Expected::Nothing, "a"),
         set("own-2", Expected::Value("x"), "b"),
@@ -104,7 +104,7 @@ pub async fn each_space_has_keys_of_its_own(register: &dyn Register) {
     }
 }
 
-pub async fn any_key_and_value_is_kept_as_it_is(register: &dyn Register) {
+pub async fn any_key_and_value_is_kept_unchanged(register: &dyn Register) {
     let texts = [
         "a", "A", "a ", "a:b", "{a}", "'", "\"", "%", "\\", "*", "a\tb\nc", "주문", "📦", "0",
         "-1", "null",
@@ -150,7 +150,7 @@ pub async fn thousands_of_values_are_changed_in_one_call(register: &dyn Register
     );
 }
 
-pub async fn of_many_who_change_a_value_one_wins(register: &dyn Register) {
+pub async fn only_one_of_many_writers_changes_a_value(register: &dyn Register) {
     for round in 0..20 {
         let (key, before) = (format!("race-{}", round % 4), format!("{}", round / 4));
         let values: Vec<String> = (0..16).map(|i| format!("{round}-{i}")).collect();
@@ -189,13 +189,13 @@ async fn heartbeat(register: &dyn Register, me: &str, within: Span, prefix: &str
     living.into_iter().filter(|name| name.starts_with(prefix)).collect()
 }
 
-pub async fn the_living_workers_are_named_in_order(register: &dyn Register) {
+pub async fn live_workers_are_listed_in_order(register: &dyn Register) {
     assert_eq!(heartbeat(register, "alive-2", hours(1), "alive-").await, ["alive-2"]);
     assert_eq!(heartbeat(register, "alive-1", hours(1), "alive-").await, ["alive-1", "alive-2"]);
     assert_eq!(heartbeat(register, "alive-2", hours(1), "alive-").await, ["alive-1", "alive-2"]);
 }
 
-pub async fn a_worker_that_gave_no_sign_of_life_for_long_is_left_out(register: &dyn Register) {
+pub async fn a_worker_without_a_recent_heartbeat_is_left_out(register: &dyn Register) {
     heartbeat(register, "silent-1", hours(1), "silent-").await;
     let time = || async { register.get(Space::Circuits, &[]).await.unwrap().0 };
     let begun = time().await;
@@ -210,7 +210,7 @@ pub async fn a_worker_that_gave_no_sign_of_life_for_long_is_left_out(register: &
     );
 }
 
-pub async fn a_worker_that_left_is_gone_at_once(register: &dyn Register) {
+pub async fn a_worker_that_left_is_removed_immediately(register: &dyn Register) {
     heartbeat(register, "left-1", hours(1), "left-").await;
     heartbeat(register, "left-2", hours(1), "left-").await;
     register.leave("left-1").await.unwrap();
@@ -219,7 +219,7 @@ pub async fn a_worker_that_left_is_gone_at_once(register: &dyn Register) {
     assert_eq!(heartbeat(register, "left-1", hours(1), "left-").await, ["left-1", "left-2"]);
 }
 
-pub async fn a_register_says_what_time_it_is(register: &dyn Register) {
+pub async fn a_register_returns_its_time(register: &dyn Register) {
     let first = register.get(Space::Circuits, &[]).await.unwrap().0;
     let second = register.get(Space::Actions, &["time".to_owned()]).await.unwrap().0;
     assert!(second >= first && second < first.after(hours(1)));

@@ -4,7 +4,7 @@ use super::kit::*;
 use crate::*;
 
 /// Brings the orders to rest in one commit that notes them.
-async fn rest(store: &Kept, ids: &[OrderId], now: Time, look_at: Time) -> Vec<Change> {
+async fn rest(store: &SharedStore, ids: &[OrderId], now: Time, look_at: Time) -> Vec<Change> {
     let changes: Vec<Change> = ids.iter().map(|id| resting(id, now)).collect();
     let mut commit = commit(store, now, changes.clone()).await;
     let members = (0..).zip(ids).map(|(i, _)| i).collect();
@@ -13,7 +13,7 @@ async fn rest(store: &Kept, ids: &[OrderId], now: Time, look_at: Time) -> Vec<Ch
     changes
 }
 
-pub async fn a_note_comes_at_its_time_with_its_orders(store: Kept) {
+pub async fn a_note_is_listed_at_its_time_with_its_orders(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 4);
     let changes = rest(&store, &ids[..3], now, now).await;
@@ -29,7 +29,7 @@ pub async fn a_note_comes_at_its_time_with_its_orders(store: Kept) {
     }
 }
 
-pub async fn a_note_names_the_changes_that_it_is_about(store: Kept) {
+pub async fn a_note_names_its_changes(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 3);
     let mut commit = commit(&store, now, ids.iter().map(|id| resting(id, now)).collect()).await;
@@ -43,7 +43,7 @@ pub async fn a_note_names_the_changes_that_it_is_about(store: Kept) {
     assert_eq!(notes, [vec![ids[1].clone()], vec![ids[0].clone(), ids[2].clone()]]);
 }
 
-pub async fn a_note_that_was_looked_at_is_removed_together_with_its_orders(store: Kept) {
+pub async fn a_handled_note_is_removed_with_its_orders(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 4);
     let changes = rest(&store, &ids[..2], now, now).await;
@@ -73,7 +73,7 @@ pub async fn a_note_that_was_looked_at_is_removed_together_with_its_orders(store
 }
 
 /// The row stays, so that the note can be removed when all its orders are gone.
-pub async fn an_order_that_is_gone_leaves_an_empty_row_in_its_note(store: Kept) {
+pub async fn a_removed_order_leaves_an_empty_row_in_its_note(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
     let changes = rest(&store, &ids, now, now).await;
@@ -87,7 +87,7 @@ pub async fn an_order_that_is_gone_leaves_an_empty_row_in_its_note(store: Kept) 
     }
 }
 
-pub async fn a_limit_counts_notes_and_the_earliest_come_first(store: Kept) {
+pub async fn a_limit_counts_notes_and_the_earliest_come_first(store: SharedStore) {
     let now = now(&store).await;
     for i in 0..20 {
         let ids = named_neighbours(&store, &format!("n{i}"), 3);
@@ -100,7 +100,7 @@ pub async fn a_limit_counts_notes_and_the_earliest_come_first(store: Kept) {
     assert_eq!(notes(&store, 7).await, all[..7]);
 }
 
-pub async fn resting_orders_have_no_cursor(store: Kept) {
+pub async fn resting_orders_have_no_cursor(store: SharedStore) {
     let now = now(&store).await;
     rest(&store, &[id("A-1")], now, now).await;
     let refused = store.list(View::Resting, Some("1"), 10).await;
