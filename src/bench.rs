@@ -1,22 +1,22 @@
-//! Measurements that anyone can make again: `autoreceive bench …`.
+//! Reproducible benchmarks: `autoreceive bench …`.
 //!
 //! | module | measures |
 //! |---|---|
 //! | [`herd`] | many orders due at one instant, received and attempted |
 //! | [`steady`] | a steady stream of deadlines |
-//! | [`idle`] | what it costs while nothing is due |
-//! | [`waiting`] | the same work among ever more that waits |
-//! | [`memory`] | what a waiting order takes |
+//! | [`idle`] | the cost while nothing is due |
+//! | [`waiting`] | the same work with more and more waiting orders |
+//! | [`memory`] | the size of a waiting order |
 //! | [`api`] | commands over HTTP, single and in bulk |
-//! | [`hot`] | what one hot order costs the others of its shard |
-//! | [`limit`] | the least conceivable work on the same Redis, as the line of 100 % |
-//! | [`scan`] | what the intake's scan costs other clients |
-//! | [`takeover`] | what goes wrong with the copied pattern, and with us |
-//! | [`pattern`], [`shop`] | the algorithm with a key that expires, as shops copy it; a shop that writes its keys |
-//! | [`sweep`] | the speed of that algorithm |
-//! | [`bench_store`], [`worker`], [`nothing`] | the store, the workers and the action they are measured with |
-//! | [`cpu`], [`ping`] | what was used, and what others felt of it |
-//! | [`runs`], [`plot`] | many runs in one table; the figures as pictures |
+//! | [`hot`] | the effect of one hot order on the others of its shard |
+//! | [`limit`] | the minimum possible work on the same Redis, as 100 % |
+//! | [`scan`] | the effect of the intake's scan on other clients |
+//! | [`takeover`] | the errors of the copied pattern and of this program |
+//! | [`pattern`], [`shop`] | the copied pattern with an expiring key; a shop that writes its keys |
+//! | [`sweep`] | the speed of that pattern |
+//! | [`bench_store`], [`worker`], [`nothing`] | store, workers and action for benchmarks |
+//! | [`cpu`], [`ping`] | processor time; latency for other clients |
+//! | [`runs`], [`plot`] | several runs in one table; charts |
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -47,9 +47,15 @@ fn histogram() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 3_600_000_000, 3)?)
 }
 
-/// Percentiles of microseconds, in milliseconds: of a hundred values one is above p99, of a
-/// thousand one above p999.
+/// Percentiles of microseconds, in milliseconds. p999: one of a thousand values is above it.
 fn percentiles_ms(micros: &Histogram<u64>) -> Value {
     let at = |q: f64| micros.value_at_quantile(q) as f64 / 1_000.0;
-    json!({"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "max": micros.max() as f64 / 1_000.0, "count": micros.len()})
+    json!({
+        "p50": at(0.5),
+        "p90": at(0.9),
+        "p99": at(0.99),
+        "p999": at(0.999),
+        "max": micros.max() as f64 / 1_000.0,
+        "count": micros.len(),
+    })
 }

@@ -1,5 +1,5 @@
-//! Commands over HTTP: clients on kept-alive connections that send one command at a time, and one
-//! that sends lines.
+//! Commands over HTTP: clients with keep-alive connections that send one command at a time, and one
+//! client that sends lines.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,25 +19,26 @@ use crate::engine::Engine;
 use crate::http;
 use crate::telemetry::Telemetry;
 
-/// What is measured.
+/// The benchmark of commands over HTTP.
 pub struct Api {
-    /// How many orders are placed and paid by single commands, and as many again by lines.
+    /// Orders placed and paid by single commands; lines place and pay the same number again.
     pub orders: usize,
-    /// How many clients send single commands.
+    /// Clients that send single commands.
     pub clients: usize,
 }
 
 impl Api {
-    /// Measures on `ground` and returns the figures. Service and clients share this process.
+    /// Measures on `target` and returns the figures. Service and clients share this process.
     ///
     /// # Errors
-    /// Where the store or the API does not answer as it should.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+    /// If the store or the API fails, or answers something else than expected.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let policy =
             autoreceive_domain::Policy::new("default", autoreceive_domain::Terms::default())?;
-        let engine = Engine::builder(ground.store.clone()).policy(policy).start();
+        let engine = Engine::builder(target.store.clone()).policy(policy).start();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (address, stop) = (listener.local_addr()?.to_string(), CancellationToken::new());
+        let address = listener.local_addr()?.to_string();
+        let stop = CancellationToken::new();
         let serving = tokio::spawn(http::serve(
             listener,
             Arc::new(engine.clone().into()),
@@ -50,9 +51,14 @@ impl Api {
         stop.cancel();
         serving.await??;
         engine.stop(std::time::Duration::from_secs(5)).await;
-        Ok(
-            json!({"bench": "api", "store": ground.name, "orders": self.orders, "clients": self.clients, "single": single, "bulk": bulk}),
-        )
+        Ok(json!({
+            "bench": "api",
+            "store": target.name,
+            "orders": self.orders,
+            "clients": self.clients,
+            "single": single,
+            "bulk": bulk,
+        }))
     }
 
     async fn single(&self, address: &str, progress: &ProgressBar) -> anyhow::Result<Value> {
@@ -85,8 +91,9 @@ impl Api {
             writer.write_all(b"0\r\n\r\n").await?;
             anyhow::Ok(writer)
         });
-        let (mut answers, mut line, mut reader) =
-            (0, String::new(), BufReader::with_capacity(1 << 16, reader));
+        let mut reader = BufReader::with_capacity(1 << 16, reader);
+        let mut answers = 0;
+        let mut line = String::new();
         while answers < 2 * orders {
             line.clear();
             ensure!(
@@ -94,7 +101,7 @@ impl Api {
                 "the stream of answers ended after {answers}"
             );
             if line.starts_with("{\"line\"") {
-                ensure!(line.contains("\"changed\""), "a line was not carried out: {line}");
+                ensure!(line.contains("\"changed\""), "a line was not executed: {line}");
                 answers += 1;
                 progress.inc(1);
             }
@@ -107,11 +114,13 @@ impl Api {
 fn two_lines(i: usize) -> String {
     let id = format!("bulk{i:014}");
     format!(
-        "{{\"order_id\":\"{id}\",\"command\":\"place\",\"buyer_id\":\"buyer{i:07}\",\"amount\":59000,\"currency\":\"KRW\"}}\n{{\"order_id\":\"{id}\",\"command\":\"pay\"}}\n"
+        "{{\"order_id\":\"{id}\",\"command\":\"place\",\"buyer_id\":\"buyer{i:07}\",\
+         \"amount\":59000,\"currency\":\"KRW\"}}\n\
+         {{\"order_id\":\"{id}\",\"command\":\"pay\"}}\n"
     )
 }
 
-/// Places and pays orders one after another. Returns how long each command took, in microseconds.
+/// Places and pays orders one after another. Returns the duration of each command, in microseconds.
 async fn one_client(
     address: String,
     orders: Vec<usize>,
@@ -122,7 +131,8 @@ async fn one_client(
     let mut micros = histogram()?;
     for i in orders {
         let place = format!(
-            "{{\"order_id\":\"one{i:015}\",\"buyer_id\":\"buyer{i:07}\",\"amount\":59000,\"currency\":\"KRW\"}}"
+            "{{\"order_id\":\"one{i:015}\",\"buyer_id\":\"buyer{i:07}\",\"amount\":59000,\
+             \"currency\":\"KRW\"}}"
         );
         for (path, body, expected) in [
             ("/v1/orders".to_owned(), place, 201),
@@ -139,8 +149,7 @@ async fn one_client(
     Ok(micros)
 }
 
-/// One request on a kept-alive connection. Returns the status of the answer, which was read to its
-/// end.
+/// One request on a keep-alive connection. Reads the whole answer and returns its status.
 async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyhow::Result<u16> {
     let length = body.len();
     let request = format!(
@@ -148,7 +157,9 @@ async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyho
             application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     stream.get_mut().write_all(request.as_bytes()).await?;
-    let (mut status, mut length, mut line) = (None, 0, String::new());
+    let mut status = None;
+    let mut length = 0;
+    let mut line = String::new();
     loop {
         line.clear();
         ensure!(stream.read_line(&mut line).await? > 0, "the connection was closed");
@@ -162,8 +173,8 @@ async fn ask(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> anyho
         }
     }
     if length > 1 << 20 {
-        bail!("an answer of {length} bytes");
+        bail!("the answer of {length} bytes is too large");
     }
     stream.read_exact(&mut vec![0; length]).await?;
-    status.context("an answer without a status")
+    status.context("the answer has no status")
 }

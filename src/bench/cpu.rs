@@ -5,19 +5,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::bench_store::connect;
 
-/// What all threads of this process have used so far.
+/// Processor seconds of all threads of this process.
 #[must_use]
 pub fn own_seconds() -> f64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 
-/// What a Redis server has used so far.
+/// Processor seconds of a Redis server.
 ///
 /// # Errors
-/// Where it does not answer.
+/// If it does not answer.
 pub async fn redis_seconds(url: &str) -> anyhow::Result<f64> {
-    let mut connection = connect(url).await.context("asking Redis for its CPU time")?;
+    let mut connection = connect(url).await.context("reading the CPU time of Redis")?;
     let info: String = redis::cmd("INFO").arg("cpu").query_async(&mut connection).await?;
     let value = |name: &str| {
         info.lines()

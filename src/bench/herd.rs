@@ -1,5 +1,5 @@
-//! Many orders due at one instant: how fast they are received and attempted, how late, and what
-//! others feel of it.
+//! Many orders due at one instant: speed and lag of receipts and attempts, and latency for other
+//! clients.
 
 use std::time::Instant;
 
@@ -10,41 +10,50 @@ use super::bench_store::{BenchStore, Filling};
 use super::ping::Pings;
 use super::worker::{Cpu, Workers};
 
-/// What is measured.
+/// The benchmark of a herd.
 pub struct Herd {
-    /// How many orders.
+    /// Number of orders.
     pub orders: usize,
-    /// How many workers share the work.
+    /// Workers that share the work.
     pub workers: usize,
     /// Orders in one batch.
     pub batch: usize,
 }
 
 impl Herd {
-    /// Measures on `ground` and returns the figures.
+    /// Measures on `target` and returns the figures.
     ///
     /// # Errors
-    /// Where the store does not answer, or does not take the orders before they are due.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let deadline = ground.instant_after_filling(self.orders).await?;
-        ground
+    /// If the store does not answer, or does not store the orders before they are due.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let deadline = target.instant_after_filling(self.orders).await?;
+        target
             .fill(Filling { deadline: &|_| deadline, ..Filling::of(self.orders) }, progress)
             .await?;
-        let workers = Workers::start(ground, self.workers, self.batch).await?;
-        ground.wait_until(deadline).await?;
-        // Not before: answers of an idle server would hide those of a busy one.
-        let pings = Pings::start(ground.redis_url.clone());
-        let (start, cpu) = (Instant::now(), Cpu::read(ground).await?);
-        workers.drain(ground, self.orders as u64, progress).await?;
+        let workers = Workers::start(target, self.workers, self.batch).await?;
+        target.wait_until(deadline).await?;
+        // Not earlier: fast answers of an idle server would hide the slow ones.
+        let pings = Pings::start(target.redis_url.clone());
+        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+        workers.drain(target, self.orders as u64, progress).await?;
         let seconds = start.elapsed().as_secs_f64();
-        let cpu = cpu.since(ground, 100_000.0 / self.orders as f64).await?;
-        let (ping_ms, lag_ms) = (pings.stop().await?, workers.nothing.lag_ms());
+        let cpu = cpu.since(target, 100_000.0 / self.orders as f64).await?;
+        let ping_ms = pings.stop().await?;
+        let lag_ms = workers.nothing.lag_ms();
         let duplicates_percent = workers.duplicates_percent(self.orders);
         workers.stop().await;
         Ok(json!({
-            "bench": "herd", "store": ground.name, "orders": self.orders, "workers": self.workers, "batch": self.batch,
-            "seconds": seconds, "orders_per_second": self.orders as f64 / seconds, "lag_ms": lag_ms,
-            "cpu_seconds_per_100k": cpu, "ping_ms": ping_ms, "duplicates_percent": duplicates_percent,
+            "bench": "herd",
+            "store": target.name,
+            "orders": self.orders,
+            "workers": self.workers,
+            "batch": self.batch,
+            "seconds": seconds,
+            "orders_per_second": self.orders as f64 / seconds,
+            "lag_ms": lag_ms,
+            "cpu_seconds_per_100k": cpu,
+            "ping_ms": ping_ms,
+            "duplicates_percent": duplicates_percent,
         }))
     }
 }

@@ -1,5 +1,6 @@
-//! What one hot order costs the others of its shard. All of them lie in one shard, several workers
-//! share the store, and every worker changes the hot order again and again, so that commits meet.
+//! The effect of one hot order on the others of its shard. All orders are in one shard and several
+//! workers share the store. Every worker changes the hot order all the time, so that commits
+//! conflict.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,36 +18,36 @@ use super::{histogram, percentiles_ms};
 use crate::engine::Engine;
 use crate::store::Store;
 
-/// The shard in which all orders lie.
+/// The shard of all orders.
 const SHARD: u16 = 0;
-/// How many commands on the hot order each worker has under way.
-const HOT_AT_ONCE: usize = 4;
+/// Commands on the hot order that each worker has in flight.
+const HOT_IN_FLIGHT: usize = 4;
 
-/// What is measured.
+/// The benchmark of a hot order.
 pub struct Hot {
-    /// How many orders there are besides the hot one.
+    /// Orders besides the hot one.
     pub orders: usize,
-    /// How many workers share the store.
+    /// Workers that share the store.
     pub workers: usize,
-    /// For how long each half of the measurement goes on.
+    /// Duration of each half of the benchmark.
     pub seconds: u64,
 }
 
 impl Hot {
-    /// Measures on `ground` first without the hot order and then with it, and returns how long
-    /// commands on the others took.
+    /// Measures on `target`, first without the hot order and then with it. Returns the duration of
+    /// commands on the other orders.
     ///
     /// # Errors
-    /// Where the store does not answer as it should.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+    /// If the store fails.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
         let mut engines = Vec::new();
         for worker in 0..self.workers {
             let store =
-                if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
+                if worker == 0 { target.store.clone() } else { target.another_store().await? };
             engines.push(start(store)?);
         }
         let first = engines.first().context("no worker")?;
-        let ids = place(first, &ground.store, self.orders + 1).await?;
+        let ids = place(first, &target.store, self.orders + 1).await?;
         let (hot, others) = ids.split_first().context("no orders")?;
         let calm = self.half(&engines, None, others, progress).await?;
         let busy = self.half(&engines, Some(hot), others, progress).await?;
@@ -54,8 +55,12 @@ impl Hot {
             engine.stop(Duration::from_secs(5)).await;
         }
         Ok(json!({
-            "bench": "hot", "store": ground.name, "orders": self.orders, "workers": self.workers,
-            "without_ms": percentiles_ms(&calm), "with_hot_ms": percentiles_ms(&busy),
+            "bench": "hot",
+            "store": target.name,
+            "orders": self.orders,
+            "workers": self.workers,
+            "without_ms": percentiles_ms(&calm),
+            "with_hot_ms": percentiles_ms(&busy),
         }))
     }
 
@@ -70,7 +75,7 @@ impl Hot {
         let done = Arc::new(AtomicBool::new(false));
         let mut heating = JoinSet::new();
         for engine in engines {
-            for _ in 0..hot.map_or(0, |_| HOT_AT_ONCE) {
+            for _ in 0..hot.map_or(0, |_| HOT_IN_FLIGHT) {
                 let id = hot.context("no hot order")?.clone();
                 heating.spawn(heat(engine.clone(), id, done.clone()));
             }
@@ -102,7 +107,7 @@ fn start(store: Arc<dyn Store>) -> anyhow::Result<Engine> {
     Ok(Engine::builder(store).policy(Policy::new("default", terms)?).start())
 }
 
-/// Places and pays so many orders of one shard.
+/// Places and pays `count` orders of one shard.
 async fn place(
     engine: &Engine,
     store: &Arc<dyn Store>,
@@ -124,11 +129,11 @@ async fn place(
     Ok(ids)
 }
 
-/// Extends an order again and again. Where another was first, the next number follows its own.
+/// Extends an order all the time. After a lost race it continues with the other worker's number.
 async fn heat(engine: Engine, id: OrderId, done: Arc<AtomicBool>) -> anyhow::Result<()> {
     let mut number = 1;
     while !done.load(Ordering::Relaxed) {
-        // What is refused because others were always faster is tried again.
+        // A command that lost every race is sent again.
         if let Ok(reply) = engine.submit(id.clone(), Command::Extend { number }).await {
             number = reply.order.map_or(number, |(order, _)| order.extensions + 1);
         }
@@ -136,7 +141,7 @@ async fn heat(engine: Engine, id: OrderId, done: Arc<AtomicBool>) -> anyhow::Res
     Ok(())
 }
 
-/// Extends an order of its own, and returns how long each command took, in microseconds.
+/// Extends its own order, and returns the duration of each command, in microseconds.
 async fn extend(
     engine: Engine,
     id: OrderId,

@@ -1,6 +1,5 @@
-//! The least conceivable work on the same Redis, as the line of 100 %: one script marks due orders
-//! and appends an event, in batches, several in flight. No decision, no version, no record, no
-//! delivery.
+//! The minimum possible work on the same Redis, as 100 %: one script marks due orders and appends
+//! an event, in batches, several in flight. No decision, no version, no record, no delivery.
 
 use std::time::Instant;
 
@@ -15,31 +14,30 @@ use super::bench_store::{BenchStore, connect};
 use super::ping::Pings;
 use super::worker::Cpu;
 
-/// What is measured.
+/// The benchmark of the minimum work.
 pub struct Limit {
-    /// How many orders are due.
+    /// Due orders.
     pub orders: usize,
     /// Orders in one batch.
     pub batch: usize,
 }
 
-/// Over as many parts as a store has shards, with as many calls in flight and connections as suit
-/// this machine's cores.
+/// As many parts as a store has shards. Calls in flight and connections are chosen for two cores.
 const SHARDS: usize = 64;
 const IN_FLIGHT: usize = 4;
 const CONNECTIONS: usize = 2;
 const DUE_AT_MS: u64 = 1_700_000_000_000;
 
 impl Limit {
-    /// Measures on the Redis of `ground` and returns the figures.
+    /// Measures on the Redis of `target` and returns the figures.
     ///
     /// # Errors
-    /// Where it is no Redis, or does not answer.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground
+    /// If it is not a Redis, or does not answer.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let url = target
             .redis_url
             .clone()
-            .context("the limit is measured on Redis: --store redis://host:port/db")?;
+            .context("this benchmark needs a Redis: --store redis://host:port/db")?;
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
             connections.push(connect(&url).await?);
@@ -47,7 +45,7 @@ impl Limit {
         let shards: Vec<[String; 3]> = (0..SHARDS)
             .map(|shard| {
                 ["due", "orders", "events"]
-                    .map(|key| ground.key(&format!("limit:{{{shard}}}:{key}")))
+                    .map(|key| target.key(&format!("limit:{{{shard}}}:{key}")))
             })
             .collect();
         for (keys, i) in shards.iter().zip(0..) {
@@ -55,7 +53,7 @@ impl Limit {
         }
         let script = Script::new(include_str!("limit.lua"));
         let pings = Pings::start(Some(url));
-        let (start, cpu) = (Instant::now(), Cpu::read(ground).await?);
+        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
         let drained = shards.iter().zip(connections.iter().cycle()).map(|(keys, connection)| {
             let (script, connection) = (&script, connection.clone());
             async move { drain(script, keys, self.batch, connection, progress).await }
@@ -66,14 +64,20 @@ impl Limit {
             .await?;
         let seconds = start.elapsed().as_secs_f64();
         ensure!(marked == self.orders, "{marked} orders were marked");
-        let cpu = cpu.since(ground, 100_000.0 / self.orders as f64).await?;
+        let cpu = cpu.since(target, 100_000.0 / self.orders as f64).await?;
         Ok(json!({
-            "bench": "limit", "store": ground.name, "orders": self.orders, "batch": self.batch, "seconds": seconds,
-            "orders_per_second": self.orders as f64 / seconds, "cpu_seconds_per_100k": cpu, "ping_ms": pings.stop().await?,
+            "bench": "limit",
+            "store": target.name,
+            "orders": self.orders,
+            "batch": self.batch,
+            "seconds": seconds,
+            "orders_per_second": self.orders as f64 / seconds,
+            "cpu_seconds_per_100k": cpu,
+            "ping_ms": pings.stop().await?,
         }))
     }
 
-    /// Every 64th order, paid and due.
+    /// Stores every 64th order, paid and due.
     async fn load(
         &self,
         shard: usize,
@@ -84,17 +88,17 @@ impl Limit {
             (shard..self.orders).step_by(SHARDS).map(|i| format!("20261123{i:010}")).collect();
         for part in ids.chunks(1_000) {
             let mut pipeline = redis::pipe();
-            let (deadlines, paid) =
-                (part.iter().map(|id| (DUE_AT_MS, id)), part.iter().map(|id| (id, "PAID")));
-            pipeline.cmd("ZADD").arg(due).arg(deadlines.collect::<Vec<_>>()).ignore();
-            pipeline.cmd("HSET").arg(orders).arg(paid.collect::<Vec<_>>()).ignore();
+            let deadlines: Vec<_> = part.iter().map(|id| (DUE_AT_MS, id)).collect();
+            let paid: Vec<_> = part.iter().map(|id| (id, "PAID")).collect();
+            pipeline.cmd("ZADD").arg(due).arg(deadlines).ignore();
+            pipeline.cmd("HSET").arg(orders).arg(paid).ignore();
             let () = pipeline.query_async(connection).await?;
         }
         Ok(())
     }
 }
 
-/// Marks what is due in one shard, batch after batch. Returns how many there were.
+/// Marks all due orders of one shard, batch after batch. Returns their number.
 async fn drain(
     script: &Script,
     keys: &[String; 3],

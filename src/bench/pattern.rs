@@ -1,25 +1,24 @@
-//! The algorithm that shops copy to receive orders automatically, as it is written: a trigger key
-//! that lives for 24 hours beside a status key, and a scheduled job that lists the triggers. It is
-//! here to be measured beside ours, for its speed and for what it does wrong
-//! (docs/from-ttl-keys.md).
+//! The pattern that shops copy to receive orders automatically, as written: a trigger key that
+//! lives for 24 hours, a status key, and a scheduled job that lists the triggers. It is here for
+//! comparison: its speed, and its errors (docs/from-ttl-keys.md).
 //!
-//! One thing is not as written: the job takes the id from index 3 of the key split at `:`. The keys
-//! have three parts, so the job ends with an index error on the first key, always. With index 2 it
-//! runs at all.
+//! One thing differs: the original job takes the id from index 3 of the key split at `:`. The keys
+//! have three parts, so that job always ends with an index error on the first key. Here it uses
+//! index 2.
 
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd};
 
-/// What the status key of an order begins with.
+/// The prefix of an order's status key.
 pub const STATUS: &str = "trade:status:";
-/// What the trigger key of an order begins with.
+/// The prefix of an order's trigger key.
 pub const TRIGGER: &str = "trade:auto-receive:";
 
-/// The order is initiated: its status, and a trigger that lives for `window_ms` (24 hours in a
+/// Initiates an order: writes its status, and a trigger that lives for `window_ms` (24 hours in a
 /// shop).
 ///
 /// # Errors
-/// Where Redis does not answer.
+/// If Redis does not answer.
 pub async fn initiate(
     connection: &mut impl ConnectionLike,
     id: &str,
@@ -34,10 +33,10 @@ pub async fn initiate(
         .await
 }
 
-/// The shop, or the job, writes where the order is now: `PAID` when the payment is confirmed.
+/// The shop or the job writes the order's status: `PAID` when the payment is confirmed.
 ///
 /// # Errors
-/// Where Redis does not answer.
+/// If Redis does not answer.
 pub async fn set_status(
     connection: &mut impl ConnectionLike,
     id: &str,
@@ -46,11 +45,11 @@ pub async fn set_status(
     cmd("SET").arg(format!("{STATUS}{id}")).arg(status).query_async(connection).await
 }
 
-/// One run of the job: every trigger that still exists, one order at a time. `on_received` is the
-/// post-receive actions. Returns how many orders it received.
+/// One run of the job: handles every existing trigger, one order at a time. `on_received` runs the
+/// post-receive actions. Returns the number of received orders.
 ///
 /// # Errors
-/// Where Redis does not answer; the rest of the triggers is left to the next run.
+/// If Redis does not answer. The next run handles the other triggers.
 pub async fn sweep<F: Future<Output = ()>>(
     connection: &mut impl ConnectionLike,
     mut on_received: impl FnMut(String) -> F,

@@ -1,5 +1,4 @@
-//! Another client of the same Redis, which does nothing but ask whether the server is there: what
-//! others feel of the work.
+//! Another client of the same Redis that only sends PING: the latency for other clients.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::bench_store::connect;
 use super::{histogram, percentiles_ms};
 
-/// Asks every two milliseconds until it is stopped.
+/// Sends PING every two milliseconds until it is stopped.
 pub struct Pings {
     stop: CancellationToken,
     task: Option<JoinHandle<anyhow::Result<Histogram<u64>>>>,
 }
 
 impl Pings {
-    /// Starts asking; without an address there is no server to ask.
+    /// Starts. Without a URL it does nothing.
     #[must_use]
     pub fn start(url: Option<String>) -> Pings {
         let stop = CancellationToken::new();
@@ -26,10 +25,10 @@ impl Pings {
         Pings { stop, task }
     }
 
-    /// How long the answers took; nothing where there was no server.
+    /// Stops, and returns the latencies; `None` without a server.
     ///
     /// # Errors
-    /// Where the server did not answer.
+    /// If the server did not answer.
     pub async fn stop(self) -> anyhow::Result<Option<Value>> {
         self.stop.cancel();
         let Some(task) = self.task else { return Ok(None) };

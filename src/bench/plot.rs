@@ -1,4 +1,4 @@
-//! Figures as pictures: SVG files that need no font of this machine.
+//! Charts of figures: SVG files that need no installed font.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,20 @@ use anyhow::Context;
 use plotters::prelude::*;
 use serde_json::Value;
 
-/// One picture.
-struct Plot {
+/// One chart.
+struct Chart {
     title: &'static str,
     x: (&'static str, Scale),
     y: &'static str,
-    lines: Vec<Line>,
+    lines: Vec<Series>,
 }
 
-struct Line {
+struct Series {
     name: &'static str,
     points: Vec<(f64, f64)>,
 }
 
-/// How a number on the x axis is placed, and what is written there.
+/// The scale and the labels of an x axis.
 #[derive(Clone, Copy)]
 enum Scale {
     /// p90 at 1, p99 at 2, p99.9 at 3.
@@ -32,36 +32,35 @@ enum Scale {
 const COLOURS: [RGBColor; 3] =
     [RGBColor(31, 119, 180), RGBColor(214, 90, 30), RGBColor(44, 140, 60)];
 
-/// Draws what there is to draw of `figures` into `directory`, and returns the file; nothing where a
-/// table says it all.
+/// Draws `figures` into a file in `directory` and returns its path; `None` if they have no chart.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn draw(figures: &Value, directory: &Path) -> anyhow::Result<Option<PathBuf>> {
     let Some(plot) = plot(figures) else { return Ok(None) };
     std::fs::create_dir_all(directory)
-        .with_context(|| format!("making {}", directory.display()))?;
+        .with_context(|| format!("creating {}", directory.display()))?;
     let path = directory.join(format!("{}.svg", figures["bench"].as_str().unwrap_or("bench")));
     plot.draw(&path).with_context(|| format!("writing {}", path.display()))?;
     Ok(Some(path))
 }
 
-fn plot(figures: &Value) -> Option<Plot> {
+fn plot(figures: &Value) -> Option<Chart> {
     let nines = ("of all orders", Scale::Nines);
-    let lag = Line { name: "lag", points: percentiles(&figures["lag_ms"]) };
+    let lag = Series { name: "lag", points: percentiles(&figures["lag_ms"]) };
     Some(match figures["bench"].as_str()? {
         "herd" => {
             let ping =
-                Line { name: "PING of another client", points: percentiles(&figures["ping_ms"]) };
-            Plot { title: "Lag after one instant", x: nines, y: "ms", lines: vec![lag, ping] }
+                Series { name: "PING of another client", points: percentiles(&figures["ping_ms"]) };
+            Chart { title: "Lag after one instant", x: nines, y: "ms", lines: vec![lag, ping] }
         }
-        "steady" => Plot { title: "Lag of a steady stream", x: nines, y: "ms", lines: vec![lag] },
+        "steady" => Chart { title: "Lag of a steady stream", x: nines, y: "ms", lines: vec![lag] },
         "api" => {
-            let latency = Line {
+            let latency = Series {
                 name: "single command",
                 points: percentiles(&figures["single"]["latency_ms"]),
             };
-            Plot {
+            Chart {
                 title: "Latency over HTTP",
                 x: ("of all commands", Scale::Nines),
                 y: "ms",
@@ -71,17 +70,17 @@ fn plot(figures: &Value) -> Option<Plot> {
         "waiting" => {
             let step = |ms: fn(&Value) -> Option<f64>| points(&figures["steps"], "waiting", ms);
             let lines = vec![
-                Line {
+                Series {
                     name: "until all were received",
                     points: step(|step| Some(step["seconds"].as_f64()? * 1_000.0)),
                 },
-                Line {
+                Series {
                     name: "processor time",
                     points: step(|step| Some(step["cpu_seconds"]["total"].as_f64()? * 1_000.0)),
                 },
             ];
-            Plot {
-                title: "A thousand due among ever more that wait",
+            Chart {
+                title: "1,000 due orders among more and more waiting ones",
                 x: ("orders waiting", Scale::Powers),
                 y: "ms",
                 lines,
@@ -91,12 +90,12 @@ fn plot(figures: &Value) -> Option<Plot> {
             let plain = |kind: &Value| {
                 kind["bytes_per_order"].as_f64().filter(|_| kind["id_characters"] == 18)
             };
-            let lines = vec![Line {
+            let lines = vec![Series {
                 name: "id of 18 characters",
                 points: points(&figures["kinds"], "data_bytes", plain),
             }];
-            Plot {
-                title: "What a waiting order takes",
+            Chart {
+                title: "Size of a waiting order",
                 x: ("bytes of data", Scale::Plain),
                 y: "bytes",
                 lines,
@@ -142,7 +141,7 @@ impl Scale {
     }
 }
 
-impl Plot {
+impl Chart {
     fn draw(&self, path: &Path) -> anyhow::Result<()> {
         let root = SVGBackend::new(path, (720, 400)).into_drawing_area();
         root.fill(&WHITE)?;

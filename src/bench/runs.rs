@@ -1,8 +1,8 @@
-//! Figures of many runs, made into one: the median of each.
+//! The figures of several runs merged into one: the median of each.
 
 use serde_json::{Map, Value};
 
-/// The median of every figure; what is no number is taken from the first run.
+/// The median of every figure. Other values are those of the first run.
 #[must_use]
 pub fn median(runs: &[Value]) -> Value {
     merged(&runs.iter().collect::<Vec<_>>(), &|sorted| {
@@ -12,20 +12,20 @@ pub fn median(runs: &[Value]) -> Value {
     })
 }
 
-/// The least of every figure.
+/// The minimum of every figure.
 #[must_use]
 pub fn min(runs: &[Value]) -> Value {
     merged(&runs.iter().collect::<Vec<_>>(), &|sorted| sorted.first().copied().unwrap_or(0.0))
 }
 
-/// The greatest of every figure.
+/// The maximum of every figure.
 #[must_use]
 pub fn max(runs: &[Value]) -> Value {
     merged(&runs.iter().collect::<Vec<_>>(), &|sorted| sorted.last().copied().unwrap_or(0.0))
 }
 
-/// One value of the shape of the first, each number in it `pick`ed from the same place in all of
-/// `runs`, sorted.
+/// A value with the shape of the first run. `pick` gets the sorted numbers of all `runs` for each
+/// number in it.
 fn merged(runs: &[&Value], pick: &dyn Fn(&[f64]) -> f64) -> Value {
     match runs.first() {
         Some(Value::Object(fields)) => {
@@ -47,8 +47,7 @@ fn merged(runs: &[&Value], pick: &dyn Fn(&[f64]) -> f64) -> Value {
             let mut numbers: Vec<f64> = runs.iter().filter_map(|run| run.as_f64()).collect();
             numbers.sort_by(f64::total_cmp);
             let picked = pick(&numbers);
-            // Whole numbers that are the same in every run (how many orders, which batch) stay
-            // whole.
+            // Integers that are equal in every run (orders, batch) stay integers.
             if first.is_u64() && first.as_f64() == Some(picked) {
                 Value::Number(first.clone())
             } else {
@@ -67,19 +66,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_figure_is_taken_on_its_own_and_words_from_the_first_run() {
-        let run = |rate: f64, p99: f64| json!({"bench": "herd", "orders": 10, "rate": rate, "lag_ms": {"p99": p99}, "steps": [{"s": rate}]});
+    fn each_figure_has_its_own_median_and_texts_come_from_the_first_run() {
+        let run = |rate: f64, p99: f64| {
+            json!({
+                "bench": "herd",
+                "orders": 10,
+                "rate": rate,
+                "lag_ms": {"p99": p99},
+                "steps": [{"s": rate}],
+            })
+        };
         let runs = [run(3.0, 7.0), run(1.0, 9.0), run(2.0, 8.0)];
-        assert_eq!(
-            median(&runs),
-            json!({"bench": "herd", "orders": 10, "rate": 2.0, "lag_ms": {"p99": 8.0}, "steps": [{"s": 2.0}]})
-        );
+        assert_eq!(median(&runs), run(2.0, 8.0));
         assert_eq!(min(&runs)["rate"], 1.0);
         assert_eq!(max(&runs)["lag_ms"]["p99"], 9.0);
     }
 
     #[test]
-    fn the_median_of_an_even_number_of_runs_lies_between_the_two_in_the_middle() {
+    fn the_median_of_an_even_number_of_runs_is_the_mean_of_the_two_in_the_middle() {
         assert_eq!(median(&[json!(1.0), json!(4.0), json!(2.0), json!(3.0)]), json!(2.5));
     }
 }

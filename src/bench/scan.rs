@@ -1,5 +1,5 @@
-//! What the intake's scan costs the others: the time that a GET takes while a million foreign keys
-//! are walked over, and while they are not; and that nothing foreign is changed by it.
+//! The effect of the intake's scan on other clients: the latency of GET with and without a scan
+//! over a million foreign keys. Also checks that no foreign key changes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -19,34 +19,33 @@ use crate::engine::Engine;
 use crate::intake::{self, CountFrom, Intake};
 use crate::telemetry::Telemetry;
 
-/// What is measured.
+/// The benchmark of the intake's scan.
 pub struct Scan {
-    /// How many foreign keys there are.
+    /// Foreign keys.
     pub keys: usize,
-    /// How long each half of a round lasts: one without a scan, one with scans that follow each
-    /// other without a pause.
+    /// Duration of each half of a round: one without a scan, one with scans without a pause.
     pub seconds: u64,
-    /// How many rounds there are.
+    /// Number of rounds.
     pub rounds: u32,
 }
 
-/// How many keys are written or read at once.
+/// Keys that are written or read at once.
 const STEP: usize = 1_000;
 
 impl Scan {
-    /// Measures on `ground`, which must be a Redis.
+    /// Measures on `target`, which must be a Redis.
     ///
     /// # Errors
-    /// Where it is none, or does not answer.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground
+    /// If it is not a Redis, or does not answer.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let url = target
             .redis_url
             .as_deref()
-            .context("a scan is measured on a Redis: --store redis://127.0.0.1:6379/0")?;
+            .context("this benchmark needs a Redis: --store redis://127.0.0.1:6379/0")?;
         let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
         let prefix = format!("foreign-{:08x}:", rand::random::<u32>());
         self.fill(&mut redis, &prefix, progress).await?;
-        let measured = self.measure(ground, url, &mut redis, &prefix).await;
+        let measured = self.measure(target, url, &mut redis, &prefix).await;
         for first in (0..self.keys).step_by(STEP) {
             let keys: Vec<String> =
                 (first..(first + STEP).min(self.keys)).map(|i| format!("{prefix}{i}")).collect();
@@ -66,7 +65,7 @@ impl Scan {
             let mut pipe = redis::Pipeline::new();
             for i in first..(first + STEP).min(self.keys) {
                 let key = format!("{prefix}{i}");
-                // One in fifty is a hash, one a list; the others are texts like a session's.
+                // One in fifty is a hash, one in fifty a list, the others are texts.
                 match i % 50 {
                     7 => pipe.cmd("HSET").arg(key).arg("field").arg(i).ignore(),
                     8 => pipe.cmd("RPUSH").arg(key).arg(i).ignore(),
@@ -81,18 +80,19 @@ impl Scan {
 
     async fn measure(
         &self,
-        ground: &BenchStore,
+        target: &BenchStore,
         url: &str,
         redis: &mut MultiplexedConnection,
         prefix: &str,
     ) -> anyhow::Result<Value> {
         let before = self.digest(redis, prefix).await?;
-        let (telemetry, policy) = (Telemetry::default(), Policy::new("default", Terms::default())?);
-        let engine = Engine::builder(ground.store.clone())
+        let telemetry = Telemetry::default();
+        let policy = Policy::new("default", Terms::default())?;
+        let engine = Engine::builder(target.store.clone())
             .policy(policy.clone())
             .metrics(telemetry.engine.clone())
             .start();
-        let settings = intake::Settings {
+        let settings = intake::IntakeSettings {
             scan_every: Duration::from_secs(30),
             notifications: false,
             set_notifications: false,
@@ -100,7 +100,9 @@ impl Scan {
             policy,
         };
         let intake = Intake::new(Arc::new(shop(url)?), settings, engine.clone(), telemetry.intake);
-        let (mut quiet, mut scanning, mut scans) = (histogram()?, histogram()?, Vec::new());
+        let mut quiet = histogram()?;
+        let mut scanning = histogram()?;
+        let mut scans = Vec::new();
         for _ in 0..self.rounds {
             quiet.add(self.gets(url, prefix).await?)?;
             let scan = async {
@@ -117,19 +119,26 @@ impl Scan {
         engine.stop(Duration::from_secs(5)).await;
         let rise = scanning.value_at_quantile(0.99) as f64 - quiet.value_at_quantile(0.99) as f64;
         Ok(json!({
-            "bench": "scan", "store": ground.name, "keys": self.keys, "rounds": self.rounds, "get_ms": {"quiet": figures(&quiet), "scanning": figures(&scanning)},
-            "p99_rise_ms": rise / 1_000.0, "scans": scans.len(), "scan_seconds": scans.iter().copied().reduce(f64::max),
+            "bench": "scan",
+            "store": target.name,
+            "keys": self.keys,
+            "rounds": self.rounds,
+            "get_ms": {"quiet": figures(&quiet), "scanning": figures(&scanning)},
+            "p99_rise_ms": rise / 1_000.0,
+            "scans": scans.len(),
+            "scan_seconds": scans.iter().copied().reduce(f64::max),
             "foreign_keys_changed": 0,
         }))
     }
 
-    /// Another client that asks for one key after another, in a thread of its own: timers of one
-    /// runtime fire together, and so each GET would be sent in the same moment as a step of the
-    /// scan.
+    /// Another client that reads one key after another, on its own thread: timers of one runtime
+    /// fire together, so each GET would be sent at the same moment as a step of the scan.
     async fn gets(&self, url: &str, prefix: &str) -> anyhow::Result<Histogram<u64>> {
         let mut redis = redis::Client::open(url)?.get_connection()?;
-        let (keys, seconds, prefix, mut micros) =
-            (self.keys.max(1), self.seconds, prefix.to_owned(), histogram()?);
+        let keys = self.keys.max(1);
+        let seconds = self.seconds;
+        let prefix = prefix.to_owned();
+        let mut micros = histogram()?;
         let asked = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(seconds) {
@@ -146,7 +155,7 @@ impl Scan {
         Ok(asked.await??)
     }
 
-    /// A sum over all foreign keys and what they hold.
+    /// A hash sum over all foreign keys and their values.
     async fn digest(&self, redis: &mut MultiplexedConnection, prefix: &str) -> anyhow::Result<u64> {
         let mut sum = 0_u64;
         for first in (0..self.keys).step_by(STEP) {
@@ -156,7 +165,7 @@ impl Scan {
             }
             let held: Vec<Option<Vec<u8>>> = pipe.query_async(redis).await?;
             for (i, held) in (first..).zip(held) {
-                ensure!(held.is_some(), "the foreign key {prefix}{i} is gone");
+                ensure!(held.is_some(), "the foreign key {prefix}{i} was removed");
                 let mut hasher = DefaultHasher::new();
                 (i, held).hash(&mut hasher);
                 sum = sum.wrapping_add(hasher.finish());
@@ -168,5 +177,10 @@ impl Scan {
 
 fn figures(micros: &Histogram<u64>) -> Value {
     let at = |q: f64| micros.value_at_quantile(q) as f64 / 1_000.0;
-    json!({"p50": at(0.5), "p99": at(0.99), "max": micros.max() as f64 / 1_000.0, "count": micros.len()})
+    json!({
+        "p50": at(0.5),
+        "p99": at(0.99),
+        "max": micros.max() as f64 / 1_000.0,
+        "count": micros.len(),
+    })
 }

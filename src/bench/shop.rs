@@ -1,5 +1,5 @@
-//! A shop that keeps its orders in keys, as the copied pattern has it: its commands on a raw
-//! connection, at random moments, and what it sees of its own orders meanwhile.
+//! A shop that stores its orders in keys, as in the copied pattern. It sends its commands on a raw
+//! connection, at random moments, and watches the status of its orders.
 
 use std::time::{Duration, Instant};
 
@@ -12,63 +12,63 @@ use tokio_util::sync::CancellationToken;
 
 use super::pattern::{STATUS, TRIGGER};
 
-/// How often the shop looks at its orders.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How many statuses are asked for at once.
-const LOOK: usize = 1_000;
+/// How often the shop reads the status of its orders.
+const READ_EVERY: Duration = Duration::from_millis(50);
+/// Statuses per MGET, and commands per round trip.
+const PAGE: usize = 1_000;
 
-/// What happens in a shop.
+/// The orders of a shop and when it sends its commands.
 #[derive(Debug, Clone)]
-pub struct Play {
-    /// How many orders are initiated.
+pub struct Scenario {
+    /// Initiated orders.
     pub orders: usize,
-    /// Over which time.
+    /// The time in which they are initiated.
     pub over: Duration,
-    /// How long after the payment an order should be received.
+    /// The time from the payment to the expected receipt.
     pub window: Duration,
-    /// What the random moments follow from.
+    /// The seed of the random moments.
     pub seed: u64,
 }
 
-/// One order, as the shop saw it. Instants are this machine's.
+/// One order, as the shop saw it. Instants are of this machine's clock.
 #[derive(Debug, Clone, Default)]
 pub struct Life {
     /// Its id.
     pub id: String,
-    /// Just before the command that makes it paid was sent.
+    /// Just before the shop wrote PAID.
     pub paid: Option<Instant>,
     /// The status that the shop replaced when it cancelled the order.
     pub cancelled_from: Option<String>,
-    /// When it was first seen received.
+    /// When RECEIVED was first seen.
     pub received: Option<Instant>,
-    /// Its status in the end.
+    /// Its last status.
     pub last: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+enum Step {
     Initiate,
     Pay,
     Cancel,
 }
 
-impl Play {
-    /// One in twenty is never paid; one in ten is cancelled, at any moment from its payment to
-    /// shortly after its deadline.
-    fn script(&self) -> Vec<(Duration, usize, What)> {
+impl Scenario {
+    /// One order in twenty is never paid. One in ten is cancelled, at any moment from its payment
+    /// to shortly after its deadline.
+    fn script(&self) -> Vec<(Duration, usize, Step)> {
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut script = Vec::with_capacity(self.orders * 2);
         for order in 0..self.orders {
             let start = self.over.mul_f64(random.random());
             let paid = start + self.window.mul_f64(0.5 * random.random::<f64>());
-            script.push((start, order, What::Initiate));
+            script.push((start, order, Step::Initiate));
             if order % 20 != 7 {
-                script.push((paid, order, What::Pay));
+                script.push((paid, order, Step::Pay));
                 if order % 10 == 3 {
                     script.push((
                         paid + self.window.mul_f64(1.2 * random.random::<f64>()),
                         order,
-                        What::Cancel,
+                        Step::Cancel,
                     ));
                 }
             }
@@ -78,14 +78,14 @@ impl Play {
     }
 
     fn id(&self, order: usize) -> String {
-        // The pattern cuts an id at its first colon, so none has one here.
+        // Without a colon: the pattern cuts an id at its first colon.
         format!("{:08x}-{order}", self.seed as u32)
     }
 
-    /// Plays it against the Redis at `address` to its end, and watches until `stop`.
+    /// Sends all commands to the Redis at `address`, and watches the orders until `stop`.
     ///
     /// # Errors
-    /// Where the server does not answer as it should.
+    /// If the server fails.
     pub async fn run(&self, address: &str, stop: &CancellationToken) -> anyhow::Result<Vec<Life>> {
         let ids: Vec<String> = (0..self.orders).map(|order| self.id(order)).collect();
         let (played, watched) =
@@ -115,11 +115,11 @@ impl Play {
             tokio::time::sleep(at.saturating_sub(begun.elapsed())).await;
             let mut sent = Vec::new();
             while let Some((_, order, what)) =
-                script.next_if(|(at, ..)| sent.len() < LOOK && *at <= begun.elapsed())
+                script.next_if(|(at, ..)| sent.len() < PAGE && *at <= begun.elapsed())
             {
                 let status = format!("{STATUS}{}", ids[order]);
                 match what {
-                    What::Initiate => {
+                    Step::Initiate => {
                         redis.add(&["SET", &status, "PENDING_PAYMENT"]);
                         redis.add(&[
                             "SETEX",
@@ -129,19 +129,19 @@ impl Play {
                         ]);
                         sent.push((order, None));
                     }
-                    What::Pay => {
+                    Step::Pay => {
                         lives[order].0 = Some(Instant::now());
                         redis.add(&["SET", &status, "PAID"]);
                     }
-                    // With the status that it replaces, so that it is known who came first.
-                    What::Cancel => redis.add(&["SET", &status, "CANCELLED", "GET"]),
+                    // GET returns the replaced status, which tells whether the job was first.
+                    Step::Cancel => redis.add(&["SET", &status, "CANCELLED", "GET"]),
                 }
                 sent.push((order, Some(what)));
             }
             redis.send().await?;
             for (order, what) in sent {
                 let answer = redis.answer().await?;
-                if matches!(what, Some(What::Cancel)) {
+                if matches!(what, Some(Step::Cancel)) {
                     lives[order].1 = answer;
                 }
             }
@@ -161,7 +161,7 @@ async fn watch(
     let mut seen: Vec<Watched> = vec![(None, None); ids.len()];
     loop {
         let is_last = stop.is_cancelled();
-        for (first, part) in (0..).step_by(LOOK).zip(ids.chunks(LOOK)) {
+        for (first, part) in (0..).step_by(PAGE).zip(ids.chunks(PAGE)) {
             let keys: Vec<String> = part.iter().map(|id| format!("{STATUS}{id}")).collect();
             redis.add(
                 &std::iter::once("MGET").chain(keys.iter().map(String::as_str)).collect::<Vec<_>>(),
@@ -180,12 +180,12 @@ async fn watch(
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(READ_EVERY) => {}
         }
     }
 }
 
-/// A connection on which commands are written as bytes.
+/// A connection that writes commands as bytes.
 struct Raw {
     stream: BufReader<TcpStream>,
     out: Vec<u8>,
@@ -219,11 +219,11 @@ impl Raw {
         match (chars.next(), chars.as_str()) {
             (Some('-'), error) => bail!("the server answered {error}"),
             (Some(kind), rest) => Ok((kind, rest.to_owned())),
-            (None, _) => bail!("an empty answer"),
+            (None, _) => bail!("the server sent an empty answer"),
         }
     }
 
-    /// An answer that is a text, or nothing.
+    /// A text answer, or none.
     async fn answer(&mut self) -> anyhow::Result<Option<String>> {
         let (kind, rest) = self.line().await?;
         if kind != '$' {
@@ -238,7 +238,7 @@ impl Raw {
 
     async fn answers(&mut self) -> anyhow::Result<Vec<Option<String>>> {
         let (kind, rest) = self.line().await?;
-        ensure!(kind == '*', "the server answered no list");
+        ensure!(kind == '*', "the server did not answer with a list");
         let mut answers = Vec::new();
         for _ in 0..rest.parse::<usize>()? {
             answers.push(self.answer().await?);

@@ -1,5 +1,4 @@
-//! The copied pattern, measured: its sweep as it is written, and one tuned as far as it goes
-//! without another idea.
+//! The speed of the copied pattern: its job as written, and a tuned version with the same design.
 
 use std::time::Instant;
 
@@ -14,53 +13,58 @@ use super::pattern::{STATUS, TRIGGER, sweep};
 use super::ping::Pings;
 use super::worker::Cpu;
 
-/// What is measured.
+/// The benchmark of the copied pattern.
 pub struct Sweep {
-    /// How many paid orders a sweep finds.
+    /// Paid orders.
     pub orders: usize,
-    /// SCAN, MGET and pipelines in place of KEYS and three round trips an order.
+    /// SCAN, MGET and pipelines in place of KEYS and three round trips per order.
     pub tuned: bool,
 }
 
 const DAY_MS: u64 = 86_400_000;
-/// Keys to a SCAN, and so to a batch of the tuned form.
+/// Keys per SCAN, and so per batch of the tuned version.
 const PAGE: usize = 1_000;
 
 impl Sweep {
-    /// Measures on the Redis of `ground` and returns the figures.
+    /// Measures on the Redis of `target` and returns the figures.
     ///
     /// # Errors
-    /// Where it is no Redis, or does not answer.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground
+    /// If it is not a Redis, or does not answer.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let url = target
             .redis_url
             .clone()
-            .context("the pattern is measured on Redis: --store redis://host:port/db")?;
+            .context("this benchmark needs a Redis: --store redis://host:port/db")?;
         let mut connection = connect(&url).await?;
-        let before = ground.bytes().await?;
+        let before = target.bytes().await?;
         load(&mut connection, self.orders).await?;
-        let bytes = ground.bytes().await?.saturating_sub(before) as f64 / self.orders as f64;
+        let bytes = target.bytes().await?.saturating_sub(before) as f64 / self.orders as f64;
         let pings = Pings::start(Some(url.clone()));
-        let (start, cpu) = (Instant::now(), Cpu::read(ground).await?);
+        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
         let received = tokio::task::spawn_blocking({
             let (tuned, progress) = (self.tuned, progress.clone());
             move || on_one_thread(&url, tuned, &progress)
         })
         .await??;
         let seconds = start.elapsed().as_secs_f64();
-        let cpu = cpu.since(ground, 100_000.0 / self.orders as f64).await?;
+        let cpu = cpu.since(target, 100_000.0 / self.orders as f64).await?;
         let ping_ms = pings.stop().await?;
         ensure!(received == self.orders, "{received} orders were received");
         Ok(json!({
-            "bench": "pattern", "tuned": self.tuned, "orders": self.orders, "seconds": seconds,
-            "orders_per_second": self.orders as f64 / seconds, "cpu_seconds_per_100k": cpu, "ping_ms": ping_ms,
+            "bench": "pattern",
+            "tuned": self.tuned,
+            "orders": self.orders,
+            "seconds": seconds,
+            "orders_per_second": self.orders as f64 / seconds,
+            "cpu_seconds_per_100k": cpu,
+            "ping_ms": ping_ms,
             "bytes_per_order": bytes.round(),
         }))
     }
 }
 
-/// The job, on a thread of its own: a round trip that due times no other thread is the best that
-/// this pattern can have.
+/// Runs the job on its own thread: a round trip without a thread switch is the best case for this
+/// pattern.
 fn on_one_thread(url: &str, tuned: bool, progress: &ProgressBar) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -93,9 +97,9 @@ async fn load(connection: &mut MultiplexedConnection, orders: usize) -> anyhow::
     Ok(())
 }
 
-/// The same job with what Redis offers: pages instead of the whole keyspace, all statuses of a page
-/// at once, then all its writes together with the next page, in one round trip. Between MGET and
-/// MSET a cancel is overwritten as before.
+/// The same job with pages instead of the whole keyspace: one MGET for all statuses of a page, then
+/// all its writes and the next SCAN in one round trip. A cancel between MGET and MSET is still
+/// overwritten.
 async fn tuned_sweep(
     connection: &mut MultiplexedConnection,
     mut on_received: impl FnMut(usize),

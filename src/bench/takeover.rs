@@ -1,11 +1,10 @@
-//! The copied pattern and this program beside each other: the same shop, the same orders at the
-//! same moments, two instances of each, of which one is killed now and then. What went wrong is
-//! counted.
+//! Compares the copied pattern with this program: the same shop, the same orders at the same
+//! moments, two instances of each. One instance is killed several times. The errors are counted.
 //!
-//! | module | is |
+//! | module | holds |
 //! |---|---|
-//! | [`tally`] | what went wrong, from what the shop saw and what was done |
-//! | [`sides`] | two instances of the one and of the other |
+//! | [`tally`] | counts errors from the statuses that the shop saw and the executed actions |
+//! | [`sides`] | instances of the pattern and of this program |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench_store::BenchStore;
 use super::pattern::{STATUS, TRIGGER};
-use super::shop::Play;
+use super::shop::Scenario;
 
 mod sides;
 pub mod tally;
@@ -26,60 +25,68 @@ pub(super) use sides::shop;
 use sides::{Actions, Ours, Pattern, Side};
 use tally::{Done, Tally};
 
-/// How long after the last kill both sides have to catch up: a worker of ours is missed by the
-/// others after five seconds.
+/// The time to catch up after the last kill. Our workers detect a dead worker after at most five
+/// seconds.
 const SETTLE: Duration = Duration::from_secs(7);
 
-/// What is compared.
+/// The comparison with the copied pattern.
 pub struct Takeover {
-    /// How many orders there are.
+    /// Number of orders.
     pub orders: usize,
-    /// How long after its payment an order is to be received: 24 hours in a shop.
+    /// The time from the payment to the receipt: 24 hours in a shop.
     pub window: Duration,
-    /// The pattern's pause between two sweeps (30 minutes in a shop), and ours between two scans.
+    /// The pause between two runs of the pattern's job (30 minutes in a shop), and between two of
+    /// our scans.
     pub every: Duration,
     /// How often one of the two instances is killed.
     pub kills: u32,
-    /// How long an order's post-receive actions take: the database, the points, the message.
+    /// Duration of an order's post-receive actions: the database, the points, the message.
     pub action: Duration,
-    /// Whether the server tells of changed keys.
+    /// Whether the server publishes changed keys.
     pub notifications: bool,
 }
 
 impl Takeover {
-    /// Compares on `ground`, which must be a Redis.
+    /// Compares on `target`, which must be a Redis.
     ///
     /// # Errors
-    /// Where it is none, has such keys already, or does not answer.
-    pub async fn run(&self, ground: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
-        let url = ground
+    /// If it is not a Redis, has such keys already, or does not answer.
+    pub async fn run(&self, target: &BenchStore, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let url = target
             .redis_url
             .as_deref()
-            .context("two shops are compared on a Redis: --store redis://127.0.0.1:6379/0")?;
+            .context("this benchmark needs a Redis: --store redis://127.0.0.1:6379/0")?;
         ensure!(
             keys(url).await?.is_empty(),
-            "{} has keys of a shop ({STATUS}*, {TRIGGER}*); use a database without",
-            ground.name
+            "{} has keys of a shop ({STATUS}*, {TRIGGER}*); use an empty database",
+            target.name
         );
         let flags = set_flags(url, if self.notifications { "K$" } else { "" }).await?;
-        let compared = self.both(ground, url, progress).await;
+        let compared = self.both(target, url, progress).await;
         set_flags(url, &flags).await?;
         remove_keys(url).await?;
         let (pattern, ours) = compared?;
         Ok(json!({
-            "bench": "takeover", "store": ground.name, "orders": self.orders, "window_ms": self.window.as_millis() as u64,
-            "every_ms": self.every.as_millis() as u64, "action_ms": self.action.as_millis() as u64, "kills": self.kills, "notifications": self.notifications,
-            "pattern": pattern.figures(), "autoreceive": ours.figures(),
+            "bench": "takeover",
+            "store": target.name,
+            "orders": self.orders,
+            "window_ms": self.window.as_millis() as u64,
+            "every_ms": self.every.as_millis() as u64,
+            "action_ms": self.action.as_millis() as u64,
+            "kills": self.kills,
+            "notifications": self.notifications,
+            "pattern": pattern.figures(),
+            "autoreceive": ours.figures(),
         }))
     }
 
     async fn both(
         &self,
-        ground: &BenchStore,
+        target: &BenchStore,
         url: &str,
         progress: &ProgressBar,
     ) -> anyhow::Result<(Tally, Tally)> {
-        let play = Play {
+        let scenario = Scenario {
             orders: self.orders,
             over: self.over(),
             window: self.window,
@@ -87,53 +94,55 @@ impl Takeover {
         };
         progress.set_length(2);
         let pattern =
-            self.one(&play, url, |actions| Pattern::new(url, self.every, actions)).await?;
+            self.one(&scenario, url, |actions| Pattern::new(url, self.every, actions)).await?;
         progress.inc(1);
         remove_keys(url).await?;
         let ours = self
-            .one(&play, url, |actions| Ours::new(url, ground.config.clone(), self, actions))
+            .one(&scenario, url, |actions| Ours::new(url, target.config.clone(), self, actions))
             .await?;
         progress.inc(1);
         Ok((pattern, ours))
     }
 
-    /// At most 2,000 orders are initiated in a second.
+    /// At most 2,000 orders are initiated per second.
     fn over(&self) -> Duration {
         Duration::from_secs_f64(self.orders as f64 / 2_000.0).max(self.window / 2)
     }
 
-    /// One side: two instances, one of which is killed and started again, until everything should
+    /// Runs two instances of one side and kills and restarts one of them, until all orders should
     /// be done.
     async fn one<S: Side>(
         &self,
-        play: &Play,
+        scenario: &Scenario,
         url: &str,
         side: impl FnOnce(Actions) -> anyhow::Result<S>,
     ) -> anyhow::Result<Tally> {
         let done = Done::default();
         let side = Arc::new(side(Actions { take: self.action, done: done.clone() })?);
         let stop = CancellationToken::new();
-        // The last payment comes half a window after the last order; a whole sweep and a moment
-        // more is time enough.
-        let all = play.over + play.window.mul_f64(1.8) + 2 * self.every + Duration::from_secs(2);
+        // The last payment comes half a window after the last order. Then two runs of the job and
+        // two seconds are enough.
+        let all =
+            scenario.over + scenario.window.mul_f64(1.8) + 2 * self.every + Duration::from_secs(2);
         let killing = tokio::spawn(kill_now_and_then(side.clone(), self.kills, all, stop.clone()));
         let address = address(url)?;
-        let lives = play.run(&address, &stop).await;
+        let lives = scenario.run(&address, &stop).await;
         stop.cancel();
         killing.await??;
-        Ok(Tally::of(&lives?, &done, play.window))
+        Ok(Tally::of(&lives?, &done, scenario.window))
     }
 }
 
-/// Keeps two instances running until `all` is over, one of which is killed `kills` times at even
-/// distances.
+/// Keeps two instances running until `all` is over. One is killed `kills` times, at regular
+/// intervals.
 async fn kill_now_and_then<S: Side>(
     side: Arc<S>,
     kills: u32,
     all: Duration,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (mut first, second) = (side.start()?, side.start()?);
+    let mut first = side.start()?;
+    let second = side.start()?;
     for _ in 0..kills {
         tokio::time::sleep(all / (kills + 1)).await;
         side.kill(first);
@@ -150,7 +159,7 @@ fn address(url: &str) -> anyhow::Result<String> {
     let url = reqwest::Url::parse(url)?;
     ensure!(
         matches!(url.path(), "" | "/" | "/0") && url.password().is_none(),
-        "a server without a password, and its database 0, are expected"
+        "--store: expected database 0 of a server without a password"
     );
     Ok(format!("{}:{}", url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(6_379)))
 }
@@ -159,9 +168,10 @@ async fn connect(url: &str) -> anyhow::Result<redis::aio::MultiplexedConnection>
     Ok(redis::Client::open(url)?.get_multiplexed_async_connection().await?)
 }
 
-/// The keys of shops: those of the pattern, and the marks beside them.
+/// The keys of shops: those of the pattern, and the intake's marks.
 async fn keys(url: &str) -> anyhow::Result<Vec<Vec<u8>>> {
-    let (mut redis, mut keys) = (connect(url).await?, Vec::new());
+    let mut redis = connect(url).await?;
+    let mut keys = Vec::new();
     for pattern in
         [format!("{STATUS}*"), format!("{TRIGGER}*"), format!("autoreceive:mark:{{{STATUS}*")]
     {
@@ -193,7 +203,7 @@ async fn remove_keys(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets the flags, and returns those that were set.
+/// Sets the notification flags, and returns the previous ones.
 async fn set_flags(url: &str, flags: &str) -> anyhow::Result<String> {
     let mut redis = connect(url).await?;
     let before: Vec<String> = redis::cmd("CONFIG")

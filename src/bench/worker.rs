@@ -1,4 +1,4 @@
-//! The workers of a measurement, and what they and Redis used while they worked.
+//! The workers of a benchmark, and the processor time that they and Redis use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::engine::{Engine, Metrics};
 pub struct Workers {
     engines: Vec<Engine>,
     metrics: Vec<Arc<Metrics>>,
-    /// What was attempted.
+    /// The action that counts attempts.
     pub nothing: Nothing,
 }
 
 impl Workers {
-    /// Starts `count` workers that take `batch` orders at once.
+    /// Starts `count` workers with batches of `batch` orders.
     ///
     /// # Errors
-    /// Where the store does not answer.
-    pub async fn start(ground: &BenchStore, count: usize, batch: usize) -> anyhow::Result<Workers> {
-        let nothing = Nothing::new(ground.store.now().await?)?;
+    /// If the store does not answer.
+    pub async fn start(target: &BenchStore, count: usize, batch: usize) -> anyhow::Result<Workers> {
+        let nothing = Nothing::new(target.store.now().await?)?;
         let policy = Policy::new("default", Terms::default())?;
         let mut workers =
             Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
         for worker in 0..count {
             let store =
-                if worker == 0 { ground.store.clone() } else { ground.another_store().await? };
+                if worker == 0 { target.store.clone() } else { target.another_store().await? };
             let action =
                 Subscription { batch, ..Subscription::new("nothing".parse()?, nothing.clone()) };
             let metrics = Arc::new(Metrics::default());
@@ -48,21 +48,20 @@ impl Workers {
         Ok(workers)
     }
 
-    /// How much work was done twice: receipts that lost against another worker's, in per cent of
-    /// `orders`.
+    /// Receipts that lost against another worker's, in per cent of `orders`.
     #[must_use]
     pub fn duplicates_percent(&self, orders: usize) -> f64 {
         let lost = |metrics: &Arc<Metrics>| metrics.conflicts_of("timer");
         self.metrics.iter().map(lost).sum::<u64>() as f64 * 100.0 / orders.max(1) as f64
     }
 
-    /// Waits until `orders` were attempted and every entry is settled.
+    /// Waits until `orders` events were attempted and every entry is settled.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn drain(
         &self,
-        ground: &BenchStore,
+        target: &BenchStore,
         orders: u64,
         progress: &ProgressBar,
     ) -> anyhow::Result<()> {
@@ -70,7 +69,7 @@ impl Workers {
             progress.set_position(self.nothing.attempted());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        while ground.store.stats().await?.actions.iter().any(|action| action.pending > 0) {
+        while target.store.stats().await?.actions.iter().any(|action| action.pending > 0) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         Ok(())
@@ -91,24 +90,24 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// What this process, and Redis where it is one, used so far.
+    /// The processor time of this process and of Redis, if the store is on Redis.
     ///
     /// # Errors
-    /// Where Redis does not answer.
-    pub async fn read(ground: &BenchStore) -> anyhow::Result<Cpu> {
-        let redis = match &ground.redis_url {
+    /// If Redis does not answer.
+    pub async fn read(target: &BenchStore) -> anyhow::Result<Cpu> {
+        let redis = match &target.redis_url {
             Some(url) => Some(cpu::redis_seconds(url).await?),
             None => None,
         };
         Ok(Cpu { own: cpu::own_seconds(), redis })
     }
 
-    /// What was used since then, in seconds multiplied by `factor`.
+    /// The processor time since then, in seconds multiplied by `factor`.
     ///
     /// # Errors
-    /// Where Redis does not answer.
-    pub async fn since(&self, ground: &BenchStore, factor: f64) -> anyhow::Result<Value> {
-        let now = Cpu::read(ground).await?;
+    /// If Redis does not answer.
+    pub async fn since(&self, target: &BenchStore, factor: f64) -> anyhow::Result<Value> {
+        let now = Cpu::read(target).await?;
         let redis = now.redis.zip(self.redis).map(|(now, then)| (now - then) * factor);
         let own = (now.own - self.own) * factor;
         Ok(json!({"own": own, "redis": redis, "total": own + redis.unwrap_or(0.0)}))

@@ -1,6 +1,5 @@
-//! Two instances of the pattern's job, and two workers of ours. Each instance has a runtime of its
-//! own: killing it drops all that it was doing where it waits for an answer, which is what the
-//! death of a process looks like from outside.
+//! Instances of the pattern's job and of our worker. Each instance has its own runtime. Killing it
+//! drops all its tasks at their next await, which looks like the death of a process from outside.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,16 +19,16 @@ use crate::config::StoreConfig;
 use crate::engine::Engine;
 use crate::intake::shapes::Shape;
 use crate::intake::shop::Shop;
-use crate::intake::words::Words;
+use crate::intake::words::StatusWords;
 use crate::intake::{self, CountFrom, Intake};
 use crate::telemetry::Telemetry;
 
-/// One of the two that are compared.
+/// One of the two programs that are compared.
 pub(super) trait Side: Send + Sync + 'static {
     /// Starts an instance.
     fn start(&self) -> anyhow::Result<Runtime>;
 
-    /// Ends it without a warning.
+    /// Ends it without warning.
     fn kill(&self, instance: Runtime) {
         instance.shutdown_background();
     }
@@ -67,7 +66,7 @@ impl Side for Pattern {
                 let mut ran = 0_u64;
                 let on_received = |id: String| {
                     ran += 1;
-                    // Its actions have no id: each is another one.
+                    // The pattern's actions have no id, so each gets a new one.
                     let (actions, event) = (actions.clone(), format!("{run}-{number}-{ran}"));
                     async move {
                         tokio::time::sleep(actions.take).await;
@@ -75,7 +74,7 @@ impl Side for Pattern {
                     }
                 };
                 if let Err(error) = pattern::sweep(&mut redis, on_received).await {
-                    tracing::debug!(%error, "a sweep of the pattern ended");
+                    tracing::debug!(%error, "a run of the pattern's job failed");
                 }
                 tokio::time::sleep(every).await;
             }
@@ -88,7 +87,7 @@ impl Side for Pattern {
 /// A worker with an intake.
 pub(super) struct Ours {
     store: StoreConfig,
-    settings: intake::Settings,
+    settings: intake::IntakeSettings,
     policy: Policy,
     url: String,
     actions: Actions,
@@ -103,7 +102,7 @@ impl Ours {
     ) -> anyhow::Result<Ours> {
         let window = Span::from_ms(i64::try_from(takeover.window.as_millis())?);
         let policy = Policy::new("default", Terms { receive_after: window, ..Terms::default() })?;
-        let settings = intake::Settings {
+        let settings = intake::IntakeSettings {
             scan_every: takeover.every,
             notifications: takeover.notifications,
             set_notifications: false,
@@ -116,7 +115,7 @@ impl Ours {
 
 pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
     let shape = |prefix: &str| Shape { prefix: prefix.to_owned(), suffix: String::new() };
-    let words = Words {
+    let words = StatusWords {
         paid: "PAID".to_owned(),
         received: "RECEIVED".to_owned(),
         cancelled: vec!["CANCELLED".to_owned()],
@@ -126,7 +125,7 @@ pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
         .map_err(anyhow::Error::msg)
 }
 
-/// The post-receive actions: noted when they are done.
+/// The post-receive actions. They are recorded when they are done.
 #[derive(Debug, Clone)]
 pub(super) struct Actions {
     pub(super) take: Duration,
@@ -137,7 +136,9 @@ pub(super) struct Actions {
 impl Action for Actions {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
         tokio::time::sleep(self.take).await;
-        events.iter().for_each(|event| self.done.note(event.0.id.as_str(), &event.id()));
+        for event in events {
+            self.done.note(event.0.id.as_str(), &event.id());
+        }
         vec![Outcome::Done; events.len()]
     }
 }
@@ -145,8 +146,8 @@ impl Action for Actions {
 impl Side for Ours {
     fn start(&self) -> anyhow::Result<Runtime> {
         let runtime = runtime()?;
-        // A lease short enough that what a killed worker was about to attempt is attempted within
-        // the measurement.
+        // A short lease, so that another worker takes over the attempts of a killed one within the
+        // benchmark.
         let action = Subscription {
             lease: Duration::from_secs(1),
             ..Subscription::new("actions".parse()?, self.actions.clone())

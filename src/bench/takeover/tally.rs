@@ -1,5 +1,4 @@
-//! What went wrong, counted from what the shop saw of its orders and from the actions that were
-//! carried out.
+//! Counts errors from the statuses that the shop saw and from the executed actions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,49 +8,48 @@ use serde_json::{Value, json};
 
 use crate::bench::shop::Life;
 
-/// The post-receive actions that were carried out: for each order under which event ids, and how
-/// often. The pattern has no ids.
+/// The executed post-receive actions: for each order the event ids, and how often. The pattern has
+/// no ids.
 #[derive(Debug, Clone, Default)]
 pub struct Done(Arc<Mutex<HashMap<String, HashMap<String, u32>>>>);
 
 impl Done {
-    /// An order's actions were carried out.
+    /// Records that an order's actions were executed.
     pub fn note(&self, order: &str, event: &str) {
         let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *done.entry(order.to_owned()).or_default().entry(event.to_owned()).or_default() += 1;
     }
 
-    /// Under how many different ids; a repeat under the same id is one that the receiver knows to
-    /// be one.
+    /// The number of different ids. An endpoint detects a repeat under the same id.
     #[must_use]
     pub fn ids(&self, order: &str) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(order).map_or(0, HashMap::len)
     }
 }
 
-/// What became of the orders of one side.
+/// The results of one side, as numbers of orders.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// How many were paid.
+    /// Paid.
     pub paid: usize,
-    /// How many the shop cancelled while they were PAID.
+    /// Cancelled by the shop while they were PAID.
     pub cancelled: usize,
-    /// Received before the window was over.
+    /// Received before the end of the window.
     pub early: usize,
-    /// Paid, not cancelled, and still not received in the end.
+    /// Paid and not cancelled, but never received.
     pub never: usize,
-    /// Actions carried out more than once.
+    /// Actions executed more than once.
     pub doubled: usize,
-    /// Received by the job, without the actions.
+    /// Received by the job without the actions.
     pub lost: usize,
-    /// Cancelled by the shop, and RECEIVED in the end, or with the actions carried out.
+    /// Cancelled by the shop, but RECEIVED in the end, or with executed actions.
     pub overwritten: usize,
-    /// How much later than the window the others were seen received, in ms.
+    /// For the others: ms from the end of the window until RECEIVED was seen.
     pub late_ms: Vec<u64>,
 }
 
 impl Tally {
-    /// Counts.
+    /// Counts the results of all orders.
     #[must_use]
     pub fn of(lives: &[Life], done: &Done, window: Duration) -> Tally {
         let mut tally = Tally::default();
@@ -70,7 +68,7 @@ impl Tally {
         self.overwritten +=
             usize::from(was_cancelled && (life.last.as_deref() == Some("RECEIVED") || actions > 0));
         self.doubled += usize::from(actions > 1);
-        // Whoever was cancelled after the receipt had been received before.
+        // An order that was cancelled from RECEIVED had been received.
         let received = life.last.as_deref() == Some("RECEIVED")
             || life.cancelled_from.as_deref() == Some("RECEIVED");
         self.never += usize::from(life.cancelled_from.is_none() && !received);
@@ -85,7 +83,7 @@ impl Tally {
         }
     }
 
-    /// How late the `q` quantile was seen received, in ms.
+    /// The `q` quantile of `late_ms`.
     #[must_use]
     pub fn late_ms(&self, q: f64) -> Option<u64> {
         self.late_ms.get((self.late_ms.len().saturating_sub(1) as f64 * q) as usize).copied()
@@ -95,9 +93,16 @@ impl Tally {
     #[must_use]
     pub fn figures(&self) -> Value {
         json!({
-            "paid": self.paid, "cancelled_while_paid": self.cancelled, "received_early": self.early, "never_received": self.never,
-            "actions_doubled": self.doubled, "actions_lost": self.lost, "cancels_overwritten": self.overwritten,
-            "late_ms_p50": self.late_ms(0.5), "late_ms_p99": self.late_ms(0.99), "late_ms_max": self.late_ms(1.0),
+            "paid": self.paid,
+            "cancelled_while_paid": self.cancelled,
+            "received_early": self.early,
+            "never_received": self.never,
+            "actions_doubled": self.doubled,
+            "actions_lost": self.lost,
+            "cancels_overwritten": self.overwritten,
+            "late_ms_p50": self.late_ms(0.5),
+            "late_ms_p99": self.late_ms(0.99),
+            "late_ms_max": self.late_ms(1.0),
         })
     }
 }
