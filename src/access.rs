@@ -1,4 +1,4 @@
-//! Who may do what: roles, and the tokens that carry them. Only a token's hash is ever kept.
+//! Roles and access tokens. Only the hash of a token is stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-/// What every token begins with, so that people and secret scanners recognise one.
+/// The prefix of every token. People and secret scanners recognise it.
 const PREFIX: &str = "ar_";
 
-/// What a token permits; each role permits what those before it do.
+/// The rights of a token. Each role includes the rights of the roles before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// To see orders, actions and figures.
+    /// Read orders, actions and figures.
     Read,
-    /// And to place orders and give commands.
+    /// Also place orders and submit commands.
     Write,
-    /// And to look after actions and their dead letters, and put a test clock forward.
+    /// Also manage actions and dead letters, and advance a test clock.
     Operate,
 }
 
 impl Role {
-    /// Every role, the smallest first.
+    /// Every role, from the fewest rights to the most.
     pub const ALL: [Role; 3] = [Role::Read, Role::Write, Role::Operate];
 
-    /// The role's word.
+    /// The role's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,21 +40,21 @@ impl Role {
     }
 }
 
-/// The text of a fresh random token of 256 bits, to be shown once.
+/// A new random token of 256 bits.
 #[must_use]
 pub fn fresh_token() -> String {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
-/// The SHA-256 of a token. A token is random, so its plain hash gives nothing away.
+/// The SHA-256 of a token. Tokens are random, so a hash without salt is safe.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash([u8; 32]);
 
-/// A text that is not a hash. It is not repeated: it may be the token itself.
+/// A text that is not a hash. The error does not repeat it: it may be the token itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "is not the SHA-256 of a token: expected 64 hexadecimal digits; `autoreceive token new` makes \
-        a token and its hash"
+    "is not the SHA-256 of a token: expected 64 hexadecimal digits; make a token and its hash \
+     with `autoreceive token new`"
 )]
 pub struct NotAHash;
 
@@ -72,15 +72,12 @@ impl FromStr for TokenHash {
     fn from_str(text: &str) -> Result<TokenHash, NotAHash> {
         let digits: Vec<u32> =
             text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>().ok_or(NotAHash)?;
-        let bytes: Vec<u8> = digits
-            .chunks(2)
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | (*digit as u8)))
-            .collect();
-        if digits.len() == 64 {
-            bytes.try_into().map(TokenHash).map_err(|_| NotAHash)
-        } else {
-            Err(NotAHash)
+        let digits: [u32; 64] = digits.try_into().map_err(|_| NotAHash)?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = (pair[0] << 4 | pair[1]) as u8;
         }
+        Ok(TokenHash(bytes))
     }
 }
 
@@ -102,20 +99,20 @@ impl Serialize for TokenHash {
     }
 }
 
-/// The tokens that are accepted. Without any, whoever reaches the service may do everything; the
-/// configuration sees to it that only this machine can.
+/// The accepted tokens. Without any, every client may do everything; the configuration then allows
+/// a loopback address only.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens(Vec<(TokenHash, Role)>);
 
 impl Tokens {
-    /// Whether nobody has to show one.
+    /// Whether clients need no token.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The role of `token`, if it is one of these. It takes as long for a token that is none: every
-    /// hash is compared in full, whatever was found before.
+    /// The role of `token`; `None` if it is unknown. Compares every hash in full, so the duration
+    /// tells nothing about the tokens.
     #[must_use]
     pub fn role_of(&self, token: &str) -> Option<Role> {
         let hash = TokenHash::of(token);
@@ -138,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_read_as_it_is_written_and_nothing_else_is_one() {
+    fn a_hash_is_64_hexadecimal_digits() {
         let hash = TokenHash::of("abc");
         assert_eq!(
             hash.to_string(),
@@ -160,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn each_token_has_its_own_role_and_no_other_text_has_one() {
+    fn only_a_known_token_has_a_role() {
         let made: Vec<(String, Role)> = Role::ALL.map(|role| (fresh_token(), role)).into();
         let tokens: Tokens =
             made.iter().map(|(token, role)| (TokenHash::of(token), *role)).collect();

@@ -1,9 +1,9 @@
-//! The composition root: the only place that names concrete stores and actions, and the order of
-//! start and stop.
+//! The composition root: the only place that names concrete stores and actions. It starts and stops
+//! the parts in order.
 //!
-//! Start: API, store, engine (sweeper and relays with it). The API comes first, so that whoever
-//! looks sees a service that waits for its store, and no connection is refused meanwhile. Stop:
-//! API, commands in hand, due orders in hand, attempts in hand.
+//! Start: API, store, engine with sweeper and relays. The API comes first: while the service waits
+//! for its store, clients get 503 instead of a refused connection. Stop: API, commands, due orders,
+//! attempts; each finishes its work in flight.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -33,50 +33,53 @@ pub use points::reconcile;
 #[cfg(feature = "intake")]
 pub use takeover::{open_shop, taking_over};
 
-/// How long what is in hand may take to finish once the API has ended, which takes two seconds at
-/// most: orchestrators kill after ten.
-const STOP_WITHIN: Duration = Duration::from_secs(7);
+/// The longest time for work in flight after the API has stopped. The API takes at most two
+/// seconds; orchestrators kill after ten.
+const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// How often a store that is away at the start is asked for.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The interval of attempts to open an unavailable store.
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Files that may be open: the API's connections, and the stores' and actions' own.
+/// The limit of open files: connections of the API, the stores and the actions.
 const OPEN_FILES: u64 = 12_000;
 
-/// How the service is run.
+/// The mode of the service.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ServeMode {
-    /// On a store in a temporary directory and with sample orders.
+    /// With a temporary store and sample orders.
     pub demo: bool,
-    /// On a store whose time can be put forward.
+    /// With a store whose clock can be advanced.
     pub test_clock: bool,
 }
 
-/// Runs the service until SIGINT or SIGTERM.
+/// Runs the service until SIGINT or SIGTERM. Waits for an unavailable store.
 ///
 /// # Errors
-/// Where the store cannot be used as it is, or the address not be listened on. A store that is away
-/// is waited for.
+/// If the store cannot be used, or the address is in use.
 pub async fn serve(mut config: Config, mode: ServeMode) -> anyhow::Result<()> {
     let ServeMode { demo, test_clock } = mode;
-    // The demo's store is nobody else's, so its time may as well be put forward.
+    // The demo's store is temporary, so a test clock does no harm.
     let mode = ServeMode { demo, test_clock: demo || test_clock };
     let directory = if demo { Some(demo::prepare(&mut config)?) } else { None };
     logging::start(&config.log);
-    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let access = access(&config)?;
     allow_many_connections();
     let actions = subscriptions(&config)?;
     let listener = http::listen(config.http.listen).with_context(|| {
         format!(
-            "cannot listen on {} (another program does?); choose another with --listen",
+            "cannot listen on {} (is another program using it?); choose another address with \
+             --listen",
             config.http.listen
         )
     })?;
     let address = listener.local_addr()?;
     let telemetry = Telemetry::default();
-    let (engine, stop, taking_over) =
-        (Arc::new(OnceLock::new()), CancellationToken::new(), TaskTracker::new());
+    let engine = Arc::new(OnceLock::new());
+    let stop = CancellationToken::new();
+    let taking_over = TaskTracker::new();
     let mut serving = tokio::spawn(http::serve(
         listener,
         engine.clone(),
@@ -96,33 +99,33 @@ pub async fn serve(mut config: Config, mode: ServeMode) -> anyhow::Result<()> {
         }
         std::future::pending().await
     };
-    // A service whose API broke would look alive and hear nothing: it ends, in good order, and says
-    // so.
+    // If the API fails, the service stops cleanly: without an API it would look alive but accept
+    // no requests.
     let broken = tokio::select! {
         asked = asked_to_stop() => asked.map(|()| None)?,
         ended = &mut serving => Some(ended),
         failed = working => return failed,
     };
-    tracing::info!("stopping: finishing what is in hand");
+    tracing::info!("stopping: finishing work in flight");
     stop.cancel();
     let served = match broken {
         Some(ended) => ended,
         None => serving.await,
     };
     taking_over.close();
-    // Nothing is lost by a look that was cut off: the next one sees the same.
-    let _ = tokio::time::timeout(STOP_WITHIN / 4, taking_over.wait()).await;
+    // An interrupted check loses nothing: the next one reads the same keys.
+    let _ = tokio::time::timeout(STOP_TIMEOUT / 4, taking_over.wait()).await;
     if let Some(engine) = engine.get() {
-        engine.stop(STOP_WITHIN).await;
+        engine.stop(STOP_TIMEOUT).await;
     }
-    served?.context("the API ended")?;
+    served?.context("the API failed")?;
     tracing::info!("stopped");
     drop(directory);
     Ok(())
 }
 
-/// Raises this process's soft limit of open files to what its connections need. Many systems begin
-/// with 1,024, and then a thousand idle clients would keep all others out.
+/// Raises the soft limit of open files. Many systems start with 1,024; then a thousand idle clients
+/// would block all others.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -130,8 +133,10 @@ fn allow_many_connections() {
     if limit.current.is_some_and(|soft| soft < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
     {
-        tracing::warn!(%error, "the limit of open files could not be raised; fewer connections \
-            are possible");
+        tracing::warn!(
+            %error,
+            "the limit of open files could not be raised; fewer connections are possible"
+        );
     }
 }
 
@@ -141,11 +146,11 @@ fn access(config: &Config) -> Result<http::Access, http::TlsError> {
     Ok(http::Access { tokens: config.tokens.clone(), tls })
 }
 
-/// Opens the configured store, with a test clock or without.
+/// Opens the configured store, with or without a test clock.
 ///
 /// # Errors
-/// Where it is away, locked, not ours, newer than this program, or made for another number of
-/// shards or kind of clock.
+/// If it is unavailable, locked, not a store of this program, newer than this program, or created
+/// with another number of shards or another kind of clock.
 pub async fn open_store(
     config: &StoreConfig,
     test_clock: bool,
@@ -164,7 +169,7 @@ pub async fn open_store(
             let settings = config.redis_settings(url.expose().to_string(), test_clock);
             Ok(Arc::new(RedisStore::open(settings).await?))
         }
-        // The configuration refuses such an address before it comes here.
+        // Unreachable: the configuration refuses such an address.
         #[cfg(not(all(feature = "sqlite", feature = "redis")))]
         absent => Err(OpenError::Unfit(format!(
             "{absent} (test clock: {test_clock}): this build has no such store"
@@ -172,10 +177,9 @@ pub async fn open_store(
     }
 }
 
-/// Opens the store and says that the service is there. One that is away is waited for, with a line
-/// in the log at once, when the reason changes, and every half minute: databases and workers are
-/// often started together, and nobody should have to sort that out. What a person must change first
-/// ends the program.
+/// Opens the store, and prints the start lines. Waits for an unavailable store, so that databases
+/// and workers can start in any order. Logs the reason at once, when it changes, and every 30 s.
+/// Errors that only a person can fix end the program.
 async fn wait_for_store(
     config: &Config,
     mode: ServeMode,
@@ -185,19 +189,24 @@ async fn wait_for_store(
     if !matches!(opened, Err(OpenError::Unfit(_))) {
         announce(config, address, mode);
     }
-    let (mut asked, mut last) = (0, None);
+    let mut attempts = 0;
+    let mut last = None;
     while let Err(OpenError::Away(why)) = opened {
-        if asked % 30 == 0 || last.as_ref() != Some(&why) {
-            tracing::warn!(%why, "the store is away; it is waited for, and the API answers 503 \
-                until it is there");
+        if attempts % 30 == 0 || last.as_ref() != Some(&why) {
+            tracing::warn!(
+                %why,
+                "the store is unavailable; the service waits for it, and the API answers 503 \
+                 until then"
+            );
         }
-        (asked, last) = (asked + 1, Some(why));
-        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+        attempts += 1;
+        last = Some(why);
+        tokio::time::sleep(STORE_RETRY_INTERVAL).await;
         opened = open_store(&config.store, mode.test_clock).await;
     }
     let store = opened?;
     if last.is_some() {
-        tracing::info!("the store is there: the service is ready");
+        tracing::info!("the store is available: the service is ready");
     }
     Ok(store)
 }
@@ -205,12 +214,12 @@ async fn wait_for_store(
 /// The configured actions.
 ///
 /// # Errors
-/// Where one cannot be made.
+/// If one cannot be built.
 pub fn subscriptions(config: &Config) -> anyhow::Result<Vec<Subscription>> {
     config.actions.iter().map(subscription).collect()
 }
 
-/// Starts a worker as it is configured, one that asks `guard` about adopted orders.
+/// Starts a worker. It asks `guard` about adopted orders.
 pub fn start_engine(
     config: &Config,
     store: Arc<dyn Store>,
@@ -244,8 +253,8 @@ fn subscription(config: &ActionConfig) -> anyhow::Result<Subscription> {
     })
 }
 
-/// The action itself, and what is done where its endpoint only fails. Of the kinds that this build
-/// lacks there is no value.
+/// The action, and the settings of its endpoint if it has one. Kinds that this build lacks have no
+/// variant.
 fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endpoint>)> {
     Ok(match config.kind.clone() {
         ActionKind::Log => (Arc::new(LogAction(config.name.clone())), None),
@@ -296,22 +305,21 @@ fn announce(config: &Config, address: SocketAddr, mode: ServeMode) {
     );
     if mode.test_clock {
         println!(
-            "TEST CLOCK: this store's time can be put forward (autoreceive clock advance 25h); it \
-                must not serve a shop"
+            "TEST CLOCK: this store's clock can be advanced (autoreceive clock advance 25h); do \
+             not use it for a shop"
         );
     }
     if config.intake.enabled
         && let Some(url) = &config.intake.url
     {
-        println!("intake of {}* on {url}", config.intake.statuses.prefix);
+        println!("intake of the keys {}* on {url}", config.intake.statuses.prefix);
     }
     if !config.sources.is_empty() {
-        println!("configured by {}", config.sources.join(", "));
+        println!("configuration from {}", config.sources.join(", "));
     }
     let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
     println!(
-        "API on {scheme}://{address}, its documentation on {scheme}://{address}{} · stop with \
-            Ctrl-C",
+        "API on {scheme}://{address}, documentation on {scheme}://{address}{} · stop with Ctrl-C",
         http::DOCUMENTATION
     );
 }
@@ -319,7 +327,7 @@ fn announce(config: &Config, address: SocketAddr, mode: ServeMode) {
 /// Waits for SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Where signals cannot be waited for.
+/// If the signal handlers cannot be installed.
 pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

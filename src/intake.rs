@@ -1,54 +1,56 @@
-//! Takes over the orders of a shop that writes a status key and a trigger key for each, and reads
-//! `RECEIVED` in the status key (docs/from-ttl-keys.md). The shop's code stays as it is.
+//! Takes over the orders of a shop that writes a status key and a trigger key for each order, and
+//! reads `RECEIVED` in the status key (docs/from-ttl-keys.md). The shop's code stays unchanged.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`crate::shop_keys`] | how the shop's keys are built, and what stands in them |
-//! | [`shop`] | the connections to the shop's Redis; `lua/` holds the only writes |
-//! | [`scan`] | the truth: a walk over all keys, by one worker at a time |
-//! | [`turn`] | which worker that is |
-//! | [`listen`], [`flags`] | the hint: keyspace notifications |
-//! | [`look`], [`known`] | the keys of some orders, read and submitted; what needs no second look |
-//! | [`guard`] | the shop's word at the deadline, before the commit |
-//! | [`adopt`] | the one-off version, for a migration |
-//! | [`open`] | what is checked at the start |
+//! | [`crate::shop_keys`] | builds the shop's keys and interprets them |
+//! | [`shop`] | connects to the shop's Redis; `lua/` holds the only writes |
+//! | [`scan`] | walks over all keys, on one worker at a time; finds every change |
+//! | [`leader`] | elects that worker |
+//! | [`listen`], [`flags`] | keyspace notifications: find most changes at once |
+//! | [`observe`], [`seen_cache`] | reads keys and submits changes; remembers unchanged orders |
+//! | [`guard`] | asks the shop at the deadline, before the commit |
+//! | [`adopt`] | takes over all orders once, for a migration |
+//! | [`open`] | checks the server at the start |
+//! | [`error`] | the error type |
 //!
 //! # How it works
 //!
-//! An order is *adopted* when its status is first seen `PAID`: from then on it is an order like
-//! every other, with a clock by the store's time, but it takes no commands. It follows its status
-//! key (`Command::Observe`): what the shop writes there is what it does. Scan and notifications
-//! lead to the same look, any number of times, in any order, from any worker: a look reads the key
-//! as it is now, and the same word twice changes nothing.
+//! An order is *adopted* when its status is first seen as `PAID`. From then on it is an order with
+//! a clock by the store's time, but it accepts no commands. It follows its status key
+//! (`Command::Observe`). Scan and notifications read the same keys, any number of times, in any
+//! order, on any worker: they read the current value, and the same value twice changes nothing.
 //!
-//! At the deadline two stores have to agree: ours, and the shop's. The shop's word wins, and it is
-//! asked for at one point:
+//! At the deadline our store and the shop must agree. The shop's status wins, and it is read at
+//! one point only:
 //!
 //! ```text
-//! sweeper: Due ─► RECEIVED? ─► guard, one script on the shop's Redis ─┬─ marked, or PAID: status := RECEIVED + mark ─► "ours"
-//!                                                                     └─ anything else ─► that status
-//!    "ours" ─► commit (version unchanged) ─► outbox, actions ─► the trigger is deleted
-//!    else   ─► Observe(that status): cancel, refund, receive by the shop, or hold
+//! sweeper: order is due ─► guard: one script on the shop's Redis
+//!     mark exists, or status is PAID ─► writes RECEIVED and the mark, answers "ours"
+//!     any other status               ─► answers that status
+//! "ours" ─► commit (version unchanged) ─► outbox, actions ─► the trigger is deleted
+//! else   ─► Observe(that status): cancel, refund, receive by the shop, or hold
 //! ```
 //!
-//! - A cancel that comes before the script wins, and no action runs; one that comes after it finds
-//!   RECEIVED, and is a refund.
-//! - A worker that dies after the script has left the mark: whoever looks next is told "ours"
-//!   again, and commits. Without the mark "we wrote RECEIVED" and "the shop received it by hand"
-//!   would look alike, and the one would be lost or the other doubled.
-//! - Two workers that ask at once are both told "ours"; the version decides which commit counts.
-//! - A status that means nothing here (`SHIPPED`), or none, stops the clock (a hold, for people to
-//!   see) until it is `PAID` again.
+//! - A cancellation before the script wins, and no action runs. A cancellation after the script
+//!   finds RECEIVED and is a refund.
+//! - If a worker crashes after the script, the mark remains. The next worker gets "ours" again and
+//!   commits. Without the mark, "we wrote RECEIVED" and "the shop wrote RECEIVED" would look alike:
+//!   a receipt would be lost or counted twice.
+//! - Two workers that ask at the same time both get "ours". The version decides which commit wins.
+//! - An unknown status (`SHIPPED`) or a missing one holds the order until the status is `PAID`
+//!   again. People see the hold.
 //!
-//! A paid order without a trigger is either one whose trigger ended meanwhile, or years old. Only
-//! the very first scan can tell: it notes those that it finds as history, in the store, and they
+//! A paid order without a trigger either lost it while the intake was down, or is years old. Only
+//! the first scan can tell: it records the orders that it finds so as *history* in the store. They
 //! are left to `autoreceive adopt`.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autoreceive_domain::{OrderId, Policy};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -56,42 +58,44 @@ use crate::engine::{Engine, Guard};
 use crate::telemetry::IntakeFigures;
 
 pub mod adopt;
+mod error;
 mod flags;
 mod guard;
-mod known;
+mod leader;
 mod listen;
-mod look;
+mod observe;
 mod open;
 mod scan;
+mod seen_cache;
 pub mod shop;
-mod turn;
 
-pub use crate::shop_keys::{CountFrom, Settings, shapes, words};
-pub use look::{Left, Looked, Scope};
+pub use crate::shop_keys::{CountFrom, IntakeSettings, shapes, words};
+pub use error::IntakeError;
+pub use observe::{ScanOutcome, Scope, SkipReason};
 pub use open::open;
 
-use known::Known;
+use seen_cache::SeenCache;
 use shop::Shop;
 
-/// The wait after the shop's Redis did not answer.
+/// The wait after a failed scan.
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Takes orders over.
+/// Takes over orders.
 pub struct Intake {
     shop: Arc<Shop>,
-    settings: Settings,
+    settings: IntakeSettings,
     engine: Engine,
     figures: Arc<IntakeFigures>,
-    known: Mutex<Known>,
-    looking: tokio::sync::Mutex<()>,
+    seen: Mutex<SeenCache>,
+    observing: tokio::sync::Mutex<()>,
     scan_now: Notify,
-    /// Whether it is this worker that scans.
-    has_turn: AtomicBool,
-    /// What does not work at the moment, so that it is said once.
+    /// Whether this worker scans.
+    is_leader: AtomicBool,
+    /// The tasks that fail at the moment. Each failure is logged once.
     failing: Mutex<Vec<&'static str>>,
 }
 
-/// The shop's word about adopted orders, for the engine's timer.
+/// The guard of adopted orders, for the engine.
 #[must_use]
 pub fn guard(shop: &Arc<Shop>, policy: &Policy, figures: &Arc<IntakeFigures>) -> Arc<dyn Guard> {
     Arc::new(guard::ShopGuard {
@@ -102,11 +106,11 @@ pub fn guard(shop: &Arc<Shop>, policy: &Policy, figures: &Arc<IntakeFigures>) ->
 }
 
 impl Intake {
-    /// Nothing is looked at yet.
+    /// An intake that has not started.
     #[must_use]
     pub fn new(
         shop: Arc<Shop>,
-        settings: Settings,
+        settings: IntakeSettings,
         engine: Engine,
         figures: Arc<IntakeFigures>,
     ) -> Intake {
@@ -116,52 +120,51 @@ impl Intake {
             settings,
             engine,
             figures,
-            known: Mutex::default(),
-            looking: tokio::sync::Mutex::default(),
+            seen: Mutex::default(),
+            observing: tokio::sync::Mutex::default(),
             scan_now: Notify::new(),
-            has_turn: AtomicBool::new(false),
+            is_leader: AtomicBool::new(false),
             failing: Mutex::default(),
         }
     }
 
-    /// Takes orders over until told to stop.
+    /// Takes over orders until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let listening = async {
             if self.settings.notifications {
-                self.listen_on(&stop).await;
+                self.listen_loop(&stop).await;
             } else {
                 self.figures.with(|state| {
-                    state.notifications =
-                        "not listened to (intake.notifications = false)".to_owned()
+                    state.notifications = "off (intake.notifications = false)".to_owned();
                 });
             }
         };
-        tokio::join!(self.take_turns(&stop), self.scan_on(&stop), listening);
+        tokio::join!(self.leader_loop(&stop), self.scan_loop(&stop), listening);
     }
 
-    /// Under which name the store remembers that the first scan was done. Other keys make another
-    /// first scan.
+    /// The name under which the store remembers the first scan. Other keys have another first
+    /// scan.
     fn first_scan_name(&self) -> String {
         format!("intake: {} was scanned", self.shop.statuses.pattern())
     }
 
-    /// Under which name the store remembers that an order is history.
+    /// The name under which the store remembers that an order is history.
     fn history_name(&self, id: &OrderId) -> String {
         format!("intake: history {id}")
     }
 
-    /// Says once that something does not work, and once that it does again.
-    fn noted<T>(&self, what: &'static str, result: Result<T, String>) -> Option<T> {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_failing = failing.contains(&what);
+    /// Logs when `task` starts to fail and when it works again, once each.
+    fn log_change<T>(&self, task: &'static str, result: Result<T, IntakeError>) -> Option<T> {
+        let mut failing = self.failing.lock();
+        let was_failing = failing.contains(&task);
         match &result {
-            Err(why) if !was_failing => {
-                failing.push(what);
-                tracing::error!(why, "{what} does not work, and is tried again");
+            Err(error) if !was_failing => {
+                failing.push(task);
+                tracing::error!(%error, "{task} failed; it will be retried");
             }
             Ok(_) if was_failing => {
-                failing.retain(|known| *known != what);
-                tracing::info!("{what} works again");
+                failing.retain(|known| *known != task);
+                tracing::info!("{task} works again");
             }
             _ => {}
         }

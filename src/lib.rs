@@ -1,26 +1,26 @@
-//! Closes e-commerce orders on time: placed, paid, silent for the agreed time, RECEIVED once, and
-//! the shop told.
+//! Receives e-commerce orders on time: an order that is paid and silent for the agreed time becomes
+//! RECEIVED exactly once, and the shop is notified.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`autoreceive_domain`] (as [`domain`]) | decides: every rule, pure |
-//! | [`store`] | keeps: the seam, and behind it Redis and SQLite |
-//! | [`autoreceive_actions`] (as [`action`]) | acts on events, a module for each kind of action |
-//! | [`access`] | who may do what: roles and tokens |
-//! | [`engine`] | moves: load → decide → commit; the sweeper; the relay |
-//! | `intake` | takes over the orders of a shop that keeps them in Redis keys, which [`shop_keys`] describes |
-//! | [`autoreceive_wire`] (as [`wire`]) | the words and JSON that people and programs meet |
-//! | [`http`], [`cli`] | two doors to the engine |
-//! | [`config`], [`telemetry`] | what is configured, what is measured |
-//! | [`app`] | puts all of it together; the only one that names concrete stores and actions |
+//! | [`autoreceive_domain`] (as [`domain`]) | holds every rule; pure functions |
+//! | [`store`] | defines the store traits; the crates for SQLite and Redis implement them |
+//! | [`engine`] | load → decide → commit; the sweeper; the relay |
+//! | [`autoreceive_actions`] (as [`action`]) | runs actions for events; one module for each kind |
+//! | `intake`, [`shop_keys`] | take over the orders of a shop that keeps them in Redis keys |
+//! | [`autoreceive_wire`] (as [`wire`]) | the types of the API |
+//! | [`http`], [`cli`] | the HTTP API and the command line |
+//! | [`access`] | roles and tokens |
+//! | [`config`], [`telemetry`] | configuration; metrics and log |
+//! | [`app`] | starts everything; the only module that names concrete stores and actions |
 //!
-//! `store` knows the domain, `engine` the domain and the store, `action` the engine. `http` and
-//! `cli` know the engine, never a concrete store. Only a store reads the time.
+//! `store` imports the domain, `engine` the domain and the store, `action` the engine. `http` and
+//! `cli` import the engine, never a concrete store. Only a store reads the time.
 //!
-//! Stores, actions, the intake, the page at `/docs` and the measurements are Cargo features, all on
+//! Stores, actions, the intake, the page at `/docs` and the benchmarks are Cargo features, all on
 //! by default.
 
-// With fewer features some of what several parts share has no user. The full build is checked.
+// A build with fewer features leaves some shared code unused. The full build is checked.
 #![cfg_attr(not(feature = "default"), allow(dead_code))]
 
 #[cfg(not(any(feature = "sqlite", feature = "redis")))]

@@ -1,4 +1,4 @@
-//! The program.
+//! The program `autoreceive`.
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -9,20 +9,19 @@ use autoreceive::cli::{self, Cli};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
-/// How long threads may take to finish behind the program's end: one that asks a name server that
-/// does not answer can hang for half a minute.
-const THREADS_END_WITHIN: Duration = Duration::from_millis(500);
+/// The longest wait for blocking threads at the end. A DNS request without an answer would block
+/// for half a minute.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> io::Result<ExitCode> {
     let runtime = runtime()?;
     let code = runtime.block_on(cli::run(Cli::parse()));
-    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     Ok(code)
 }
 
-/// One core is left to the store: a Redis on the same machine is a thread that always has work
-/// while the service has, and where the two take turns on a core both lose (docs/benchmarks.md).
-/// `TOKIO_WORKER_THREADS` says otherwise.
+/// Leaves one core to the store: under load, a Redis on the same machine keeps one thread busy, and
+/// sharing its core makes both slower (docs/benchmarks.md). `TOKIO_WORKER_THREADS` overrides this.
 fn runtime() -> io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     if env::var_os("TOKIO_WORKER_THREADS").is_none() {

@@ -1,10 +1,10 @@
-//! How a shop that keeps its orders in Redis keys writes them, and how they are to be taken over.
-//! The configuration reads this in every build; the intake, a feature, works with it.
+//! The Redis keys of a shop, and the settings of the intake. Every build has this module, because
+//! the configuration needs it; the intake itself is a feature.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`shapes`] | how the keys are built |
-//! | [`words`] | what stands in them |
+//! | [`shapes`] | builds and parses keys |
+//! | [`words`] | interprets the status in a key |
 
 use std::time::Duration;
 
@@ -13,26 +13,25 @@ use autoreceive_domain::Policy;
 pub mod shapes;
 pub mod words;
 
-/// From which moment an adopted order's silence counts.
+/// How the deadline of an adopted order is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountFrom {
-    /// From when it was first seen paid.
+    /// The policy's length, from the moment at which the order was first seen as paid.
     Payment,
-    /// To the end of its trigger, as the shop's own code counted.
+    /// The end of the order's trigger.
     Trigger,
 }
 
-/// How orders are taken over.
+/// The settings of the intake.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long after the shop wrote it something is seen, where a scan takes no more than a
-    /// quarter of that.
+pub struct IntakeSettings {
+    /// The longest time until a change is seen, if a scan takes at most a quarter of it.
     pub scan_every: Duration,
-    /// Whether the server's notifications are listened to.
+    /// Whether to listen for keyspace notifications.
     pub notifications: bool,
-    /// Whether the server may be told to send them.
+    /// Whether to switch them on with CONFIG SET.
     pub set_notifications: bool,
-    /// What the deadline counts from.
+    /// How deadlines are computed.
     pub count_from: CountFrom,
     /// The policy of adopted orders.
     pub policy: Policy,

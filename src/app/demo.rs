@@ -1,4 +1,4 @@
-//! `serve --demo`: sample orders with windows of a few seconds on a store in a temporary directory.
+//! `serve --demo`: sample orders with windows of a few seconds, on a temporary store.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use autoreceive_domain::{Command, Place, Policy, Rejection, Span, Terms};
 use crate::config::{ActionKind, Config, LogLevel, StoreAddress};
 use crate::engine::{Engine, ReplyOutcome};
 
-/// Points the configuration at a temporary directory, which is removed when the returned value is
-/// dropped, and gives it terms whose effect can be watched.
+/// Sets a store in a temporary directory, and terms that are short enough to watch. Dropping the
+/// returned value removes the directory.
 pub(super) fn prepare(config: &mut Config) -> anyhow::Result<tempfile::TempDir> {
     let directory = tempfile::tempdir()?;
     config.store.url = StoreAddress::Sqlite(directory.path().join("demo.db"));
     config.log.level = LogLevel::Debug;
-    // Every event has its line already; a second one for the same receipt would only confuse.
+    // At level debug the engine logs every event, so the log action would repeat each line.
     config.actions.retain(|action| !matches!(action.kind, ActionKind::Log));
     let terms = Terms {
         pay_within: Some(Span::from_secs(4)),
@@ -29,11 +29,11 @@ pub(super) fn prepare(config: &mut Config) -> anyhow::Result<tempfile::TempDir> 
     Ok(directory)
 }
 
-/// Plays a few orders' lives, then some more every ten seconds.
+/// Runs four sample orders, again and again.
 pub(super) async fn run(engine: Engine) {
     println!(
         "sample orders: paid and silent for 6 s → RECEIVED; unpaid for 4 s → CANCELLED; one is \
-            held, one extended\n"
+         held, one extended\n"
     );
     for round in 1.. {
         let of = |name: &str| format!("demo-{round}-{name}");
@@ -52,14 +52,14 @@ pub(super) async fn run(engine: Engine) {
             submit(&engine, &of("held"), Command::Release { id: "dispute".parse()? }).await
         };
         if let Err(error) = play.await {
-            tracing::warn!(%error, "the demo could not go on");
+            tracing::warn!(%error, "the demo stopped");
             return;
         }
         tokio::time::sleep(Duration::from_secs(12)).await;
     }
 }
 
-/// Places an order, pays it if told so, and submits what else is to happen.
+/// Places an order, pays it if `paid`, and submits the commands `then`.
 async fn ask(engine: &Engine, id: &str, paid: bool, then: &[Command]) -> anyhow::Result<()> {
     let place = Place::new().buyer_id("buyer-7".parse()?).amount(59_000).currency("KRW".parse()?);
     submit(engine, id, place.into()).await?;

@@ -1,4 +1,4 @@
-//! A build without the intake: `config` refuses `intake.enabled`, so nothing is to be taken over.
+//! Replaces the intake in a build without it. The configuration refuses `intake.enabled` there.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::telemetry::Telemetry;
 pub(super) struct Takeover;
 
 impl Takeover {
-    #[expect(clippy::unused_async, reason = "the intake's own connects here")]
+    #[expect(clippy::unused_async, reason = "same signature as with the intake")]
     pub(super) async fn open(_: &Config) -> anyhow::Result<Takeover> {
         Ok(Takeover)
     }

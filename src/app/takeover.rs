@@ -1,4 +1,4 @@
-//! The intake beside the service, and alone.
+//! Starts the intake: inside the service, or alone for `autoreceive adopt`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::intake::shop::Shop;
 use crate::intake::{self, Intake};
 use crate::telemetry::Telemetry;
 
-/// The shop whose orders the service takes over, if it does.
+/// The shop whose orders the service takes over; `None` if the intake is off.
 pub(super) struct Takeover(Option<Arc<Shop>>);
 
 impl Takeover {
@@ -49,11 +49,11 @@ fn guard(shop: &Arc<Shop>, config: &Config, telemetry: &Telemetry) -> Arc<dyn Gu
 /// Connects to the shop's Redis.
 ///
 /// # Errors
-/// Where it is away, or cannot be worked with.
+/// If it does not answer or is unsuitable.
 pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
     let IntakeConfig { url, timeout, statuses, triggers, words, .. } = &config.intake;
     let url = url.as_ref().context(
-        "intake.url: is missing, and the store is no Redis: give the address of the shop's",
+        "intake.url: is missing, and the store is not Redis; give the address of the shop's Redis",
     )?;
     let shop = Shop::new(
         url.expose().as_str(),
@@ -62,17 +62,18 @@ pub async fn open_shop(config: &Config) -> anyhow::Result<Arc<Shop>> {
         triggers.clone(),
         words.clone(),
     );
-    let shop = shop.map_err(|why| anyhow::anyhow!("intake.url: {why}"))?;
-    intake::open(&shop).await.map_err(anyhow::Error::msg)?;
+    let shop = shop.map_err(|error| anyhow::anyhow!("intake.url: {error}"))?;
+    intake::open(&shop).await?;
     Ok(Arc::new(shop))
 }
 
-/// Starts a worker that takes over orders from `shop`, on the configured store.
+/// Starts a worker with an intake of `shop`, on the configured store.
 ///
 /// # Errors
-/// Where the store cannot be opened, or an action not be made.
+/// If the store cannot be opened or an action cannot be built.
 pub async fn taking_over(config: &Config, shop: Arc<Shop>) -> anyhow::Result<(Engine, Intake)> {
-    let (store, telemetry) = (open_store(&config.store, false).await?, Telemetry::default());
+    let store = open_store(&config.store, false).await?;
+    let telemetry = Telemetry::default();
     let engine = start_engine(
         config,
         store,

@@ -8,8 +8,8 @@ use super::check::range;
 use super::values::{self, MaskedUrl, StoreAddress};
 use super::{ConfigProblem, MergedFile, MissingFeature};
 use crate::shop_keys::shapes::Shape;
-use crate::shop_keys::words::{WORD_BYTES, Words};
-use crate::shop_keys::{CountFrom, Settings};
+use crate::shop_keys::words::{WORD_BYTES, StatusWords};
+use crate::shop_keys::{CountFrom, IntakeSettings};
 
 /// The intake, checked.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ pub struct IntakeConfig {
     /// The keys whose expiry triggers the shop's own code.
     pub triggers: Shape,
     /// The words in the status keys.
-    pub words: Words,
-    /// Settings of scans, notifications and the policy.
-    pub settings: Settings,
+    pub words: StatusWords,
+    /// IntakeSettings of scans, notifications and the policy.
+    pub settings: IntakeSettings,
 }
 
 /// `[intake]`, as written.
@@ -231,13 +231,13 @@ pub fn checked(file: &MergedFile, policy: &Policy) -> IntakeConfig {
         refunded,
         ..
     } = keys;
-    let settings = Settings {
+    let settings = IntakeSettings {
         scan_every: scan_every.to_std(),
         notifications,
         set_notifications,
         count_from,
         policy: policy.clone(),
     };
-    let words = Words { paid, received, cancelled, refunded };
+    let words = StatusWords { paid, received, cancelled, refunded };
     IntakeConfig { enabled, url: url(file), timeout, statuses, triggers, words, settings }
 }

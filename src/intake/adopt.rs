@@ -1,48 +1,48 @@
-//! The one-off version: what is there, and all of it taken over.
+//! Takes over all orders once, for a migration: first a survey, then the adoption.
 
 use std::collections::BTreeMap;
 
 use autoreceive_domain::OrderId;
 
-use super::Intake;
-use super::look::{Left, Scope};
+use super::observe::{Scope, SkipReason};
 use super::scan::Walk;
 use super::shop::{Shop, Trigger};
-use super::words::{Class, Status, Words};
+use super::words::{ShopStatus, StatusClass, StatusWords};
+use super::{Intake, IntakeError};
 
-/// How many keys are asked for in one step; nobody waits for these, so there is no pause.
+/// Keys per step. Nobody waits for a survey, so the steps are large.
 const STEP: usize = 500;
-/// How many different words are counted, and how many of the others.
-const WORDS: usize = 50;
+/// The most different words that are counted, and the most similar ones.
+const MAX_WORDS: usize = 50;
 
-/// What the shop's keys hold.
+/// The content of the shop's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// How many orders have a status key.
+    /// Orders with a status key.
     pub orders: u64,
-    /// How many stand in each status; under "…" those of rarer words.
+    /// Orders by status. "…" counts the orders with rarer words.
     pub statuses: BTreeMap<String, u64>,
-    /// How many are paid.
+    /// Paid orders.
     pub paid: u64,
-    /// How many of these have no trigger (any more).
+    /// Paid orders without a trigger.
     pub without_trigger: u64,
-    /// In how many milliseconds the triggers of paid orders end: the first and the last.
+    /// The time until the first and the last trigger of a paid order ends.
     pub ends_ms: Option<(i64, i64)>,
-    /// How many triggers have no status.
+    /// Triggers without a status.
     pub stray_triggers: u64,
-    /// How many orders hold a word that is nearly one of ours, by that word and ours: `paid` in
-    /// place of `PAID`.
+    /// Orders with a word similar to one of ours, by that word and ours, for example `paid` and
+    /// `PAID`.
     pub nearly: BTreeMap<(String, String), u64>,
-    /// How many keys or orders look odd, those included.
+    /// Unusual keys and orders, including those in `nearly`.
     pub odd: u64,
 }
 
-/// Takes stock of the shop's keys; changes nothing. `odd` is told of every key that looks odd, and
-/// why.
+/// Reads all of the shop's keys and changes nothing. Calls `odd` with each unusual key and the
+/// reason.
 ///
 /// # Errors
-/// Where the shop's Redis does not answer.
-pub async fn survey(shop: &Shop, mut odd: impl FnMut(&str, &str)) -> Result<Survey, String> {
+/// If the shop's Redis does not answer.
+pub async fn survey(shop: &Shop, mut odd: impl FnMut(&str, &str)) -> Result<Survey, IntakeError> {
     let mut survey = Survey::default();
     let mut cursor = 0;
     loop {
@@ -58,7 +58,7 @@ pub async fn survey(shop: &Shop, mut odd: impl FnMut(&str, &str)) -> Result<Surv
         let page = shop.scan(&shop.triggers, cursor, STEP).await?;
         let ids = survey.ids(&page.keys, |key| shop.triggers.id(key), &mut odd);
         for (id, status) in ids.iter().zip(shop.statuses(&ids).await?) {
-            if status == Status::Nothing {
+            if status == ShopStatus::Missing {
                 survey.stray_triggers += 1;
                 odd(&shop.triggers.key(id), "a trigger without a status");
             }
@@ -96,35 +96,35 @@ impl Survey {
         shop: &Shop,
         ids: Vec<OrderId>,
         odd: &mut impl FnMut(&str, &str),
-    ) -> Result<(), String> {
+    ) -> Result<(), IntakeError> {
         let statuses = shop.statuses(&ids).await?;
         let mut paid = Vec::new();
         for (id, status) in ids.into_iter().zip(statuses) {
             match &status {
-                Status::ShopDecision(word) => {
+                ShopStatus::Word(word) => {
                     self.orders += 1;
                     self.count(word);
                     self.count_nearly(word, &shop.words);
-                    if shop.words.class(&status) == Class::Paid {
+                    if shop.words.class(&status) == StatusClass::Paid {
                         paid.push(id);
                     }
                 }
-                Status::NotAString(_) => {
+                ShopStatus::NotAString(_) => {
                     self.odd += 1;
                     odd(&shop.statuses.key(&id), &status.to_string());
                 }
-                Status::Nothing => {}
+                ShopStatus::Missing => {}
             }
         }
         self.paid += paid.len() as u64;
-        for (id, end) in paid.iter().zip(shop.ends(&paid).await?) {
-            match end {
+        for (id, trigger) in paid.iter().zip(shop.trigger_ends(&paid).await?) {
+            match trigger {
                 Trigger::Gone => self.without_trigger += 1,
-                Trigger::In(ms) => {
+                Trigger::EndsIn(ms) => {
                     let (first, last) = self.ends_ms.unwrap_or((ms, ms));
                     self.ends_ms = Some((first.min(ms), last.max(ms)));
                 }
-                Trigger::Never => {
+                Trigger::Endless => {
                     self.odd += 1;
                     odd(&shop.triggers.key(id), "a trigger without a time to live");
                 }
@@ -136,23 +136,22 @@ impl Survey {
     fn count(&mut self, word: &str) {
         let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
         let is_new = !self.statuses.contains_key(&shown);
-        let word = if is_new && self.statuses.len() >= WORDS { "…".to_owned() } else { shown };
+        let word = if is_new && self.statuses.len() >= MAX_WORDS { "…".to_owned() } else { shown };
         *self.statuses.entry(word).or_default() += 1;
     }
 
-    fn count_nearly(&mut self, word: &str, words: &Words) {
+    fn count_nearly(&mut self, word: &str, words: &StatusWords) {
         let Some(ours) = nearly(word, words) else { return };
         self.odd += 1;
         let both = (word.escape_debug().to_string(), ours.to_owned());
-        if self.nearly.contains_key(&both) || self.nearly.len() < WORDS {
+        if self.nearly.contains_key(&both) || self.nearly.len() < MAX_WORDS {
             *self.nearly.entry(both).or_default() += 1;
         }
     }
 }
 
-/// The word of ours that `word` differs from by nothing but its letters' case, or what stands
-/// around it: quotes, a line break.
-fn nearly<'w>(word: &str, words: &'w Words) -> Option<&'w str> {
+/// Our word that differs from `word` only in case or in surrounding quotes, spaces and line breaks.
+fn nearly<'w>(word: &str, words: &'w StatusWords) -> Option<&'w str> {
     let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     let ours = || {
         [&words.paid, &words.received].into_iter().chain(&words.cancelled).chain(&words.refunded)
@@ -164,12 +163,12 @@ fn nearly<'w>(word: &str, words: &'w Words) -> Option<&'w str> {
     }
 }
 
-/// What was taken over.
+/// The result of an adoption.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adopted {
-    /// Orders that were adopted now.
+    /// Orders adopted now.
     pub adopted: u64,
-    /// Adopted ones that followed their status now.
+    /// Adopted orders that changed with their status.
     pub followed: u64,
     /// Orders that were placed by a command.
     pub placed_by_command: u64,
@@ -178,36 +177,36 @@ pub struct Adopted {
 }
 
 impl Intake {
-    /// Takes over every paid order, those without a trigger too. A repeat changes nothing. `step`
-    /// is told how many status keys were found so far; `left` which orders were left alone, and
-    /// why.
+    /// Takes over every paid order, with or without a trigger. A repeat changes nothing. Calls
+    /// `step` with the number of status keys so far, and `skipped` with each skipped key and the
+    /// reason.
     ///
     /// # Errors
-    /// Where the shop's Redis or the store does not answer; doing it again goes on where it ended.
+    /// If the shop's Redis or the store does not answer. A repeat continues.
     pub async fn adopt_all(
         &self,
         mut step: impl FnMut(u64),
-        mut left: impl FnMut(&str, &str),
-    ) -> Result<Adopted, String> {
+        mut skipped: impl FnMut(&str, &str),
+    ) -> Result<Adopted, IntakeError> {
         let mut walk = Walk::default();
         self.walk(Scope::All, &mut walk, |walk| step(walk.keys)).await?;
-        // What is paid without a trigger from now on is no history.
-        self.engine.remember(&[self.first_scan_name()]).await.map_err(|error| error.to_string())?;
-        for (id, why) in &walk.found.left {
-            match why {
-                Left::PlacedByCommand => left(
+        // From now on a paid order without a trigger is not history.
+        self.engine.remember(&[self.first_scan_name()]).await?;
+        for (id, reason) in &walk.outcome.skipped {
+            match reason {
+                SkipReason::PlacedByCommand => skipped(
                     &self.shop.statuses.key(id),
                     "the order was placed by a command, and follows commands",
                 ),
-                Left::History => {}
+                SkipReason::History => {}
             }
         }
-        let found = walk.found;
+        let outcome = walk.outcome;
         Ok(Adopted {
-            adopted: found.adopted,
-            followed: found.changed,
-            placed_by_command: found.placed_by_command,
-            unchanged: found.unchanged,
+            adopted: outcome.adopted,
+            followed: outcome.changed,
+            placed_by_command: outcome.placed_by_command,
+            unchanged: outcome.unchanged,
         })
     }
 }

@@ -1,25 +1,24 @@
-//! What the shop's Redis must be told for it to tell of changed keys: `notify-keyspace-events`.
+//! The flags of `notify-keyspace-events` that switch notifications on in the shop's Redis.
 
-/// What is needed: a channel for each key (`K`), and the commands on strings (`$`), of which `SET`
-/// is one.
+/// A channel for each key (`K`), and events of string commands such as `SET` (`$`).
 const NEEDED: [char; 2] = ['K', '$'];
-/// `A` stands for all kinds of commands (and for no kind of channel).
+/// Includes all kinds of commands, but no channel.
 const ALL: char = 'A';
 
-/// The flags that `set` lacks.
+/// The needed flags that are missing in `set`.
 #[must_use]
 pub fn missing(set: &str) -> String {
     let is_set = |flag: char| set.contains(flag) || (flag != 'K' && set.contains(ALL));
     NEEDED.into_iter().filter(|&flag| !is_set(flag)).collect()
 }
 
-/// The command that adds what is missing and takes nothing away.
+/// The command that adds the missing flags and keeps the others.
 #[must_use]
 pub fn command(set: &str) -> String {
     format!("CONFIG SET notify-keyspace-events {}", with_missing(set))
 }
 
-/// The flags with those that are missing.
+/// The flags `set` and the missing ones.
 #[must_use]
 pub fn with_missing(set: &str) -> String {
     format!("{set}{}", missing(set))
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_missing_is_added() {
+    fn only_missing_flags_are_added() {
         for (set, missing_of_it) in [
             ("", "K$"),
             ("Ex", "K$"),

@@ -1,4 +1,4 @@
-//! The shop's word about orders whose time has come.
+//! Asks the shop's Redis about due adopted orders.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use autoreceive_domain::{OrderId, Policy};
 
-use super::shop::{Answer, Shop};
+use super::IntakeError;
+use super::shop::{GuardAnswer, Shop};
 use crate::engine::{Guard, ShopDecision};
 use crate::telemetry::IntakeFigures;
 
-/// Asks the shop's Redis.
+/// The guard of adopted orders.
 pub(super) struct ShopGuard {
     pub(super) shop: Arc<Shop>,
     pub(super) policy: Policy,
@@ -18,7 +19,7 @@ pub(super) struct ShopGuard {
 }
 
 impl fmt::Debug for ShopGuard {
-    /// Without the shop's address, which may have a password.
+    /// Without the shop's address: it may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ShopGuard")
     }
@@ -28,31 +29,34 @@ impl fmt::Debug for ShopGuard {
 impl Guard for ShopGuard {
     async fn ask(&self, orders: &[OrderId]) -> Vec<ShopDecision> {
         let answers = self.shop.guard(orders).await;
-        let words: Vec<ShopDecision> =
-            answers.into_iter().map(|answer| self.word(answer)).collect();
-        words.iter().for_each(|word| self.figures.asked(word));
-        words
+        let mut decisions = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let decision = self.decision(answer);
+            self.figures.asked(&decision);
+            decisions.push(decision);
+        }
+        decisions
     }
 
     async fn done(&self, orders: &[OrderId]) {
-        // A trigger that stays ends by itself, and nothing follows from it.
-        if let Err(why) = self.shop.remove_triggers(orders).await {
-            tracing::debug!(why, "triggers of received orders were left to end by themselves");
+        // A remaining trigger does no harm: it expires by itself.
+        if let Err(error) = self.shop.remove_triggers(orders).await {
+            tracing::debug!(%error, "triggers of received orders were not removed; they expire");
         }
     }
 }
 
 impl ShopGuard {
-    fn word(&self, answer: Result<Answer, String>) -> ShopDecision {
+    fn decision(&self, answer: Result<GuardAnswer, IntakeError>) -> ShopDecision {
         match answer {
-            Ok(Answer::Ours) => ShopDecision::Ours,
-            Ok(Answer::Status(status)) => {
+            Ok(GuardAnswer::Ours) => ShopDecision::Ours,
+            Ok(GuardAnswer::Status(status)) => {
                 match self.shop.words.observation(&status, &self.policy, None) {
                     Ok(observation) => ShopDecision::Shop(observation),
                     Err(wrong) => ShopDecision::None(wrong.to_string()),
                 }
             }
-            Err(why) => ShopDecision::None(why),
+            Err(error) => ShopDecision::None(error.to_string()),
         }
     }
 }

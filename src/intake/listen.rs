@@ -1,5 +1,5 @@
-//! The hint: the server tells of changed keys while somebody listens. What it told nobody, the scan
-//! finds.
+//! Listens for keyspace notifications. They are hints: the scan finds every change that is missed
+//! here.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,49 +9,48 @@ use autoreceive_redis_connection::redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::look::Scope;
-use super::shop::answered;
-use super::{Intake, flags};
+use super::observe::Scope;
+use super::shop::convert;
+use super::{Intake, IntakeError, flags};
 
-/// How many told orders wait to be looked at; those that come while there are so many are left to
-/// the scan.
+/// The most hints in the queue. More hints are dropped; the scan finds their orders.
 const QUEUE: usize = 10_000;
-/// How many are looked at together.
+/// The most orders in one check.
 const BATCH: usize = 200;
-/// Every worker is told, and one looks at once; for the others it is early enough to see that it
-/// was done.
-const OTHERS_AFTER: Duration = Duration::from_millis(150);
-/// The wait before listening anew.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Every worker gets every hint. The order's own worker checks it at once; the others wait so long,
+/// and then mostly find nothing to do.
+const OTHERS_DELAY: Duration = Duration::from_millis(150);
+/// The wait before a new subscription.
+const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 
 impl Intake {
-    /// Listens and looks until told to stop.
-    pub(super) async fn listen_on(&self, stop: &CancellationToken) {
+    /// Listens and checks orders until `stop` is cancelled.
+    pub(super) async fn listen_loop(&self, stop: &CancellationToken) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        tokio::join!(self.hear(sender, stop), self.look_on(queue, stop));
+        tokio::join!(self.hint_loop(sender, stop), self.observe_loop(queue, stop));
     }
 
-    async fn hear(&self, sender: mpsc::Sender<OrderId>, stop: &CancellationToken) {
+    async fn hint_loop(&self, sender: mpsc::Sender<OrderId>, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            let heard = tokio::select! {
+            let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                heard = self.hear_once(&sender) => heard,
+                ended = self.listen_once(&sender) => ended,
             };
             self.figures.with(|state| state.listening = false);
-            let _ = self.noted("listening for changes of the shop's keys", heard);
+            let _ = self.log_change("listening for changes of the shop's keys", ended);
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(AGAIN_AFTER) => {}
+                () = tokio::time::sleep(RECONNECT_DELAY) => {}
             }
         }
     }
 
     /// Listens until the connection ends.
-    async fn hear_once(&self, sender: &mpsc::Sender<OrderId>) -> Result<(), String> {
+    async fn listen_once(&self, sender: &mpsc::Sender<OrderId>) -> Result<(), IntakeError> {
         self.check_flags().await?;
         let mut listener = self.shop.listener().await?;
         self.figures.with(|state| state.listening = true);
-        // What was changed while nobody listened is found by a scan.
+        // A scan finds the changes from the time without a subscription.
         self.scan_now.notify_one();
         while let Some(message) = listener.next().await {
             let id = self
@@ -62,89 +61,88 @@ impl Intake {
                 self.figures.hint(sender.try_send(id).is_ok());
             }
         }
-        Err("the connection ended".to_owned())
+        Err(IntakeError::Disconnected)
     }
 
-    async fn look_on(&self, mut queue: mpsc::Receiver<OrderId>, stop: &CancellationToken) {
+    async fn observe_loop(&self, mut queue: mpsc::Receiver<OrderId>, stop: &CancellationToken) {
         let mut later: VecDeque<(Instant, OrderId)> = VecDeque::new();
         loop {
-            let mut told = Vec::with_capacity(BATCH);
+            let mut hints = Vec::with_capacity(BATCH);
             let wait = later.front().map_or(Duration::from_secs(60), |(at, _)| {
                 at.saturating_duration_since(Instant::now())
             });
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
-                _ = queue.recv_many(&mut told, BATCH) => {}
+                _ = queue.recv_many(&mut hints, BATCH) => {}
             }
             let (mut now, others): (Vec<OrderId>, Vec<OrderId>) =
-                told.into_iter().partition(|id| self.engine.is_mine(id));
-            let at = Instant::now() + OTHERS_AFTER;
-            later.extend(
-                others.into_iter().take(QUEUE.saturating_sub(later.len())).map(|id| (at, id)),
-            );
+                hints.into_iter().partition(|id| self.engine.is_mine(id));
+            let at = Instant::now() + OTHERS_DELAY;
+            let free = QUEUE.saturating_sub(later.len());
+            later.extend(others.into_iter().take(free).map(|id| (at, id)));
             while now.len() < 2 * BATCH
                 && later.front().is_some_and(|(at, _)| *at <= Instant::now())
             {
                 now.extend(later.pop_front().map(|(_, id)| id));
             }
             if !now.is_empty() {
-                // What fails is found by the scan.
-                let _ = self.noted("a look at changed keys", self.look(now, Scope::Later).await);
+                // After an error the scan finds these orders.
+                let observed = self.observe(now, Scope::Later).await;
+                let _ = self.log_change("the check of changed keys", observed);
             }
         }
     }
 
-    /// Finds out whether the server tells of changed keys, and says what is missing, or adds it
-    /// where that is wanted.
-    async fn check_flags(&self) -> Result<(), String> {
+    /// Checks whether the server sends notifications. If not, switches them on or logs the missing
+    /// flags, as configured.
+    async fn check_flags(&self) -> Result<(), IntakeError> {
         let mut pipe = Pipeline::new();
         pipe.cmd("CONFIG").arg("GET").arg("notify-keyspace-events");
         let answer = self.shop.read(&pipe).await?.pop().unwrap_or(Value::Nil);
-        // Managed servers close CONFIG. The scan finds everything without it.
-        let set = answered::<Vec<String>>(answer).ok().and_then(|pair| pair.into_iter().nth(1));
+        // Managed servers forbid CONFIG. The scan works without it.
+        let set = convert::<Vec<String>>(answer).ok().and_then(|pair| pair.into_iter().nth(1));
         let Some(set) = set else {
-            return self.say_flags(
-                "unknown: CONFIG is closed; notify-keyspace-events needs K and $".to_owned(),
+            self.set_state(
+                "unknown: CONFIG is forbidden; notify-keyspace-events needs K and $".to_owned(),
             );
+            return Ok(());
         };
         if flags::missing(&set).is_empty() {
             self.figures.with(|state| state.notifications = "on".to_owned());
             return Ok(());
         }
         if !self.settings.set_notifications {
-            return self
-                .say_flags(format!("off: the shop's Redis needs `{}`", flags::command(&set)));
+            self.set_state(format!("off: the shop's Redis needs `{}`", flags::command(&set)));
+            return Ok(());
         }
         let mut pipe = Pipeline::new();
         pipe.cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(flags::with_missing(&set));
         let answer = self.shop.read(&pipe).await?.pop().unwrap_or(Value::Nil);
-        match answered::<String>(answer) {
+        match convert::<String>(answer) {
             Ok(_) => {
                 tracing::info!(
                     before = set,
                     after = flags::with_missing(&set),
-                    "notify-keyspace-events was set on the shop's Redis"
+                    "notify-keyspace-events was set in the shop's Redis"
                 );
                 self.figures.with(|state| state.notifications = "on".to_owned());
-                Ok(())
             }
-            Err(why) => self.say_flags(format!(
-                "off: {why}; the shop's Redis needs `{}`",
+            Err(error) => self.set_state(format!(
+                "off: {error}; the shop's Redis needs `{}`",
                 flags::command(&set)
             )),
         }
+        Ok(())
     }
 
-    fn say_flags(&self, what: String) -> Result<(), String> {
-        let before =
-            self.figures.with(|state| std::mem::replace(&mut state.notifications, what.clone()));
-        if before != what {
-            tracing::warn!(
-                notifications = what,
-                "changes of the shop's keys are found by scans only"
-            );
+    /// Sets the state of the notifications, and logs a change.
+    fn set_state(&self, notifications: String) {
+        let before = self.figures.with(|state| {
+            std::mem::replace(&mut state.notifications, notifications.clone())
+        });
+        if before != notifications {
+            tracing::warn!(notifications, "only scans find changes of the shop's keys");
         }
-        Ok(())
     }
 }

@@ -1,29 +1,29 @@
-//! How the shop's keys are built: something before the order id, something after it.
+//! The shape of the shop's keys: a prefix, the order id, a suffix.
 
 use autoreceive_domain::OrderId;
 use autoreceive_domain::words::WrongText;
 
-/// What the mark of an order begins with.
+/// The prefix of an order's mark.
 const MARK: &str = "autoreceive:mark:";
 const ODD_MARK: &str = "autoreceive:mark-of:";
 
 /// The keys of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    /// What stands before the id.
+    /// The part before the id.
     pub prefix: String,
-    /// What stands after it, mostly nothing.
+    /// The part after the id, usually empty.
     pub suffix: String,
 }
 
-/// Why a key that looks like one of the shop's is none.
+/// Why a key of this shape contains no order id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoId {
-    /// Some bytes.
-    #[error("the id in it is not UTF-8")]
+    /// The bytes are not UTF-8.
+    #[error("its id is not UTF-8")]
     NotText,
-    /// A text that no order id can be.
-    #[error("the id in it {0}")]
+    /// The text is not a valid order id.
+    #[error("its id {0}")]
     Wrong(#[from] WrongText),
 }
 
@@ -34,10 +34,10 @@ impl Shape {
         [&self.prefix, id.as_str(), &self.suffix].concat()
     }
 
-    /// The order that a key belongs to; none where the key is not of this shape.
+    /// The order of a key; `None` if the key has another shape.
     ///
     /// # Errors
-    /// Where it is, but has no id that can be one.
+    /// If the key has this shape but no valid order id.
     pub fn id(&self, key: &[u8]) -> Option<Result<OrderId, NoId>> {
         let rest =
             key.strip_prefix(self.prefix.as_bytes())?.strip_suffix(self.suffix.as_bytes())?;
@@ -46,13 +46,13 @@ impl Shape {
         Some(id)
     }
 
-    /// A pattern, as `SCAN` and `PSUBSCRIBE` take it, that fits all keys of this shape.
+    /// The pattern of all keys of this shape, for `SCAN` and `PSUBSCRIBE`.
     #[must_use]
     pub fn pattern(&self) -> String {
         [&escaped(&self.prefix), "*", &escaped(&self.suffix)].concat()
     }
 
-    /// Whether a key could be of both shapes.
+    /// Whether one key could have both shapes.
     #[must_use]
     pub fn overlaps(&self, other: &Shape) -> bool {
         let one_begins = |a: &str, b: &str| a.starts_with(b) || b.starts_with(a);
@@ -61,7 +61,7 @@ impl Shape {
     }
 }
 
-/// A text that stands for itself in a pattern.
+/// The text, escaped for a pattern.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     text.chars()
@@ -71,9 +71,9 @@ pub fn escaped(text: &str) -> String {
         .collect()
 }
 
-/// The key of the mark that an order's receipt is ours. It has the hash tag of the status key, so
-/// that both lie in one slot of a cluster; where the status key has none, the whole of it is the
-/// tag. (A key with a lone closing brace cannot be a tag.)
+/// The key of the mark that we decided an order's receipt. It has the hash tag of the status key,
+/// so that both are in one slot of a cluster. A status key without a tag becomes the tag itself,
+/// unless it contains a closing brace.
 #[must_use]
 pub fn mark(status_key: &str) -> String {
     let tag = status_key
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_everything_between_prefix_and_suffix() {
+    fn the_id_is_everything_between_prefix_and_suffix() {
         let status = shape("trade:status:", "");
         for id in ["A-1", "a:b:c", "a b", "{u}:1", "주문", "}", "*", &"x".repeat(128)] {
             let id: OrderId = id.parse().unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_overlap_where_one_key_could_be_of_both() {
+    fn shapes_overlap_if_one_key_could_have_both() {
         let status = shape("trade:status:", "");
         assert!(!status.overlaps(&shape("trade:auto-receive:", "")));
         assert!(status.overlaps(&shape("trade:", "")));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_in_a_pattern_is_escaped() {
+    fn special_characters_of_a_pattern_are_escaped() {
         assert_eq!(shape("a*[b]?\\", "c^").pattern(), "a\\*\\[b\\]\\?\\\\*c\\^");
     }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_lies_in_the_slot_of_its_status_key_and_belongs_to_it_alone() {
+    fn each_status_key_has_its_own_mark_in_the_same_slot() {
         let keys = ["s:A", "s:{u}A", "s:{u}", "s:A{u}B{v}", "s:{", "s:{x", "s:가 나"];
         for key in keys {
             assert_eq!(tag(&mark(key)), tag(key), "{key}");

@@ -1,107 +1,107 @@
-//! The words that the shop's status keys hold, and what is seen in one.
+//! Interprets the words in the shop's status keys.
 
 use autoreceive_domain::order::Reason;
 use autoreceive_domain::words::WrongText;
 use autoreceive_domain::{Observation, Policy, Span};
 
-/// How much of a status is read: no word is longer.
+/// The longest word; only so many bytes of a status are read.
 pub const WORD_BYTES: usize = 64;
 
-/// The shop's words for what an adopted order follows.
+/// The shop's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
-    /// Waits for its receipt.
+pub struct StatusWords {
+    /// Paid: the clock runs.
     pub paid: String,
-    /// Was received.
+    /// Received.
     pub received: String,
-    /// Was cancelled.
+    /// Cancelled.
     pub cancelled: Vec<String>,
-    /// Was paid back.
+    /// Refunded.
     pub refunded: Vec<String>,
 }
 
-/// What a status key holds.
+/// The content of a status key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
+pub enum ShopStatus {
     /// A word.
-    ShopDecision(String),
-    /// There is no such key, or nothing in it.
-    Nothing,
-    /// It is no string, but this.
+    Word(String),
+    /// The key is missing or empty.
+    Missing,
+    /// The key has another type than string: this one.
     NotAString(String),
 }
 
-/// A status among those that mean something here.
+/// The meaning of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
-    /// Waits for its receipt.
+pub enum StatusClass {
+    /// Paid: the clock runs.
     Paid,
-    /// Was received.
+    /// Received.
     Received,
-    /// Was cancelled.
+    /// Cancelled.
     Cancelled,
-    /// Was paid back.
+    /// Refunded.
     Refunded,
-    /// Something else.
+    /// Any other status.
     Other,
 }
 
-impl Words {
-    /// What a status means.
+impl StatusWords {
+    /// The meaning of a status.
     #[must_use]
-    pub fn class(&self, status: &Status) -> Class {
-        let Status::ShopDecision(word) = status else { return Class::Other };
+    pub fn class(&self, status: &ShopStatus) -> StatusClass {
+        let ShopStatus::Word(word) = status else { return StatusClass::Other };
         match word {
-            _ if *word == self.paid => Class::Paid,
-            _ if *word == self.received => Class::Received,
-            _ if self.cancelled.contains(word) => Class::Cancelled,
-            _ if self.refunded.contains(word) => Class::Refunded,
-            _ => Class::Other,
+            _ if *word == self.paid => StatusClass::Paid,
+            _ if *word == self.received => StatusClass::Received,
+            _ if self.cancelled.contains(word) => StatusClass::Cancelled,
+            _ if self.refunded.contains(word) => StatusClass::Refunded,
+            _ => StatusClass::Other,
         }
     }
 
-    /// What an adopted order has to follow.
+    /// The observation to submit for an order with this status.
     ///
     /// # Errors
-    /// Never: what is said about a status is short, and no control character is left in it.
+    /// Never: the text about a status is short and has no control characters.
     pub fn observation(
         &self,
-        status: &Status,
+        status: &ShopStatus,
         policy: &Policy,
         receive_after: Option<Span>,
     ) -> Result<Observation, WrongText> {
         let reason = || status.to_string().parse::<Reason>();
         Ok(match self.class(status) {
-            Class::Paid => Observation::Paid { policy: policy.name(), receive_after },
-            Class::Received => Observation::Received,
-            Class::Cancelled => Observation::Cancelled(reason()?),
-            Class::Refunded => Observation::Refunded(reason()?),
-            Class::Other => Observation::Other(reason()?),
+            StatusClass::Paid => Observation::Paid { policy: policy.name(), receive_after },
+            StatusClass::Received => Observation::Received,
+            StatusClass::Cancelled => Observation::Cancelled(reason()?),
+            StatusClass::Refunded => Observation::Refunded(reason()?),
+            StatusClass::Other => Observation::Other(reason()?),
         })
     }
 }
 
-impl Status {
+impl ShopStatus {
     /// A status from its first bytes.
     #[must_use]
-    pub fn of_bytes(bytes: &[u8]) -> Status {
+    pub fn of_bytes(bytes: &[u8]) -> ShopStatus {
         if bytes.is_empty() {
-            Status::Nothing
+            ShopStatus::Missing
         } else {
-            Status::ShopDecision(String::from_utf8_lossy(bytes).into_owned())
+            ShopStatus::Word(String::from_utf8_lossy(bytes).into_owned())
         }
     }
 }
 
-impl std::fmt::Display for Status {
+impl std::fmt::Display for ShopStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Status::ShopDecision(word) => {
+            ShopStatus::Word(word) => {
                 let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
                 write!(f, "the shop's status is {shown}")
             }
-            Status::Nothing => f.write_str("the shop has no status of it"),
-            Status::NotAString(kind) => write!(
+            ShopStatus::Missing => f.write_str("the shop has no status for this order"),
+            ShopStatus::NotAString(kind) => write!(
                 f,
                 "the shop's status key is a {}",
                 kind.chars().take(40).collect::<String>()

@@ -1,75 +1,73 @@
-//! What is counted and known about the intake.
+//! Metrics and state of the intake.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use autoreceive_engine::ShopDecision;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use autoreceive_engine::ShopDecision;
-use prometheus_client::metrics::histogram::exponential_buckets;
-
-/// The figures of the intake. All stay 0 on a worker without one.
+/// The figures of the intake. All stay 0 on a worker without an intake.
 pub struct IntakeFigures {
-    found: Family<ByWhat, Counter>,
+    changes: Family<ByWhat, Counter>,
     asked: Family<ByWhat, Counter>,
     hints: Family<ByWhat, Counter>,
-    left: Family<ByWhat, Gauge>,
+    skipped: Family<ByWhat, Gauge>,
     scans: Counter,
-    walked: Counter,
+    keys_walked: Counter,
     step_seconds: Histogram,
     scan_seconds: Histogram,
     state: Mutex<IntakeState>,
 }
 
-/// Label: which.
+/// Label: the kind.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByWhat {
     what: &'static str,
 }
 
-/// What a look at the shop's keys led to.
+/// A change of an order after a check of the shop's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// An order was adopted.
+pub enum IntakeChange {
+    /// The order was adopted.
     Adopted,
-    /// An adopted order followed the shop's word.
-    Changed,
+    /// An adopted order followed the shop's status.
+    Followed,
 }
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScanReport {
-    /// How long it took.
+    /// The duration.
     pub seconds: f64,
-    /// How many orders have a status key.
+    /// Orders with a status key.
     pub orders: u64,
-    /// How many were adopted by it.
+    /// Orders that this scan adopted.
     pub adopted: u64,
-    /// How many are paid without a trigger since before the first scan.
+    /// Paid orders whose trigger was gone before the first scan.
     pub history: u64,
-    /// How many were placed by a command.
+    /// Orders that were placed by a command.
     pub placed_by_command: u64,
-    /// How many keys belong to no order.
+    /// Keys without a valid order id.
     pub bad_keys: u64,
 }
 
-/// How the intake of this worker stands.
+/// The state of this worker's intake.
 #[derive(Debug, Clone, Default)]
 pub struct IntakeState {
-    /// Whether there is one.
+    /// Whether the worker has an intake.
     pub enabled: bool,
-    /// Whether it is this worker that scans.
+    /// Whether this worker scans.
     pub scans_here: bool,
-    /// Whether it listens.
+    /// Whether it receives notifications.
     pub listening: bool,
-    /// Whether the server tells of changed keys.
+    /// Whether the server sends notifications, and the reason if not.
     pub notifications: String,
-    /// What does not work at the moment.
+    /// The tasks that fail at the moment.
     pub trouble: String,
     /// The last scan of this worker.
     pub last_scan: Option<ScanReport>,
@@ -82,12 +80,12 @@ fn seconds() -> Histogram {
 impl Default for IntakeFigures {
     fn default() -> IntakeFigures {
         IntakeFigures {
-            found: Family::default(),
+            changes: Family::default(),
             asked: Family::default(),
             hints: Family::default(),
-            left: Family::default(),
+            skipped: Family::default(),
             scans: Counter::default(),
-            walked: Counter::default(),
+            keys_walked: Counter::default(),
             step_seconds: seconds(),
             scan_seconds: seconds(),
             state: Mutex::default(),
@@ -99,12 +97,12 @@ impl IntakeFigures {
     pub(super) fn register(&self, r: &mut Registry) {
         r.register(
             "intake_orders",
-            "Orders that were adopted, or followed the shop's status",
-            self.found.clone(),
+            "Orders that were adopted or that followed the shop's status",
+            self.changes.clone(),
         );
         r.register(
             "intake_asked",
-            "Answers of the shop's Redis about adopted orders that were due",
+            "Answers of the shop's Redis about due adopted orders",
             self.asked.clone(),
         );
         r.register(
@@ -114,46 +112,46 @@ impl IntakeFigures {
         );
         r.register(
             "intake_left",
-            "Keys that the last scan of this worker left alone, by reason",
-            self.left.clone(),
+            "Keys that the last scan of this worker skipped, by reason",
+            self.skipped.clone(),
         );
         r.register("intake_scans", "Scans over the shop's keys", self.scans.clone());
         r.register(
             "intake_keys_walked",
-            "Keys that the shop's Redis walked over for scans, foreign ones too",
-            self.walked.clone(),
+            "Keys that the shop's Redis walked over in scans, including other keys",
+            self.keys_walked.clone(),
         );
         r.register_with_unit(
             "intake_step_duration",
-            "How long one step of a scan took",
+            "Duration of one step of a scan",
             Unit::Seconds,
             self.step_seconds.clone(),
         );
         r.register_with_unit(
             "intake_scan_duration",
-            "How long a scan took",
+            "Duration of a scan",
             Unit::Seconds,
             self.scan_seconds.clone(),
         );
     }
 
-    /// Reads or changes how it stands.
+    /// Reads or changes the state.
     pub fn with<T>(&self, f: impl FnOnce(&mut IntakeState) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.state.lock())
     }
 
-    /// A look led to something.
-    pub fn found(&self, found: Found) {
-        let what = match found {
-            Found::Adopted => "adopted",
-            Found::Changed => "changed",
+    /// Counts a changed order.
+    pub fn changed(&self, change: IntakeChange) {
+        let what = match change {
+            IntakeChange::Adopted => "adopted",
+            IntakeChange::Followed => "changed",
         };
-        self.found.get_or_create(&ByWhat { what }).inc();
+        self.changes.get_or_create(&ByWhat { what }).inc();
     }
 
-    /// The shop's Redis was asked about an order that is due.
-    pub fn asked(&self, word: &ShopDecision) {
-        let what = match word {
+    /// Counts an answer of the shop's Redis about a due order.
+    pub fn asked(&self, decision: &ShopDecision) {
+        let what = match decision {
             ShopDecision::Ours => "ours",
             ShopDecision::Shop(_) => "shop",
             ShopDecision::Unknown(_) => "unanswered",
@@ -161,30 +159,30 @@ impl IntakeFigures {
         self.asked.get_or_create(&ByWhat { what }).inc();
     }
 
-    /// A changed key was told of.
+    /// Counts a notification.
     pub fn hint(&self, taken: bool) {
-        self.hints
-            .get_or_create(&ByWhat { what: if taken { "taken" } else { "left_to_scan" } })
-            .inc();
+        let what = if taken { "taken" } else { "left_to_scan" };
+        self.hints.get_or_create(&ByWhat { what }).inc();
     }
 
-    /// One step of a scan.
+    /// Counts one step of a scan.
     pub fn step(&self, keys: u64, took: Duration) {
-        self.walked.inc_by(keys);
+        self.keys_walked.inc_by(keys);
         self.step_seconds.observe(took.as_secs_f64());
     }
 
-    /// A scan came to its end. Returns the one before.
+    /// Counts a completed scan. Returns the report of the previous one.
     pub fn scanned(&self, report: &ScanReport) -> Option<ScanReport> {
         self.scans.inc();
         self.scan_seconds.observe(report.seconds);
-        let left = [
+        let skipped = [
             ("history", report.history),
             ("placed_by_command", report.placed_by_command),
             ("bad_key", report.bad_keys),
         ];
-        for (what, count) in left {
-            self.left.get_or_create(&ByWhat { what }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        for (what, count) in skipped {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.skipped.get_or_create(&ByWhat { what }).set(count);
         }
         self.with(|state| state.last_scan.replace(report.clone()))
     }

@@ -1,4 +1,4 @@
-//! The log: lines for people or JSON for programs, on standard error.
+//! The log on standard error: plain lines or JSON.
 
 use std::io::IsTerminal;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// Starts logging. Where something else in the process has started it already, that stays in force.
+/// Starts logging. If the process has already started it, nothing changes.
 pub fn start(config: &LogConfig) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -18,7 +18,7 @@ pub fn start(config: &LogConfig) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    // Other crates' details are of no use to whoever runs a shop.
+    // Of other crates, only warnings and errors help operators.
     let filter =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("autoreceive", level);
     let lines = fmt::layer()

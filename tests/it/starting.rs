@@ -36,7 +36,7 @@ async fn waits(service: &Process, config: &Path) {
     })
     .await;
     eventually("it says that it waits", 30, async || {
-        log(config).contains("the store is away; it is waited for")
+        log(config).contains("the store is unavailable; the service waits for it")
     })
     .await;
     assert_eq!(get("/docs/index.html").await.unwrap().status(), 200);
@@ -76,7 +76,7 @@ async fn a_store_that_is_away_at_the_start_is_waited_for_and_everything_goes_on_
     redis.restart();
     service.wait_until_ready().await;
     assert_eq!(place(&service.url).await.status(), 201);
-    assert!(log(&config).contains("the store is there"), "{}", log(&config));
+    assert!(log(&config).contains("the store is available"), "{}", log(&config));
     assert!(service.terminate().await.success());
 }
 
@@ -131,7 +131,7 @@ async fn what_only_a_person_can_change_ends_the_program_at_once_with_the_way_out
         let log = log(&config);
         assert_eq!(ended.code(), Some(1), "{store}: {log}");
         assert!(
-            log.contains(said) && !log.contains("waited for") && !log.contains("API on"),
+            log.contains(said) && !log.contains("waits for") && !log.contains("API on"),
             "{store}: {log}"
         );
     }

@@ -1,10 +1,11 @@
--- The point at which it is settled whether an adopted order is received: the shop's status is read and answered in one step.
+-- Decides whether an adopted order is received: reads the shop's status and answers in one step.
 --
--- KEYS  status mark
--- ARGV  the word for paid, the word for received, for how many ms the mark stands
--- Returns "ours" where the receipt is ours to commit: the status was the word for paid and is the one for received by now, or
--- had been in an earlier call, which the mark says. Else {type} of the status key, and where that is a string its first 64 bytes.
--- Safe: the mark is written first, and taken back where the status cannot be written.
+-- KEYS  status, mark
+-- ARGV  the word for paid, the word for received, time to live of the mark in ms
+-- Returns "ours" if the receipt is ours to commit: the status was the word for paid and is now the
+-- word for received, or an earlier call did this and left the mark. Otherwise {type} of the status
+-- key, and for a string also its first 64 bytes.
+-- Safe: the mark is written first, and removed again if the status cannot be written.
 local call = redis.call
 if call('EXISTS', KEYS[2]) == 1 then return 'ours' end
 local kind = call('TYPE', KEYS[1])

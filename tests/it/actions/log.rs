@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use autoreceive::action::log::Log;
+use autoreceive::action::log::LogAction;
 use autoreceive::action::{Action, Outcome};
 
 use super::event;
@@ -29,7 +29,7 @@ async fn the_log_action_writes_a_line_for_each_event() {
         tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);
     assert_eq!(
-        Log("log".parse().unwrap()).attempt(&[event("A-1", 5), event("B-2", 6)]).await,
+        LogAction("log".parse().unwrap()).attempt(&[event("A-1", 5), event("B-2", 6)]).await,
         [Outcome::Done, Outcome::Done]
     );
     drop(guard);

@@ -19,7 +19,7 @@ use autoreceive::engine::Metrics;
 use autoreceive::engine::{Engine, Guard, ShopDecision};
 use autoreceive::intake::shapes::Shape;
 use autoreceive::intake::shop::Shop;
-use autoreceive::intake::words::Words;
+use autoreceive::intake::words::StatusWords;
 use autoreceive::intake::{CountFrom, Intake, guard};
 use autoreceive::store::{Change, Commit, CommitResult, Round, Store};
 use autoreceive_store_redis::{RedisSettings, RedisStore};
@@ -217,7 +217,7 @@ impl Case {
     async fn open(number: usize, redis: &RedisServer, on_redis: bool, bug: Bug) -> Case {
         let name = format!("{number}-{}", if on_redis { "redis" } else { "sqlite" });
         let shape = |kind: &str| Shape { prefix: format!("{kind}:{name}:"), suffix: String::new() };
-        let words = Words {
+        let words = StatusWords {
             paid: "PAID".into(),
             received: "RECEIVED".into(),
             cancelled: vec!["CANCELLED".into()],
@@ -371,7 +371,7 @@ impl Case {
     async fn settle(&self) {
         let metrics = Arc::new(Metrics::default());
         let real = guard(&self.shop, &policy(), &Arc::default());
-        let settings = autoreceive::intake::Settings {
+        let settings = autoreceive::intake::IntakeSettings {
             scan_every: Duration::from_secs(60),
             notifications: false,
             set_notifications: false,
