@@ -61,7 +61,7 @@ fn register_orders(registry: &mut Registry, stats: &Stats) {
     for (status, count) in &stats.orders {
         orders.get_or_create(&vec![("status", status.to_string())]).set(signed(*count));
     }
-    registry.register("orders", "Orders that are not in retention, by status", orders);
+    registry.register("orders", "Orders that are not resting, by status", orders);
     let totals = Family::<Labels, Gauge>::default();
     for (kind, cause, count) in &stats.totals {
         totals

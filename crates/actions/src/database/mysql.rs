@@ -231,7 +231,8 @@ impl Transaction for MySqlTransaction {
         let ids: Vec<&str> = rows.iter().map(|row| row.event_id.as_str()).collect();
         let known =
             self.present("SELECT event_id FROM {prefix}events WHERE event_id IN", &ids).await?;
-        let new: Vec<&EventRow<'_>> = rows.iter().filter(|row| !known.contains(&row.event_id)).collect();
+        let new: Vec<&EventRow<'_>> =
+            rows.iter().filter(|row| !known.contains(&row.event_id)).collect();
         if new.is_empty() {
             return Ok(HashSet::new());
         }
@@ -280,7 +281,11 @@ impl Transaction for MySqlTransaction {
         Ok(())
     }
 
-    async fn run(&mut self, statement: &Statement, row: &EventRow<'_>) -> Result<(), TransactionError> {
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        row: &EventRow<'_>,
+    ) -> Result<(), TransactionError> {
         let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
         for parameter in &statement.parameters {
             query = match parameter {

@@ -194,7 +194,11 @@ impl Transaction for PostgresTransaction {
         Ok(())
     }
 
-    async fn run(&mut self, statement: &Statement, row: &EventRow<'_>) -> Result<(), TransactionError> {
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        row: &EventRow<'_>,
+    ) -> Result<(), TransactionError> {
         let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
         for parameter in &statement.parameters {
             query = match parameter {

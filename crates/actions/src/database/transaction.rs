@@ -64,7 +64,11 @@ pub trait Transaction: Send {
     /// nothing.
     async fn upsert(&mut self, rows: &[&EventRow<'_>]) -> Result<(), TransactionError>;
     /// Runs a statement of the shop.
-    async fn run(&mut self, statement: &Statement, row: &EventRow<'_>) -> Result<(), TransactionError>;
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        row: &EventRow<'_>,
+    ) -> Result<(), TransactionError>;
     /// Adds the missing entries, at most one for each order. Returns the orders that got one.
     async fn book(
         &mut self,
@@ -133,7 +137,10 @@ async fn keep_points(
 
 /// The credits of receipts, and a credit of 0 for each refund. If a refund is written before its
 /// receipt, the receipt finds that credit and adds nothing.
-fn credits<'r>(rows: &'r [EventRow<'_>], points: &Points) -> Result<Vec<LedgerEntry<'r>>, TransactionError> {
+fn credits<'r>(
+    rows: &'r [EventRow<'_>],
+    points: &Points,
+) -> Result<Vec<LedgerEntry<'r>>, TransactionError> {
     let mut entries: Vec<LedgerEntry<'r>> = Vec::new();
     for row in rows.iter().filter(|row| row.is_receipt() || row.is_refund_of_receipt()) {
         let earned = if row.is_receipt() {
