@@ -3,17 +3,18 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`serve`], [`config`], [`token`] | run the service, look at its configuration, make tokens for it |
+//! | [`serve`], [`config`], [`token`] | run the service, check its configuration, create tokens |
 //! | `adopt` | takes over the orders that a shop keeps in Redis keys |
-//! | `points` | check what a database action keeps |
-//! | [`order`], [`list`], [`import`], [`stats`] | what a client can ask |
-//! | `listen` | a receiver of webhooks for development |
-//! | [`actions`] | actions over time: listed, enabled, backfilled, moved, dropped |
-//! | [`dead_letters`] | what failed for good: shown, replayed, discarded |
-//! | [`clock`] | puts the time of a service for tests forward |
-//! | [`client`] | how it is asked |
-//! | `bench` | measures |
-//! | [`output`], [`zone`] | tables, and times as people read them |
+//! | `points` | checks the points of a database action |
+//! | [`order`], [`list`], [`import`], [`stats`] | commands and queries of a running service |
+//! | `listen` | a webhook endpoint for development |
+//! | [`actions`] | actions: list, enable, backfill, move, drop |
+//! | [`dead_letters`] | dead letters: list, show, replay, discard |
+//! | [`clock`] | advances the clock of a test service |
+//! | [`client`] | the connection to the service, and its errors |
+//! | [`error`] | errors and exit codes |
+//! | `bench` | measurements |
+//! | [`output`], [`zone`] | tables, and times in a time zone |
 
 use std::process::ExitCode;
 
@@ -31,7 +32,7 @@ mod client;
 mod clock;
 mod config;
 mod dead_letters;
-mod failure;
+mod error;
 mod import;
 mod list;
 #[cfg(feature = "webhook")]
@@ -53,7 +54,7 @@ use bench::BenchArgs;
 use clock::ClockCommand;
 use config::ConfigCommand;
 use dead_letters::DeadLettersCommand;
-use failure::Failure;
+use error::CliError;
 use import::ImportArgs;
 #[cfg(feature = "webhook")]
 use listen::ListenArgs;
@@ -75,11 +76,12 @@ Exit codes:
   0  done
   1  an error
   2  wrong usage
-  3  rejected: the order does not exist, does not permit it, or a value is wrong; or the points are not right
-  4  the service is not available; repeating is always safe";
+  3  rejected: the order does not exist or does not permit the command, a value is invalid,
+     or the points do not agree
+  4  the service is not available; repeating the command is always safe";
 
-/// Closes e-commerce orders on time: paid, silent for the agreed time, RECEIVED once, and the shop
-/// told.
+/// Closes e-commerce orders on time: when the buyer of a paid order was silent for the agreed time,
+/// the order becomes RECEIVED, and the shop is told.
 #[derive(Debug, Parser)]
 #[command(name = "autoreceive", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -91,27 +93,26 @@ pub struct Cli {
 enum Command {
     /// Run the service: the timer, the actions and the API.
     Serve(ServeArgs),
-    /// Place, pay, ship, … show or list orders.
+    /// Place, pay, ship, …, show or list orders.
     #[command(subcommand)]
     Order(OrderCommand),
-    /// Send many commands, one JSON object a line.
+    /// Send many commands from a file, one JSON object per line.
     Import(ImportArgs),
     #[cfg(feature = "intake")]
     /// Take over the orders that a shop keeps in Redis keys.
     Adopt(AdoptArgs),
-    /// What is waiting, overdue, held and pending.
+    /// Show statistics: waiting, overdue and held orders, pending events, dead letters.
     Stats(StatsArgs),
     #[cfg(feature = "webhook")]
-    /// Receive, verify and print webhooks: a shop to develop against.
+    /// Receive, verify and print webhooks: an endpoint for development.
     Listen(ListenArgs),
-    /// Put the time of a service for tests forward.
+    /// Advance the clock of a test service.
     #[command(subcommand)]
     Clock(ClockCommand),
-    /// List actions, enable a receiver, feed an action that was added later, clear out one that is
-    /// gone.
+    /// List, enable or backfill actions; move or drop the entries of a removed action.
     #[command(subcommand)]
     Actions(ActionsCommand),
-    /// What an action failed at for good: list, show, replay or discard it.
+    /// List, show, replay or discard events that failed for good.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// Show or check the configuration.
@@ -122,10 +123,10 @@ enum Command {
     #[command(subcommand)]
     Points(PointsCommand),
     #[cfg(feature = "webhook")]
-    /// Make secrets for webhooks.
+    /// Create signing secrets for webhooks.
     #[command(subcommand)]
     Secret(SecretCommand),
-    /// Make tokens for the API.
+    /// Create tokens for the API.
     #[command(subcommand)]
     Token(TokenCommand),
     #[cfg(feature = "bench")]
@@ -137,23 +138,23 @@ enum Command {
 /// `autoreceive secret …`
 #[derive(Debug, Subcommand)]
 enum SecretCommand {
-    /// Print a fresh random secret that messages can be signed with.
+    /// Print a new random signing secret.
     #[command(after_help = "Example:\n  export SHOP_WEBHOOK_SECRET=$(autoreceive secret new)")]
     New,
 }
 
-/// Does what was asked for, and says how it ended.
+/// Runs a command and returns its exit code.
 pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(cli.command).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.code())
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.code())
         }
     }
 }
 
-async fn dispatch(command: Command) -> Result<(), Failure> {
+async fn dispatch(command: Command) -> Result<(), CliError> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Order(command) => order::run(command).await,

@@ -9,42 +9,42 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::client::ClientArgs;
-use super::{Failure, output, zone};
+use super::{CliError, output, zone};
 use crate::wire::action::{BackfillFields, BackfilledView, MoveFields};
 
-/// How long an action that has enough to work on is left to it.
+/// Wait while the action has enough pending entries.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What can be done about actions over time.
+/// Commands for actions.
 #[derive(Debug, Subcommand)]
 pub enum ActionsCommand {
-    /// Every action: what waits, what died, how its receiver is doing.
+    /// List every action with its pending events, its dead letters and the state of its endpoint.
     #[command(after_help = "Example:\n  autoreceive actions list")]
-    List(ListArgs),
-    /// Let a receiver that was disabled for only failing be attempted again.
+    List(ActionListArgs),
+    /// Enable an endpoint that was disabled because every attempt failed.
     #[command(after_help = "Example:\n  autoreceive actions enable shop")]
-    Enable(NameArgs),
-    /// Feed an action that was added later: the last event of each order, under its own id.
+    Enable(ActionNameArgs),
+    /// Give the last event of each order, under its own id, to an action that was added later.
     #[command(after_help = "Examples:\n  autoreceive actions backfill tables\n  \
-        autoreceive actions backfill tables --cursor 17.2048.5f2a    # go on where it was stopped")]
+        autoreceive actions backfill tables --cursor 17.2048.5f2a    # continue a stopped run")]
     Backfill(BackfillArgs),
-    /// Give what an action that is no longer configured left behind to another one.
+    /// Move the entries and dead letters of a removed action to another action.
     #[command(after_help = "Example:\n  autoreceive actions move old_shop shop")]
     Move(MoveArgs),
-    /// Drop what an action that is no longer configured left behind, dead letters too, for good.
+    /// Drop the entries and dead letters of a removed action for good.
     #[command(after_help = "Example:\n  autoreceive actions drop old_shop")]
-    Drop(NameArgs),
+    Drop(ActionNameArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub struct ActionListArgs {
     #[command(flatten)]
     client: ClientArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct NameArgs {
-    /// The action.
+pub struct ActionNameArgs {
+    /// The action's name.
     action: String,
     #[command(flatten)]
     client: ClientArgs,
@@ -52,9 +52,9 @@ pub struct NameArgs {
 
 #[derive(Debug, Args)]
 pub struct BackfillArgs {
-    /// The action.
+    /// The action's name.
     action: String,
-    /// Where to go on, as an earlier run said.
+    /// Continue at this cursor, which an earlier run printed.
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
@@ -65,13 +65,13 @@ pub struct BackfillArgs {
 pub struct MoveArgs {
     /// The action that is no longer configured.
     old: String,
-    /// The one that gets what it left.
+    /// The action that gets its entries.
     new: String,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-pub async fn run(command: ActionsCommand) -> Result<(), Failure> {
+pub async fn run(command: ActionsCommand) -> Result<(), CliError> {
     match command {
         ActionsCommand::List(args) => list(&args.client).await,
         ActionsCommand::Enable(args) => enable(&args).await,
@@ -80,13 +80,13 @@ pub async fn run(command: ActionsCommand) -> Result<(), Failure> {
             let to = Some(MoveFields { to: new.clone() });
             clear_out(&client, &old, to, &format!("moved from {old} to {new}")).await
         }
-        ActionsCommand::Drop(NameArgs { action, client }) => {
+        ActionsCommand::Drop(ActionNameArgs { action, client }) => {
             clear_out(&client, &action, None, &format!("of {action} dropped")).await
         }
     }
 }
 
-async fn list(client: &ClientArgs) -> Result<(), Failure> {
+async fn list(client: &ClientArgs) -> Result<(), CliError> {
     let figures = client.get(&["v1", "actions"], &[]).await?;
     if client.json {
         return Ok(());
@@ -97,9 +97,10 @@ async fn list(client: &ClientArgs) -> Result<(), Failure> {
         .flatten()
         .map(|action| row(action, &figures["now"]))
         .collect();
-    match rows.is_empty() {
-        true => output::print("there are no actions"),
-        false => output::table(&["ACTION", "PENDING", "DEAD", "NEXT", "RECEIVER"], rows),
+    if rows.is_empty() {
+        output::print("there are no actions");
+    } else {
+        output::table(&["ACTION", "PENDING", "DEAD", "NEXT", "ENDPOINT"], rows);
     }
     Ok(())
 }
@@ -112,38 +113,35 @@ fn row(action: &Value, now: &Value) -> Vec<String> {
         zone::distance(&action["next_at"], now)
     };
     let name = action["name"].as_str().unwrap_or_default().to_owned();
-    vec![name, count("pending"), count("dead"), next, receiver(action, now)]
+    vec![name, count("pending"), count("dead"), next, endpoint(action, now)]
 }
 
-fn receiver(action: &Value, now: &Value) -> String {
+fn endpoint(action: &Value, now: &Value) -> String {
     let distance = |key: &str| zone::distance(&action[key], now);
     if action["configured"] == false {
         "not configured here".to_owned()
     } else if !action["disabled_at"].is_null() {
         format!("DISABLED {}", distance("disabled_at"))
     } else if !action["failing_since"].is_null() {
-        format!("fails only, since {}", distance("failing_since"))
+        format!("failing since {}", distance("failing_since"))
     } else {
         "ok".to_owned()
     }
 }
 
-async fn enable(args: &NameArgs) -> Result<(), Failure> {
+async fn enable(args: &ActionNameArgs) -> Result<(), CliError> {
     let answer = args.client.post(&["v1", "actions", &args.action, "enable"], &json!({})).await?;
     if !args.client.json {
-        let was = answer["was_disabled"] == true;
-        output::print(&if was {
-            format!("{} is enabled", args.action)
-        } else {
-            format!("{} was not disabled", args.action)
-        });
+        let was_disabled = answer["was_disabled"] == true;
+        let state = if was_disabled { "is enabled" } else { "was not disabled" };
+        output::print(&format!("{} {state}", args.action));
     }
     Ok(())
 }
 
-/// What the steps of a backfill came to.
+/// Totals of the steps of a backfill.
 #[derive(Default)]
-struct Sum {
+struct BackfillTotals {
     scanned: u64,
     added: u64,
     there: u64,
@@ -151,7 +149,7 @@ struct Sum {
     passed_over: BTreeMap<String, u64>,
 }
 
-impl Sum {
+impl BackfillTotals {
     fn add(&mut self, step: &BackfilledView) {
         self.scanned += step.scanned;
         self.added += step.added;
@@ -163,69 +161,72 @@ impl Sum {
     }
 
     fn as_json(&self) -> Value {
-        let Sum { scanned, added, there, unreadable, passed_over } = self;
-        json!({"scanned": scanned, "added": added, "there": there, "unreadable": unreadable, "passed_over": passed_over})
+        let BackfillTotals { scanned, added, there, unreadable, passed_over } = self;
+        json!({
+            "scanned": scanned, "added": added, "there": there, "unreadable": unreadable,
+            "passed_over": passed_over,
+        })
     }
 
     fn show(&self) {
         let mut pairs =
             vec![("orders", self.scanned.to_string()), ("added", self.added.to_string())];
-        let others = [("already there", self.there), ("unreadable", self.unreadable)];
-        pairs.extend(
-            others
-                .into_iter()
-                .filter(|(_, count)| *count > 0)
-                .map(|(name, count)| (name, count.to_string())),
-        );
+        for (name, count) in [("already there", self.there), ("unreadable", self.unreadable)] {
+            if count > 0 {
+                pairs.push((name, count.to_string()));
+            }
+        }
         if !self.passed_over.is_empty() {
             let each: Vec<String> =
                 self.passed_over.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-            pairs.push(("passed over", each.join(", ")));
+            pairs.push(("skipped", each.join(", ")));
         }
         output::pairs(&pairs);
     }
 }
 
-async fn backfill(args: &BackfillArgs) -> Result<(), Failure> {
+async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     let bar = progress();
-    let (mut cursor, mut sum) = (args.cursor.clone(), Sum::default());
-    let ended = tokio::select! {
-        ended = take_steps(args, &mut cursor, &mut sum, &bar) => ended,
-        _ = tokio::signal::ctrl_c() => Err(Failure::Other(anyhow::anyhow!("stopped"))),
+    let mut cursor = args.cursor.clone();
+    let mut totals = BackfillTotals::default();
+    let result = tokio::select! {
+        result = take_steps(args, &mut cursor, &mut totals, &bar) => result,
+        _ = tokio::signal::ctrl_c() => Err(CliError::Other(anyhow::anyhow!("interrupted"))),
     };
     bar.finish_and_clear();
-    if let (Err(_), Some(cursor)) = (&ended, &cursor) {
-        eprintln!("{} orders were looked at; go on with --cursor {cursor}", sum.scanned);
+    if let (Err(_), Some(cursor)) = (&result, &cursor) {
+        eprintln!("{} orders were scanned; continue with --cursor {cursor}", totals.scanned);
     }
-    match args.client.json {
-        true => output::print(&sum.as_json().to_string()),
-        false => sum.show(),
+    if args.client.json {
+        output::print(&totals.as_json().to_string());
+    } else {
+        totals.show();
     }
-    ended
+    result
 }
 
-/// The service answers in short steps; each is sent when the one before is answered.
+/// Runs the backfill in steps: each request is sent after the answer to the one before.
 async fn take_steps(
     args: &BackfillArgs,
     cursor: &mut Option<String>,
-    sum: &mut Sum,
+    totals: &mut BackfillTotals,
     bar: &ProgressBar,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     loop {
         let step = BackfillFields { cursor: cursor.clone() };
         let asked = args.client.client_for(&[&args.action])?.backfill(&args.action, &step).await;
         let answer = asked.map_err(|error| args.client.failure(error))?;
         if answer.busy {
-            bar.set_message("waiting: the action has enough to work on");
+            bar.set_message("waiting: the action has enough pending entries");
             tokio::time::sleep(BUSY_PAUSE).await;
             continue;
         }
         if let Some(total) = answer.total {
             bar.set_length(total);
         }
-        sum.add(&answer);
+        totals.add(&answer);
         bar.set_message("");
-        bar.set_position(sum.scanned);
+        bar.set_position(totals.scanned);
         *cursor = answer.cursor;
         if cursor.is_none() {
             return Ok(());
@@ -233,24 +234,25 @@ async fn take_steps(
     }
 }
 
-/// A bar whose length the first step tells.
+/// A bar whose length is set by the first answer.
 fn progress() -> ProgressBar {
     let bar = if stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
-    // The template is a constant; a wrong one would leave the plain bar.
+    // The template is a constant; if it were wrong, the plain bar would be shown.
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} orders {eta} {msg}") {
         bar.set_style(style);
     }
     bar
 }
 
-/// Moves what an action left behind, or drops it where nobody gets it.
+/// Moves the entries and dead letters of a removed action; drops them if there is no `to`.
 async fn clear_out(
     client: &ClientArgs,
     action: &str,
     to: Option<MoveFields>,
     what: &str,
-) -> Result<(), Failure> {
-    let (mut entries, mut letters) = (0, 0);
+) -> Result<(), CliError> {
+    let mut entries = 0;
+    let mut dead_letters = 0;
     loop {
         let asked = match &to {
             Some(to) => client.client_for(&[action])?.move_entries(action, to).await,
@@ -258,14 +260,15 @@ async fn clear_out(
         };
         let step = asked.map_err(|error| client.failure(error))?;
         entries += step.entries;
-        letters += step.dead_letters;
+        dead_letters += step.dead_letters;
         if !step.more {
             break;
         }
     }
-    match client.json {
-        true => output::print(&json!({"entries": entries, "dead_letters": letters}).to_string()),
-        false => output::print(&format!("{entries} entries and {letters} dead letters {what}")),
+    if client.json {
+        output::print(&json!({"entries": entries, "dead_letters": dead_letters}).to_string());
+    } else {
+        output::print(&format!("{entries} entries and {dead_letters} dead letters {what}"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `autoreceive adopt`: the orders that a shop keeps in Redis keys, taken over at once.
+//! `autoreceive adopt`: takes over all orders that a shop keeps in Redis keys, at once.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
@@ -10,46 +10,47 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::config::ConfigFile;
-use super::{Failure, output, zone};
+use super::{CliError, output, zone};
 use crate::app;
 use crate::config::Config;
 use crate::intake::CountFrom;
 use crate::intake::adopt::{Adopted, Survey, survey};
 use crate::intake::shop::Shop;
 
-/// How long what is in hand may take to finish at the end.
+/// Time for the engine's shutdown at the end.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 const EXAMPLES: &str = "\
 Examples:
   autoreceive adopt --dry-run                          # what is there, and what would be done
   autoreceive adopt --config /etc/autoreceive.toml
-  autoreceive adopt --json | jq 'select(.skipped)'     # what was left alone, and why
+  autoreceive adopt --json | jq 'select(.skipped)'     # skipped keys, and why
 
-It reads the keys that [intake] names, first shows what is there, and then takes over every order that is paid: those without a
-trigger, too, which the intake of the service leaves alone. Doing it again changes nothing. Where the store is Redis, the service
-may run meanwhile; with an SQLite file, stop it first. See docs/from-ttl-keys.md.";
+Reads the keys that [intake] names, shows them, and then takes over every paid order, also orders
+without a trigger, which the intake of the service skips. Repeating it changes nothing. If the store
+is Redis, the service may keep running; with an SQLite file, stop it first. See
+docs/from-ttl-keys.md.";
 
-/// What is taken over.
+/// Arguments of `adopt`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct AdoptArgs {
-    /// Only show what would be done; nothing is written, here or there.
+    /// Only show what would be done. Nothing is written, in the store or in the shop's Redis.
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON: one object for each key that was left alone, then one with the figures.
+    /// Print JSON: one object for each skipped key, then one with the totals.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     file: ConfigFile,
 }
 
-pub async fn run(args: AdoptArgs) -> Result<(), Failure> {
+pub async fn run(args: AdoptArgs) -> Result<(), CliError> {
     let config = args.file.load()?;
     let shop = app::open_shop(&config).await?;
     let found = survey(&shop, |key, why| skipped(args.json, key, why))
         .await
-        .map_err(Failure::Unavailable)?;
+        .map_err(|error| CliError::Unavailable(error.to_string()))?;
     if !args.json {
         show(&found, &config);
     }
@@ -71,7 +72,7 @@ async fn adopt(
     shop: Arc<Shop>,
     orders: u64,
     json: bool,
-) -> Result<Adopted, Failure> {
+) -> Result<Adopted, CliError> {
     let (engine, intake) = app::taking_over(config, shop).await?;
     let bar = bar(orders);
     let adopted = intake
@@ -82,7 +83,7 @@ async fn adopt(
         .await;
     bar.finish_and_clear();
     engine.stop(STOP_WITHIN).await;
-    adopted.map_err(Failure::Unavailable)
+    adopted.map_err(|error| CliError::Unavailable(error.to_string()))
 }
 
 fn bar(orders: u64) -> ProgressBar {
@@ -98,7 +99,7 @@ fn skipped(json: bool, key: &str, why: &str) {
     if json {
         output::print(&json!({"skipped": key, "why": why}).to_string());
     } else {
-        output::print(&format!("left alone: {key}: {why}"));
+        output::print(&format!("skipped: {key}: {why}"));
     }
 }
 
@@ -113,25 +114,25 @@ fn show(found: &Survey, config: &Config) {
     let due = match (settings.count_from, found.ends_ms) {
         (CountFrom::Trigger, Some((first, last))) => {
             format!(
-                "in {} to {}, with their triggers; those without one in {from_now}",
+                "in {} to {}, with their triggers; without a trigger in {from_now}",
                 in_words(first),
                 in_words(last)
             )
         }
-        _ => format!("in {from_now}, counted from when each is taken over"),
+        _ => format!("in {from_now}, counted from the moment when each is taken over"),
     };
     output::pairs(&[
         ("paid", found.paid.to_string()),
-        ("of these without a trigger", found.without_trigger.to_string()),
+        ("paid, without a trigger", found.without_trigger.to_string()),
         ("received", due),
         ("triggers without a status", found.stray_triggers.to_string()),
-        ("odd", found.odd.to_string()),
+        ("invalid keys", found.odd.to_string()),
     ]);
     for ((word, ours), orders) in &found.nearly {
         let counted =
             if *orders == 1 { "1 order says".to_owned() } else { format!("{orders} orders say") };
         output::print(&format!(
-            "{counted} `{word}`, which is none of the words in [intake] ({ours}?): left alone"
+            "skipped: {counted} `{word}`, which is not a word in [intake]; did you mean {ours}?"
         ));
     }
 }
@@ -139,11 +140,11 @@ fn show(found: &Survey, config: &Config) {
 fn conclude(adopted: Option<&Adopted>) {
     output::print("");
     let Some(Adopted { adopted, followed, placed_by_command, unchanged }) = adopted else {
-        return output::print("a dry run: nothing was changed");
+        return output::print("this was a dry run: nothing was changed");
     };
     output::pairs(&[
         ("adopted", adopted.to_string()),
-        ("followed their status", followed.to_string()),
+        ("updated to their status", followed.to_string()),
         ("placed by a command", placed_by_command.to_string()),
         ("unchanged", unchanged.to_string()),
     ]);
@@ -157,12 +158,21 @@ fn figures(found: &Survey, adopted: Option<&Adopted>) -> serde_json::Value {
         .map(|((word, ours), orders)| json!({"status": word, "orders": orders, "nearly": ours}));
     let adopted = adopted.map(|a| {
         json!({
-            "adopted": a.adopted, "followed": a.followed, "placed_by_command": a.placed_by_command, "unchanged": a.unchanged,
+            "adopted": a.adopted,
+            "followed": a.followed,
+            "placed_by_command": a.placed_by_command,
+            "unchanged": a.unchanged,
         })
     });
     json!({
-        "orders": found.orders, "statuses": found.statuses, "paid": found.paid, "without_trigger": found.without_trigger,
-        "triggers_end": ends, "stray_triggers": found.stray_triggers, "odd": found.odd,
-        "nearly": nearly.collect::<Vec<_>>(), "result": adopted,
+        "orders": found.orders,
+        "statuses": found.statuses,
+        "paid": found.paid,
+        "without_trigger": found.without_trigger,
+        "triggers_end": ends,
+        "stray_triggers": found.stray_triggers,
+        "odd": found.odd,
+        "nearly": nearly.collect::<Vec<_>>(),
+        "result": adopted,
     })
 }

@@ -1,4 +1,4 @@
-//! Where the service is, how its answer is shown, and how it ends where there is none.
+//! The arguments of commands that talk to a service, and the errors of its answers.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -9,25 +9,31 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, output, zone};
+use super::{CliError, output, zone};
 
-/// The variable that holds the token. A flag for it would show in the list of processes.
+/// The variable with the token. A flag would be visible in the list of processes.
 const TOKEN: &str = "AUTORECEIVE_TOKEN";
 
-/// Where the service is, and how its answer is shown.
+/// Arguments of every command that talks to a service.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
-    /// Where the service is.
-    #[arg(long, env = "AUTORECEIVE_URL", default_value = "http://127.0.0.1:8780", value_name = "URL", value_parser = service_url)]
+    /// Address of the service.
+    #[arg(
+        long,
+        env = "AUTORECEIVE_URL",
+        default_value = "http://127.0.0.1:8780",
+        value_name = "URL",
+        value_parser = service_url
+    )]
     pub url: Url,
-    /// A file with the token for the service; without it, the environment variable
-    /// AUTORECEIVE_TOKEN is used.
+    /// A file with the token. Without it, the token is read from the environment variable
+    /// AUTORECEIVE_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Print the service's JSON.
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// The time zone in which times are shown, for example Asia/Seoul; this system's without it.
+    /// Time zone of the shown times, for example Asia/Seoul. The default is the system's.
     #[arg(long, value_name = "ZONE", value_parser = zone::parse)]
     tz: Option<jiff::tz::TimeZone>,
     /// One client for the whole command.
@@ -36,70 +42,70 @@ pub struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// The zone in which times are shown.
+    /// Time zone of the shown times.
     pub fn zone(&self) -> jiff::tz::TimeZone {
         self.tz.clone().unwrap_or_else(jiff::tz::TimeZone::system)
     }
 
-    /// Asks for what lies under the path made of `segments`, and prints it where JSON is wanted.
-    pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, Failure> {
+    /// Sends a GET to the path of `segments`; prints the answer if JSON is wanted.
+    pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, CliError> {
         let client = self.client_for(segments)?;
         self.shown(client.get(segments, query).await)
     }
 
-    /// Sends `body` to the path made of `segments`, and prints the answer where JSON is wanted.
+    /// Sends `body` in a POST to the path of `segments`; prints the answer if JSON is wanted.
     pub async fn post(
         &self,
         segments: &[&str],
         body: &(impl Serialize + Sync),
-    ) -> Result<Value, Failure> {
+    ) -> Result<Value, CliError> {
         let client = self.client_for(segments)?;
         self.shown(client.post(segments, body).await)
     }
 
-    /// The client, for one of several requests whose answers are not printed.
-    pub fn client(&self) -> Result<&Client, Failure> {
+    /// The client, for requests whose answers are not printed.
+    pub fn client(&self) -> Result<&Client, CliError> {
         if let Some(client) = self.connected.get() {
             return Ok(client);
         }
         let (token, source) = self.token()?;
         let client = Client::new(self.url.as_str(), token.as_deref());
         let client = client.map_err(|error| match error.kind() {
-            ErrorKind::NoToken => anyhow!("{source} holds no token").into(),
+            ErrorKind::NoToken => anyhow!("{source} contains no token (ar_…)").into(),
             _ => self.failure(error),
         })?;
         Ok(self.connected.get_or_init(|| client))
     }
 
-    /// The same, where the path names something: a URL cannot name everything.
-    pub fn client_for(&self, segments: &[&str]) -> Result<&Client, Failure> {
+    /// The client, for a path with `segments`: a URL cannot contain . or .. as a name.
+    pub fn client_for(&self, segments: &[&str]) -> Result<&Client, CliError> {
         if segments.iter().any(|segment| [".", ".."].contains(segment)) {
-            let instead = "use `autoreceive import`";
-            return Err(
-                anyhow!("an order called . or .. cannot be named in a URL; {instead}").into()
-            );
+            return Err(anyhow!(
+                "the names . and .. cannot be used in a URL; for an order with such an id, use \
+                 `autoreceive import`"
+            )
+            .into());
         }
         self.client()
     }
 
-    /// Says with which exit code the command ends, and prints what the service said where JSON is
-    /// wanted.
-    pub fn failure(&self, error: Error) -> Failure {
+    /// The command's error for the service's error; prints its body if JSON is wanted.
+    pub fn failure(&self, error: Error) -> CliError {
         if self.json && !error.body().is_empty() {
             output::print(&String::from_utf8_lossy(error.body()));
         }
         match error.kind() {
-            ErrorKind::Rejected => Failure::Rejected(error.to_string()),
-            ErrorKind::Unavailable => Failure::Unavailable(error.to_string()),
-            ErrorKind::NotRunning => Failure::Unavailable(format!(
-                "{error}; start one with `autoreceive serve`, or name another with --url or \
-                    AUTORECEIVE_URL"
+            ErrorKind::Rejected => CliError::Rejected(error.to_string()),
+            ErrorKind::Unavailable => CliError::Unavailable(error.to_string()),
+            ErrorKind::NotRunning => CliError::Unavailable(format!(
+                "{error}; start one with `autoreceive serve`, or set another address with --url or \
+                 AUTORECEIVE_URL"
             )),
-            _ => Failure::Other(error.into()),
+            _ => CliError::Other(error.into()),
         }
     }
 
-    fn shown(&self, answer: Result<RawAnswer, Error>) -> Result<Value, Failure> {
+    fn shown(&self, answer: Result<RawAnswer, Error>) -> Result<Value, CliError> {
         let answer = answer.map_err(|error| self.failure(error))?;
         let value = answer.read().map_err(|error| self.failure(error))?;
         if self.json {
@@ -108,8 +114,8 @@ impl ClientArgs {
         Ok(value)
     }
 
-    /// The token, if there is one, and where it comes from.
-    fn token(&self) -> Result<(Option<String>, &'static str), Failure> {
+    /// The token, if any, and its source.
+    fn token(&self) -> Result<(Option<String>, &'static str), CliError> {
         let (text, source) = match &self.token_file {
             Some(path) => {
                 let text = std::fs::read_to_string(path);
@@ -125,13 +131,13 @@ impl ClientArgs {
     }
 }
 
-/// Reads the address of a service.
+/// Parses the address of a service.
 fn service_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
     let url =
         url.ok_or("it must begin with http:// or https://, for example http://127.0.0.1:8780")?;
     if url.path().trim_end_matches('/').ends_with("/v1") {
-        return Err("leave out the /v1: the commands add it themselves".to_owned());
+        return Err("leave out the /v1: commands add it themselves".to_owned());
     }
     Ok(url)
 }

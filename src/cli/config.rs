@@ -4,25 +4,25 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, output};
+use super::{CliError, output};
 use crate::config::{Config, DEFAULT_FILE, Sources};
 
-/// What can be asked about the configuration.
+/// Commands for the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Print the values in force, secrets masked.
+    /// Print the values in force, with secrets masked.
     #[command(
         after_help = "Examples:\n  autoreceive config show\n  autoreceive config show --default > \
-            autoreceive.toml   # every key, explained"
+            autoreceive.toml   # every key with its explanation"
     )]
     Show {
         #[command(flatten)]
         file: ConfigFile,
-        /// Print the defaults instead, with every key explained.
+        /// Print the defaults with the explanation of every key.
         #[arg(long)]
         default: bool,
     },
-    /// Say whether the service would start with this configuration.
+    /// Check whether the service can start with this configuration.
     #[command(after_help = "Example:\n  autoreceive config check --config /etc/autoreceive.toml")]
     Check {
         #[command(flatten)]
@@ -30,16 +30,16 @@ pub enum ConfigCommand {
     },
 }
 
-/// Which file.
+/// The configuration file.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The configuration file; autoreceive.toml in the current directory without it, if there is
-    /// one.
+    /// The configuration file. The default is autoreceive.toml in the current directory, if it
+    /// exists.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-pub fn run(command: ConfigCommand) -> Result<(), Failure> {
+pub fn run(command: ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Show { default: true, .. } => output::print(DEFAULT_FILE.trim_end()),
         ConfigCommand::Show { file, .. } => {
@@ -55,10 +55,12 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
 }
 
 impl ConfigFile {
-    /// The configuration that it is part of.
+    /// Loads the configuration, and prints its warnings.
     pub fn load(self) -> anyhow::Result<Config> {
         let config = Config::load(&Sources::of_process(self.config, Vec::new()))?;
-        config.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        for warning in &config.warnings {
+            eprintln!("warning: {warning}");
+        }
         Ok(config)
     }
 }
@@ -67,6 +69,6 @@ fn origin(config: &Config) -> String {
     if config.sources.is_empty() {
         "the defaults".to_owned()
     } else {
-        format!("the defaults, and over them {}", config.sources.join(", "))
+        format!("the defaults, overridden by {}", config.sources.join(", "))
     }
 }

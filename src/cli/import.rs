@@ -1,4 +1,4 @@
-//! `autoreceive import`: many commands as one stream, and the answers as they come.
+//! `autoreceive import`: sends many commands as one stream, and prints the answers as they arrive.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, stderr, stdin};
@@ -14,29 +14,31 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
 use super::client::ClientArgs;
-use super::{Failure, output};
+use super::{CliError, output};
 use crate::wire::line::{LineAnswer, LineError, LineResult};
 
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks that are read ahead of what the service takes.
+/// Chunks that are read before the service takes them.
 const AHEAD: usize = 4;
 
 const EXAMPLES: &str = r#"Examples:
   autoreceive import orders.ndjson
   export-orders | autoreceive import -
 
-Each line is a command, under the name and with the fields that it has in the API:
+Each line is a command, with the name and the fields that it has in the API:
   {"order_id":"A-1","command":"place","buyer_id":"u-7","paid_at":"2026-11-23T10:00:00+09:00"}
-  {"order_id":"A-2","command":"place","buyer_id":"u-8","policy":"parcel","paid_at":"2026-11-20T10:00:00+09:00","shipped_at":"2026-11-21T18:00:00+09:00"}
+  {"order_id":"A-2","command":"place","buyer_id":"u-8","paid_at":"2026-11-20T10:00:00+09:00",
+   "shipped_at":"2026-11-21T18:00:00+09:00","policy":"parcel"}     (one line in the file)
   {"order_id":"A-3","command":"pay"}
 
-Each line is carried out at once: an order that is placed as paid three days ago, under terms of one day, is received there and
-then. Say in the same line that it was shipped or delivered, and nothing runs out that was stopped long ago.
+Each line is applied at once. An order that was paid three days ago, with a policy of one day, is
+received at once. If it was shipped or delivered, say so in the same line, so that no deadline of an
+earlier status applies.
 
-Repeating the whole file is safe: what was done before counts as unchanged. The exit code is 3 where a line was rejected or
-invalid, and 4 where the service did not answer every line."#;
+Repeating the whole file is safe: commands that were applied before count as unchanged. The exit
+code is 3 if a line was rejected or invalid, and 4 if the service did not answer every line."#;
 
-/// What to import.
+/// Arguments of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ImportArgs {
@@ -46,9 +48,9 @@ pub struct ImportArgs {
     client: ClientArgs,
 }
 
-/// How many lines went how.
+/// Number of lines by result.
 #[derive(Default)]
-struct Summary {
+struct ImportSummary {
     changed: u64,
     unchanged: u64,
     rejected: u64,
@@ -56,19 +58,19 @@ struct Summary {
     unavailable: u64,
 }
 
-pub async fn run(args: ImportArgs) -> Result<(), Failure> {
+pub async fn run(args: ImportArgs) -> Result<(), CliError> {
     let (source, size) = open(&args.file)?;
     let bar = progress(size);
     let lines = Arc::new(AtomicU64::new(0));
     let sent = chunks(source, lines.clone(), bar.clone());
     let answered = answers(&args.client, sent, &bar).await;
     bar.finish_and_clear();
-    answered?.verdict(lines.load(Ordering::Relaxed))
+    answered?.finish(lines.load(Ordering::Relaxed))
 }
 
 type Source = Box<dyn Read + Send>;
 
-fn open(path: &Path) -> Result<(Source, Option<u64>), Failure> {
+fn open(path: &Path) -> Result<(Source, Option<u64>), CliError> {
     if path == Path::new("-") {
         return Ok((Box::new(stdin()), None));
     }
@@ -89,15 +91,15 @@ fn progress(size: Option<u64>) -> ProgressBar {
     } else {
         "{spinner} {bytes} {msg}"
     };
-    // The templates are constants; a wrong one would leave the plain bar.
+    // The templates are constants; if one were wrong, the plain bar would be shown.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar
 }
 
-/// Reads in a thread of its own, because files and standard input block, never far ahead of what
-/// the service takes.
+/// Reads in a thread of its own, because files and standard input block. Reads at most [`AHEAD`]
+/// chunks ahead.
 fn chunks(
     mut source: Source,
     lines: Arc<AtomicU64>,
@@ -134,7 +136,8 @@ fn read_chunk(source: &mut Source) -> std::io::Result<Bytes> {
     Ok(buffer.into())
 }
 
-/// Counts the ends of lines that are not blank; returns whether the line begun is still blank.
+/// Counts the line breaks of lines that are not blank. Returns whether the current line is blank so
+/// far.
 fn count_lines(chunk: &[u8], mut blank: bool, lines: &AtomicU64) -> bool {
     for byte in chunk {
         match byte {
@@ -153,18 +156,18 @@ async fn answers(
     args: &ClientArgs,
     lines: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
     bar: &ProgressBar,
-) -> Result<Summary, Failure> {
+) -> Result<ImportSummary, CliError> {
     let asked = args.client()?.commands(lines).await;
     let mut answers = asked.map_err(|error| args.failure(error))?;
-    let mut summary = Summary::default();
+    let mut summary = ImportSummary::default();
     loop {
         match answers.next().await {
             Ok(Some((answer, line))) => summary.take(&answer, &line, args.json, bar),
             Ok(None) => return Ok(summary),
             Err(error) => {
                 return Err(match args.failure(error) {
-                    Failure::Unavailable(why) => {
-                        Failure::Unavailable(format!("{why}; so far {summary}"))
+                    CliError::Unavailable(why) => {
+                        CliError::Unavailable(format!("{why}; so far {summary}"))
                     }
                     other => other,
                 });
@@ -173,7 +176,7 @@ async fn answers(
     }
 }
 
-impl Summary {
+impl ImportSummary {
     fn take(&mut self, answer: &LineAnswer, line: &[u8], json: bool, bar: &ProgressBar) {
         let (count, bad) = match answer.result {
             LineResult::Changed => (&mut self.changed, false),
@@ -194,28 +197,27 @@ impl Summary {
         bar.set_message(self.to_string());
     }
 
-    /// Says how it went in the end, `sent` lines having been sent.
-    fn verdict(&self, sent: u64) -> Result<(), Failure> {
+    /// Prints the totals, and returns an error if not all of the `sent` lines were applied.
+    fn finish(&self, sent: u64) -> Result<(), CliError> {
         let answered =
             self.changed + self.unchanged + self.rejected + self.invalid + self.unavailable;
         eprintln!("{answered} lines: {self}");
         if answered < sent || self.unavailable > 0 {
             let missing = self.unavailable + sent.saturating_sub(answered);
-            return Err(Failure::Unavailable(format!(
-                "{missing} of {sent} lines were not carried out or not answered; import the file \
-                    again"
+            return Err(CliError::Unavailable(format!(
+                "{missing} of {sent} lines were not applied or not answered; import the file again"
             )));
         }
         match self.rejected + self.invalid {
             0 => Ok(()),
-            bad => Err(Failure::Rejected(format!("{bad} of {sent} lines were not carried out"))),
+            bad => Err(CliError::Rejected(format!("{bad} of {sent} lines were not applied"))),
         }
     }
 }
 
-impl std::fmt::Display for Summary {
+impl std::fmt::Display for ImportSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Summary { changed, unchanged, rejected, invalid, unavailable } = self;
+        let ImportSummary { changed, unchanged, rejected, invalid, unavailable } = self;
         write!(
             f,
             "{changed} changed, {unchanged} unchanged, {rejected} rejected, {invalid} invalid"

@@ -4,22 +4,22 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::client::ClientArgs;
-use super::{Failure, output, zone};
+use super::{CliError, output, zone};
 
-/// Which page of which list.
+/// Arguments of `order list`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  autoreceive order list\n  autoreceive order list overdue --limit \
         20\n  autoreceive order list held --tz Asia/Seoul"
 )]
-pub struct ListArgs {
-    /// Which orders.
-    #[arg(value_enum, default_value_t = View::Upcoming)]
-    view: View,
-    /// The most orders on a page.
+pub struct OrderListArgs {
+    /// The list.
+    #[arg(value_enum, default_value_t = ListView::Upcoming)]
+    view: ListView,
+    /// Maximum number of orders, from 1 to 200.
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// Where to go on, as the last page said.
+    /// Continue at this cursor, which the last page printed.
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
@@ -27,34 +27,34 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum View {
-    /// What comes up next.
+enum ListView {
+    /// Orders with a running clock, the next deadline first.
     Upcoming,
-    /// What should have happened already.
+    /// Orders whose deadline has passed but was not handled yet.
     Overdue,
-    /// What a hold has stopped.
+    /// Orders stopped by a hold.
     Held,
 }
 
-impl View {
+impl ListView {
     fn as_str(self) -> &'static str {
         match self {
-            View::Upcoming => "upcoming",
-            View::Overdue => "overdue",
-            View::Held => "held",
+            ListView::Upcoming => "upcoming",
+            ListView::Overdue => "overdue",
+            ListView::Held => "held",
         }
     }
 
     fn time_header(self) -> &'static str {
         match self {
-            View::Upcoming => "NEXT",
-            View::Overdue => "DUE",
-            View::Held => "HELD SINCE",
+            ListView::Upcoming => "NEXT",
+            ListView::Overdue => "DUE",
+            ListView::Held => "HELD SINCE",
         }
     }
 }
 
-pub async fn run(args: ListArgs) -> Result<(), Failure> {
+pub async fn run(args: OrderListArgs) -> Result<(), CliError> {
     let mut query =
         vec![("view", args.view.as_str().to_owned()), ("limit", args.limit.to_string())];
     query.extend(args.cursor.clone().map(|cursor| ("cursor", cursor)));
@@ -65,7 +65,7 @@ pub async fn run(args: ListArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(page: &Value, args: &ListArgs) {
+fn show(page: &Value, args: &OrderListArgs) {
     let zone = args.client.zone();
     let row = |item: &Value| {
         let order = &item["order"];
@@ -82,14 +82,13 @@ fn show(page: &Value, args: &ListArgs) {
     let rows: Vec<_> = page["items"].as_array().into_iter().flatten().map(row).collect();
     if rows.is_empty() {
         return output::print(&format!(
-            "no orders are {}; one that is finished is looked up by its id: autoreceive order \
-                show ID",
+            "no orders are {}; to see a finished order, use `autoreceive order show ID`",
             args.view.as_str()
         ));
     }
     output::table(&["ORDER", "STATUS", "CLOCK", args.view.time_header(), ""], rows);
     if let Some(cursor) = page["cursor"].as_str() {
-        eprintln!("there are more: --cursor {cursor}");
+        eprintln!("more orders: --cursor {cursor}");
     }
 }
 

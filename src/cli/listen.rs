@@ -1,5 +1,5 @@
-//! `autoreceive listen`: a receiver of webhooks for development. It verifies and prints what comes,
-//! and can fail or dawdle like a shop on a bad day.
+//! `autoreceive listen`: a webhook endpoint for development. It verifies and prints messages, and
+//! can simulate failures and slow answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,51 +15,57 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::Failure;
+use super::CliError;
 use crate::action::webhook::{SigningSecret, WrongSecret};
 use crate::app::asked_to_stop;
-use ledger::{Ledger, Verdict};
+use ledger::{Ledger, Reply};
 
 mod ledger;
 
-/// The most bytes of a message; the largest event is a tenth of it.
+/// Size limit of a message, ten times the largest event.
 const BODY_BYTES: usize = 256 * 1024;
-/// How long a message may take to arrive.
+/// Time limit for the body of a message.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
-/// The most messages at a time; a service sends a few dozen.
-const AT_A_TIME: usize = 1_024;
-/// The longest dawdling, in milliseconds; no sender waits as long.
+/// Limit of concurrent messages; a service sends a few dozen.
+const CONCURRENT_MESSAGES: usize = 1_024;
+/// Limit of --slow; no sender waits as long.
 const SLOWEST_MS: i64 = 600_000;
 
 const EXAMPLES: &str = "\
 Examples:
-  autoreceive listen                                  # makes a secret and says what to configure
-  autoreceive listen --fail 0.3 --slow 2s             # a shop on a bad day: see the retries come
+  autoreceive listen                                  # creates a secret and prints a configuration
+  autoreceive listen --fail 0.3 --slow 2s             # simulates failures, to watch the retries
   AUTORECEIVE_WEBHOOK_SECRET=whsec_… autoreceive listen --json | jq .data.order";
 
-/// What to listen for, and how to answer.
+/// Arguments of `listen`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ListenArgs {
-    /// Where to listen: an address of this machine only.
+    /// Address of the endpoint; only loopback addresses are allowed.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// What messages are signed with; better put into the environment. Without one, a fresh secret
-    /// is made and printed.
-    #[arg(long, env = "AUTORECEIVE_WEBHOOK_SECRET", hide_env_values = true, value_name = "WHSEC", value_parser = read_secret)]
+    /// The signing secret; better set it in the environment. Without it, a new secret is created
+    /// and printed.
+    #[arg(
+        long,
+        env = "AUTORECEIVE_WEBHOOK_SECRET",
+        hide_env_values = true,
+        value_name = "WHSEC",
+        value_parser = read_secret
+    )]
     secret: Option<ReadSecret>,
-    /// The share of messages that are answered with status 500, from 0 to 1.
+    /// Share of messages to answer with status 500, from 0 to 1.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = read_share)]
     fail: f64,
-    /// How long every answer is put off, for example 2s.
+    /// Delay of every answer, for example 2s; at most 10m.
     #[arg(long, value_name = "LENGTH", value_parser = read_slowness)]
     slow: Option<Span>,
-    /// Print the body of each verified message, one JSON object a line.
+    /// Print the body of each verified message, one JSON object per line.
     #[arg(long)]
     json: bool,
 }
 
-/// A secret, or that the text is none. The command line's own error would repeat the text.
+/// A secret, or its error. The error of the argument parser would repeat the text.
 type ReadSecret = Result<SigningSecret, WrongSecret>;
 
 fn read_secret(text: &str) -> Result<ReadSecret, std::convert::Infallible> {
@@ -80,20 +86,20 @@ fn read_slowness(text: &str) -> Result<Span, String> {
     }
 }
 
-/// What the requests share.
-struct Receiver {
+/// State shared by all requests.
+struct DevEndpoint {
     verifier: standardwebhooks::Webhook,
     ledger: Ledger,
     fail: f64,
     slow: Option<Span>,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
-pub async fn run(args: ListenArgs) -> Result<(), Failure> {
+pub async fn run(args: ListenArgs) -> Result<(), CliError> {
     if !args.listen.ip().is_loopback() {
         return Err(anyhow!(
-            "--listen {}: is not a loopback address; this receiver is for \
-            development on one machine",
+            "--listen {}: is not a loopback address; this endpoint is for development on one \
+             machine",
             args.listen
         )
         .into());
@@ -104,7 +110,8 @@ pub async fn run(args: ListenArgs) -> Result<(), Failure> {
         .map_err(|wrong| anyhow!("--secret or AUTORECEIVE_WEBHOOK_SECRET: {wrong}"))?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
-            "cannot listen on {} (another program does?); choose another with --listen",
+            "cannot listen on {}, perhaps because another program does; choose another address \
+             with --listen",
             args.listen
         )
     })?;
@@ -115,30 +122,30 @@ pub async fn run(args: ListenArgs) -> Result<(), Failure> {
     };
     let verifier = standardwebhooks::Webhook::from_bytes(secret.expose().to_vec())
         .context("the secret cannot be used")?;
-    let places = Semaphore::new(AT_A_TIME);
-    let receiver = Arc::new(Receiver {
+    let permits = Semaphore::new(CONCURRENT_MESSAGES);
+    let endpoint = Arc::new(DevEndpoint {
         verifier,
         ledger: Ledger::new(args.json),
         fail: args.fail,
         slow: args.slow,
-        places,
+        permits,
     });
-    let router = Router::new().fallback(take).with_state(receiver.clone());
+    let router = Router::new().fallback(take).with_state(endpoint.clone());
     eprintln!("waiting for webhooks on http://{address} · stop with Ctrl-C");
     tokio::select! {
-        ended = axum::serve(listener, router) => ended.context("the listener broke")?,
+        ended = axum::serve(listener, router) => ended.context("the listener failed")?,
         asked = asked_to_stop() => asked?,
     }
-    eprintln!("{}", receiver.ledger.summary());
+    eprintln!("{}", endpoint.ledger.summary());
     Ok(())
 }
 
-/// Makes a secret and shows it with what to configure: nothing works until the sender has it, too.
+/// Creates a secret and prints it with a configuration, because the service needs it, too.
 fn fresh_secret(address: SocketAddr) -> anyhow::Result<SigningSecret> {
     let text = SigningSecret::fresh();
     eprintln!(
-        "no secret was given, so here is a fresh one. Put this into the service's \
-            autoreceive.toml:\n"
+        "no secret was given, so a new one was created. Add this to the service's \
+         autoreceive.toml:\n"
     );
     eprintln!(
         "[actions.shop]\ntype = \"webhook\"\nurl = \"http://{address}/\"\nallow_private = \
@@ -147,8 +154,10 @@ fn fresh_secret(address: SocketAddr) -> anyhow::Result<SigningSecret> {
     Ok(text.parse()?)
 }
 
-async fn take(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
-    let Ok(_place) = receiver.places.try_acquire() else { return StatusCode::SERVICE_UNAVAILABLE };
+async fn take(State(endpoint): State<Arc<DevEndpoint>>, request: Request) -> StatusCode {
+    let Ok(_permit) = endpoint.permits.try_acquire() else {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    };
     if request.method() != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
@@ -156,29 +165,29 @@ async fn take(State(receiver): State<Arc<Receiver>>, request: Request) -> Status
     let read = tokio::time::timeout(ARRIVES_WITHIN, axum::body::to_bytes(body, BODY_BYTES)).await;
     let status = match read {
         Err(_) => {
-            receiver.refuse(&head.headers, "it did not come in time", StatusCode::REQUEST_TIMEOUT)
+            let why = "the body did not arrive in time";
+            endpoint.refuse(&head.headers, why, StatusCode::REQUEST_TIMEOUT)
         }
-        Ok(Err(_)) => receiver.refuse(
-            &head.headers,
-            "it broke off or is too long",
-            StatusCode::PAYLOAD_TOO_LARGE,
-        ),
-        Ok(Ok(body)) => receiver.judge(&head.headers, &body),
+        Ok(Err(_)) => {
+            let why = "the body is incomplete or too long";
+            endpoint.refuse(&head.headers, why, StatusCode::PAYLOAD_TOO_LARGE)
+        }
+        Ok(Ok(body)) => endpoint.judge(&head.headers, &body),
     };
-    if let Some(slow) = receiver.slow {
+    if let Some(slow) = endpoint.slow {
         tokio::time::sleep(slow.to_std()).await;
     }
     status
 }
 
-impl Receiver {
+impl DevEndpoint {
     fn judge(&self, headers: &HeaderMap, body: &Bytes) -> StatusCode {
         if let Err(why) = self.verify(headers, body) {
             return self.refuse(headers, &why, StatusCode::UNAUTHORIZED);
         }
         let fails = rand::random::<f64>() < self.fail;
         let status = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT };
-        self.ledger.verified(id(headers), body, &Verdict { status, slow: self.slow });
+        self.ledger.verified(id(headers), body, &Reply { status, slow: self.slow });
         status
     }
 
@@ -186,15 +195,15 @@ impl Receiver {
         let seconds = headers
             .get(standardwebhooks::HEADER_WEBHOOK_TIMESTAMP)
             .map_or(0, |seconds| seconds.len());
-        // The crate subtracts before it looks, and a number of 19 digits would overflow.
+        // The crate subtracts before its check; a number of 19 digits would overflow.
         if seconds > 12 {
-            return Err("the timestamp is none".to_owned());
+            return Err("invalid timestamp".to_owned());
         }
         self.verifier.verify(body, headers).map_err(|why| why.to_string())
     }
 
     fn refuse(&self, headers: &HeaderMap, why: &str, status: StatusCode) -> StatusCode {
-        self.ledger.refused(id(headers), why, &Verdict { status, slow: self.slow });
+        self.ledger.refused(id(headers), why, &Reply { status, slow: self.slow });
         status
     }
 }

@@ -7,33 +7,32 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::client::ClientArgs;
-use super::list::{self, ListArgs};
-use super::{Failure, output, zone};
+use super::list::{self, OrderListArgs};
+use super::{CliError, output, zone};
 use crate::wire::command::{
     AtFields, CancelFields, ExtendFields, HoldFields, NewOrder, PlaceFields, ReceiveFields,
     RefundFields, ReleaseFields, ShipFields,
 };
 
-/// What can be asked of orders: the ten commands, and two questions. Every command is safe to
-/// repeat.
+/// The ten commands to orders, which are safe to repeat, and two queries.
 #[derive(Debug, Subcommand)]
 pub enum OrderCommand {
-    /// A new order.
+    /// Place a new order.
     #[command(
-        after_help = "Examples:\n  autoreceive order place A-1 --buyer-id u-7 --amount 59000 --currency KRW\n  \
-        autoreceive order place A-2 --buyer-id u-7 --policy gold --paid-at \
-        2026-11-23T10:00:00+09:00"
+        after_help = "Examples:\n  autoreceive order place A-1 --buyer-id u-7 --amount 59000 \
+            --currency KRW\n  autoreceive order place A-2 --buyer-id u-7 --policy gold --paid-at \
+            2026-11-23T10:00:00+09:00"
     )]
     Place(PlaceArgs),
-    /// The payment was confirmed.
+    /// Report the payment.
     #[command(after_help = "Example:\n  autoreceive order pay A-1")]
     Pay(AtArgs),
-    /// The parcel was handed over.
+    /// Report the shipment.
     #[command(
         after_help = "Example:\n  autoreceive order ship A-1 --carrier CJ --tracking 6123-4567"
     )]
     Ship(ShipArgs),
-    /// The parcel arrived.
+    /// Report the delivery.
     #[command(
         after_help = "Example:\n  autoreceive order deliver A-1 --at 2026-11-23T14:30:00+09:00"
     )]
@@ -47,35 +46,35 @@ pub enum OrderCommand {
             extension"
     )]
     Extend(ExtendArgs),
-    /// Stop the clock, for a dispute for example.
+    /// Stop the clock, for example for a dispute.
     #[command(
         after_help = "Example:\n  autoreceive order hold A-1 --id dispute-9 --reason \"arrived \
             broken\""
     )]
     Hold(HoldArgs),
-    /// Take a hold off.
+    /// Release a hold.
     #[command(after_help = "Example:\n  autoreceive order release A-1 --id dispute-9")]
     Release(ReleaseArgs),
     /// Cancel before the shipment.
     #[command(after_help = "Example:\n  autoreceive order cancel A-1 --reason \"out of stock\"")]
     Cancel(CancelArgs),
-    /// The money was paid back.
+    /// Report that the money was paid back.
     #[command(after_help = "Example:\n  autoreceive order refund A-1 --reason \"returned\"")]
     Refund(RefundArgs),
-    /// One order: its times, clock, holds and terms.
+    /// Show one order: its times, clock, holds and terms.
     #[command(
         after_help = "Examples:\n  autoreceive order show A-1\n  autoreceive order show A-1 \
             --json | jq .clock"
     )]
-    Show(ShowArgs),
-    /// Orders by what comes up next, what is overdue, what is held.
-    List(ListArgs),
+    Show(OrderArgs),
+    /// List upcoming, overdue or held orders.
+    List(OrderListArgs),
 }
 
-/// Which order, and where to ask.
+/// The order, and the arguments of the client.
 #[derive(Debug, Args)]
-pub struct ShowArgs {
-    /// The shop's id of the order.
+pub struct OrderArgs {
+    /// The shop's order id.
     id: String,
     #[command(flatten)]
     client: ClientArgs,
@@ -84,35 +83,35 @@ pub struct ShowArgs {
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
     #[command(flatten)]
-    order: ShowArgs,
-    /// Who bought: the shop's own id of the buyer.
+    order: OrderArgs,
+    /// The shop's id of the buyer.
     #[arg(long)]
     buyer_id: String,
-    /// The policy whose terms hold for the order; the one called default without it.
+    /// The order's policy. The default is the policy named default.
     #[arg(long)]
     policy: Option<String>,
-    /// What it costs, in minor units of the currency: 59000 KRW is ₩59,000, 1999 EUR is €19.99.
+    /// The price in minor units of the currency: 59000 KRW is ₩59,000, 1999 EUR is €19.99.
     #[arg(long, value_parser = minor_units)]
     amount: Option<u64>,
     /// The currency, three capital letters.
     #[arg(long)]
     currency: Option<String>,
-    /// Any JSON up to 4,096 bytes; it comes back in every event.
+    /// Any JSON up to 4,096 bytes; every event contains it.
     #[arg(long, value_name = "JSON", value_parser = raw_json)]
     data: Option<Box<RawValue>>,
-    /// A time of silence of its own, for example 48h.
+    /// A time of silence for this order, in place of the policy's; for example 48h.
     #[arg(long, value_name = "LENGTH")]
     receive_after: Option<String>,
-    /// When it was placed (RFC 3339); now without it.
+    /// When it was placed (RFC 3339). The default is now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// When it was paid (RFC 3339), where it already is.
+    /// When it was paid (RFC 3339), if it is already paid.
     #[arg(long, value_name = "TIME")]
     paid_at: Option<String>,
-    /// When it was shipped (RFC 3339), where it is already on its way; with --paid-at.
+    /// When it was shipped (RFC 3339), if it is already shipped; needs --paid-at.
     #[arg(long, value_name = "TIME")]
     shipped_at: Option<String>,
-    /// When it was delivered (RFC 3339), where it already is; with --paid-at.
+    /// When it was delivered (RFC 3339), if it is already delivered; needs --paid-at.
     #[arg(long, value_name = "TIME")]
     delivered_at: Option<String>,
 }
@@ -120,8 +119,8 @@ pub struct PlaceArgs {
 #[derive(Debug, Args)]
 pub struct AtArgs {
     #[command(flatten)]
-    order: ShowArgs,
-    /// When it happened (RFC 3339); now without it.
+    order: OrderArgs,
+    /// When it happened (RFC 3339). The default is now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 }
@@ -129,14 +128,14 @@ pub struct AtArgs {
 #[derive(Debug, Args)]
 pub struct ShipArgs {
     #[command(flatten)]
-    order: ShowArgs,
-    /// Who carries it.
+    order: OrderArgs,
+    /// The carrier.
     #[arg(long)]
     carrier: Option<String>,
-    /// Under which number.
+    /// The tracking number.
     #[arg(long)]
     tracking: Option<String>,
-    /// When it was shipped (RFC 3339); now without it.
+    /// When it was shipped (RFC 3339). The default is now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 }
@@ -144,8 +143,8 @@ pub struct ShipArgs {
 #[derive(Debug, Args)]
 pub struct ReceiveArgs {
     #[command(flatten)]
-    order: ShowArgs,
-    /// Who says so.
+    order: OrderArgs,
+    /// Who confirms the receipt.
     #[arg(long, value_enum, default_value_t = By::Operator)]
     by: By,
 }
@@ -159,9 +158,9 @@ enum By {
 #[derive(Debug, Args)]
 pub struct ExtendArgs {
     #[command(flatten)]
-    order: ShowArgs,
-    /// Which extension it is: 1 is the first. The same number again changes nothing; the next
-    /// number extends once more.
+    order: OrderArgs,
+    /// Number of the extension: 1 is the first. Repeating a number changes nothing; the next number
+    /// extends the order once more.
     #[arg(long, default_value_t = 1)]
     number: u32,
 }
@@ -169,11 +168,11 @@ pub struct ExtendArgs {
 #[derive(Debug, Args)]
 pub struct HoldArgs {
     #[command(flatten)]
-    order: ShowArgs,
+    order: OrderArgs,
     /// Why.
     #[arg(long)]
     reason: String,
-    /// Names the hold; without it, the reason does.
+    /// Name of the hold. The default is the reason.
     #[arg(id = "hold_id", long = "id", value_name = "HOLD")]
     hold: Option<String>,
 }
@@ -181,8 +180,8 @@ pub struct HoldArgs {
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
     #[command(flatten)]
-    order: ShowArgs,
-    /// The hold's name.
+    order: OrderArgs,
+    /// Name of the hold.
     #[arg(id = "hold_id", long = "id", value_name = "HOLD")]
     hold: String,
 }
@@ -190,7 +189,7 @@ pub struct ReleaseArgs {
 #[derive(Debug, Args)]
 pub struct CancelArgs {
     #[command(flatten)]
-    order: ShowArgs,
+    order: OrderArgs,
     /// Why.
     #[arg(long)]
     reason: String,
@@ -199,13 +198,13 @@ pub struct CancelArgs {
 #[derive(Debug, Args)]
 pub struct RefundArgs {
     #[command(flatten)]
-    order: ShowArgs,
+    order: OrderArgs,
     /// Why.
     #[arg(long)]
     reason: Option<String>,
 }
 
-pub async fn run(command: OrderCommand) -> Result<(), Failure> {
+pub async fn run(command: OrderCommand) -> Result<(), CliError> {
     match command {
         OrderCommand::Place(args) => place(args).await,
         OrderCommand::Pay(args) => submit(args.order, Verb::Pay, &AtFields { at: args.at }).await,
@@ -239,7 +238,7 @@ pub async fn run(command: OrderCommand) -> Result<(), Failure> {
     }
 }
 
-async fn place(args: PlaceArgs) -> Result<(), Failure> {
+async fn place(args: PlaceArgs) -> Result<(), CliError> {
     let PlaceArgs {
         order,
         buyer_id,
@@ -272,17 +271,17 @@ async fn place(args: PlaceArgs) -> Result<(), Failure> {
 }
 
 async fn submit(
-    order: ShowArgs,
+    order: OrderArgs,
     verb: Verb,
     fields: &(impl Serialize + Sync),
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let answer = order.client.post(&["v1", "orders", &order.id, verb.as_str()], fields).await?;
     show(&order.client, &answer)
 }
 
-/// Extends, and says so where nothing changed: without a number the second time is a repeat of the
+/// Extends, and says if nothing changed: without --number, a second extension is a repeat of the
 /// first.
-async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), Failure> {
+async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), CliError> {
     let client = &order.client;
     let asked = client.client_for(&[&order.id])?.order(&order.id).await;
     let before = asked.map_err(|error| client.failure(error))?;
@@ -302,7 +301,7 @@ async fn extend(ExtendArgs { order, number }: ExtendArgs) -> Result<(), Failure>
 
 fn minor_units(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(
-        |_| "a whole number of minor units is expected: 59000 KRW is ₩59,000, 1999 EUR is €19.99",
+        |_| "expected a whole number of minor units: 59000 KRW is ₩59,000, 1999 EUR is €19.99",
     )
 }
 
@@ -310,7 +309,7 @@ fn raw_json(text: &str) -> Result<Box<RawValue>, String> {
     serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))
 }
 
-fn show(client: &ClientArgs, order: &Value) -> Result<(), Failure> {
+fn show(client: &ClientArgs, order: &Value) -> Result<(), CliError> {
     if !client.json {
         output::pairs(&lines(order, client));
     }
@@ -342,12 +341,11 @@ fn lines(order: &Value, client: &ClientArgs) -> Vec<(&'static str, String)> {
         ("order", text(&order["order_id"])),
         ("status", format!("{} (version {})", text(&order["status"]), order["version"])),
     ];
-    lines.extend(
-        TEXTS
-            .iter()
-            .filter(|(_, key)| order[*key].is_string())
-            .map(|(name, key)| (*name, text(&order[*key]))),
-    );
+    for (name, key) in TEXTS {
+        if order[key].is_string() {
+            lines.push((name, text(&order[key])));
+        }
+    }
     if order["amount"].is_number() {
         let amount = format!(
             "{} {} (minor units)",
@@ -359,40 +357,32 @@ fn lines(order: &Value, client: &ClientArgs) -> Vec<(&'static str, String)> {
     if let Some(own) = order["receive_after"].as_str() {
         lines.push(("silence", format!("{own} (its own receive_after, in place of the policy's)")));
     }
-    lines.extend(
-        TIMES
-            .iter()
-            .filter(|(_, key)| order[*key].is_string())
-            .map(|(name, key)| (*name, zone::local(&order[*key], &zone))),
-    );
+    for (name, key) in TIMES {
+        if order[key].is_string() {
+            lines.push((name, zone::local(&order[key], &zone)));
+        }
+    }
     lines.extend(clock(&order["clock"], &zone));
     for hold in order["holds"].as_array().into_iter().flatten() {
-        let until = if hold["released_at"].is_string() {
-            format!(" to {}", zone::local(&hold["released_at"], &zone))
-        } else {
-            String::new()
-        };
-        lines.push((
-            "hold",
-            format!(
-                "{} since {}{until}: {}",
-                text(&hold["id"]),
-                zone::local(&hold["since"], &zone),
-                text(&hold["reason"])
-            ),
-        ));
+        lines.push(("hold", hold_line(hold, &zone)));
     }
     if !order["data"].is_null() {
         lines.push(("data", order["data"].to_string()));
     }
-    lines.extend(
-        order["terms"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| ("terms", format!("{name} = {value}"))),
-    );
+    for (name, value) in order["terms"].as_object().into_iter().flatten() {
+        lines.push(("terms", format!("{name} = {value}")));
+    }
     lines
+}
+
+fn hold_line(hold: &Value, zone: &jiff::tz::TimeZone) -> String {
+    let until = if hold["released_at"].is_string() {
+        format!(" to {}", zone::local(&hold["released_at"], zone))
+    } else {
+        String::new()
+    };
+    let since = zone::local(&hold["since"], zone);
+    format!("{} since {since}{until}: {}", text(&hold["id"]), text(&hold["reason"]))
 }
 
 fn clock(clock: &Value, zone: &jiff::tz::TimeZone) -> Vec<(&'static str, String)> {

@@ -1,11 +1,11 @@
-//! What is printed: tables with lines on a terminal, plain aligned text in a pipe.
+//! Output: tables with lines on a terminal, plain aligned text in a pipe.
 
 use std::io::{IsTerminal, Write, stdout};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-/// Prints a text and a line break. Where nobody reads any more (`| head`), it is lost, which is
-/// what they wanted.
+/// Prints a text and a line break. If the reader has closed the pipe (`| head`), the text is
+/// dropped.
 pub fn print(text: &str) {
     let _ = writeln!(stdout(), "{}", text.trim_end_matches('\n'));
 }
@@ -15,7 +15,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) {
     print(&rendered(header, rows, stdout().is_terminal()));
 }
 
-/// Prints names and their values, one pair a line.
+/// Prints names and values, one pair per line.
 pub fn pairs(pairs: &[(&str, String)]) {
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in pairs {
@@ -33,9 +33,9 @@ fn rendered(header: &[&str], rows: Vec<Vec<String>>, terminal: bool) -> String {
         return table.to_string();
     }
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.column_iter_mut().for_each(|column| {
+    for column in table.column_iter_mut() {
         column.set_padding((0, 2));
-    });
+    }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 

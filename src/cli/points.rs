@@ -3,14 +3,14 @@
 use clap::{Args, Subcommand};
 
 use super::config::ConfigFile;
-use super::{Failure, output};
+use super::{CliError, output};
 use crate::action::database::{Difference, ReconcileReport};
 use crate::app;
 
-/// What can be asked about points.
+/// Commands for points.
 #[derive(Debug, Subcommand)]
 pub enum PointsCommand {
-    /// Prove that events, ledger and balances agree; exit code 3 if they do not.
+    /// Check that events, ledger and balances agree; the exit code is 3 if they do not.
     #[command(
         after_help = "Examples:\n  autoreceive points reconcile --action shop_db\n  autoreceive \
             points reconcile --action shop_db --json | jq .differences"
@@ -18,7 +18,7 @@ pub enum PointsCommand {
     Reconcile(ReconcileArgs),
 }
 
-/// Which points.
+/// Arguments of `points reconcile`.
 #[derive(Debug, Args)]
 pub struct ReconcileArgs {
     /// The database action that keeps them.
@@ -31,7 +31,7 @@ pub struct ReconcileArgs {
     file: ConfigFile,
 }
 
-pub async fn run(command: PointsCommand) -> Result<(), Failure> {
+pub async fn run(command: PointsCommand) -> Result<(), CliError> {
     let PointsCommand::Reconcile(args) = command;
     let report = app::reconcile(&args.file.load()?, &args.action).await?;
     if args.json {
@@ -41,8 +41,8 @@ pub async fn run(command: PointsCommand) -> Result<(), Failure> {
     }
     match report.differences.len() {
         0 => Ok(()),
-        1 => Err(Failure::Rejected("the points are not right: 1 difference".to_owned())),
-        n => Err(Failure::Rejected(format!("the points are not right: {n} differences"))),
+        1 => Err(CliError::Rejected("the points do not agree: 1 difference".to_owned())),
+        n => Err(CliError::Rejected(format!("the points do not agree: {n} differences"))),
     }
 }
 
@@ -55,8 +55,8 @@ fn show(report: &ReconcileReport) {
     if report.earlier > 0 {
         let earlier = report.earlier;
         output::print(&format!(
-            "{earlier} receipts are from before points were kept, and have no credit; \
-                `autoreceive actions backfill` feeds them again"
+            "{earlier} received orders are older than the points, and have no credit; add them \
+             with `autoreceive actions backfill`"
         ));
     }
     if !report.differences.is_empty() {

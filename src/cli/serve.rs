@@ -4,46 +4,47 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
+use super::CliError;
 use crate::app::ServeMode;
 use crate::config::{Config, Sources};
 
 const EXAMPLES: &str = "\
 Examples:
-  autoreceive serve                                   # orders in ./autoreceive.db, API on 127.0.0.1:8780
+  autoreceive serve                               # orders in ./autoreceive.db, API on port 8780
   autoreceive serve --store redis://127.0.0.1:6379/0
   autoreceive serve --config /etc/autoreceive.toml
-  autoreceive serve --store sqlite:staging.db --test-clock   # its time can be put forward
-  autoreceive serve --store redis://127.0.0.1:6379/0 --intake   # take over the shop's keys there
-  autoreceive serve --demo                            # a temporary store, sample orders, windows of a few seconds
+  autoreceive serve --store sqlite:staging.db --test-clock      # with a clock for tests
+  autoreceive serve --store redis://127.0.0.1:6379/0 --intake   # take over the shop's orders there
+  autoreceive serve --demo                        # temporary store, sample orders, short deadlines
 
-Every key can also be set in the environment, for example AUTORECEIVE_STORE__URL; see `autoreceive config show --default`.";
+Every key can also be set in the environment, for example AUTORECEIVE_STORE__URL; see `autoreceive
+config show --default`.";
 
-/// What the service is started with.
+/// Arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Where orders are kept: sqlite:PATH or redis://user:password@host:port/db. A password is
-    /// better put into the environment: AUTORECEIVE_STORE__URL.
+    /// Where orders are kept: sqlite:PATH or redis://user:password@host:port/db. If it contains a
+    /// password, better set it in the environment: AUTORECEIVE_STORE__URL.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// Where the API listens.
+    /// Address of the API.
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<String>,
-    /// The configuration file; autoreceive.toml in the current directory without it, if there is
-    /// one.
+    /// The configuration file. The default is autoreceive.toml in the current directory, if it
+    /// exists.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Show what it does: a temporary store, sample orders, windows of a few seconds.
+    /// Run a demonstration: a temporary store, sample orders, deadlines of a few seconds.
     #[arg(long)]
     pub demo: bool,
-    /// Take over the orders that a shop keeps in Redis keys, as [intake] says; see
+    /// Take over the orders that a shop keeps in Redis keys, with the settings of [intake]; see
     /// docs/from-ttl-keys.md.
     #[arg(long)]
     pub intake: bool,
-    /// Use a store whose time can be put forward with `autoreceive clock advance`: a new one, or
-    /// one that was created so. On a Redis that is in use, AUTORECEIVE_STORE__PREFIX=test names a
-    /// new one.
+    /// Use a store whose clock `autoreceive clock advance` can advance. The store must be new, or
+    /// created with this flag. On a Redis that is in use, AUTORECEIVE_STORE__PREFIX=test selects a
+    /// new store.
     #[arg(long)]
     pub test_clock: bool,
 }
@@ -58,8 +59,8 @@ impl ServeArgs {
     }
 }
 
-pub async fn run(args: ServeArgs) -> Result<(), Failure> {
+pub async fn run(args: ServeArgs) -> Result<(), CliError> {
     crate::app::serve(args.load()?, ServeMode { demo: args.demo, test_clock: args.test_clock })
         .await
-        .map_err(Failure::Other)
+        .map_err(CliError::Other)
 }

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::ClientArgs;
-use super::{Failure, output, zone};
+use super::{CliError, output, zone};
 
-/// Where to ask.
+/// Arguments of `stats`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  autoreceive stats\n  autoreceive stats --json | jq .overdue")]
 pub struct StatsArgs {
@@ -14,7 +14,7 @@ pub struct StatsArgs {
     client: ClientArgs,
 }
 
-pub async fn run(args: StatsArgs) -> Result<(), Failure> {
+pub async fn run(args: StatsArgs) -> Result<(), CliError> {
     let stats = args.client.get(&["v1", "stats"], &[]).await?;
     if !args.client.json {
         show(&stats, &args.client);
@@ -22,7 +22,7 @@ pub async fn run(args: StatsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Statuses in which an order is done and counted no more, unless it waits for something still.
+/// Statuses of finished orders. The store counts these only while they wait for something.
 const FINISHED: [&str; 4] = ["RECEIVED", "COMPLETED", "CANCELLED", "REFUNDED"];
 
 fn show(stats: &Value, client: &ClientArgs) {
@@ -65,7 +65,7 @@ fn show_intake(intake: &Value) {
     output::pairs(&[
         (
             "intake",
-            if trouble.is_empty() { "works".to_owned() } else { format!("in trouble: {trouble}") },
+            if trouble.is_empty() { "ok".to_owned() } else { format!("problem: {trouble}") },
         ),
         ("notifications", text(&intake["notifications"])),
         ("scans here", text(&intake["scans_here"])),

@@ -1,11 +1,11 @@
-//! Times as people read them: in a named zone, which is always shown with them.
+//! Times for people, always shown with their time zone.
 
 use autoreceive_domain::Span;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-/// Reads the name of a time zone.
+/// Parses the name of a time zone.
 pub fn parse(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| {
         format!(
@@ -14,7 +14,7 @@ pub fn parse(name: &str) -> Result<TimeZone, String> {
     })
 }
 
-/// The service's time as local time; anything else as it came.
+/// A time of the service in `zone`. Any other text is returned unchanged.
 pub fn local(value: &Value, zone: &TimeZone) -> String {
     let Some(text) = value.as_str() else { return "–".to_owned() };
     match text.parse::<Timestamp>() {
@@ -23,7 +23,7 @@ pub fn local(value: &Value, zone: &TimeZone) -> String {
     }
 }
 
-/// How far `at` lies from `now`, both the service's: `in 3h 12m`, `4s ago`.
+/// The time from `now` to `at`: `in 3h 12m`, `4s ago`.
 pub fn distance(at: &Value, now: &Value) -> String {
     let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let (Some(at), Some(now)) = (instant(at), instant(now)) else { return String::new() };
@@ -31,7 +31,7 @@ pub fn distance(at: &Value, now: &Value) -> String {
     if at <= now { format!("{length} ago") } else { format!("in {length}") }
 }
 
-/// A length of time in its two largest units; anything else as it came.
+/// A length of time in its two largest units. Any other text is returned unchanged.
 pub fn length(text: &str) -> String {
     text.parse::<Span>().map_or_else(|_| text.to_owned(), |span| two_units(span.to_std().as_secs()))
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_shown_in_the_zone_that_was_asked_for() {
+    fn a_time_is_shown_in_the_given_zone() {
         let at = json!("2026-11-23T15:30:00.250Z");
         assert_eq!(local(&at, &parse("Asia/Seoul").unwrap()), "2026-11-24 00:30:00 KST");
         assert_eq!(local(&at, &parse("UTC").unwrap()), "2026-11-23 15:30:00 UTC");
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distance_is_told_in_its_two_largest_units() {
+    fn a_distance_is_shown_in_its_two_largest_units() {
         let now = json!("2026-11-23T00:00:00.000Z");
         for (at, expected) in [
             ("2026-11-23T00:00:09.000Z", "in 9s"),

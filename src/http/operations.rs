@@ -58,7 +58,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
         api.telemetry
             .intake_state()
             .filter(|intake| !intake.trouble.is_empty())
-            .map(|intake| format!("the intake is in trouble: {}", intake.trouble)),
+            .map(|intake| format!("the intake has a problem: {}", intake.trouble)),
     );
     Ok(if notes.is_empty() { "ok\n".to_owned() } else { format!("ok ({})\n", notes.join("; ")) })
 }

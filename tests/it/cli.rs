@@ -154,7 +154,7 @@ fn a_value_of_the_wrong_form_is_told_what_is_expected() {
         (&["stats", "--url", "http://localhost:8780/v1/"], "leave out the /v1"),
         (
             &["order", "place", "A", "--buyer-id", "b", "--amount", "590.5"],
-            "a whole number of minor units is expected",
+            "expected a whole number of minor units",
         ),
     ] {
         let output = run(args);
@@ -228,8 +228,7 @@ async fn who_replays_dead_letters_of_a_disabled_action_is_told_to_enable_it() {
     for (disabled_at, expected) in [
         (
             json!(at),
-            "shop is disabled, so nothing goes out until `autoreceive actions enable \
-            shop`\n",
+            "shop is disabled: nothing is sent until you run `autoreceive actions enable shop`\n",
         ),
         (Value::Null, ""),
     ] {
@@ -255,8 +254,7 @@ fn the_annotated_defaults_are_printed_and_are_a_good_configuration() {
     let output = autoreceive(&["config", "check"]).current_dir(&directory).output().unwrap();
     assert_eq!(
         text(&output.stdout),
-        "ok: the defaults, and over them autoreceive.toml in the \
-        current directory\n"
+        "ok: the defaults, overridden by autoreceive.toml in the current directory\n"
     );
 }
 
@@ -267,7 +265,7 @@ fn the_values_in_force_are_shown_with_their_sources_and_without_secrets() {
         .output()
         .unwrap();
     let shown = text(&output.stdout);
-    assert!(shown.starts_with("# the defaults, and over them AUTORECEIVE_STORE__URL\n"), "{shown}");
+    assert!(shown.starts_with("# the defaults, overridden by AUTORECEIVE_STORE__URL\n"), "{shown}");
     assert!(
         shown.contains("url = \"redis://me:***@h:1/0\"") && !shown.contains("canary"),
         "{shown}"
@@ -369,7 +367,7 @@ async fn the_client_shows_the_token_of_the_environment_or_of_a_file() {
         assert_eq!(seen.lock().unwrap().take().as_deref(), expected);
     }
     for (args, expected) in [
-        (["--token-file", bad.to_str().unwrap()], "holds no token"),
+        (["--token-file", bad.to_str().unwrap()], "contains no token"),
         (["--token-file", "/nowhere"], "cannot be read"),
     ] {
         let output = stats("", &args).await;
@@ -563,8 +561,7 @@ async fn an_order_can_be_led_through_its_life_from_the_command_line() {
         (&["show", "A-1"], "max_extensions = 1"),
         (
             &["list"],
-            "no orders are upcoming; one that is finished is looked up by its id: \
-            autoreceive order show ID",
+            "no orders are upcoming; to see a finished order, use `autoreceive order show ID`",
         ),
     ];
     for (args, expected) in steps {

@@ -1,4 +1,4 @@
-//! Dead letters as an operator meets them: the real program, a receiver that refuses, and the
+//! Dead letters as an operator meets them: the real program, an endpoint that refuses, and the
 //! command line.
 
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::webhook;
+use crate::support::endpoint::webhook;
 use crate::support::redis_server::RedisServer;
 use autoreceive_store::conformance::kit::{Kept, bury, hours, lanes, now, policy, sync};
 
 /// More than one page of the service's own walk.
 const ORDERS: usize = 230;
 
-/// A receiver that answers what it is told to, and remembers what it accepted.
+/// An endpoint that answers what it is told to, and remembers what it accepted.
 #[derive(Clone)]
-struct Moody {
+struct ScriptedEndpoint {
     url: String,
     status: Arc<AtomicU16>,
     accepted: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-impl Moody {
-    async fn start() -> Moody {
+impl ScriptedEndpoint {
+    async fn start() -> ScriptedEndpoint {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let moody = Moody { url, status: Arc::new(AtomicU16::new(410)), accepted: Arc::default() };
-        let this = moody.clone();
+        let endpoint = ScriptedEndpoint { url, status: Arc::new(AtomicU16::new(410)), accepted: Arc::default() };
+        let this = endpoint.clone();
         let answer = move |headers: HeaderMap, body: String| async move {
             let status = StatusCode::from_u16(this.status.load(Ordering::Relaxed)).unwrap();
             if status.is_success() {
@@ -52,7 +52,7 @@ impl Moody {
         tokio::spawn(async move {
             axum::serve(listener, Router::new().route("/hooks", post(answer))).await
         });
-        moody
+        endpoint
     }
 
     fn answer(&self, status: u16) {
@@ -81,7 +81,7 @@ fn write_config(directory: &Path, store: &str, action: &str, hook: &str) -> Path
 }
 
 /// Runs `autoreceive dead-letters …`.
-async fn letters(service: &Process, args: &[&str]) -> Output {
+async fn run(service: &Process, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
     command
         .arg("dead-letters")
@@ -93,7 +93,7 @@ async fn letters(service: &Process, args: &[&str]) -> Output {
 }
 
 async fn said(service: &Process, args: &[&str]) -> String {
-    let output = letters(service, args).await;
+    let output = run(service, args).await;
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -130,17 +130,17 @@ async fn counts(service: &Process) -> (u64, u64) {
 }
 
 async fn an_operators_day(store: &str, directory: &Path) {
-    let moody = Moody::start().await;
-    let config = write_config(directory, store, "shop", &moody.url);
+    let endpoint = ScriptedEndpoint::start().await;
+    let config = write_config(directory, store, "shop", &endpoint.url);
     let service = Process::serve(&config).await;
     place(&service, (0..ORDERS).map(|i| format!("A/{i}"))).await;
     eventually("all are dead", 60, async || counts(&service).await == (0, ORDERS as u64)).await;
 
     look(&service).await;
-    replay_some(&service, &moody).await;
+    replay_some(&service, &endpoint).await;
 
     // Whoever fails again is a dead letter again, and one replay of all ends.
-    moody.answer(410);
+    endpoint.answer(410);
     assert!(said(&service, &["replay", "shop", "--all"]).await.ends_with(
         " dead letters \
         replayed\n"
@@ -148,16 +148,16 @@ async fn an_operators_day(store: &str, directory: &Path) {
     eventually("all are dead again", 60, async || counts(&service).await == (0, ORDERS as u64 - 2))
         .await;
     let page = get(&service, "/v1/actions/shop/dead-letters?limit=1").await;
-    let letter = &page["items"][0];
+    let dead_letter = &page["items"][0];
     assert_eq!(
-        (&letter["attempts"], letter["errors"].as_array().unwrap().len()),
+        (&dead_letter["attempts"], dead_letter["errors"].as_array().unwrap().len()),
         (&json!(1), 2),
-        "{letter}"
+        "{dead_letter}"
     );
 
     // Without the action nobody attempts them, and nothing is lost.
     assert!(service.terminate().await.success());
-    let service = Process::serve(&write_config(directory, store, "other", &moody.url)).await;
+    let service = Process::serve(&write_config(directory, store, "other", &endpoint.url)).await;
     let actions = get(&service, "/v1/actions").await;
     let shop = actions["actions"]
         .as_array()
@@ -167,7 +167,7 @@ async fn an_operators_day(store: &str, directory: &Path) {
         .unwrap()
         .clone();
     assert_eq!((&shop["configured"], &shop["dead"]), (&json!(false), &json!(ORDERS - 2)));
-    moody.answer(204);
+    endpoint.answer(204);
     assert_eq!(said(&service, &["discard", "shop", "A%2F7:1"]).await, "1 dead letter discarded\n");
     assert_eq!(
         said(&service, &["replay", "shop", "--error", "gone"]).await,
@@ -175,16 +175,16 @@ async fn an_operators_day(store: &str, directory: &Path) {
     );
     assert_eq!(counts(&service).await, (ORDERS as u64 - 3, 0));
     assert!(service.terminate().await.success());
-    let service = Process::serve(&write_config(directory, store, "shop", &moody.url)).await;
+    let service = Process::serve(&write_config(directory, store, "shop", &endpoint.url)).await;
     eventually("all are delivered", 60, async || counts(&service).await == (0, 0)).await;
     let mut expected: Vec<String> =
         (0..ORDERS).filter(|&i| i != 7).map(|i| format!("A%2F{i}:1")).collect();
     expected.sort_unstable();
-    assert_eq!(moody.ids(), expected);
+    assert_eq!(endpoint.ids(), expected);
 }
 
 async fn look(service: &Process) {
-    let listed = letters(service, &["list", "shop", "--limit", "3", "--error", "gone"]).await;
+    let listed = run(service, &["list", "shop", "--limit", "3", "--error", "gone"]).await;
     let (table, more) =
         (String::from_utf8(listed.stdout).unwrap(), String::from_utf8(listed.stderr).unwrap());
     assert!(
@@ -222,11 +222,11 @@ async fn look(service: &Process) {
         (&["list", "shop", "--limit", "0"], 3, "limit"),
         (&["replay", "shop"], 2, "--all"),
         (&["replay", "shop", "A%2F7:1", "--all"], 2, "--all"),
-        (&["discard", "shop", "A%2F7:2"], 3, "no dead letter of 1 of these"),
+        (&["discard", "shop", "A%2F7:2"], 3, "no dead letter for 1 of these"),
         (&["discard", "shop", "--older-than", "soon"], 3, "older_than"),
     ];
     for (args, code, why) in refused {
-        let output = letters(service, args).await;
+        let output = run(service, args).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(code) && said.contains(why), "{args:?}: {said}");
     }
@@ -239,10 +239,10 @@ async fn look(service: &Process) {
     assert_eq!(counts(service).await, (0, ORDERS as u64));
 }
 
-async fn replay_some(service: &Process, moody: &Moody) {
+async fn replay_some(service: &Process, endpoint: &ScriptedEndpoint) {
     let sent: Value =
         serde_json::from_str(&said(service, &["show", "shop", "A%2F5:1", "--json"]).await).unwrap();
-    moody.answer(204);
+    endpoint.answer(204);
     let done: Value = serde_json::from_str(
         &said(service, &["replay", "shop", "A%2F5:1", "A%2F6:1", "--json"]).await,
     )
@@ -250,8 +250,8 @@ async fn replay_some(service: &Process, moody: &Moody) {
     assert_eq!(done, json!({"matched": 2, "done": 2, "unreadable": 0}));
     eventually("two are delivered", 30, async || counts(service).await == (0, ORDERS as u64 - 2))
         .await;
-    assert_eq!(moody.ids(), ["A%2F5:1", "A%2F6:1"]);
-    assert_eq!(moody.body_of("A%2F5:1"), Some(sent["event"].clone()));
+    assert_eq!(endpoint.ids(), ["A%2F5:1", "A%2F6:1"]);
+    assert_eq!(endpoint.body_of("A%2F5:1"), Some(sent["event"].clone()));
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replay
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();
     let shown =
         engine.dead_letters(&sync(), &DeadLetterSelection::default(), None, 10).await.unwrap().items;
-    assert!(shown.len() == 2 && shown.iter().all(|letter| letter.content.is_err()), "{shown:?}");
+    assert!(shown.len() == 2 && shown.iter().all(|dead_letter| dead_letter.content.is_err()), "{shown:?}");
     let all = async |how| {
         engine.resolve_matching(&sync(), &DeadLetterSelection::default(), None, Some(how)).await.unwrap()
     };

@@ -1,4 +1,4 @@
-//! Actions over time as an operator meets them: the real program, its command line, and a receiver
+//! Actions over time as an operator meets them: the real program, its command line, and an endpoint
 //! that comes and goes.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, webhook};
+use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// More than one step of the service's own walk would hold, and more than one page of it.
@@ -93,7 +93,7 @@ async fn a_shops_orders(service: &Process) {
 }
 
 async fn a_year(store: &str, directory: &Path) {
-    let (receiver, gone) = (Receiver::start().await, "http://127.0.0.1:1/");
+    let (endpoint, gone) = (ShopEndpoint::start().await, "http://127.0.0.1:1/");
     let serve = async |actions: &[(&str, &str, &str)]| {
         Process::serve_with(&config(directory, store, actions), &["--test-clock"]).await
     };
@@ -112,10 +112,10 @@ async fn a_year(store: &str, directory: &Path) {
     let done = said(&service, &["actions", "backfill", "shop"]).await;
     let received = ORDERS / 10 * 7;
     for line in [
-        format!("orders       {ORDERS}"),
-        format!("added        {received}"),
+        format!("orders   {ORDERS}"),
+        format!("added    {received}"),
         format!(
-            "passed over  {0} order.completed, {0} order.paid, {0} order.refunded",
+            "skipped  {0} order.completed, {0} order.paid, {0} order.refunded",
             ORDERS / 10
         )
         .replace("order.paid", "order.placed"),
@@ -141,7 +141,7 @@ async fn a_year(store: &str, directory: &Path) {
         !action(&service, "shop").await.unwrap()["failing_since"].is_null()
     })
     .await;
-    assert!(said(&service, &["actions", "list"]).await.contains("fails only, since"));
+    assert!(said(&service, &["actions", "list"]).await.contains("failing since"));
     said(&service, &["clock", "advance", "80h"]).await;
     eventually("it is disabled", 60, async || {
         !action(&service, "shop").await.unwrap()["disabled_at"].is_null()
@@ -165,7 +165,7 @@ async fn a_year(store: &str, directory: &Path) {
     assert!(service.terminate().await.success());
 
     // It gets another name and the right address. What was left is shown, and moved.
-    let service = serve(&[("hook", &receiver.url, r#"["order.received"]"#)]).await;
+    let service = serve(&[("hook", &endpoint.url, r#"["order.received"]"#)]).await;
     assert_eq!(action(&service, "shop").await.unwrap()["configured"], false);
     assert!(refused(&service, &["actions", "move", "shop", "hok"]).await.contains(
         "there is no \
@@ -189,7 +189,7 @@ async fn a_year(store: &str, directory: &Path) {
     let expected: BTreeSet<String> =
         (0..ORDERS).filter(|i| i % 10 > 2).map(|i| format!("A-{i}:2")).collect();
     let seen =
-        || receiver.deliveries().into_iter().map(|delivery| delivery.id).collect::<BTreeSet<_>>();
+        || endpoint.deliveries().into_iter().map(|delivery| delivery.id).collect::<BTreeSet<_>>();
     assert_eq!(seen(), expected);
     assert_eq!(said(&service, &["actions", "enable", "hook"]).await, "hook was not disabled\n");
 
@@ -197,13 +197,13 @@ async fn a_year(store: &str, directory: &Path) {
     assert!(service.terminate().await.success());
     let all = r#"["order.placed", "order.received", "order.completed", "order.refunded"]"#;
     let service =
-        serve(&[("hook", &receiver.url, r#"["order.received"]"#), ("third", gone, all)]).await;
+        serve(&[("hook", &endpoint.url, r#"["order.received"]"#), ("third", gone, all)]).await;
     let fed: Value =
         serde_json::from_str(&said(&service, &["actions", "backfill", "third", "--json"]).await)
             .unwrap();
     assert_eq!((&fed["added"], &fed["passed_over"]), (&json!(ORDERS), &json!({})));
     assert!(service.terminate().await.success());
-    let service = serve(&[("hook", &receiver.url, r#"["order.received"]"#)]).await;
+    let service = serve(&[("hook", &endpoint.url, r#"["order.received"]"#)]).await;
     assert_eq!(
         said(&service, &["actions", "drop", "third"]).await,
         format!(

@@ -1,4 +1,4 @@
-//! What came so far: a line for each message, and a sum at the end.
+//! The received messages: one line for each, and totals at the end.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -10,20 +10,20 @@ use serde_json::Value;
 
 use crate::cli::output;
 
-/// How many ids are remembered, so that their repeats are told.
+/// Number of remembered ids, for the detection of repeats.
 const IDS: usize = 100_000;
-/// How much of a sender's text is printed.
+/// Limit of a printed text.
 const SHOWN_CHARS: usize = 160;
 
-/// How a message is answered.
-pub struct Verdict {
-    /// With which status.
+/// The answer to a message.
+pub struct Reply {
+    /// Its status.
     pub status: StatusCode,
-    /// After which wait.
+    /// Its delay.
     pub slow: Option<Span>,
 }
 
-/// Prints and counts.
+/// Prints and counts messages.
 pub struct Ledger {
     json: bool,
     counts: Mutex<Counts>,
@@ -31,9 +31,9 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct Counts {
-    /// How often each id came.
+    /// Number of deliveries of each id.
     seen: HashMap<String, u64>,
-    /// The ids in the order of their first arrival: the oldest one is forgotten first.
+    /// The ids by first arrival; the oldest one is forgotten first.
     order: VecDeque<String>,
     events: u64,
     repeats: u64,
@@ -42,23 +42,23 @@ struct Counts {
 }
 
 impl Ledger {
-    /// An empty one, which prints bodies or lines for people.
+    /// An empty ledger. Prints bodies as JSON, or lines for people.
     pub fn new(json: bool) -> Ledger {
         Ledger { json, counts: Mutex::default() }
     }
 
-    /// Notes a message whose signature is right.
-    pub fn verified(&self, id: &str, body: &[u8], verdict: &Verdict) {
-        let times = self.with(|counts| counts.take(id, verdict.status.is_success()));
+    /// Records a message with a valid signature.
+    pub fn verified(&self, id: &str, body: &[u8], reply: &Reply) {
+        let times = self.with(|counts| counts.take(id, reply.status.is_success()));
         match serde_json::from_slice::<Value>(body) {
             Err(_) => output::print(&format!(
-                "signed, but not JSON  id {}{}  {verdict}",
+                "signed, but not JSON  id {}{}  {reply}",
                 shown(id),
                 repeated(times)
             )),
             Ok(_) if self.json => output::print(&one_line(body)),
             Ok(event) => output::print(&format!(
-                "{}  id {}{}  {verdict}",
+                "{}  id {}{}  {reply}",
                 line(&event),
                 shown(id),
                 repeated(times)
@@ -66,19 +66,19 @@ impl Ledger {
         }
     }
 
-    /// Notes a message that was not accepted. Its text is not shown: anybody can have written it.
-    pub fn refused(&self, id: &str, why: &str, verdict: &Verdict) {
+    /// Records a refused message. Its text is not shown, because anyone may have sent it.
+    pub fn refused(&self, id: &str, why: &str, reply: &Reply) {
         self.with(|counts| counts.refused += 1);
-        eprintln!("refused: {why}  id {}  {verdict}", shown(id));
+        eprintln!("refused: {why}  id {}  {reply}", shown(id));
     }
 
-    /// What came in all.
+    /// The totals.
     pub fn summary(&self) -> String {
         self.with(|counts| {
             let Counts { events, repeats, failed, refused, .. } = counts;
             format!(
                 "{} deliveries: {events} new, {repeats} repeated, {refused} refused; {failed} \
-                    answered with 500",
+                 answered with 500",
                 *events + *repeats + *refused
             )
         })
@@ -90,7 +90,7 @@ impl Ledger {
 }
 
 impl Counts {
-    /// Returns how often the id came, this time included.
+    /// Returns the number of deliveries of the id, with this one.
     fn take(&mut self, id: &str, succeeds: bool) -> u64 {
         self.failed += u64::from(!succeeds);
         if let Some(times) = self.seen.get_mut(id) {
@@ -113,19 +113,17 @@ impl Counts {
 fn line(event: &Value) -> String {
     let order = &event["data"]["order"];
     let text = |value: &Value| value.as_str().map_or_else(|| "–".to_owned(), shown);
-    let (kind, id, status, cause) = (
+    format!(
+        "{}  {}  {}  version {}  by {}",
         text(&event["type"]),
         text(&order["order_id"]),
         text(&order["status"]),
+        order["version"].as_u64().unwrap_or(0),
         text(&event["data"]["cause"]),
-    );
-    format!(
-        "{kind}  {id}  {status}  version {}  by {cause}",
-        order["version"].as_u64().unwrap_or(0)
     )
 }
 
-/// JSON as it came, on one line: a line break can only stand between its parts.
+/// The JSON on one line. JSON has line breaks only between tokens.
 fn one_line(json: &[u8]) -> String {
     String::from_utf8_lossy(json).replace(['\n', '\r'], " ")
 }
@@ -134,12 +132,12 @@ fn repeated(times: u64) -> String {
     if times > 1 { format!("  delivery {times}") } else { String::new() }
 }
 
-/// A sender's text without anything that a terminal would obey.
+/// A sender's text without the control characters of a terminal.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "answered {}", self.status.as_u16())?;
         self.slow.map_or(Ok(()), |slow| write!(f, " after {slow}"))
@@ -151,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_ids_are_forgotten_so_that_memory_has_a_bound() {
+    fn the_oldest_ids_are_forgotten_so_that_memory_is_bounded() {
         let mut counts = Counts::default();
         for n in 0..IDS + 10 {
             assert_eq!(counts.take(&n.to_string(), true), 1);
@@ -161,8 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_obeys_no_terminal_commands_of_the_sender() {
-        let event = serde_json::json!({"type": "order.received\u{1b}[2J", "data": {"cause": "timer", "order": {"order_id": "A\u{7}-1"}}});
+    fn a_line_contains_no_terminal_commands_of_the_sender() {
+        let event = serde_json::json!({
+            "type": "order.received\u{1b}[2J",
+            "data": {"cause": "timer", "order": {"order_id": "A\u{7}-1"}},
+        });
         assert_eq!(line(&event), "order.received[2J  A-1  –  version 0  by timer");
     }
 }

@@ -44,7 +44,7 @@ async fn shop_with_everything() -> Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_shows_what_is_there_and_changes_nothing() {
+async fn a_dry_run_shows_the_orders_and_changes_nothing() {
     let shop = shop_with_everything().await;
     let config = shop.config(&shop.own_redis(), "1h", "");
     let output = adopt(&config, &["--dry-run", "--json"]).await;
@@ -64,8 +64,7 @@ async fn a_dry_run_shows_what_is_there_and_changes_nothing() {
     let text = String::from_utf8(adopt(&config, &["--dry-run"]).await.stdout).unwrap();
     assert!(
         text.contains(
-            "1 order says `paid`, which is none of the words in [intake] \
-        (PAID?)"
+            "skipped: 1 order says `paid`, which is not a word in [intake]; did you mean PAID?"
         ),
         "{text}"
     );
@@ -81,7 +80,7 @@ async fn a_dry_run_shows_what_is_there_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_paid_order_is_adopted_once_the_old_ones_too_and_a_repeat_is_harmless() {
+async fn every_paid_order_is_adopted_once_including_history() {
     for own_file in [false, true] {
         let shop = shop_with_everything().await;
         let store = if own_file { shop.own_file() } else { shop.own_redis() };
@@ -125,7 +124,7 @@ async fn every_paid_order_is_adopted_once_the_old_ones_too_and_a_repeat_is_harml
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_was_placed_by_a_command_is_left_alone_and_reported() {
+async fn an_order_placed_by_a_command_is_skipped_and_reported() {
     let shop = Shop::open(&[]).await;
     let config = shop.config(&shop.own_redis(), "1h", "scan_every = \"1h\"\nnotifications = false");
     let service = Process::serve(&config).await;
@@ -141,8 +140,7 @@ async fn an_order_that_was_placed_by_a_command_is_left_alone_and_reported() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.contains(
-            "left alone: trade:status:A-1: the order was placed by a \
-        command"
+            "skipped: trade:status:A-1: the order was placed by a command"
         ),
         "{text}"
     );

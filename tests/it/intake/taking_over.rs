@@ -8,7 +8,7 @@ use crate::support::process::{Process, eventually};
 const BY_SCAN: &str = "scan_every = \"200ms\"\nnotifications = false";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paid_order_is_found_by_a_scan_received_and_told_of_and_the_shop_finds_it_in_its_key() {
+async fn a_scan_adopts_a_paid_order_and_its_receipt_reaches_the_shops_key() {
     for own_store in [false, true] {
         let shop = Shop::open(&[]).await;
         let store = if own_store { shop.own_file() } else { shop.own_redis() };
@@ -47,7 +47,7 @@ async fn a_paid_order_is_found_by_a_scan_received_and_told_of_and_the_shop_finds
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_notifications_an_order_is_seen_at_once_and_the_flags_of_others_stay() {
+async fn notifications_find_an_order_at_once_and_other_flags_stay() {
     let shop = Shop::open(&["--notify-keyspace-events", "Ex"]).await;
     let config = shop.config(&shop.own_redis(), "500ms", "scan_every = \"1h\"");
     let first = Process::serve(&config).await;
@@ -92,7 +92,7 @@ fn flags(shop: &Shop) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shop_s_own_word_wins_and_commands_are_refused_with_the_way_out() {
+async fn the_shops_status_wins_and_commands_are_refused() {
     let shop = Shop::open(&[]).await;
     let service = Process::serve(&shop.config(&shop.own_redis(), "2s", BY_SCAN)).await;
     for id in ["cancelled", "refunded", "by-hand", "shipped", "kept"] {
@@ -147,7 +147,7 @@ async fn the_shop_s_own_word_wins_and_commands_are_refused_with_the_way_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_ids_are_taken_over_and_what_is_no_order_is_left_as_it_is() {
+async fn unusual_ids_are_adopted_and_other_keys_stay_unchanged() {
     let shop = Shop::open(&[]).await;
     let ids =
         ["a:b:c", "with space", "{tag}:1", "}{", "주문-1", "*?[x]\\", "%7C|~", &"x".repeat(128)];
@@ -193,7 +193,7 @@ async fn odd_ids_are_taken_over_and_what_is_no_order_is_left_as_it_is() {
         "autoreceive_intake_left{what=\"bad_key\"} \
         4"
     ));
-    assert_eq!(shop.receiver.orders(), ids.len() + 1);
+    assert_eq!(shop.endpoint.orders(), ids.len() + 1);
 }
 
 fn connect(shop: &Shop) -> redis::Connection {
@@ -220,7 +220,7 @@ async fn a_status_with_a_time_to_live_keeps_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counted_from_the_trigger_an_order_is_received_when_its_trigger_would_have_ended() {
+async fn count_from_trigger_receives_at_the_end_of_the_trigger() {
     let shop = Shop::open(&[]).await;
     let intake = format!("{BY_SCAN}\ncount_from = \"trigger\"");
     let service = Process::serve(&shop.config(&shop.own_file(), "24h", &intake)).await;
@@ -240,7 +240,7 @@ async fn counted_from_the_trigger_an_order_is_received_when_its_trigger_would_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_an_intake_leaves_adopted_orders_to_one_that_has_it() {
+async fn a_worker_without_an_intake_leaves_adopted_orders_to_others() {
     let shop = Shop::open(&[]).await;
     let config = shop.config(&shop.own_redis(), "1s", BY_SCAN);
     let with = Process::serve(&config).await;
@@ -279,7 +279,7 @@ async fn a_worker_without_an_intake_leaves_adopted_orders_to_one_that_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_is_left_alone_also_after_a_restart_and_what_is_paid_later_is_not_history() {
+async fn history_survives_a_restart_and_later_payments_are_not_history() {
     let shop = Shop::open(&[]).await;
     shop.set("old", "PAID");
     shop.initiate_and_pay("new");
@@ -306,7 +306,7 @@ async fn history_is_left_alone_also_after_a_restart_and_what_is_paid_later_is_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_shop_s_redis_is_away_other_orders_are_received_and_adopted_ones_wait() {
+async fn while_the_shops_redis_is_down_only_adopted_orders_wait() {
     let mut shop = Shop::open(&[]).await;
     let service = Process::serve(&shop.config(&shop.own_file(), "2s", BY_SCAN)).await;
     shop.initiate_and_pay("A-1");
@@ -326,7 +326,7 @@ async fn while_the_shop_s_redis_is_away_other_orders_are_received_and_adopted_on
     .await;
     eventually("it says so", 20, async || {
         text(&service, "/readyz").await.contains(
-            "the intake is in trouble: the scan of the \
+            "the intake has a problem: the scan of the \
             shop's keys",
         )
     })
@@ -340,7 +340,7 @@ async fn while_the_shop_s_redis_is_away_other_orders_are_received_and_adopted_on
 }
 
 #[tokio::test]
-async fn a_node_of_a_cluster_is_refused_with_the_reason() {
+async fn a_cluster_node_is_refused_with_the_reason() {
     let shop = Shop::open(&["--cluster-enabled", "yes", "--appendonly", "no"]).await;
     let config = shop.config(&shop.own_file(), "1s", BY_SCAN);
     let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_autoreceive"))
