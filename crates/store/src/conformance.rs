@@ -1,5 +1,5 @@
 #![doc = include_str!("../docs/writing-a-store.md")]
-// The names of the tests say what they test.
+// The name of each test is its documentation.
 #![allow(missing_docs, clippy::missing_panics_doc)]
 
 use std::any::Any;
@@ -23,8 +23,8 @@ pub mod reads;
 pub mod register;
 pub mod retention;
 
-/// An empty store for one test, and what it lives in: a directory, a server, a prefix. That goes
-/// after the store.
+/// An empty store for one test, and its surroundings: a directory, a server or a prefix. They are
+/// dropped after the store.
 pub struct Subject {
     /// The store.
     pub store: Arc<dyn Store>,
@@ -37,7 +37,7 @@ impl Subject {
         Subject { store: Arc::new(store), lives_in: Vec::new() }
     }
 
-    /// The same, with something that is kept until the test has ended.
+    /// Adds something to keep until the test has ended.
     #[must_use]
     pub fn living_in(mut self, home: impl Any) -> Subject {
         self.lives_in.push(Box::new(home));
@@ -51,15 +51,16 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// Runs one test on a runtime of its own with two threads, so that tasks that meet really meet.
+/// Runs one test on its own runtime with two threads, so that concurrent tasks really run in
+/// parallel.
 pub fn run(test: impl Future<Output = ()>) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(test);
 }
 
-/// Makes a test of each rule for every store, in a module of the given name. The second argument
-/// is the path of an `async fn() -> Subject`.
+/// Generates all tests for a store, in a module with the given name. The second argument is the
+/// path of an `async fn() -> Subject`.
 ///
 /// ```ignore
 /// autoreceive_store::conformance_tests!(in_memory, make_in_memory);
@@ -77,8 +78,8 @@ macro_rules! conformance_tests {
     };
 }
 
-/// Makes a test of each rule for a [`Register`](crate::Register), in a module of the given name.
-/// The second argument is the path of an `async fn() -> impl Register`.
+/// Generates all tests for a [`Register`](crate::Register), in a module with the given name. The
+/// second argument is the path of an `async fn() -> impl Register`.
 #[macro_export]
 macro_rules! register_conformance_tests {
     ($module:ident, $make:path) => {
@@ -90,7 +91,7 @@ macro_rules! register_conformance_tests {
     };
 }
 
-/// Makes a test of each rule for a [`Log`](crate::Log), in a module of the given name. The second
+/// Generates all tests for a [`Log`](crate::Log), in a module with the given name. The second
 /// argument is the path of an `async fn() -> impl Log`.
 #[macro_export]
 macro_rules! log_conformance_tests {
@@ -103,7 +104,7 @@ macro_rules! log_conformance_tests {
     };
 }
 
-/// One `#[test]` for each name, on a whole store.
+/// One `#[test]` for each name, on a complete store.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __make_store_tests {
@@ -124,7 +125,7 @@ macro_rules! __make_store_tests {
     };
 }
 
-/// One `#[test]` for each name, on one part of a whole store.
+/// One `#[test]` for each name, on one part of a complete store.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __make_store_part_tests {
@@ -144,7 +145,7 @@ macro_rules! __make_store_part_tests {
     };
 }
 
-/// One `#[test]` for each name, on a value that is a part of a store.
+/// One `#[test]` for each name, on a value that implements one part of a store.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __make_part_tests {
@@ -169,7 +170,7 @@ macro_rules! __call_each {
     };
 }
 
-/// The names of the tests on whole stores, by group.
+/// The names of the tests on complete stores, by group.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_tests {
@@ -340,7 +341,7 @@ mod tests {
 
     use crate::{List, Log, Page, StoreError};
 
-    /// The functions of a group that are tests, as its file has them.
+    /// The test functions in the file of a group.
     fn written(text: &'static str) -> BTreeSet<&'static str> {
         let names =
             text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());

@@ -1,4 +1,4 @@
-//! A commit is written whole or not at all, and only where everything is as it was read.
+//! A commit is written whole or not at all, and only if nothing has changed since the read.
 
 use std::sync::Arc;
 
@@ -68,16 +68,16 @@ pub async fn a_change_conflicts_with_any_other_version(store: SharedStore) {
     assert_eq!(loaded(&store, &id("A-2")).await, None);
 }
 
-/// What stands in the store before and after a commit that must write nothing.
+/// The data in the store before and after a commit that must write nothing.
 struct Scene {
     store: SharedStore,
     now: Time,
     policy: Policy,
-    /// Overdue, as they were kept first.
+    /// Overdue orders, at their first version.
     overdue: Vec<Change>,
-    /// Never kept.
+    /// Not stored.
     absent: OrderId,
-    /// At rest, with a note.
+    /// Resting, with a note.
     resting: OrderId,
     note: NoteRef,
 }
@@ -211,8 +211,8 @@ pub async fn a_commit_writes_all_its_parts(store: SharedStore) {
     scene.assert_committed(&round).await;
 }
 
-/// Whichever orders lose, the first, the last or one that must not exist, the others are not
-/// written either.
+/// If the first order, the last one or one that must not exist loses, the others are not written
+/// either.
 pub async fn a_conflict_names_every_loser_and_writes_nothing(store: SharedStore) {
     let scene = Scene::new(&store).await;
     for lost in [&[0][..], &[2], &[5], &[6], &[0, 3, 4], &[1, 5, 6], &[0, 1, 2, 3, 4, 5, 6]] {
@@ -253,8 +253,8 @@ pub async fn without_its_losers_a_commit_succeeds(store: SharedStore) {
     assert_eq!(due_ids(&store).await, expected);
 }
 
-/// A worker that was stopped after it decided must not commit what it decided then; nor is a
-/// decision of a later time than the store's one that follows from the store.
+/// A worker that was suspended after its decision must not commit it. A decision from the future is
+/// stale, too.
 pub async fn a_stale_decision_writes_nothing(store: SharedStore) {
     let scene = Scene::new(&store).await;
     for stale in [scene.now.before(Span::from_secs(12)), scene.now.after(Span::from_secs(60))] {
@@ -272,8 +272,7 @@ pub async fn a_decision_a_few_seconds_old_is_committed(store: SharedStore) {
     assert!(loaded(&store, &id("A-1")).await.is_some());
 }
 
-/// The store was emptied and created anew, or another one answers at its address; or its layout is
-/// one that the writer does not know.
+/// The store was recreated, another store answers at its address, or its layout is unknown.
 pub async fn a_commit_to_a_replaced_shard_is_refused(store: SharedStore) {
     let scene = Scene::new(&store).await;
     let known = scene.commit().await.state;
@@ -346,7 +345,7 @@ pub async fn the_commits_of_one_call_are_independent(store: SharedStore) {
     assert_eq!(store.commit(Vec::new()).await, []);
 }
 
-/// Several commits of one shard in one call: each is checked against what those before it left.
+/// Several commits of one shard in one call. Each is checked after the previous ones.
 pub async fn the_commits_of_one_shard_in_one_call_are_independent(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 3);
@@ -376,7 +375,7 @@ pub async fn a_commit_without_changes_can_write_its_other_parts(store: SharedSto
     );
 }
 
-/// As many as a round of 256 KiB can hold.
+/// As many orders as fit into a round of 256 KiB.
 pub async fn a_large_commit_is_written_whole_or_not_at_all(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 1_200);

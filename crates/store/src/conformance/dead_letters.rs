@@ -1,10 +1,10 @@
-//! Dead dead_letters: kept until somebody replays or discards them. Both are a settlement: nothing
-//! follows a discarded one, a pending entry follows a replayed one.
+//! Dead letters are kept until they are replayed or discarded. Both are settlements: a replay has a
+//! pending entry as follow-up, a discard has none.
 
 use super::kit::*;
 use crate::*;
 
-/// The settlement that replays a dead_letter at `at`.
+/// The settlement that replays a dead letter at `at`.
 fn replay(dead_letter: &EntryRef, at: Time, text: &str) -> Settlement {
     let (queue, id) = (Queue::pending(&sync()), dead_letter.id.clone());
     let again = FollowUp { queue, id, at, text: text.to_owned(), only_if_absent: true };
@@ -115,7 +115,7 @@ pub async fn each_action_has_dead_letters_of_its_own(store: SharedStore) {
     assert_eq!(lanes(&store, &sync()).await, (0, 1));
 }
 
-/// More than one statement or script of a store may be able to name.
+/// More entries than one statement or script may be able to name.
 pub async fn thousands_of_dead_letters_are_settled_in_one_call(store: SharedStore) {
     let now = now(&store).await;
     let dead_letter = keep_dead_letter(&store, "e1", now).await;

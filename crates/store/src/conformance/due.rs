@@ -1,4 +1,4 @@
-//! What is due, and when the next order will be.
+//! Due orders, and the next due time.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -72,8 +72,7 @@ pub async fn ignored_orders_hide_no_others(store: SharedStore) {
     assert!(found.value.next_at.is_some_and(|at| at <= found.now), "one more is due");
 }
 
-/// Every millisecond counts: an order that is due soon is read again and again until it comes. It
-/// never comes early, and soon after.
+/// Reads again and again until an order is due. It is never due early, not even by a millisecond.
 pub async fn no_order_is_due_early(store: SharedStore) {
     let now = now(&store).await;
     let due_at = now.after(Span::from_ms(150));

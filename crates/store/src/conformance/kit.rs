@@ -1,4 +1,4 @@
-//! What the tests are written with. Orders are made by `decide`, so that they are real ones.
+//! Helpers for the tests. Orders are made by `decide`, so they are real ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::*;
 /// The store of a test.
 pub type SharedStore = Arc<dyn Store>;
 
-/// An order's id.
+/// An order id.
 pub fn id(text: &str) -> OrderId {
     text.parse().unwrap()
 }
@@ -53,7 +53,8 @@ pub fn policy() -> Policy {
 
 /// A place command of the default policy.
 pub fn place() -> Place {
-    let (buyer, currency) = ("buyer-1".parse().unwrap(), "KRW".parse().unwrap());
+    let buyer = "buyer-1".parse().unwrap();
+    let currency = "KRW".parse().unwrap();
     Place::new().buyer_id(buyer).amount(59_000).currency(currency)
 }
 
@@ -62,17 +63,17 @@ pub fn placed(id: &OrderId, now: Time) -> Change {
     new(id, &place(), now)
 }
 
-/// A new order that was paid at `paid_at`, and so is due 24 hours later.
+/// A new order that was paid at `paid_at`. It is due 24 hours later.
 pub fn paid(id: &OrderId, paid_at: Time, now: Time) -> Change {
     new(id, &place().paid_at(paid_at), now)
 }
 
-/// A new order whose due time came `ago`.
+/// A new order that has been due for `ago`.
 pub fn overdue(id: &OrderId, ago: Span, now: Time) -> Change {
     paid(id, now.before(hours(24)).before(ago), now)
 }
 
-/// A new order that comes into being at rest: paid, and received at once.
+/// A new order that is resting: paid and received.
 pub fn resting(id: &OrderId, now: Time) -> Change {
     and_then(paid(id, now, now), &RECEIVE, now)
 }
@@ -82,7 +83,7 @@ pub fn new(id: &OrderId, place: &Place, now: Time) -> Change {
     new_under(id, place, &policy(), now)
 }
 
-/// A new order under a policy of its own.
+/// A new order under the given policy.
 pub fn new_under(id: &OrderId, place: &Place, policy: &Policy, now: Time) -> Change {
     let decision = decide_place(id, place, now, policy);
     let Decision::Changed(order) = decision else { panic!("not placed: {id}") };
@@ -90,7 +91,7 @@ pub fn new_under(id: &OrderId, place: &Place, policy: &Policy, now: Time) -> Cha
     Change { id: id.clone(), expected: 0, was: None, events, order: Some(order) }
 }
 
-/// What becomes of `order` by `command`.
+/// The change of `order` by `command`.
 pub fn then(order: &Order, command: &Command, now: Time) -> Change {
     let Decision::Changed(next) = decide(order, command, now, &policy().terms) else {
         panic!("{command:?} did not change {order:?}")
@@ -99,7 +100,7 @@ pub fn then(order: &Order, command: &Command, now: Time) -> Change {
     Change { order: Some(next), events, ..removal(order) }
 }
 
-/// The same with one more command carried out in it.
+/// The same change with one more command applied.
 pub fn and_then(mut change: Change, command: &Command, now: Time) -> Change {
     let next = then(&after(&change), command, now);
     change.events.extend(next.events);
@@ -112,7 +113,7 @@ pub fn removal(order: &Order) -> Change {
     Change { id: order.id.clone(), expected: order.version, was, order: None, events: Vec::new() }
 }
 
-/// The order as `change` leaves it.
+/// The order after `change`.
 pub fn after(change: &Change) -> Arc<Order> {
     Arc::clone(change.order.as_ref().unwrap())
 }
@@ -125,12 +126,12 @@ pub fn hold(name: &str) -> Command {
     Command::Hold { id: name.parse().unwrap(), reason: "dispute".parse().unwrap() }
 }
 
-/// What a shard is.
+/// The state of a shard.
 pub async fn state(store: &SharedStore, shard: Shard) -> Arc<ShardState> {
     next_due(store, shard).await.shard
 }
 
-/// A shard as `due` with a limit of 0 shows it.
+/// The result of `due` with a limit of 0.
 pub async fn next_due(store: &SharedStore, shard: Shard) -> At<DueShard> {
     let mut found = store.due(&[Look { shard, extra: 0 }], 0).await;
     assert_eq!(found.len(), 1);
@@ -148,7 +149,7 @@ pub async fn commit(store: &SharedStore, now: Time, changes: Vec<Change>) -> Com
     Commit { shard, now, state: state(store, shard).await, epoch: None, read: None, round }
 }
 
-/// What a commit that was not sent yet writes, to be added to.
+/// The data of a commit that was not sent yet, for changes.
 pub fn round(commit: &mut Commit) -> &mut Round {
     Arc::get_mut(&mut commit.round).unwrap()
 }
@@ -170,7 +171,7 @@ pub async fn succeed(store: &SharedStore, commit: Commit) {
     assert_eq!(result(store, commit).await, CommitResult::Committed);
 }
 
-/// Commits one commit, which must lose because of versions, and returns the losers, sorted.
+/// Commits one commit, which must conflict because of versions. Returns the sorted losers.
 pub async fn losers(store: &SharedStore, commit: Commit) -> Vec<OrderId> {
     match result(store, commit).await {
         CommitResult::Conflict { mut losers, why: Why::Version } => {
@@ -181,7 +182,7 @@ pub async fn losers(store: &SharedStore, commit: Commit) -> Vec<OrderId> {
     }
 }
 
-/// Commits changes of any shards, all of which must win.
+/// Commits changes of any shards. All must succeed.
 pub async fn keep(store: &SharedStore, changes: Vec<Change>) {
     let now = now(store).await;
     let mut shards = BTreeMap::<Shard, Vec<Change>>::new();
@@ -196,7 +197,7 @@ pub async fn keep(store: &SharedStore, changes: Vec<Change>) {
     assert!(results.iter().all(|result| *result == CommitResult::Committed), "{results:?}");
 }
 
-/// The order of that id, if there is one.
+/// The order with this id, if there is one.
 pub async fn loaded(store: &SharedStore, id: &OrderId) -> Option<Order> {
     let mut found = store.load(std::slice::from_ref(id)).await;
     assert_eq!(found.len(), 1);
@@ -208,13 +209,13 @@ pub fn all_shards(store: &SharedStore) -> Vec<Look> {
     store.about().shards.all().map(|shard| Look { shard, extra: 0 }).collect()
 }
 
-/// What is due in all shards.
+/// The due orders of all shards.
 pub async fn due(store: &SharedStore, limit: usize) -> Vec<At<DueShard>> {
     let found = store.due(&all_shards(store), limit).await;
     found.into_iter().map(Result::unwrap).collect()
 }
 
-/// The ids of what is due in all shards, sorted.
+/// The sorted ids of the due orders of all shards.
 pub async fn due_ids(store: &SharedStore) -> Vec<String> {
     let found = due(store, 1_000).await.into_iter().flat_map(|shard| shard.value.orders);
     let mut ids: Vec<String> = found.map(|order| order.id.to_string()).collect();
@@ -222,7 +223,7 @@ pub async fn due_ids(store: &SharedStore) -> Vec<String> {
     ids
 }
 
-/// An action's name.
+/// An action name.
 pub fn action(name: &str) -> ActionName {
     name.parse().unwrap()
 }
@@ -232,7 +233,7 @@ pub fn sync() -> ActionName {
     action("sync")
 }
 
-/// Another one.
+/// Another action.
 pub fn other() -> ActionName {
     action("other")
 }
@@ -242,8 +243,7 @@ pub async fn claim(store: &SharedStore, lease: Span) -> Claimed {
     store.claim(&sync(), 100, lease).await.unwrap()
 }
 
-/// Commits an entry for the action `sync`, at the time it can be claimed, with the event of a new
-/// order of its own.
+/// Commits a new order with an entry for the action `sync`. The entry can be claimed at `at`.
 pub async fn keep_entry(store: &SharedStore, entry_id: &str, at: Time) -> (EntryRef, Event) {
     let now = now(store).await;
     let order = id(&format!("order-of-{entry_id}"));
@@ -255,12 +255,12 @@ pub async fn keep_entry(store: &SharedStore, entry_id: &str, at: Time) -> (Entry
     (EntryRef { shard: shard_of(store, &order), id: entry_id.to_owned() }, event)
 }
 
-/// The event of a new order that is not kept.
+/// The event of a new order that is not stored.
 pub fn event(name: &str, now: Time) -> Event {
     placed(&id(name), now).events.remove(0)
 }
 
-/// A new entry of an event, under the event's id.
+/// A new entry for an event, with the event's id.
 pub fn entry_of(store: &SharedStore, event: &Event, at: Time) -> NewEntry {
     let entry = EntryRef { shard: shard_of(store, &event.0.id), id: event.id() };
     NewEntry { entry, at, text: entry::encode(None, [event]) }
@@ -278,13 +278,13 @@ pub fn events(entry: &Entry) -> Vec<Event> {
     entry.read().unwrap().1
 }
 
-/// The entry that follows, under its event's id.
+/// A follow-up for an event, with the event's id.
 pub fn follow_up(queue: Queue, event: &Event, history: &History, at: Time) -> FollowUp {
     let text = entry::encode(Some(history), [event]);
     FollowUp { queue, id: event.id(), at, text, only_if_absent: false }
 }
 
-/// How so many attempts went.
+/// The history of this number of attempts.
 pub fn history(attempts: u32, now: Time) -> History {
     let error = |i: i64| (now.before(Span::from_secs(10 - i)), format!("HTTP 503: {i} — später"));
     History { attempts, first_at: now.before(hours(1)), errors: (0..3).map(error).collect() }
@@ -320,7 +320,7 @@ pub async fn all_entries(store: &SharedStore, queue: &Queue, limit: usize) -> Ve
     entries
 }
 
-/// How many entries each lane of an action holds: pending, dead.
+/// The number of entries in each lane of an action: pending, dead.
 pub async fn lanes(store: &SharedStore, action: &ActionName) -> (usize, usize) {
     let pending = all_entries(store, &Queue::pending(action), 1_000).await;
     let dead = all_entries(store, &Queue::dead(action), 1_000).await;
@@ -333,7 +333,7 @@ pub async fn name(store: &SharedStore, action: &ActionName) {
     assert_eq!(store.compare_and_set(Space::Actions, &[named]).await, Ok(vec![true]));
 }
 
-/// The action_stats of an action whose name is known.
+/// The statistics of a named action.
 pub async fn action_stats(store: &SharedStore, action: &ActionName) -> ActionStats {
     let stats = store.stats().await.unwrap();
     let found = stats.actions.into_iter().find(|known| known.name == *action);
@@ -346,7 +346,7 @@ pub fn counted(stats: &Stats, status: autoreceive_domain::Status) -> u64 {
     found.map_or(0, |(_, count)| *count)
 }
 
-/// Events of a kind that there ever were.
+/// The number of events of a kind since the store was created.
 pub fn total(stats: &Stats, kind: autoreceive_domain::EventKind) -> u64 {
     stats.totals.iter().filter(|(known, _, _)| *known == kind).map(|(_, _, count)| count).sum()
 }
@@ -367,7 +367,7 @@ pub async fn notes(store: &SharedStore, limit: usize) -> Vec<(NoteRef, Vec<Order
     notes
 }
 
-/// Claims until there is something to claim.
+/// Claims again and again until an entry is claimed.
 pub async fn claim_in_time(store: &SharedStore) -> Claimed {
     let begun = Instant::now();
     loop {
@@ -375,17 +375,17 @@ pub async fn claim_in_time(store: &SharedStore) -> Claimed {
         if !claimed.entries.is_empty() {
             return claimed;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "nothing came up");
+        assert!(begun.elapsed() < Duration::from_secs(30), "no entry could be claimed");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// A small source of random numbers, so that the suite brings no library along. It prints its seed;
+/// A small source of random numbers, so that the suite needs no library. It prints its seed;
 /// `CONFORMANCE_SEED` repeats a run.
 pub struct Random(u64);
 
 impl Random {
-    /// A source with a seed of its own.
+    /// A source with the seed in `CONFORMANCE_SEED`, or a new one.
     pub fn from_seed() -> Random {
         use std::hash::{BuildHasher, RandomState};
         let given = std::env::var("CONFORMANCE_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -396,7 +396,7 @@ impl Random {
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        // Xorshift: never 0, as it does not begin there.
+        // Xorshift: never 0, because it does not start at 0.
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -28,7 +28,7 @@ async fn all(store: &SharedStore, view: View, limit: usize) -> Vec<Row> {
     }
 }
 
-/// Whether `rows` are the orders of `changes`, by the time that `at` gives, each once.
+/// Asserts that `rows` are the orders of `changes`, each once, with the time that `at` gives.
 fn assert_holds(
     store: &SharedStore,
     rows: &[Row],
@@ -48,7 +48,7 @@ fn assert_holds(
     }
 }
 
-/// 30 orders each that wait, are late, are held, and rest.
+/// 30 waiting, 30 overdue, 30 held and 30 resting orders.
 async fn fill(store: &SharedStore, now: Time) -> [Vec<Change>; 3] {
     let name = |kind: &str, i: i64| id(&format!("{kind}-{i}"));
     let ago = |i: i64| Span::from_secs(i * 7_919 % 3_600 / 3);
@@ -176,7 +176,7 @@ pub async fn the_pages_of_all_include_every_order_despite_changes_in_between(sto
         let page = store.list(View::All, cursor.as_deref(), 40).await.unwrap();
         assert_eq!(page.total, cursor.is_none().then_some(1_500));
         seen.extend(page.items.into_iter().map(|row| row.id.to_string()));
-        // Those of the first thousand stay, others come and go.
+        // The first thousand orders stay. Others are added and removed.
         if steps % 10 == 0 {
             keep(&store, (0..20).map(|i| placed(&id(&format!("new-{steps}-{i}")), now)).collect())
                 .await;

@@ -1,4 +1,4 @@
-//! Capped lists. Every test uses lists of its own, so that all of them can run on one log.
+//! Capped lists. Every test uses its own lists, so all tests can run on one log.
 
 use futures_util::future::join_all;
 
@@ -51,7 +51,7 @@ pub async fn the_newest_row_comes_first(log: &dyn Log) {
     }
 }
 
-/// A list holds as many rows as its cap, no more and no fewer, whatever the rows came in.
+/// A list keeps exactly as many rows as its cap, for any sizes of calls.
 pub async fn a_list_is_capped_exactly(log: &dyn Log) {
     let list = list("capped");
     let mut written = 0;
@@ -62,9 +62,17 @@ pub async fn a_list_is_capped_exactly(log: &dyn Log) {
         assert_eq!(rest(log, &list, None, 100).await, newest(first..written));
     }
     log.append(&list, &rows(46..47), 4).await.unwrap();
-    assert_eq!(rest(log, &list, None, 100).await, newest(43..47), "a smaller cap holds at once");
+    assert_eq!(
+        rest(log, &list, None, 100).await,
+        newest(43..47),
+        "a smaller cap applies immediately"
+    );
     log.append(&list, &rows(47..50), 6).await.unwrap();
-    assert_eq!(rest(log, &list, None, 100).await, newest(44..50), "a larger one from now on");
+    assert_eq!(
+        rest(log, &list, None, 100).await,
+        newest(44..50),
+        "a larger cap applies to new rows"
+    );
     log.append(&list, &rows(50..51), 0).await.unwrap();
     assert_eq!(rest(log, &list, None, 100).await, Vec::<String>::new(), "a cap of 0 keeps nothing");
 }
@@ -81,7 +89,7 @@ pub async fn each_list_has_rows_of_its_own(log: &dyn Log) {
     }
 }
 
-/// Who turns the pages while rows are added misses none that were there, and sees none twice.
+/// A reader of pages misses no old row and sees none twice while rows are added.
 pub async fn a_cursor_leads_to_the_same_rows_after_additions(log: &dyn Log) {
     let list = list("cursor");
     log.append(&list, &rows(0..20), 100).await.unwrap();
@@ -96,7 +104,7 @@ pub async fn a_cursor_leads_to_the_same_rows_after_additions(log: &dyn Log) {
     }
 }
 
-/// The cap may take the rows that a cursor leads to. Newer ones do not take their place.
+/// The cap may remove the rows that a cursor leads to. Newer rows must not appear in their place.
 pub async fn a_cursor_to_removed_rows_returns_no_newer_rows(log: &dyn Log) {
     let list = list("gone");
     log.append(&list, &rows(0..10), 10).await.unwrap();
@@ -149,7 +157,7 @@ pub async fn rows_added_at_the_same_time_are_all_kept(log: &dyn Log) {
     }
 }
 
-/// More than one statement or script of a store may be able to name.
+/// More rows than one statement or script may be able to take.
 pub async fn thousands_of_rows_are_added_in_one_call(log: &dyn Log) {
     let list = list("thousands");
     log.append(&list, &rows(0..9_000), 8_500).await.unwrap();

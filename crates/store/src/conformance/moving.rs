@@ -1,11 +1,11 @@
-//! Entries that go to another action: a settlement whose follow-up lies in the other's queue.
+//! Moving entries to another action: a settlement with a follow-up in the other action's queue.
 
 use std::collections::BTreeMap;
 
 use super::kit::*;
 use crate::*;
 
-/// The settlement that takes an entry as it is to the same lane of another action.
+/// The settlement that moves an entry unchanged to the same lane of another action.
 fn relocation(entry: &Entry, to: &Queue) -> Settlement {
     let follow_up = FollowUp {
         queue: to.clone(),
@@ -17,7 +17,7 @@ fn relocation(entry: &Entry, to: &Queue) -> Settlement {
     Settlement { entry: entry.entry.clone(), follow_ups: vec![follow_up] }
 }
 
-/// Takes up to `limit` entries from one queue to another.
+/// Moves up to `limit` entries from one queue to another.
 async fn relocate(store: &SharedStore, from: &Queue, to: &Queue, limit: usize) -> u64 {
     let page = store.entries(from, Which::Page { cursor: None, limit }).await.unwrap();
     let moves = page.items.iter().map(|entry| relocation(entry, to)).collect();
@@ -66,7 +66,7 @@ pub async fn a_follow_up_replaces_an_entry_unless_only_if_absent_is_set(store: S
         assert_eq!(
             store.settle(&pending, vec![settlement]).await,
             Ok(1),
-            "the entry is settled all the same"
+            "the entry is settled in any case"
         );
     }
     assert_eq!(lanes(&store, &sync()).await, (0, 0));
@@ -76,7 +76,7 @@ pub async fn a_follow_up_replaces_an_entry_unless_only_if_absent_is_set(store: S
     assert_eq!(texts(&found), BTreeMap::from(expected));
 }
 
-/// `only_if_absent` asks for the follow-up's own lane: the other may hold the id.
+/// `only_if_absent` is about the lane of the follow-up. The other lane may have the id.
 pub async fn an_entry_in_the_other_lane_does_not_prevent_a_follow_up(store: SharedStore) {
     let now = now(&store).await;
     let new = entry_of(&store, &event("A-1", now), now);
@@ -137,7 +137,7 @@ pub async fn an_interrupted_move_leaves_every_entry_in_exactly_one_place(store: 
     assert_eq!(store.put(&from, entries).await, Ok(300));
     let mut moved = 0;
     while moved < 300 {
-        // Two who move at the same time, a little each.
+        // Two callers move entries at the same time, in small steps.
         let (one, two) = futures_util::future::join(
             relocate(&store, &from, &to, 17),
             relocate(&store, &from, &to, 17),

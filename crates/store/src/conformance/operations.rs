@@ -1,4 +1,4 @@
-//! The time, and the action_stats of the whole: they are the truth, whatever was committed before.
+//! The time and the statistics. Statistics are exact after any commits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ pub async fn a_store_returns_its_time(store: SharedStore) {
         later.into_iter().all(|time| time >= now && time < now.after(hours(1))),
         "{now} {later:?}"
     );
-    // The 1st of January 2026: milliseconds, not seconds.
+    // 1 January 2026, in milliseconds, not seconds.
     assert!(first > Time::from_ms(1_767_225_600_000));
 }
 
-/// On a store for a shop it is refused. On one for tests every answer has the new time, and only
-/// signs of life are told by the real one.
+/// A store without a test clock refuses. On a store with one, every result has the new time, and
+/// only heartbeats use the real time.
 pub async fn only_a_store_with_a_test_clock_can_be_advanced(store: SharedStore) {
     let start = now(&store).await;
     if !store.about().test_clock {
@@ -105,7 +105,7 @@ pub async fn the_queues_of_named_actions_are_counted(store: SharedStore) {
         names.sort_unstable();
         names
     };
-    assert_eq!(names(store.stats().await.unwrap()), ["sync"], "the other one has no name yet");
+    assert_eq!(names(store.stats().await.unwrap()), ["sync"], "the other action is not named yet");
     name(&store, &other()).await;
     assert_eq!(names(store.stats().await.unwrap()), ["other", "sync"]);
     assert_eq!(action_stats(&store, &other()).await.pending, 1);
@@ -114,7 +114,7 @@ pub async fn the_queues_of_named_actions_are_counted(store: SharedStore) {
     assert_eq!(
         names(store.stats().await.unwrap()),
         ["other", "sync"],
-        "a key that names no action is passed over"
+        "a key that is not an action name is ignored"
     );
 }
 
@@ -152,7 +152,7 @@ pub async fn an_order_is_overdue_only_after_its_due_time(store: SharedStore) {
     assert_eq!(stats.oldest_overdue, Some(now.before(minutes(9))));
 }
 
-/// What a store that lost nothing would count.
+/// The expected counts.
 #[derive(Default)]
 struct Model {
     orders: BTreeMap<OrderId, Arc<Order>>,
@@ -172,10 +172,10 @@ pub async fn stats_are_correct_after_any_commits(store: SharedStore) {
     }
     model.check(&store.stats().await.unwrap());
     let waiting = model.orders.values().filter(|order| order.next_due_at().is_some()).count();
-    assert!(waiting > 0 && model.totals.len() > 5, "too little happened: {:?}", model.totals);
+    assert!(waiting > 0 && model.totals.len() > 5, "too few changes: {:?}", model.totals);
 }
 
-/// A change of the order, one in ten of them decided on a version that is not the present one.
+/// A change of the order. One in ten has a wrong expected version.
 fn any_change(random: &mut Random, model: &Model, id: &OrderId, now: Time) -> Option<Change> {
     let mut change = match model.orders.get(id) {
         None if random.below(2) == 0 => placed(id, now),
@@ -205,7 +205,7 @@ fn command_on(order: &Order, which: u64, now: Time) -> Option<Change> {
     changes.then(|| then(order, &command, now))
 }
 
-/// One commit a shard. Where some lose, the rest goes again.
+/// One commit for each shard. After a conflict the other changes are sent again.
 async fn commit_and_follow(
     store: &SharedStore,
     model: &mut Model,

@@ -1,4 +1,4 @@
-//! Orders are loaded by id, each answer with its own shard's time and state.
+//! Orders are loaded by id. Each result has the time and state of its shard.
 
 use super::kit::*;
 use crate::*;
@@ -18,7 +18,7 @@ pub async fn orders_come_in_the_order_asked_for(store: SharedStore) {
     assert!(store.load(&[]).await.is_empty());
 }
 
-/// Absent orders have a time and a state, too: they are decided with them.
+/// Results for absent orders have a time and a state, too. Decisions need them.
 pub async fn every_answer_has_the_state_of_its_shard(store: SharedStore) {
     let before = now(&store).await;
     let ids: Vec<_> = (0..40).map(|i| id(&format!("A-{i}"))).collect();

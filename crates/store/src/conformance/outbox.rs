@@ -1,4 +1,4 @@
-//! Entries: leased to one, coming again after the lease, settled once.
+//! Entries are leased to one worker, can be claimed again after the lease, and are settled once.
 
 use autoreceive_domain::Command;
 
@@ -43,8 +43,7 @@ pub async fn an_entry_can_be_claimed_again_after_its_lease(store: SharedStore) {
     assert_eq!((&again.entries[0].entry, events(&again.entries[0])), (&entry, vec![event]));
 }
 
-/// A lease begins while the claim is at work: not before it was asked for, not after the time that
-/// it came back with.
+/// A lease begins during the call: not before it, and not after the time that it returns.
 pub async fn a_claimed_entry_says_when_its_lease_ends(store: SharedStore) {
     let before = now(&store).await;
     keep_entry(&store, "e1", before).await;
@@ -131,14 +130,14 @@ pub async fn a_failed_event_is_claimed_again_with_its_history(store: SharedStore
     assert_eq!(lanes(&store, &sync()).await, (2, 0));
 }
 
-/// The follow-up of an entry may have the entry's own id.
+/// A follow-up may have the id of its entry.
 pub async fn an_entry_that_failed_twice_keeps_its_id(store: SharedStore) {
     let now = now(&store).await;
     let (mut entry, event) = keep_entry(&store, "e1", now).await;
     let queue = Queue::pending(&sync());
     for attempts in 1..6 {
         let mut retry = follow_up(queue.clone(), &event, &history(attempts, now), now);
-        // Its own entry is removed first, so it is absent.
+        // Its own entry is removed first, so the id is free.
         retry.only_if_absent = attempts % 2 == 0;
         let settlement = Settlement { entry, follow_ups: vec![retry] };
         assert_eq!(store.settle(&queue, vec![settlement]).await, Ok(1));
@@ -150,7 +149,7 @@ pub async fn an_entry_that_failed_twice_keeps_its_id(store: SharedStore) {
     assert_eq!(lanes(&store, &sync()).await, (1, 0));
 }
 
-/// A batch of which a part was attempted: the rest stays under the entry's own id, without history.
+/// Only a part of a batch was attempted. The rest keeps the entry's id and has no history.
 pub async fn events_that_were_not_attempted_stay_in_their_entry(store: SharedStore) {
     let now = now(&store).await;
     let changes: Vec<_> = neighbours(&store, 3).iter().map(|id| placed(id, now)).collect();
@@ -252,13 +251,13 @@ pub async fn an_entry_is_added_only_if_neither_lane_has_its_id(store: SharedStor
     assert_eq!(store.put(&Queue::pending(&other()), vec![again.clone()]).await, Ok(1));
     assert_eq!((lanes(&store, &sync()).await, lanes(&store, &other()).await), ((2_500, 1), (1, 0)));
     let dead_letters = all_entries(&store, &dead_queue, 10).await;
-    assert_ne!(dead_letters[0].text, Some(again.text), "an entry that is there stays as it is");
+    assert_ne!(dead_letters[0].text, Some(again.text), "an existing entry is not changed");
     let claimed = store.claim(&sync(), 9_999, hours(1)).await.unwrap().entries;
     let first = claimed.iter().find(|entry| entry.entry.id == "A-0:1").unwrap();
     assert_eq!((&first.entry, first.text.as_ref()), (&entries[0].entry, Some(&entries[0].text)));
 }
 
-/// A store does not read what it keeps. Whoever claims it reports what cannot be read.
+/// A store does not parse entries. The worker that claims an unreadable entry reports it.
 pub async fn any_text_is_kept_unchanged(store: SharedStore) {
     let now = now(&store).await;
     let texts =
@@ -283,7 +282,7 @@ pub async fn the_pages_of_a_queue_are_in_order_of_time(store: SharedStore) {
     let now = now(&store).await;
     for lane in [Lane::Pending, Lane::Dead] {
         let queue = Queue { action: sync(), lane };
-        // Several of the same millisecond, so that time alone does not tell them apart.
+        // Several entries have the same millisecond, so their time alone does not order them.
         let entry = |i: i64| NewEntry {
             at: now.before(hours(i / 20)),
             ..entry_of(&store, &event(&format!("{lane:?}-{i}"), now), now)

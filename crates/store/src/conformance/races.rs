@@ -1,4 +1,4 @@
-//! Where two meet, the version decides.
+//! Concurrent commits: the version decides.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub async fn exactly_one_of_two_commits_against_one_version_wins(store: SharedSt
     assert_eq!(claimed.iter().map(|entry| events(entry).len()).sum::<usize>(), 100);
 }
 
-/// The order as the change left it, if it won.
+/// The order after the change, if its commit succeeded.
 async fn compete(store: &SharedStore, change: Change) -> Option<Arc<Order>> {
     let order = after(&change);
     let now = now(store).await;
@@ -45,7 +45,7 @@ async fn compete(store: &SharedStore, change: Change) -> Option<Arc<Order>> {
     }
 }
 
-/// Eight writers each change one order ten times, each time on the version they read.
+/// Eight writers change one order ten times each, always on the version that they read.
 pub async fn no_change_is_lost_among_many_writers(store: SharedStore) {
     let first = placed(&id("A-1"), now(&store).await);
     keep(&store, vec![first]).await;
@@ -68,8 +68,8 @@ async fn write_ten_times(store: SharedStore) {
     }
 }
 
-/// Commits that share some orders meet again and again. Each is written whole or not at all: every
-/// order of a pair is at the same version in the end.
+/// Commits with shared orders run at the same time. Each is written whole or not at all, so both
+/// orders of a pair have the same version at the end.
 pub async fn overlapping_commits_are_never_mixed(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);

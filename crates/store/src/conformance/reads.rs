@@ -1,5 +1,5 @@
-//! A read token can make a commit cheaper, and nothing else: with it, without it or with a wrong
-//! one, the same is committed.
+//! A read token only makes a commit cheaper. With a token, without one or with a wrong one, the
+//! result is the same.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use autoreceive_domain::{Command, Order};
 use super::kit::*;
 use crate::*;
 
-/// What becomes of the token of the read that a commit follows from.
+/// What the test does with the token of the read.
 #[derive(Debug, Clone, Copy)]
 enum Token {
     Named,
@@ -32,8 +32,8 @@ async fn read(store: &SharedStore, shard: Shard) -> At<DueShard> {
     store.due(&[Look { shard, extra: 0 }], 100).await.remove(0).unwrap()
 }
 
-/// Reads a shard, decides what is due there, and returns the commit with a token as asked for,
-/// not yet sent.
+/// Reads a shard, decides its due orders, and returns the commit with the wanted token, not yet
+/// sent.
 async fn decide_due(store: &SharedStore, shard: Shard, token: Token) -> Commit {
     let earlier = read(store, shard).await;
     let other = store.about().shards.all().find(|other| *other != shard);
@@ -48,7 +48,7 @@ async fn decide_due(store: &SharedStore, shard: Shard, token: Token) -> Commit {
             Some(other) => read(store, other).await.value.read,
             None => None,
         },
-        Token::OfAnotherStore => Some(ReadToken::new("no store gave this out")),
+        Token::OfAnotherStore => Some(ReadToken::new("not issued by any store")),
     };
     let orders = at.value.orders.into_iter().filter_map(|order| order.order.ok().flatten());
     let changes: Vec<Change> = orders.map(|order| then(&order, &Command::Due, at.now)).collect();
@@ -59,11 +59,11 @@ async fn decide_due(store: &SharedStore, shard: Shard, token: Token) -> Commit {
     Commit { shard, now: at.now, state: at.shard, epoch: None, read: token, round: Arc::new(round) }
 }
 
-/// Orders that are overdue: as many as a store may want before it holds a read.
+/// The number of overdue orders. Enough for a store to hold a read.
 const OVERDUE: usize = 40;
 
-/// Overdue orders in one shard. The action's outbox was in use before: a store may hold a read only
-/// where it knows the outbox that a commit writes to.
+/// Overdue orders in one shard. The action's outbox was used before, because a store may hold a
+/// read only for outboxes that it knows.
 async fn some_overdue(store: &SharedStore, name: &str) -> (Shard, Vec<Change>) {
     let now = now(store).await;
     let (first, _) = keep_entry(store, &format!("first-{name}"), now).await;
@@ -110,14 +110,14 @@ pub async fn an_order_that_changed_after_the_read_loses_with_any_token(store: Sh
         assert_kept(&store, &before[3..]).await;
         assert_kept(&store, &before[..1]).await;
         assert_eq!(lanes(&store, &sync()).await, (0, 0), "{token:?}");
-        // The next token finds only orders of its own.
+        // The next token must find only its own orders.
         let rest = before[3..].iter().chain(&before[..1]);
         keep(&store, rest.map(|change| removal(&after(change))).collect()).await;
     }
 }
 
-/// The read that is named saw the order as it is now; the decision did not. Nothing has changed
-/// since that read, so only the versions tell.
+/// The named read is newer than the decision. Nothing changed since that read, so only the versions
+/// show the conflict.
 pub async fn a_token_of_a_later_read_hides_no_loser(store: SharedStore) {
     let (shard, before) = some_overdue(&store, "n").await;
     let late = decide_due(&store, shard, Token::Dropped).await;
@@ -133,7 +133,7 @@ pub async fn a_token_of_a_later_read_hides_no_loser(store: SharedStore) {
     assert_eq!(lanes(&store, &sync()).await, (0, 0));
 }
 
-/// Orders of the shard that the commit does not touch may change as they like.
+/// Other orders of the shard may change.
 pub async fn a_changed_neighbour_is_no_conflict(store: SharedStore) {
     for (i, token) in TOKENS.into_iter().enumerate() {
         let (shard, _) = some_overdue(&store, &format!("{i}")).await;
@@ -148,7 +148,7 @@ pub async fn a_changed_neighbour_is_no_conflict(store: SharedStore) {
     }
 }
 
-/// Two workers read the same; the second to commit loses every order.
+/// Two workers read the same orders. The second commit loses all of them.
 pub async fn one_of_two_commits_of_the_same_orders_succeeds_with_any_token(store: SharedStore) {
     for (i, token) in TOKENS.into_iter().enumerate() {
         let (shard, before) = some_overdue(&store, &format!("{i}")).await;
@@ -181,7 +181,7 @@ pub async fn a_token_does_not_bypass_the_checks_for_gone_and_stale(store: Shared
     assert_eq!(lanes(&store, &sync()).await, (0, 0));
 }
 
-/// What a read brought need not be all that a commit changes, nor need all of it be changed.
+/// A commit can change more orders than the read returned, or fewer.
 pub async fn a_commit_with_a_token_can_change_other_orders_too(store: SharedStore) {
     let (shard, before) = some_overdue(&store, "n").await;
     let mut commit = decide_due(&store, shard, Token::Named).await;
@@ -196,7 +196,7 @@ pub async fn a_commit_with_a_token_can_change_other_orders_too(store: SharedStor
     assert_eq!(due_ids(&store).await.len(), left.len() - 1);
 }
 
-/// A store holds only so many reads. One that it gave up still leads to a commit.
+/// A store holds a limited number of reads. A commit with a dropped read still succeeds.
 pub async fn many_unused_reads_block_nobody(store: SharedStore) {
     let (shard, _) = some_overdue(&store, "n").await;
     let first = decide_due(&store, shard, Token::Named).await;

@@ -1,5 +1,5 @@
-//! Small facts, and who is alive. Every test uses keys and names of its own, so that all of them
-//! can run on one register.
+//! Key-value pairs, and live workers. Every test uses its own keys and names, so all tests can run
+//! on one register.
 
 use futures_util::future::join_all;
 
@@ -31,10 +31,10 @@ async fn change(register: &dyn Register, change: Cas<'_>) -> bool {
 pub async fn a_value_is_set_only_if_the_expected_one_is_there(register: &dyn Register) {
     let known = || value(register, Space::Circuits, "cas");
     assert_eq!(known().await, None);
-    assert!(!change(register, set("cas", Expected::Value("a"), "b")).await, "nothing stands there");
+    assert!(!change(register, set("cas", Expected::Value("a"), "b")).await, "there is no value");
     assert!(
         !change(register, set("cas", Expected::Value(""), "b")).await,
-        "nothing is not an empty value"
+        "a missing value is not an empty value"
     );
     assert_eq!(known().await, None);
     assert!(change(register, set("cas", Expected::Nothing, "a")).await);
@@ -47,7 +47,7 @@ pub async fn a_value_is_set_only_if_the_expected_one_is_there(register: &dyn Reg
     assert_eq!(known().await.as_deref(), Some("c"));
     assert!(
         change(register, set("cas-any", Expected::Anything, "d")).await,
-        "nothing is anything, too"
+        "a missing value matches Anything"
     );
     assert!(change(register, set("cas", Expected::Value("c"), "c")).await, "the same value again");
 }
@@ -55,7 +55,7 @@ pub async fn a_value_is_set_only_if_the_expected_one_is_there(register: &dyn Reg
 pub async fn a_value_is_removed_only_if_the_expected_one_is_there(register: &dyn Register) {
     let remove = |expected| Cas { key: "removed", expected, value: None };
     assert!(!change(register, remove(Expected::Value("a"))).await);
-    assert!(change(register, remove(Expected::Nothing)).await, "it is as it was asked for");
+    assert!(change(register, remove(Expected::Nothing)).await, "a key that is missing already");
     for expected in [Expected::Value("a"), Expected::Anything] {
         assert!(change(register, set("removed", Expected::Nothing, "a")).await);
         assert!(!change(register, remove(Expected::Nothing)).await);
@@ -128,7 +128,7 @@ pub async fn any_key_and_value_is_kept_unchanged(register: &dyn Register) {
     }
 }
 
-/// More than one statement or script of a store may be able to name.
+/// More keys than one statement or script may be able to name.
 pub async fn thousands_of_values_are_changed_in_one_call(register: &dyn Register) {
     let keys: Vec<String> = (0..9_000).map(|i| format!("many: history 주문 {i}")).collect();
     let (some, others) = keys.split_at(4_000);
@@ -166,7 +166,7 @@ pub async fn only_one_of_many_writers_changes_a_value(register: &dyn Register) {
     }
 }
 
-/// A counter that many raise by `compare_and_set` loses nothing.
+/// A counter that many writers increment with `compare_and_set` is exact.
 pub async fn no_change_of_a_value_is_lost_among_many_writers(register: &dyn Register) {
     let raise = |_| async {
         let mut raised = 0;
@@ -182,7 +182,7 @@ pub async fn no_change_of_a_value_is_lost_among_many_writers(register: &dyn Regi
     assert_eq!(value(register, Space::Circuits, "counter").await.as_deref(), Some("80"));
 }
 
-/// Those among the living whose names begin with `prefix`.
+/// The live workers whose names begin with `prefix`.
 async fn heartbeat(register: &dyn Register, me: &str, within: Span, prefix: &str) -> Vec<String> {
     let living = register.heartbeat(me, within).await.unwrap();
     assert!(living.is_sorted());
@@ -223,6 +223,6 @@ pub async fn a_register_returns_its_time(register: &dyn Register) {
     let first = register.get(Space::Circuits, &[]).await.unwrap().0;
     let second = register.get(Space::Actions, &["time".to_owned()]).await.unwrap().0;
     assert!(second >= first && second < first.after(hours(1)));
-    // The 1st of January 2026: milliseconds, not seconds.
+    // 1 January 2026, in milliseconds, not seconds.
     assert!(first > Time::from_ms(1_767_225_600_000));
 }

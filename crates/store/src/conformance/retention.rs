@@ -1,9 +1,9 @@
-//! Notes of orders that came to rest, and their removal.
+//! Retention notes, and the removal of their orders.
 
 use super::kit::*;
 use crate::*;
 
-/// Brings the orders to rest in one commit that notes them.
+/// Commits resting orders with one note.
 async fn rest(store: &SharedStore, ids: &[OrderId], now: Time, look_at: Time) -> Vec<Change> {
     let changes: Vec<Change> = ids.iter().map(|id| resting(id, now)).collect();
     let mut commit = commit(store, now, changes.clone()).await;
@@ -61,7 +61,7 @@ pub async fn a_handled_note_is_removed_with_its_orders(store: SharedStore) {
     for (i, id) in ids.iter().enumerate() {
         assert_eq!(loaded(&store, id).await.is_some(), i >= 2);
     }
-    // Once more is no mistake: the note that is gone is passed over.
+    // A repeat is no error: a note that is gone is ignored.
     for _ in 0..2 {
         let mut done = commit(&store, now, Vec::new()).await;
         done.shard = shard_of(&store, &ids[0]);
@@ -72,7 +72,7 @@ pub async fn a_handled_note_is_removed_with_its_orders(store: SharedStore) {
     }
 }
 
-/// The row stays, so that the note can be removed when all its orders are gone.
+/// The row stays so that the note can still be removed.
 pub async fn a_removed_order_leaves_an_empty_row_in_its_note(store: SharedStore) {
     let now = now(&store).await;
     let ids = neighbours(&store, 2);
