@@ -53,10 +53,10 @@ impl ShopGuard {
             Ok(GuardAnswer::Status(status)) => {
                 match self.shop.words.observation(&status, &self.policy, None) {
                     Ok(observation) => ShopDecision::Shop(observation),
-                    Err(wrong) => ShopDecision::None(wrong.to_string()),
+                    Err(wrong) => ShopDecision::Unknown(wrong.to_string()),
                 }
             }
-            Err(error) => ShopDecision::None(error.to_string()),
+            Err(error) => ShopDecision::Unknown(error.to_string()),
         }
     }
 }
