@@ -1,4 +1,4 @@
-//! The actions, against real receivers and servers.
+//! The actions, against real endpoints and servers.
 
 use std::sync::Arc;
 

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, Row};
 
+use crate::support::endpoint::{SECRET, ShopEndpoint};
 use crate::support::postgres::PostgresProcess;
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, SECRET};
 use crate::support::redis_server::RedisServer;
 use crate::support::smtp_server::SmtpServer;
 
-/// So many orders, spread over all of them, are completed as well, and their buyers get a letter
+/// So many orders, spread over all of them, are completed as well, and their buyers get a email
 /// about it.
-const LETTERS: usize = 30;
+const EMAILS: usize = 30;
 
 fn number(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
@@ -28,7 +28,7 @@ fn number(variable: &str, otherwise: usize) -> usize {
 /// Whom the service talks to.
 struct World {
     directory: tempfile::TempDir,
-    receiver: Receiver,
+    endpoint: ShopEndpoint,
     postgres: PostgresProcess,
     smtp: SmtpServer,
     stream: RedisServer,
@@ -44,15 +44,15 @@ fn amount(i: usize) -> u64 {
     10_000 + (i as u64 * 7_919) % 990_001
 }
 
-fn has_letter(i: usize, orders: usize) -> bool {
-    i.is_multiple_of(orders / LETTERS)
+fn has_email(i: usize, orders: usize) -> bool {
+    i.is_multiple_of(orders / EMAILS)
 }
 
 impl World {
     async fn new() -> World {
         World {
             directory: tempfile::tempdir().unwrap(),
-            receiver: Receiver::start().await,
+            endpoint: ShopEndpoint::start().await,
             postgres: PostgresProcess::start(&[]),
             smtp: SmtpServer::start("none", false),
             stream: RedisServer::start(&[]),
@@ -62,9 +62,9 @@ impl World {
 
     fn config(&self, store: &str) -> PathBuf {
         let (directory, path) = (self.directory.path(), self.directory.path().join("shop.toml"));
-        std::fs::create_dir_all(directory.join("letters")).unwrap();
-        let letter = "Subject: Order {{ data.order.order_id }}\n\nis completed.\n";
-        std::fs::write(directory.join("letters/completed.en.txt"), letter).unwrap();
+        std::fs::create_dir_all(directory.join("emails")).unwrap();
+        let email = "Subject: Order {{ data.order.order_id }}\n\nis completed.\n";
+        std::fs::write(directory.join("emails/completed.en.txt"), email).unwrap();
         let config = format!(
             r#"
             [store]
@@ -84,7 +84,7 @@ impl World {
             url = "{}"
             [actions.tables.points]
             rate = "1/100"
-            [actions.letters]
+            [actions.emails]
             type = "email"
             server = "127.0.0.1:{}"
             tls = "none"
@@ -97,10 +97,10 @@ impl World {
             url = "{}"
             stream = "orders"
             "#,
-            self.receiver.url,
+            self.endpoint.url,
             self.postgres.url(),
             self.smtp.port,
-            directory.join("letters").display(),
+            directory.join("emails").display(),
             self.stream.url(),
         );
         std::fs::write(&path, config).unwrap();
@@ -109,13 +109,13 @@ impl World {
 
     async fn place_all(&self, url: &str) {
         let of = |i| {
-            let letter = has_letter(i, self.orders);
-            let data = if letter {
+            let email = has_email(i, self.orders);
+            let data = if email {
                 json!({"email": format!("buyer-{i}@buyer.example")})
             } else {
                 Value::Null
             };
-            let policy = if letter { "settled" } else { "default" };
+            let policy = if email { "settled" } else { "default" };
             json!({"order_id": order_id(i), "command": "place", "buyer_id": format!("b-{}", i % 997), "amount": amount(i), "currency": "KRW",
                 "policy": policy, "data": data, "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3000d"})
         };
@@ -142,13 +142,13 @@ impl World {
         advance(&service.url, "1100d").await;
         // Early, for the database is the fastest of all: it is missed, and stays away while the
         // service is killed first.
-        eventually("the first are delivered", 300, async || self.receiver.orders() > orders / 50)
+        eventually("the first are delivered", 300, async || self.endpoint.orders() > orders / 50)
             .await;
         self.postgres.kill();
         eventually("PostgreSQL is missed", 60, async || retried(&service.url).await).await;
         for kill in 1..=kills {
             let until = orders * kill / (kills + 2);
-            eventually("more is delivered", 300, async || self.receiver.orders() > until).await;
+            eventually("more is delivered", 300, async || self.endpoint.orders() > until).await;
             service.kill();
             service = serve().await;
             if kill == 1 {
@@ -181,26 +181,26 @@ impl World {
         self.check_hook(&expected);
         self.check_stream(&expected);
         self.check_tables(&expected).await;
-        let letters = self.smtp.stop();
+        let emails = self.smtp.stop();
         let to: BTreeSet<String> =
-            letters.iter().map(|letter| letter["to"][0].as_str().unwrap().to_owned()).collect();
+            emails.iter().map(|email| email["to"][0].as_str().unwrap().to_owned()).collect();
         let asked = (0..self.orders)
-            .filter(|&i| has_letter(i, self.orders))
+            .filter(|&i| has_email(i, self.orders))
             .map(|i| format!("buyer-{i}@buyer.example"));
         assert_eq!(to, asked.collect());
-        println!("{} letters to {} buyers", letters.len(), to.len());
+        println!("{} emails to {} buyers", emails.len(), to.len());
     }
 
     fn check_hook(&self, expected: &BTreeSet<String>) {
-        let by_order = self.receiver.ids_by_order();
+        let by_order = self.endpoint.ids_by_order();
         assert_eq!(by_order.keys().cloned().collect::<BTreeSet<_>>(), *expected);
         assert!(
             by_order.values().all(|ids| ids.len() == 1),
             "an order was delivered under two \
             ids"
         );
-        assert_eq!(self.receiver.forged(), 0);
-        println!("{} deliveries of {} orders", self.receiver.deliveries().len(), expected.len());
+        assert_eq!(self.endpoint.forged(), 0);
+        println!("{} deliveries of {} orders", self.endpoint.deliveries().len(), expected.len());
     }
 
     fn check_stream(&self, expected: &BTreeSet<String>) {

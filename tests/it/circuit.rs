@@ -1,4 +1,4 @@
-//! A receiver that only fails: slowed down, disabled, enabled again; on one circuit for all
+//! An endpoint that only fails: slowed down, disabled, enabled again; on one circuit for all
 //! workers.
 
 use std::collections::BTreeMap;
@@ -17,9 +17,9 @@ use autoreceive_store_sqlite::SqliteStore;
 use crate::support::process::eventually;
 use crate::support::redis_server::RedisServer;
 
-/// A receiver that fails until it is told to accept, and counts.
+/// An endpoint that fails until it is told to accept, and counts.
 #[derive(Clone, Default)]
-struct Receiver {
+struct FailingEndpoint {
     accepts: Arc<AtomicBool>,
     attempts: Arc<AtomicU64>,
     /// What it accepted: event id → how often.
@@ -27,7 +27,7 @@ struct Receiver {
 }
 
 #[async_trait]
-impl Action for Receiver {
+impl Action for FailingEndpoint {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
         self.attempts.fetch_add(events.len() as u64, Ordering::SeqCst);
         if !self.accepts.load(Ordering::SeqCst) {
@@ -39,7 +39,7 @@ impl Action for Receiver {
     }
 }
 
-impl Receiver {
+impl FailingEndpoint {
     fn attempts(&self) -> u64 {
         self.attempts.load(Ordering::SeqCst)
     }
@@ -49,9 +49,9 @@ impl Receiver {
     }
 }
 
-fn worker(store: &Arc<dyn Store>, receiver: &Receiver) -> Engine {
+fn worker(store: &Arc<dyn Store>, endpoint: &FailingEndpoint) -> Engine {
     let mut subscription =
-        Subscription::new("shop".parse().unwrap(), receiver.clone()).on(&[EventKind::Placed]);
+        Subscription::new("shop".parse().unwrap(), endpoint.clone()).on(&[EventKind::Placed]);
     subscription.batch = 10;
     subscription.endpoint =
         Some(Endpoint { disable_after: Some(Duration::from_secs(3 * 24 * 3_600)) });
@@ -81,10 +81,10 @@ async fn shop(engine: &Engine) -> ActionStats {
         .unwrap()
 }
 
-/// What a receiver that is down from the first to the last moment goes through.
+/// What an endpoint that is down from the first to the last moment goes through.
 async fn an_outage(store: Arc<dyn Store>) {
-    let receiver = Receiver::default();
-    let (one, two) = (worker(&store, &receiver), worker(&store, &receiver));
+    let endpoint = FailingEndpoint::default();
+    let (one, two) = (worker(&store, &endpoint), worker(&store, &endpoint));
     place(&one, (0..600).map(|i| format!("A-{i}"))).await;
     eventually("it is known to fail", 30, async || {
         shop(&two).await.circuit.failing_since.is_some()
@@ -95,9 +95,9 @@ async fn an_outage(store: Arc<dyn Store>) {
     // every five seconds.
     place(&two, (600..1_000).map(|i| format!("A-{i}"))).await;
     assert!(
-        receiver.attempts() < 300,
-        "{} attempts at a receiver that is down",
-        receiver.attempts()
+        endpoint.attempts() < 300,
+        "{} attempts at an endpoint that is down",
+        endpoint.attempts()
     );
     assert_eq!((shop(&one).await.pending > 0, shop(&one).await.dead), (true, 0));
 
@@ -109,14 +109,14 @@ async fn an_outage(store: Arc<dyn Store>) {
 
     // A worker that has just started knows, and nothing is attempted any more: neither old nor new,
     // however late it is.
-    let three = worker(&store, &receiver);
-    let before = receiver.attempts();
+    let three = worker(&store, &endpoint);
+    let before = endpoint.attempts();
     place(&three, (1_000..1_100).map(|i| format!("A-{i}"))).await;
     three.advance(Span::from_hours(30 * 24)).await.unwrap();
     let action: autoreceive::store::ActionName = "shop".parse().unwrap();
     eventually("everything has come up", 30, async || shop(&three).await.next_at.is_some()).await;
     let dead = shop(&three).await.dead;
-    assert_eq!(receiver.attempts(), before);
+    assert_eq!(endpoint.attempts(), before);
     // What was attempted again and again when it was disabled is dead; a handful, not thousands.
     assert!(dead < 20, "{dead} dead letters");
 
@@ -124,9 +124,9 @@ async fn an_outage(store: Arc<dyn Store>) {
     // first failure.
     assert!(three.enable(&action).await.unwrap());
     assert!(!three.enable(&action).await.unwrap());
-    eventually("it is attempted again", 30, async || receiver.attempts() > before).await;
+    eventually("it is attempted again", 30, async || endpoint.attempts() > before).await;
     assert_eq!(shop(&three).await.dead, dead);
-    receiver.accept(true);
+    endpoint.accept(true);
     three.advance(Span::from_hours(1)).await.unwrap();
     eventually("everything has arrived", 90, async || {
         // What failed once more waits for its time.
@@ -134,7 +134,7 @@ async fn an_outage(store: Arc<dyn Store>) {
         shop(&three).await.pending == 0
     })
     .await;
-    assert_eq!(receiver.accepted.lock().unwrap().len() as u64 + dead, 1_100);
+    assert_eq!(endpoint.accepted.lock().unwrap().len() as u64 + dead, 1_100);
     eventually("nothing is held against it", 30, async || {
         shop(&three).await.circuit.failing_since.is_none()
     })
@@ -143,7 +143,7 @@ async fn an_outage(store: Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_sqlite() {
+async fn an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again_on_sqlite() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open_with_test_clock(
         &directory.path().join("orders.db"),
@@ -154,7 +154,7 @@ async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_sq
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_redis() {
+async fn an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again_on_redis() {
     let server = RedisServer::start(&[]);
     let settings =
         RedisSettings { url: server.url(), test_clock: true, ..RedisSettings::default() };
@@ -162,17 +162,17 @@ async fn a_receiver_that_is_down_is_slowed_down_disabled_and_enabled_again_on_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_accepts_again_gets_everything_at_full_speed() {
+async fn an_endpoint_that_accepts_again_gets_everything_at_full_speed() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-    let receiver = Receiver::default();
-    let engine = worker(&store, &receiver);
+    let endpoint = FailingEndpoint::default();
+    let engine = worker(&store, &endpoint);
     place(&engine, (0..2_000).map(|i| format!("A-{i}"))).await;
-    eventually("it is slowed down", 30, async || receiver.attempts() >= 20).await;
-    receiver.accept(true);
+    eventually("it is slowed down", 30, async || endpoint.attempts() >= 20).await;
+    endpoint.accept(true);
     // One by one, with a second and more between them, it would take more than half an hour; those
     // that failed wait 5 s.
     eventually("everything has arrived", 60, async || {
-        receiver.accepted.lock().unwrap().len() == 2_000
+        endpoint.accepted.lock().unwrap().len() == 2_000
     })
     .await;
     engine.stop(Duration::from_secs(10)).await;

@@ -165,9 +165,7 @@ fn a_value_of_the_wrong_form_is_told_what_is_expected() {
     }
     let said = text(&run(&["serve", "--listen", "8780"]).stderr);
     assert!(
-        said.contains(
-            "http.listen (in --listen): expected an IP address and a port, for example"
-        ),
+        said.contains("http.listen (in --listen): expected an IP address and a port, for example"),
         "{said}"
     );
 }

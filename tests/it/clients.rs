@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::endpoint::{SECRET, webhook};
 use crate::support::listener::message;
 use crate::support::process::{Process, eventually, free_port};
-use crate::support::receiver::{SECRET, webhook};
 
 /// A running client; it ends with the test.
 struct Client {

@@ -67,7 +67,7 @@ on_both! {
 }
 
 #[tokio::test]
-async fn postgres_that_crashes_in_the_middle_loses_and_doubles_nothing() {
+async fn a_crash_of_postgres_loses_and_doubles_nothing() {
     let mut server = PostgresProcess::start(&[]);
     let db = kit::TestDb::at(server.url());
     let crash = move || {
@@ -79,7 +79,7 @@ async fn postgres_that_crashes_in_the_middle_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn mariadb_that_crashes_in_the_middle_loses_and_doubles_nothing() {
+async fn a_crash_of_mariadb_loses_and_doubles_nothing() {
     let mut server = MariaDbProcess::start(&[]);
     let db = kit::TestDb::at(server.url());
     let crash = move || {

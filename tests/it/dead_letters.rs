@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autoreceive::engine::{Engine, DeadLetterSelection, Resolution, Resolved};
+use autoreceive::engine::{DeadLetterSelection, Engine, Resolution, Resolved};
 use autoreceive::store::StoreError;
 use autoreceive_store_redis::{RedisSettings, RedisStore};
 use autoreceive_store_sqlite::SqliteStore;
@@ -16,8 +16,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use crate::support::process::{Process, eventually};
 use crate::support::endpoint::webhook;
+use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 use autoreceive_store::conformance::kit::{Kept, bury, hours, lanes, now, policy, sync};
 
@@ -36,7 +36,11 @@ impl ScriptedEndpoint {
     async fn start() -> ScriptedEndpoint {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let endpoint = ScriptedEndpoint { url, status: Arc::new(AtomicU16::new(410)), accepted: Arc::default() };
+        let endpoint = ScriptedEndpoint {
+            url,
+            status: Arc::new(AtomicU16::new(410)),
+            accepted: Arc::default(),
+        };
         let this = endpoint.clone();
         let answer = move |headers: HeaderMap, body: String| async move {
             let status = StatusCode::from_u16(this.status.load(Ordering::Relaxed)).unwrap();
@@ -338,11 +342,20 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replay
     let data = |shard| format!("ar:{{{shard}}}:deaddata:sync");
     server.cli(&["HSET", &data(damaged.shard), &damaged.id, "nonsense"]).unwrap();
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();
-    let shown =
-        engine.dead_letters(&sync(), &DeadLetterSelection::default(), None, 10).await.unwrap().items;
-    assert!(shown.len() == 2 && shown.iter().all(|dead_letter| dead_letter.content.is_err()), "{shown:?}");
+    let shown = engine
+        .dead_letters(&sync(), &DeadLetterSelection::default(), None, 10)
+        .await
+        .unwrap()
+        .items;
+    assert!(
+        shown.len() == 2 && shown.iter().all(|dead_letter| dead_letter.content.is_err()),
+        "{shown:?}"
+    );
     let all = async |how| {
-        engine.resolve_matching(&sync(), &DeadLetterSelection::default(), None, Some(how)).await.unwrap()
+        engine
+            .resolve_matching(&sync(), &DeadLetterSelection::default(), None, Some(how))
+            .await
+            .unwrap()
     };
     assert_eq!(
         all(Resolution::Replay).await,

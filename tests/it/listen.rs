@@ -1,4 +1,4 @@
-//! `autoreceive listen`: the real binary as a receiver.
+//! `autoreceive listen`: the real binary as an endpoint.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ async fn a_share_of_the_messages_fails() {
 }
 
 #[tokio::test]
-async fn a_slow_receiver_answers_no_sooner_than_it_was_told() {
+async fn a_slow_endpoint_answers_no_sooner_than_it_was_told() {
     let listener = Listener::start(&["--slow", "300ms"]).await;
     let start = Instant::now();
     assert_eq!(status(message(&listener.url, "A-1:3", &received("A-1"))).await, 204);
@@ -84,7 +84,7 @@ async fn a_slow_receiver_answers_no_sooner_than_it_was_told() {
 async fn what_is_too_long_too_old_or_absurd_is_refused_and_the_next_message_is_taken() {
     let listener = Listener::start(&[]).await;
     let url = listener.url.clone();
-    let signer = standardwebhooks::Webhook::new(crate::support::receiver::SECRET).unwrap();
+    let signer = standardwebhooks::Webhook::new(crate::support::endpoint::SECRET).unwrap();
     for seconds in [now() - 301, now() + 400, i64::MIN, i64::MAX, 0, -1] {
         let signature = signer.sign("A-1:3", seconds, b"{}").unwrap();
         let request = reqwest::Client::new()

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 fn orders() -> usize {
@@ -90,15 +90,15 @@ async fn send(url: &str, lines: Vec<Value>) -> Vec<Value> {
 
 /// Checks every delivery, and prints and returns nothing: each order that was not cancelled came,
 /// always under one id, after its deadline.
-fn check(receiver: &Receiver, count: usize) {
-    let by_order = receiver.ids_by_order();
+fn check(endpoint: &ShopEndpoint, count: usize) {
+    let by_order = endpoint.ids_by_order();
     let expected: HashSet<String> =
         (0..count).filter(|&i| !is_cancelled(i)).map(order_id).collect();
     assert_eq!(by_order.keys().cloned().collect::<HashSet<_>>(), expected);
     assert!(by_order.values().all(|ids| ids.len() == 1), "an order was delivered under two ids");
-    assert_eq!(receiver.forged(), 0);
+    assert_eq!(endpoint.forged(), 0);
     let mut lags: Vec<i64> =
-        receiver.deliveries().iter().map(|delivery| lag_ms(&delivery.body)).collect();
+        endpoint.deliveries().iter().map(|delivery| lag_ms(&delivery.body)).collect();
     lags.sort_unstable();
     assert!(lags[0] >= 0, "an order was received {} ms early", -lags[0]);
     let at = |q: f64| lags[((lags.len() - 1) as f64 * q) as usize];
@@ -137,8 +137,8 @@ async fn stats(url: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_redis_every_paid_order_is_received_and_delivered_though_a_worker_is_killed() {
     let directory = tempfile::tempdir().unwrap();
-    let (redis, receiver, count) = (RedisServer::start(&[]), Receiver::start().await, orders());
-    let config = write_config(directory.path(), &redis.url(), &receiver.url);
+    let (redis, endpoint, count) = (RedisServer::start(&[]), ShopEndpoint::start().await, orders());
+    let config = write_config(directory.path(), &redis.url(), &endpoint.url);
     let (first, second) = (Process::serve(&config).await, Process::serve(&config).await);
     let urls = [first.url.clone(), second.url.clone()];
     let half = count / 2;
@@ -147,15 +147,15 @@ async fn on_redis_every_paid_order_is_received_and_delivered_though_a_worker_is_
         let urls = [urls[0].clone(), urls[1].clone()];
         async move { send_all(&urls, lines(half..count)).await }
     });
-    eventually("a third is delivered", 60, async || receiver.orders() > count / 3).await;
+    eventually("a third is delivered", 60, async || endpoint.orders() > count / 3).await;
     first.kill();
     rest.await.unwrap();
     let first = Process::serve(&config).await;
-    eventually("everything is delivered", 120, async || receiver.orders() >= count - count / 10)
+    eventually("everything is delivered", 120, async || endpoint.orders() >= count - count / 10)
         .await;
     let url = second.url.clone();
     eventually("nothing is left to do", 60, async || is_idle(&stats(&url).await)).await;
-    check(&receiver, count);
+    check(&endpoint, count);
     assert!(first.terminate().await.success());
     assert!(second.terminate().await.success());
 }
@@ -163,19 +163,19 @@ async fn on_redis_every_paid_order_is_received_and_delivered_though_a_worker_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sqlite_every_paid_order_is_received_and_delivered_though_the_process_is_killed() {
     let directory = tempfile::tempdir().unwrap();
-    let (receiver, count) = (Receiver::start().await, orders());
+    let (endpoint, count) = (ShopEndpoint::start().await, orders());
     let store = format!("sqlite:{}", directory.path().join("shop.db").display());
-    let config = write_config(directory.path(), &store, &receiver.url);
+    let config = write_config(directory.path(), &store, &endpoint.url);
     let first = Process::serve(&config).await;
     send_all(std::slice::from_ref(&first.url), lines(0..count)).await;
-    eventually("a third is delivered", 60, async || receiver.orders() > count / 3).await;
+    eventually("a third is delivered", 60, async || endpoint.orders() > count / 3).await;
     first.kill();
     let second = Process::serve(&config).await;
-    eventually("everything is delivered", 120, async || receiver.orders() >= count - count / 10)
+    eventually("everything is delivered", 120, async || endpoint.orders() >= count - count / 10)
         .await;
     let url = second.url.clone();
     eventually("nothing is left to do", 60, async || is_idle(&stats(&url).await)).await;
-    check(&receiver, count);
+    check(&endpoint, count);
     assert!(second.terminate().await.success());
 }
 

@@ -5,8 +5,8 @@ use std::process::Output;
 
 use autoreceive::access::{TokenHash, fresh_token};
 
+use crate::support::endpoint::SECRET;
 use crate::support::process::{Process, eventually, free_port};
-use crate::support::receiver::SECRET;
 use crate::support::redis_server::RedisServer;
 
 const PASSWORD: &str = "canary-password";
@@ -20,7 +20,7 @@ const DATABASE: &str = "canary-database";
 const ENVIRONMENT: [(&str, &str); 2] = [("CANARY_GATEWAY", GATEWAY), ("CANARY_SMTP", SMTP)];
 
 /// Every action, for an order that is placed and cancelled. Nobody listens where they turn to.
-const ACTIONS: [&str; 5] = ["shop", "gateway", "letters", "events", "tables"];
+const ACTIONS: [&str; 5] = ["shop", "gateway", "emails", "events", "tables"];
 
 /// A configuration with every secret there is, at the most talkative log level.
 fn config(redis: &RedisServer, token: &str) -> String {
@@ -50,7 +50,7 @@ fn config(redis: &RedisServer, token: &str) -> String {
         body = "{{}}"
         env = ["CANARY_GATEWAY"]
         allow_private = true
-        [actions.letters]
+        [actions.emails]
         type = "email"
         on = ["order.cancelled"]
         server = "127.0.0.1:{nobody}"

@@ -15,8 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// The longest end of the program that is put up with.
@@ -175,8 +175,8 @@ async fn pay_the_rest(url: &str, acknowledged: &BTreeMap<String, bool>) {
 }
 
 async fn ends_in_time_and_loses_nothing(store: &str, directory: &Path) {
-    let (receiver, acknowledged) = (Receiver::start().await, Acknowledged::default());
-    let config = write_config(directory, store, &receiver.url);
+    let (endpoint, acknowledged) = (ShopEndpoint::start().await, Acknowledged::default());
+    let config = write_config(directory, store, &endpoint.url);
     let mut took = Vec::new();
     for number in 0..shutdowns() {
         took.push(round(&config, number, &acknowledged).await);
@@ -190,13 +190,13 @@ async fn ends_in_time_and_loses_nothing(store: &str, directory: &Path) {
     eventually("everything is received and delivered", 300, async || done(&stats(&url).await))
         .await;
 
-    let delivered = receiver.ids_by_order();
+    let delivered = endpoint.ids_by_order();
     let lost: Vec<_> =
         acknowledged.keys().filter(|order| !delivered.contains_key(*order)).collect();
     assert!(lost.is_empty(), "{} acknowledged orders were lost: {lost:?}", lost.len());
     let double: Vec<_> = delivered.iter().filter(|(_, ids)| ids.len() != 1).collect();
     assert!(double.is_empty(), "received twice: {double:?}");
-    assert_eq!(receiver.forged(), 0);
+    assert_eq!(endpoint.forged(), 0);
     let events = stats(&url).await["events"].clone();
     let of_receipt =
         events.as_array().unwrap().iter().filter(|event| event["type"] == "order.received");
@@ -218,7 +218,7 @@ async fn ends_in_time_and_loses_nothing(store: &str, directory: &Path) {
 }
 
 #[tokio::test]
-async fn neither_a_store_that_hangs_nor_a_receiver_that_never_answers_holds_up_the_end() {
+async fn neither_a_store_that_hangs_nor_an_endpoint_that_never_answers_holds_up_the_end() {
     let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
     // Connections are made, and nobody ever takes them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

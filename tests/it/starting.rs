@@ -66,7 +66,7 @@ async fn told_to_wait(answer: reqwest::Response) {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_at_the_start_is_waited_for_and_everything_goes_on_by_itself() {
+async fn a_service_waits_for_an_unavailable_store_and_then_works() {
     let directory = tempfile::tempdir().unwrap();
     let mut redis = RedisServer::start(&[]);
     let config = write_config(directory.path(), &redis.url());
@@ -81,7 +81,7 @@ async fn a_store_that_is_away_at_the_start_is_waited_for_and_everything_goes_on_
 }
 
 #[tokio::test]
-async fn a_server_that_is_still_reading_its_file_is_waited_for() {
+async fn a_service_waits_for_a_server_that_loads_its_data() {
     let directory = tempfile::tempdir().unwrap();
     // A millisecond for each key that it reads. It answers after every 1,024 of them.
     let mut redis = RedisServer::start(&["--key-load-delay", "1000"]);
@@ -102,7 +102,7 @@ async fn a_server_that_is_still_reading_its_file_is_waited_for() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_store_ends_at_once_when_asked_to() {
+async fn a_waiting_service_stops_at_once_on_a_signal() {
     let directory = tempfile::tempdir().unwrap();
     let config = write_config(directory.path(), "redis://127.0.0.1:1");
     let service = Process::spawn(&config, &[]);
@@ -114,7 +114,7 @@ async fn who_waits_for_a_store_ends_at_once_when_asked_to() {
 }
 
 #[tokio::test]
-async fn what_only_a_person_can_change_ends_the_program_at_once_with_the_way_out() {
+async fn an_error_that_needs_a_person_ends_the_program_at_once() {
     let redis =
         RedisServer::start(&["--requirepass", "right", "--maxmemory-policy", "allkeys-lru"]);
     let right = format!("redis://:right@127.0.0.1:{}", redis.port);

@@ -1,11 +1,11 @@
 //! What several tests share.
 
 mod daemon;
+pub mod endpoint;
 pub mod listener;
 pub mod mariadb;
 pub mod postgres;
 pub mod process;
-pub mod receiver;
 #[path = "../../crates/store-redis/tests/support/redis_server.rs"]
 pub mod redis_server;
 pub mod service;

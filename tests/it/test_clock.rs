@@ -14,8 +14,8 @@ use autoreceive_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 use autoreceive_store::conformance::kit::*;
 
@@ -267,9 +267,9 @@ async fn post(url: &str, path: &str, body: Value) -> (u16, Value) {
 
 #[tokio::test]
 async fn an_order_with_the_usual_day_is_received_and_told_after_clock_advance_25h() {
-    let (directory, receiver) = (tempdir().unwrap(), Receiver::start().await);
+    let (directory, endpoint) = (tempdir().unwrap(), ShopEndpoint::start().await);
     let config = directory.path().join("shop.toml");
-    let action = webhook("shop", &receiver.url, "");
+    let action = webhook("shop", &endpoint.url, "");
     std::fs::write(&config, format!("[store]\nurl = \"sqlite:staging.db\"\n{action}")).unwrap();
     let service = Process::serve_with(&config, &["--test-clock"]).await;
     let ready =
@@ -294,8 +294,8 @@ async fn an_order_with_the_usual_day_is_received_and_told_after_clock_advance_25
         shown.status.success() && String::from_utf8_lossy(&shown.stdout).ends_with("1d 1h ahead\n"),
         "{shown:?}"
     );
-    eventually("the shop is told", 30, async || receiver.orders() == 1).await;
-    let told = &receiver.deliveries()[0].body;
+    eventually("the shop is told", 30, async || endpoint.orders() == 1).await;
+    let told = &endpoint.deliveries()[0].body;
     assert_eq!(
         (told["type"].as_str(), told["data"]["order"]["status"].as_str()),
         (Some("order.received"), Some("RECEIVED"))

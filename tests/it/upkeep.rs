@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::process::{Process, eventually};
 use crate::support::endpoint::{ShopEndpoint, webhook};
+use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 
 /// More than one step of the service's own walk would hold, and more than one page of it.
@@ -114,11 +114,8 @@ async fn a_year(store: &str, directory: &Path) {
     for line in [
         format!("orders   {ORDERS}"),
         format!("added    {received}"),
-        format!(
-            "skipped  {0} order.completed, {0} order.paid, {0} order.refunded",
-            ORDERS / 10
-        )
-        .replace("order.paid", "order.placed"),
+        format!("skipped  {0} order.completed, {0} order.paid, {0} order.refunded", ORDERS / 10)
+            .replace("order.paid", "order.placed"),
     ] {
         assert!(done.contains(&line), "{line}: {done}");
     }

@@ -14,19 +14,19 @@ use crate::support::process::eventually;
 /// Half a second, and as much again for a busy machine.
 const BOUND_MS: u64 = 1_000;
 
-async fn lag_beside_a_ghost(ground: BenchStore) -> u64 {
-    let store: Arc<dyn Store> = ground.store.clone();
+async fn lag_beside_a_ghost(target: BenchStore) -> u64 {
+    let store: Arc<dyn Store> = target.store.clone();
     for ghost in ["ghost-1", "ghost-2", "ghost-3"] {
         store.heartbeat(ghost, Span::FIVE_SECONDS).await.unwrap();
     }
     let deadline = store.now().await.unwrap().after(Span::from_secs(1));
     let progress = ProgressBar::hidden();
-    ground
+    target
         .fill(Filling { deadline: &|_| deadline, ..Filling::of(1_000) }, &progress)
         .await
         .unwrap();
-    let workers = Workers::start(&ground, 1, 200).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), workers.drain(&ground, 1_000, &progress))
+    let workers = Workers::start(&target, 1, 200).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), workers.drain(&target, 1_000, &progress))
         .await
         .unwrap()
         .unwrap();
@@ -39,9 +39,9 @@ async fn lag_beside_a_ghost(ground: BenchStore) -> u64 {
 
 #[tokio::test]
 async fn a_worker_that_stops_leaves_the_list_of_the_living_at_once() {
-    let ground = BenchStore::open(None).await.unwrap();
-    let living = async || ground.store.heartbeat("observer", Span::FIVE_SECONDS).await.unwrap();
-    let workers = Workers::start(&ground, 2, 200).await.unwrap();
+    let target = BenchStore::open(None).await.unwrap();
+    let living = async || target.store.heartbeat("observer", Span::FIVE_SECONDS).await.unwrap();
+    let workers = Workers::start(&target, 2, 200).await.unwrap();
     eventually("both are known", 10, async || living().await.len() == 3).await;
     workers.stop().await;
     assert_eq!(living().await, ["observer"]);

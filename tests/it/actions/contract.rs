@@ -1,5 +1,5 @@
 //! The retry contract (row 20 of the promises), by a clock that is put forward: a real engine, a
-//! real webhook and a receiver that answers as its path says. Every wait is the documented one, and
+//! real webhook and an endpoint that answers as its path says. Every wait is the documented one, and
 //! up to a tenth more.
 
 use std::sync::{Arc, Mutex};
@@ -18,8 +18,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::net::TcpListener;
 
+use crate::support::endpoint::SECRET;
 use crate::support::process::eventually;
-use crate::support::receiver::SECRET;
 
 /// As docs/promises.md says: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 6 h.
 const DOCUMENTED: [i64; 7] = [5, 30, 120, 600, 3_600, 10_800, 21_600];
@@ -49,7 +49,7 @@ impl Attempt {
     }
 }
 
-/// What the receiver says to the attempt of this number, from 1.
+/// What the endpoint says to the attempt of this number, from 1.
 fn answer(way: &str, number: usize) -> (StatusCode, HeaderMap) {
     let (status, headers): (u16, &[(&str, &str)]) = match (way, number) {
         ("down", _) => (500, &[]),
@@ -156,8 +156,7 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seventy_five_hours_of_failures_are_attempted_at_the_documented_times_and_given_up_after_72()
- {
+async fn failures_are_retried_at_the_documented_times_and_dead_after_72_hours() {
     for way in ["down", "elsewhere"] {
         let (attempts, dead) = attempts(way).await;
         assert!(dead && (16..=18).contains(&attempts.len()), "{way}: {} attempts", attempts.len());
@@ -179,19 +178,19 @@ async fn seventy_five_hours_of_failures_are_attempted_at_the_documented_times_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_gone_is_attempted_once() {
+async fn an_endpoint_that_is_gone_is_attempted_once() {
     let (attempts, dead) = attempts("gone").await;
     assert!(dead && attempts.len() == 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_receiver_asks_for_is_kept_and_shortens_nothing() {
+async fn what_an_endpoint_asks_for_is_kept_and_shortens_nothing() {
     // The schedule would be sooner: what is asked for counts, to the second.
     let (busy, dead) = attempts("busy").await;
     assert!(!dead && busy.len() == 3);
     busy[0].waits(7_200, 7_200);
     busy[1].waits(7_200, 7_200);
-    // A date counts from the receiver's own.
+    // A date counts from the endpoint's own.
     let (closed, _) = attempts("closed").await;
     closed[0].waits(4 * HOUR + 1_800, 4 * HOUR + 1_800);
     // A day at most.

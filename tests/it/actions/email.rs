@@ -54,22 +54,22 @@ async fn send(email: &Email, event: &Event) -> Outcome {
 }
 
 /// The header's value, folded lines joined.
-fn header(letter: &Value, name: &str) -> Vec<String> {
+fn header(message: &Value, name: &str) -> Vec<String> {
     let head =
-        letter["raw"].as_str().unwrap().split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
+        message["raw"].as_str().unwrap().split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
     let prefix = format!("{name}: ");
     head.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
-/// What Python's own reader of letters, another one than wrote them, makes of a letter: subject and
+/// What Python's own reader of letters, another one than wrote them, makes of a message: subject and
 /// text.
-fn read(letter: &Value) -> (String, String) {
+fn read(message: &Value) -> (String, String) {
     let program = "import sys, json, email, email.policy\nm = \
         email.message_from_string(sys.argv[1], \
         policy=email.policy.default)\nprint(json.dumps([m['subject'], m.get_content(), \
         sorted(m.keys())]))";
     let output = std::process::Command::new("/usr/bin/python3")
-        .args(["-c", program, letter["raw"].as_str().unwrap()])
+        .args(["-c", program, message["raw"].as_str().unwrap()])
         .output()
         .unwrap();
     let read: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -88,7 +88,7 @@ fn read(letter: &Value) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_letter_is_written_in_the_language_of_the_order() {
+async fn an_email_is_written_in_the_language_of_the_order() {
     let mut server = SmtpServer::start("none", false);
     let email = email(server.port);
     let cases = [
@@ -112,19 +112,19 @@ async fn a_letter_is_written_in_the_language_of_the_order() {
     for (data, subject, within) in cases {
         let event = event_with("주문-7", &data);
         assert_eq!(send(&email, &event).await, Outcome::Done);
-        let letter = server.letter();
-        let (read_subject, text) = read(&letter);
+        let message = server.next_email();
+        let (read_subject, text) = read(&message);
         assert_eq!(read_subject, subject);
         assert!(text.contains(within), "{text}");
         assert_eq!(
-            (&letter["from"], &letter["to"]),
+            (&message["from"], &message["to"]),
             (&json!("shop@shop.example"), &json!(["kim@buyer.example"]))
         );
     }
 }
 
 #[tokio::test]
-async fn a_repeat_has_the_same_message_id_and_another_event_another_one() {
+async fn a_repeat_has_the_same_message_id_and_another_event_has_another() {
     let mut server = SmtpServer::start("none", false);
     let email = email(server.port);
     let (long, buyer) = ("가".repeat(42), json!({"email": "kim@buyer.example"}));
@@ -132,14 +132,14 @@ async fn a_repeat_has_the_same_message_id_and_another_event_another_one() {
     for (id, times) in [("A-1", 2), ("A-2", 1), (long.as_str(), 1)] {
         for _ in 0..times {
             assert_eq!(send(&email, &event_with(id, &buyer)).await, Outcome::Done);
-            ids.extend(header(&server.letter(), "Message-ID"));
+            ids.extend(header(&server.next_email(), "Message-ID"));
         }
     }
     assert_eq!(
         send(&email, &event_with("A-1", &json!({"email": "lee@buyer.example"}))).await,
         Outcome::Done
     );
-    ids.extend(header(&server.letter(), "Message-ID"));
+    ids.extend(header(&server.next_email(), "Message-ID"));
     assert_eq!(ids.len(), 5);
     assert_eq!(ids[0], ids[1]);
     assert!(ids[0].starts_with("<A-1/5/") && ids[0].ends_with("@shop.example>"), "{ids:?}");
@@ -149,7 +149,7 @@ async fn a_repeat_has_the_same_message_id_and_another_event_another_one() {
 }
 
 #[tokio::test]
-async fn nothing_that_an_order_holds_becomes_a_header_or_another_receiver() {
+async fn nothing_that_an_order_holds_becomes_a_header_or_another_recipient() {
     let mut server = SmtpServer::start("none", false);
     let texts = BTreeMap::from([(
         (EventKind::Received, "ko".to_owned()),
@@ -172,10 +172,10 @@ async fn nothing_that_an_order_holds_becomes_a_header_or_another_receiver() {
     ] {
         let event = event_with("A-1", &json!({"email": "kim@buyer.example", "x": hostile}));
         assert_eq!(send(&email, &event).await, Outcome::Done, "{hostile:?}");
-        let letter = server.letter();
-        assert_eq!(letter["to"], json!(["kim@buyer.example"]));
+        let message = server.next_email();
+        assert_eq!(message["to"], json!(["kim@buyer.example"]));
         // The reader also checks that there are the usual headers and no others.
-        let (_, text) = read(&letter);
+        let (_, text) = read(&message);
         let same = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
         assert_eq!(same(&text), same(hostile));
     }
@@ -184,8 +184,7 @@ async fn nothing_that_an_order_holds_becomes_a_header_or_another_receiver() {
 
 #[tokio::test]
 async fn an_order_without_an_email_address_is_final() {
-    const NOT_AN_ADDRESS: &str =
-        "the value at /email of the order's data is not an email address";
+    const NOT_AN_ADDRESS: &str = "the value at /email of the order's data is not an email address";
     let mut server = SmtpServer::start("none", false);
     let email = email(server.port);
     let cases = [
@@ -214,16 +213,16 @@ async fn an_order_without_an_email_address_is_final() {
         }
     );
     assert_eq!((outcomes.len(), &outcomes[9]), (10, &Outcome::Done));
-    assert_eq!(server.letter()["to"], json!(["kim@buyer.example"]));
+    assert_eq!(server.next_email()["to"], json!(["kim@buyer.example"]));
 }
 
 #[tokio::test]
-async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_harms_the_next_letter() {
+async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_affects_the_next_email() {
     let server = SmtpServer::start("none", false);
     let email = email(server.port);
-    let receivers = ["kim", "busy", "gone", "spam", "flaky", "lee"];
+    let recipients = ["kim", "busy", "gone", "spam", "flaky", "lee"];
     let events: Vec<Event> =
-        receivers.iter().map(|name| to(&format!("{name}@buyer.example"))).collect();
+        recipients.iter().map(|name| to(&format!("{name}@buyer.example"))).collect();
     let outcomes = email.attempt(&events).await;
     let dead = |why: &str| Outcome::Dead { why: why.to_owned() };
     assert_eq!(
@@ -239,12 +238,12 @@ async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_harms_the_next_letter()
     );
     assert_eq!(send(&email, &events[4]).await, Outcome::Done);
     let accepted: Vec<Value> =
-        server.stop().into_iter().map(|letter| letter["to"][0].clone()).collect();
+        server.stop().into_iter().map(|message| message["to"][0].clone()).collect();
     assert_eq!(accepted, ["kim@buyer.example", "lee@buyer.example", "flaky@buyer.example"]);
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_or_is_away_delays_a_batch_once() {
+async fn a_hanging_or_unavailable_server_delays_a_batch_once() {
     let server = SmtpServer::start("none", false);
     let hanging = Email::new(
         content(),
@@ -263,7 +262,7 @@ async fn a_server_that_hangs_or_is_away_delays_a_batch_once() {
 }
 
 #[tokio::test]
-async fn a_connection_is_secured_and_the_sender_known() {
+async fn connections_use_tls_and_a_login() {
     for (word, security) in [("starttls", Security::Starttls), ("tls", Security::Tls)] {
         let mut smtp = SmtpServer::start(word, true);
         let through = |password: &str, authorities| {
@@ -274,17 +273,17 @@ async fn a_connection_is_secured_and_the_sender_known() {
         let trusted = Some(smtp.authority.pem().into_bytes());
         let (good, wrong_password, untrusted) =
             (through(USER.1, trusted.clone()), through("canary", trusted), through(USER.1, None));
-        let letter = to("kim@buyer.example");
-        assert_eq!(send(&good, &letter).await, Outcome::Done, "{word}");
-        assert_eq!(smtp.letter()["secured"], true);
-        // A wrong password is no letter's fault.
-        let outcome = send(&wrong_password, &letter).await;
+        let message = to("kim@buyer.example");
+        assert_eq!(send(&good, &message).await, Outcome::Done, "{word}");
+        assert_eq!(smtp.next_email()["secured"], true);
+        // A wrong password is no message's fault.
+        let outcome = send(&wrong_password, &message).await;
         assert!(
             why(&outcome).starts_with("the mail server answered 535")
                 && !why(&outcome).contains("canary"),
             "{outcome:?}"
         );
-        assert!(why(&send(&untrusted, &letter).await).starts_with(
+        assert!(why(&send(&untrusted, &message).await).starts_with(
             "TLS: the server's \
             certificate is self-signed"
         ));
@@ -293,7 +292,7 @@ async fn a_connection_is_secured_and_the_sender_known() {
 }
 
 #[tokio::test]
-async fn a_server_that_offers_no_starttls_gets_nothing() {
+async fn without_starttls_nothing_is_sent() {
     let smtp = SmtpServer::start("none", false);
     let email =
         Email::new(content(), server(smtp.port, Security::Starttls), Duration::from_secs(20), None)

@@ -78,7 +78,7 @@ fn dead(outcome: &Outcome) -> &str {
 const HOSTILE: &str = "\", \"to\": \"x\"}&to=x#/../%2e%2e?\\ 가 {{ env.TOKEN }} <b>";
 
 #[tokio::test]
-async fn a_request_is_made_of_the_event_and_the_secrets() {
+async fn a_request_is_built_from_the_event_and_the_secrets() {
     let (url, seen) = gateway("").await;
     let body = r#"{"to": {{ data.order.data.phone }}, "text": {{ "주문 " ~ data.order.order_id }}, "n": {{ data.order.version }}, "id": {{ id }}}"#;
     let headers =
@@ -98,7 +98,7 @@ async fn a_request_is_made_of_the_event_and_the_secrets() {
 }
 
 #[tokio::test]
-async fn nothing_that_an_order_holds_breaks_out_of_its_place() {
+async fn order_data_cannot_change_the_structure_of_a_request() {
     let (url, seen) = gateway("").await;
     let event = event_with(json!({"x": HOSTILE}));
     let of_type = |value| vec![header("content-type", value)];
@@ -132,7 +132,7 @@ async fn nothing_that_an_order_holds_breaks_out_of_its_place() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_sent_is_final_with_the_reason_and_without_a_secret() {
+async fn an_unsendable_event_is_final_with_a_reason_without_secrets() {
     let (url, seen) = gateway("").await;
     let event = event_with(json!({"x": "a\r\nx-admin: 1", "dots": "..", "n": [1]}));
     let with = |rest: &str| format!("{url}/{rest}");
@@ -226,7 +226,7 @@ async fn success_can_depend_on_a_value_in_the_answer() {
 }
 
 #[tokio::test]
-async fn failures_are_told_without_the_secrets() {
+async fn failures_do_not_reveal_secrets() {
     let request = request("http://127.0.0.1:1/{{ env.TOKEN }}".to_owned());
     assert_eq!(why(&send(request, &event("A-1", 5)).await), "connection refused");
 }

@@ -22,7 +22,7 @@ impl Write for Lines {
 }
 
 #[tokio::test]
-async fn the_log_action_writes_a_line_for_each_event() {
+async fn the_log_action_writes_one_line_for_each_event() {
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber =

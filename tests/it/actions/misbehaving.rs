@@ -1,5 +1,5 @@
-//! Delivery to a receiver that misbehaves on purpose (row 19 of the promises): a real engine and
-//! its relay, and a receiver that treats the first attempt of each event badly in one of many ways.
+//! Delivery to an endpoint that misbehaves on purpose (row 19 of the promises): a real engine and
+//! its relay, and an endpoint that treats the first attempt of each event badly in one of many ways.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use autoreceive_store_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::endpoint::SECRET;
 use crate::support::process::eventually;
-use crate::support::receiver::SECRET;
 
 /// The ways, each followed by how often its events are seen: once where the status was said, twice
 /// where it failed.
@@ -38,7 +38,7 @@ const OF_EACH: usize = 8;
 /// What was seen: order id → the ids of its attempts.
 type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
-async fn receiver() -> (String, Seen) {
+async fn endpoint() -> (String, Seen) {
     let (listener, seen) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Seen::default());
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let log = seen.clone();
@@ -153,8 +153,8 @@ async fn place(engine: &Engine, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_whatever_the_receiver_does_and_every_attempt_has_the_same_id() {
-    let (url, seen) = receiver().await;
+async fn nothing_is_lost_whatever_the_endpoint_does_and_every_attempt_has_the_same_id() {
+    let (url, seen) = endpoint().await;
     let limits =
         Limits { timeout: Duration::from_secs(2), allow_private: true, ..Limits::default() };
     let webhook = Webhook::new(&url, &[SECRET.parse().unwrap()], &limits).unwrap();

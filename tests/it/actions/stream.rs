@@ -45,7 +45,7 @@ fn fields(event: &Event) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_event_is_an_entry_in_the_documented_form() {
+async fn each_event_is_an_entry_in_the_documented_format() {
     let redis = RedisServer::start(&[]);
     let events: Vec<Event> = (1..=200).map(|version| event("주문 1", version)).collect();
     assert_eq!(stream(&redis, 1_000_000).attempt(&events).await, vec![Outcome::Done; 200]);
@@ -67,7 +67,7 @@ async fn the_stream_keeps_about_as_many_entries_as_configured() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_away_or_refuses_is_tried_again_and_works_once_it_is_back() {
+async fn an_unavailable_or_refusing_redis_is_retried_until_it_works() {
     let mut redis = RedisServer::start(&[]);
     let (stream, event) = (stream(&redis, 1_000), [event("A-1", 5), event("A-2", 1)]);
     assert_eq!(stream.attempt(&event).await, [Outcome::Done, Outcome::Done]);
@@ -90,7 +90,7 @@ async fn a_redis_that_is_away_or_refuses_is_tried_again_and_works_once_it_is_bac
 }
 
 #[tokio::test]
-async fn a_redis_that_does_not_answer_is_given_up_after_the_timeout() {
+async fn a_redis_without_an_answer_times_out() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let stream =
@@ -100,7 +100,7 @@ async fn a_redis_that_does_not_answer_is_given_up_after_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_redis_is_spoken_to_over_tls_where_its_authority_is_trusted() {
+async fn redis_over_tls_needs_a_trusted_authority() {
     let (directory, authority, port) =
         (tempfile::tempdir().unwrap(), Authority::new(), free_port().to_string());
     let (certificate, key) = authority.certificate("127.0.0.1", 2099).pem();

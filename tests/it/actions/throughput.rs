@@ -1,4 +1,4 @@
-//! How fast webhooks are delivered, and what a receiver that is down costs the others. The short
+//! How fast webhooks are delivered, and what an endpoint that is down costs the others. The short
 //! form only shows that it can be measured; the figures come from `AUTORECEIVE_TEST_EVENTS=30000
 //! AUTORECEIVE_TEST_SECONDS=10 AUTORECEIVE_TEST_ROUNDS=5 cargo test --release throughput --
 //! --nocapture --test-threads 1`.
@@ -15,9 +15,9 @@ use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::support::endpoint::webhook;
 use crate::support::listener::Listener;
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::webhook;
 use crate::support::redis_server::RedisServer;
 
 /// Where nobody listens.
@@ -158,7 +158,7 @@ async fn webhooks_are_delivered_from_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_hangs_or_is_down_does_not_slow_the_others_down() {
+async fn an_endpoint_that_hangs_or_is_down_does_not_slow_the_others_down() {
     let (events, rounds) =
         (number("AUTORECEIVE_TEST_EVENTS", 500), number("AUTORECEIVE_TEST_ROUNDS", 1));
     let neighbours = [
@@ -211,7 +211,7 @@ async fn note(State(lags): State<Lags>, body: Bytes) -> StatusCode {
 }
 
 impl Lags {
-    async fn receiver(&self) -> String {
+    async fn endpoint(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let router = Router::new().route("/", post(note)).with_state(self.clone());
@@ -220,11 +220,11 @@ impl Lags {
     }
 }
 
-/// How long it took to tell of each order of a steady stream, 400 a second, beside a receiver that
+/// How long it took to tell of each order of a steady stream, 400 a second, beside an endpoint that
 /// is `bad`; sorted.
 async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> {
     let (lags, directory) = (Lags::default(), tempfile::tempdir().unwrap());
-    let mut actions = vec![webhook("shop", &lags.receiver().await, "on = [\"order.placed\"]")];
+    let mut actions = vec![webhook("shop", &lags.endpoint().await, "on = [\"order.placed\"]")];
     actions.extend(bad.map(|url| webhook("bad", url, "on = [\"order.placed\"]")));
     let service = Process::serve(&config(directory.path(), store, &actions)).await;
     // Opens the connections.
@@ -244,7 +244,7 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_down_adds_little_to_the_others_lag() {
+async fn an_endpoint_that_is_down_adds_little_to_the_others_lag() {
     let (ticks, rounds) =
         (number("AUTORECEIVE_TEST_SECONDS", 1) * 20, number("AUTORECEIVE_TEST_ROUNDS", 1));
     let neighbours = [

@@ -1,4 +1,4 @@
-//! What is said about a receiver whose certificate is not right.
+//! What is said about an endpoint whose certificate is not right.
 
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ async fn post(port: u16, trusted: Option<&Authority>) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_receiver_of_a_named_authority_is_trusted() {
+async fn an_endpoint_of_a_named_authority_is_trusted() {
     let authority = Authority::new();
     let port = serve(authority.certificate("127.0.0.1", 2099)).await;
     assert_eq!(post(port, Some(&authority)).await, Outcome::Done);
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_right_is_named_as_the_cause() {
+async fn an_invalid_certificate_is_named_as_the_cause() {
     let authority = Authority::new();
     let cases = [
         (
@@ -49,8 +49,8 @@ async fn a_certificate_that_is_not_right_is_named_as_the_cause() {
 }
 
 #[tokio::test]
-async fn a_receiver_without_tls_is_said_to_have_none() {
-    let plain = crate::support::receiver::Receiver::start().await;
+async fn an_endpoint_without_tls_is_said_to_have_none() {
+    let plain = crate::support::endpoint::ShopEndpoint::start().await;
     let port = plain.url.parse::<reqwest::Url>().unwrap().port().unwrap();
     assert_eq!(why(&post(port, None).await), "TLS: the server does not speak TLS");
 }

@@ -3,18 +3,18 @@
 use serde_json::{Value, json};
 
 use super::http::gateway;
+use crate::support::endpoint::{SECRET, ShopEndpoint};
 use crate::support::process::{Process, eventually};
-use crate::support::receiver::{Receiver, SECRET};
 use crate::support::redis_server::RedisServer;
 use crate::support::smtp_server::SmtpServer;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_tells_everybody_who_is_configured() {
+async fn a_service_runs_every_configured_action() {
     let directory = tempfile::tempdir().unwrap();
-    let (redis, mut smtp, receiver, (gateway, seen)) = (
+    let (redis, mut smtp, endpoint, (gateway, seen)) = (
         RedisServer::start(&[]),
         SmtpServer::start("none", false),
-        Receiver::start().await,
+        ShopEndpoint::start().await,
         gateway(r#"{"ok": true}"#).await,
     );
     let config = format!(
@@ -33,7 +33,7 @@ async fn a_service_tells_everybody_who_is_configured() {
         ok_pointer = "/ok"
         ok_value = "true"
         on = ["order.placed"]
-        [actions.letters]
+        [actions.emails]
         type = "email"
         server = "127.0.0.1:{}"
         tls = "none"
@@ -46,7 +46,7 @@ async fn a_service_tells_everybody_who_is_configured() {
         stream = "orders"
         on = ["order.placed", "order.cancelled"]
         "#,
-        receiver.url,
+        endpoint.url,
         smtp.port,
         redis.url()
     );
@@ -72,9 +72,9 @@ async fn a_service_tells_everybody_who_is_configured() {
         })
     })
     .await;
-    assert_eq!(receiver.orders(), 1);
+    assert_eq!(endpoint.orders(), 1);
     assert_eq!(seen.lock().unwrap()[0].3, r#"{"to": "010"}"#);
-    assert_eq!(smtp.letter()["to"], json!(["kim@buyer.example"]));
+    assert_eq!(smtp.next_email()["to"], json!(["kim@buyer.example"]));
     let length: usize = redis::from_redis_value(redis.cli(&["XLEN", "orders"]).unwrap()).unwrap();
     assert_eq!(length, 2);
     assert!(service.terminate().await.success());

@@ -1,4 +1,4 @@
-//! The `webhook` action, against a real receiver that checks signatures and misbehaves.
+//! The `webhook` action, against a real endpoint that checks signatures and misbehaves.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,8 +25,8 @@ use super::{event, why};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a receiver knows and saw.
-struct Receiver {
+/// What an endpoint knows and saw.
+struct TestEndpoint {
     secret: String,
     url: String,
     seen: Arc<Seen>,
@@ -42,8 +42,8 @@ struct Seen {
     bytes_sent: AtomicUsize,
 }
 
-impl Receiver {
-    async fn start() -> Receiver {
+impl TestEndpoint {
+    async fn start() -> TestEndpoint {
         let secret = SigningSecret::fresh();
         let seen = Arc::new(Seen {
             signer: standardwebhooks::Webhook::new(&secret).unwrap(),
@@ -71,7 +71,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Receiver { secret, url, seen }
+        TestEndpoint { secret, url, seen }
     }
 
     fn webhook(&self, path: &str) -> Webhook {
@@ -143,7 +143,7 @@ async fn slowly(State(seen): State<Arc<Seen>>) -> StatusCode {
     StatusCode::OK
 }
 
-/// A receiver that reads a little, does `then` with the connection, and drops it.
+/// An endpoint that reads a little, does `then` with the connection, and drops it.
 async fn rude(then: fn(&tokio::net::TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -158,35 +158,35 @@ async fn rude(then: fn(&tokio::net::TcpStream)) -> String {
 
 #[tokio::test]
 async fn an_event_is_posted_signed_under_its_own_id() {
-    let receiver = Receiver::start().await;
+    let endpoint = TestEndpoint::start().await;
     let event = event("주문 1.a", 5);
-    assert_eq!(only(&receiver.webhook("/ok"), &event).await, Outcome::Done);
-    assert_eq!(*receiver.seen.messages.lock().unwrap(), [(event.id(), event_json(&event))]);
+    assert_eq!(only(&endpoint.webhook("/ok"), &event).await, Outcome::Done);
+    assert_eq!(*endpoint.seen.messages.lock().unwrap(), [(event.id(), event_json(&event))]);
 }
 
 #[tokio::test]
 async fn a_repeat_carries_the_same_id_and_body() {
-    let receiver = Receiver::start().await;
-    let (webhook, event) = (receiver.webhook("/ok"), event("A-1", 5));
+    let endpoint = TestEndpoint::start().await;
+    let (webhook, event) = (endpoint.webhook("/ok"), event("A-1", 5));
     only(&webhook, &event).await;
     only(&webhook, &event).await;
-    let messages = receiver.seen.messages.lock().unwrap();
+    let messages = endpoint.seen.messages.lock().unwrap();
     assert!(messages.len() == 2 && messages[0] == messages[1], "{messages:?}");
 }
 
 #[tokio::test]
-async fn a_receiver_with_another_secret_sees_a_forged_message() {
-    let receiver = Receiver::start().await;
-    let webhook = webhook(&format!("{}/ok", receiver.url), &SigningSecret::fresh(), TIMEOUT);
+async fn an_endpoint_with_another_secret_sees_a_forged_message() {
+    let endpoint = TestEndpoint::start().await;
+    let webhook = webhook(&format!("{}/ok", endpoint.url), &SigningSecret::fresh(), TIMEOUT);
     assert_eq!(why(&only(&webhook, &event("A-1", 5)).await), "status 401");
-    assert_eq!(receiver.seen.forged.load(Ordering::SeqCst), 1);
+    assert_eq!(endpoint.seen.forged.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn each_event_of_a_batch_has_an_outcome_of_its_own_in_order() {
-    let receiver = Receiver::start().await;
+async fn each_event_of_a_batch_has_its_own_outcome_in_order() {
+    let endpoint = TestEndpoint::start().await;
     let events = [event("A", 3), event("B", 1), event("C", 2), event("D", 1)];
-    let outcomes = receiver.webhook("/by-id").attempt(&events).await;
+    let outcomes = endpoint.webhook("/by-id").attempt(&events).await;
     assert!(
         matches!(
             outcomes[..],
@@ -198,21 +198,21 @@ async fn each_event_of_a_batch_has_an_outcome_of_its_own_in_order() {
 }
 
 #[tokio::test]
-async fn sixteen_events_of_a_batch_are_posted_at_a_time_and_no_more() {
-    let receiver = Receiver::start().await;
+async fn at_most_sixteen_events_of_a_batch_are_posted_at_a_time() {
+    let endpoint = TestEndpoint::start().await;
     let events: Vec<Event> = (1..=48).map(|version| event("A-1", version)).collect();
-    let outcomes = receiver.webhook("/together").attempt(&events).await;
+    let outcomes = endpoint.webhook("/together").attempt(&events).await;
     assert_eq!(outcomes, vec![Outcome::Done; 48]);
-    assert_eq!(receiver.seen.most_in_flight.load(Ordering::SeqCst), 16);
+    assert_eq!(endpoint.seen.most_in_flight.load(Ordering::SeqCst), 16);
 }
 
 #[tokio::test]
-async fn no_more_requests_are_under_way_than_the_receivers_limit_however_many_attempts_are_made() {
-    let receiver = Receiver::start().await;
+async fn no_more_requests_are_under_way_than_the_endpoints_limit_however_many_attempts_are_made() {
+    let endpoint = TestEndpoint::start().await;
     let limits =
         Limits { timeout: TIMEOUT, concurrency: 3, allow_private: true, ..Limits::default() };
-    let url = format!("{}/slowly", receiver.url);
-    let webhook = Webhook::new(&url, &[receiver.secret.parse().unwrap()], &limits).unwrap();
+    let url = format!("{}/slowly", endpoint.url);
+    let webhook = Webhook::new(&url, &[endpoint.secret.parse().unwrap()], &limits).unwrap();
     let events: Vec<Event> = (1..=20).map(|version| event("A-1", version)).collect();
     let attempts = (0..4).map(|_| webhook.attempt(&events));
     assert!(
@@ -222,64 +222,64 @@ async fn no_more_requests_are_under_way_than_the_receivers_limit_however_many_at
             .flatten()
             .all(|outcome| outcome == Outcome::Done)
     );
-    assert_eq!(receiver.seen.most_in_flight.load(Ordering::SeqCst), 3);
+    assert_eq!(endpoint.seen.most_in_flight.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
-async fn every_status_but_2xx_and_410_is_tried_again() {
-    let receiver = Receiver::start().await;
+async fn every_status_except_2xx_and_410_is_retried() {
+    let endpoint = TestEndpoint::start().await;
     for code in [400, 401, 404, 422, 500, 502, 503] {
         assert_eq!(
-            receiver.outcome(&format!("/status/{code}")).await,
+            endpoint.outcome(&format!("/status/{code}")).await,
             Outcome::retry(format!("status {code}"))
         );
     }
     for code in [200, 201, 202, 204] {
-        assert_eq!(receiver.outcome(&format!("/status/{code}")).await, Outcome::Done);
+        assert_eq!(endpoint.outcome(&format!("/status/{code}")).await, Outcome::Done);
     }
-    assert!(matches!(receiver.outcome("/status/410").await, Outcome::Dead { .. }));
+    assert!(matches!(endpoint.outcome("/status/410").await, Outcome::Dead { .. }));
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_busy_says_how_long_to_wait() {
-    let receiver = Receiver::start().await;
+async fn an_endpoint_that_is_busy_says_how_long_to_wait() {
+    let endpoint = TestEndpoint::start().await;
     let after = Some(Duration::from_secs(77));
     assert_eq!(
-        receiver.outcome("/busy").await,
+        endpoint.outcome("/busy").await,
         Outcome::Retry { why: "status 429".to_owned(), after }
     );
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let receiver = Receiver::start().await;
+    let endpoint = TestEndpoint::start().await;
     assert_eq!(
-        why(&receiver.outcome("/redirect").await),
+        why(&endpoint.outcome("/redirect").await),
         "status 307: a redirect, which is not \
         followed"
     );
-    assert!(receiver.seen.messages.lock().unwrap().is_empty());
+    assert!(endpoint.seen.messages.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_receiver_that_hangs_is_given_up_after_the_timeout() {
-    let receiver = Receiver::start().await;
+async fn an_endpoint_that_hangs_is_given_up_after_the_timeout() {
+    let endpoint = TestEndpoint::start().await;
     let webhook =
-        webhook(&format!("{}/hang", receiver.url), &receiver.secret, Duration::from_millis(300));
+        webhook(&format!("{}/hang", endpoint.url), &endpoint.secret, Duration::from_millis(300));
     assert_eq!(why(&only(&webhook, &event("A-1", 5)).await), "timed out after 300ms");
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
-    let receiver = Receiver::start().await;
-    assert_eq!(receiver.outcome("/endless").await, Outcome::Done);
+    let endpoint = TestEndpoint::start().await;
+    assert_eq!(endpoint.outcome("/endless").await, Outcome::Done);
     // What the sockets hold between the two comes on top of the 64 KiB that are read.
-    let sent = receiver.seen.bytes_sent.load(Ordering::SeqCst);
+    let sent = endpoint.seen.bytes_sent.load(Ordering::SeqCst);
     assert!((64 * 1024..32 * 1024 * 1024).contains(&sent), "{sent} bytes");
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_tried_again_with_the_reason() {
+async fn a_broken_connection_is_retried_with_the_reason() {
     let secret = SigningSecret::fresh();
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let cases = [
@@ -294,7 +294,7 @@ async fn a_connection_that_breaks_is_tried_again_with_the_reason() {
 }
 
 #[tokio::test]
-async fn no_reason_holds_the_url_which_may_hold_a_key() {
+async fn reasons_do_not_contain_the_url() {
     let secret = SigningSecret::fresh();
     for url in ["http://127.0.0.1:1/canary", "http://me:canary@127.0.0.1:1/?key=canary"] {
         let outcome = only(&webhook(url, &secret, TIMEOUT), &event("A-1", 5)).await;
@@ -303,20 +303,20 @@ async fn no_reason_holds_the_url_which_may_hold_a_key() {
 }
 
 #[tokio::test]
-async fn while_a_secret_is_changed_messages_are_signed_with_both() {
-    let (receiver, next) = (Receiver::start().await, SigningSecret::fresh());
+async fn during_a_rotation_messages_are_signed_with_both_secrets() {
+    let (endpoint, next) = (TestEndpoint::start().await, SigningSecret::fresh());
     let limits = Limits { timeout: TIMEOUT, allow_private: true, ..Limits::default() };
-    let url = format!("{}/ok", receiver.url);
-    for secrets in [[&next, &receiver.secret], [&receiver.secret, &next]] {
+    let url = format!("{}/ok", endpoint.url);
+    for secrets in [[&next, &endpoint.secret], [&endpoint.secret, &next]] {
         let secrets = secrets.map(|secret| secret.parse().unwrap());
         let webhook = Webhook::new(&url, &secrets, &limits).unwrap();
         assert_eq!(only(&webhook, &event("A-1", 5)).await, Outcome::Done);
     }
-    assert_eq!(receiver.seen.forged.load(Ordering::SeqCst), 0);
+    assert_eq!(endpoint.seen.forged.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
-async fn a_private_target_is_refused_with_the_key_that_allows_it() {
+async fn a_private_address_is_refused_with_the_key_that_allows_it() {
     let refused = Webhook::new(
         "http://127.0.0.1:1/",
         &[SigningSecret::fresh().parse().unwrap()],
@@ -327,7 +327,7 @@ async fn a_private_target_is_refused_with_the_key_that_allows_it() {
 }
 
 #[test]
-fn a_fresh_secret_is_one_and_differs_from_the_last() {
+fn each_new_secret_is_valid_and_different() {
     let (a, b) = (SigningSecret::fresh(), SigningSecret::fresh());
     assert_ne!(a, b);
     assert_eq!(a.parse::<SigningSecret>().unwrap().expose().len(), 32);

@@ -248,10 +248,10 @@ fn wrong_paths() -> Vec<Row> {
     ]
 }
 
-fn wrong_letters() -> Vec<Row> {
-    const LETTERS: &str = "/v1/actions/shop/dead-letters";
+fn wrong_dead_letters() -> Vec<Row> {
+    const DEAD_LETTERS: &str = "/v1/actions/shop/dead-letters";
     let which = |body: &str, status, code, names| {
-        row("POST", format!("{LETTERS}/replay"), JSON, body, status, code, names)
+        row("POST", format!("{DEAD_LETTERS}/replay"), JSON, body, status, code, names)
     };
     let get = |path: &str, status, code, names| row("GET", path, "", "", status, code, names);
     vec![
@@ -264,16 +264,16 @@ fn wrong_letters() -> Vec<Row> {
         which(r#"{"error":""}"#, 422, "invalid", "error"),
         which(r#"{"all":true}"#, 404, "action_not_found", "shop"),
         which(r#"{"ids":["A-1:1"]}"#, 404, "action_not_found", "shop"),
-        get(LETTERS, 404, "action_not_found", "shop"),
+        get(DEAD_LETTERS, 404, "action_not_found", "shop"),
         get("/v1/actions/a%00%2F{0}/dead-letters", 404, "action_not_found", "action"),
         get("/v1/actions/%FF/dead-letters", 400, "malformed", "UTF-8"),
-        get(&format!("{LETTERS}/A-1:1"), 404, "action_not_found", "shop"),
-        get(&format!("{LETTERS}?limit=0"), 422, "invalid", "limit"),
-        get(&format!("{LETTERS}?older_than=1"), 422, "invalid", "older_than"),
-        get(&format!("{LETTERS}?error="), 422, "invalid", "error"),
-        get(&format!("{LETTERS}?view=held"), 400, "malformed", "view"),
-        get(&format!("{LETTERS}/replay/now"), 404, "not_found", "replay"),
-        row("DELETE", LETTERS, "", "", 405, "method_not_allowed", "DELETE"),
+        get(&format!("{DEAD_LETTERS}/A-1:1"), 404, "action_not_found", "shop"),
+        get(&format!("{DEAD_LETTERS}?limit=0"), 422, "invalid", "limit"),
+        get(&format!("{DEAD_LETTERS}?older_than=1"), 422, "invalid", "older_than"),
+        get(&format!("{DEAD_LETTERS}?error="), 422, "invalid", "error"),
+        get(&format!("{DEAD_LETTERS}?view=held"), 400, "malformed", "view"),
+        get(&format!("{DEAD_LETTERS}/replay/now"), 404, "not_found", "replay"),
+        row("DELETE", DEAD_LETTERS, "", "", 405, "method_not_allowed", "DELETE"),
     ]
 }
 
@@ -342,7 +342,7 @@ async fn whatever_is_wrong_is_told_and_changes_nothing() {
         .chain(wrong_commands())
         .chain(wrong_ids())
         .chain(wrong_paths())
-        .chain(wrong_letters());
+        .chain(wrong_dead_letters());
     for row in rows {
         let answer = client.request(row.method, &row.path, row.headers, &row.body).await;
         check(&row, &answer);

@@ -53,9 +53,8 @@ async fn an_import_that_was_not_answered_in_full_says_so() {
     let output = service.run_with(&["import", "-"], "one\ntwo\n").await;
     assert_eq!(output.status.code(), Some(4));
     assert!(
-        text(&output.stderr).contains(
-            "1 of 2 lines were not applied or not answered; import the file again"
-        ),
+        text(&output.stderr)
+            .contains("1 of 2 lines were not applied or not answered; import the file again"),
         "{output:?}"
     );
 }

@@ -139,9 +139,7 @@ async fn an_order_placed_by_a_command_is_skipped_and_reported() {
     let output = adopt(&config, &[]).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.contains(
-            "skipped: trade:status:A-1: the order was placed by a command"
-        ),
+        text.contains("skipped: trade:status:A-1: the order was placed by a command"),
         "{text}"
     );
     assert_eq!(get(&service, "/v1/orders/A-1").await["status"], "PENDING_PAYMENT");

@@ -18,7 +18,7 @@ async fn bench(redis: &RedisServer, args: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_copied_pattern_is_counted_beside_this_program() {
+async fn the_common_pattern_is_measured_beside_this_program() {
     let redis = RedisServer::start(&["--notify-keyspace-events", "Ex"]);
     let args =
         ["takeover", "--orders", "300", "--window-ms", "1500", "--every-ms", "300", "--kills", "2"];
@@ -49,7 +49,7 @@ async fn the_copied_pattern_is_counted_beside_this_program() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_is_measured_beside_foreign_keys_and_changes_none() {
+async fn a_measured_scan_changes_no_other_keys() {
     let redis = RedisServer::start(&[]);
     let figures =
         bench(&redis, &["scan", "--keys", "5000", "--seconds", "1", "--rounds", "1"]).await;

@@ -497,7 +497,7 @@ async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
 /// A worker reads the status of before the payment; before it submits that, another one sees the
 /// payment and adopts the order.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_that_was_read_before_the_payment_stops_no_clock() {
+async fn a_status_from_before_the_payment_stops_no_clock() {
     let redis = RedisServer::start(&["--appendonly", "no"]);
     let case = Case::open(0, &redis, false, Bug::None).await;
     case.adopt(Span::from_hours(24)).await;
@@ -507,7 +507,7 @@ async fn a_status_that_was_read_before_the_payment_stops_no_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_comes_between_the_shop_s_word_wins_and_no_receipt_is_lost_or_doubled() {
+async fn in_every_interleaving_the_shops_status_wins_and_no_receipt_is_lost_or_doubled() {
     let (count, wrong) = every_case(Bug::None, &[false, true]).await;
     assert_eq!(count, 45 * WRITES.len() * 2);
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));

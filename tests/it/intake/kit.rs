@@ -7,15 +7,15 @@ use redis::Value;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
+use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::process::Process;
-use crate::support::receiver::{Receiver, webhook};
 use crate::support::redis_server::RedisServer;
 
 /// A shop's Redis.
 pub struct Shop {
     pub redis: RedisServer,
     directory: TempDir,
-    pub receiver: Receiver,
+    pub endpoint: ShopEndpoint,
 }
 
 impl Shop {
@@ -23,7 +23,7 @@ impl Shop {
         Shop {
             redis: RedisServer::start(extra_args),
             directory: tempfile::tempdir().unwrap(),
-            receiver: Receiver::start().await,
+            endpoint: ShopEndpoint::start().await,
         }
     }
 
@@ -65,7 +65,7 @@ impl Shop {
         let path = self.directory.path().join(format!("{}.toml", rand::random::<u32>()));
         let more = "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\", \
             \"order.cancelled\", \"order.refunded\"]";
-        let (url, hook) = (self.redis.url(), webhook("shop", &self.receiver.url, more));
+        let (url, hook) = (self.redis.url(), webhook("shop", &self.endpoint.url, more));
         let config = format!(
             r#"
             [store]
@@ -98,7 +98,7 @@ impl Shop {
     pub fn told(&self, id: &str) -> Vec<String> {
         let of_order = |body: &Json| body["data"]["order"]["order_id"] == id;
         let mut told: Vec<String> = self
-            .receiver
+            .endpoint
             .deliveries()
             .iter()
             .filter(|d| of_order(&d.body))

@@ -92,7 +92,7 @@ async fn played(telling: Telling, scan_every: Duration) -> (Vec<Life>, Shop, Dur
 fn check(lives: &[Life], shop: &Shop) -> Tally {
     let done = Done::default();
     let mut refunded = 0;
-    for delivery in shop.receiver.deliveries() {
+    for delivery in shop.endpoint.deliveries() {
         let order = delivery.body["data"]["order"]["order_id"].as_str().unwrap().to_owned();
         match delivery.body["type"].as_str().unwrap() {
             "order.received" => done.note(&order, &delivery.id),
@@ -102,7 +102,7 @@ fn check(lives: &[Life], shop: &Shop) -> Tally {
     }
     let tally = Tally::of(lives, &done, WINDOW);
     println!("{}", tally.figures());
-    assert_eq!(shop.receiver.forged(), 0);
+    assert_eq!(shop.endpoint.forged(), 0);
     assert_eq!(
         (tally.early, tally.never, tally.doubled, tally.lost, tally.overwritten),
         (0, 0, 0, 0, 0),
@@ -116,8 +116,7 @@ fn check(lives: &[Life], shop: &Shop) -> Tally {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_notifications_every_paid_order_is_received_though_the_worker_that_scans_may_be_killed()
- {
+async fn without_notifications_a_killed_scanner_loses_no_paid_order() {
     let scan_ms =
         std::env::var("AUTORECEIVE_TEST_SCAN_MS").ok().map_or(1_000, |ms| ms.parse().unwrap());
     let (lives, shop, took) = played(Telling::Off, Duration::from_millis(scan_ms)).await;
@@ -126,7 +125,7 @@ async fn without_notifications_every_paid_order_is_received_though_the_worker_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_notifications_no_scan_is_waited_for() {
+async fn with_notifications_no_order_waits_for_a_scan() {
     let (lives, shop, took) = played(Telling::On, Duration::from_secs(600)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
@@ -138,7 +137,7 @@ async fn with_notifications_no_scan_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_listeners_are_cut_off_again_and_again_nothing_is_lost() {
+async fn repeatedly_closed_listeners_lose_nothing() {
     let (lives, shop, took) = played(Telling::Cut, Duration::from_secs(1)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));

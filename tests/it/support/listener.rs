@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
+use super::endpoint::SECRET;
 use super::process::eventually;
-use super::receiver::SECRET;
 
 /// A running `autoreceive listen`; it ends with the test.
 pub struct Listener {

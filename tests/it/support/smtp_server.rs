@@ -46,8 +46,8 @@ impl SmtpServer {
         SmtpServer { port, authority, child, output, _directory: directory }
     }
 
-    /// The next letter that it accepted.
-    pub fn letter(&mut self) -> Value {
+    /// The next accepted email.
+    pub fn next_email(&mut self) -> Value {
         serde_json::from_str(&self.output.next().expect("the SMTP server is there").unwrap())
             .unwrap()
     }

@@ -1,4 +1,4 @@
-//! A certificate authority of a test's own, and a receiver that speaks TLS.
+//! A certificate authority of a test's own, and an endpoint that speaks TLS.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Signed {
     }
 }
 
-/// Starts a receiver that answers every request with 204. Returns its port.
+/// Starts an endpoint that answers every request with 204. Returns its port.
 pub async fn serve(signed: Signed) -> u16 {
     let key = PrivateKeyDer::try_from(signed.key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
 
-/// The secret that the receiver and the tested services share.
+/// The secret that the endpoint and the tested services share.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-/// The section of the webhook `name` to a receiver on this machine; `more` are further keys.
+/// The section of the webhook `name` to an endpoint on this machine; `more` are further keys.
 pub fn webhook(name: &str, url: &str, more: &str) -> String {
     format!(
         "[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret \
@@ -37,23 +37,23 @@ struct Log {
     forged: usize,
 }
 
-/// A running receiver.
+/// A running endpoint.
 #[derive(Clone)]
-pub struct Receiver {
+pub struct ShopEndpoint {
     /// Where to deliver to.
     pub url: String,
     log: Arc<Mutex<Log>>,
 }
 
-impl Receiver {
+impl ShopEndpoint {
     /// Starts one on a free port; it ends with the test's runtime.
-    pub async fn start() -> Receiver {
+    pub async fn start() -> ShopEndpoint {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Log::default()));
         let router = Router::new().route("/hooks", post(take)).with_state(log.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Receiver { url, log }
+        ShopEndpoint { url, log }
     }
 
     fn with<T>(&self, f: impl FnOnce(&Log) -> T) -> T {
