@@ -24,7 +24,6 @@ use crate::wire::schema::ActionText;
     params(("name" = ActionText, Path, description = "The action's name, as configured.")),
     responses(
         (status = 200, description = "The endpoint is enabled.", body = Enabled),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn enable(
     State(api): State<Arc<Api>>,
@@ -47,11 +46,10 @@ pub(super) async fn enable(
     responses(
         (status = 200, description = "The result of this step. If it has a `cursor`, send the \
             request again with it.", body = BackfilledView),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`action_not_configured`: the answering worker does not \
-            have the action in its configuration", body = Problem, content_type = "application/problem+json"),
+            have the action in its configuration"),
         (status = 422, description = "`invalid`: the cursor was not issued by a \
-            backfill step", body = Problem, content_type = "application/problem+json"),
+            backfill step"),
     ))]
 pub(super) async fn backfill(
     State(api): State<Arc<Api>>,
@@ -77,9 +75,8 @@ pub(super) async fn backfill(
     responses(
         (status = 200, description = "What was moved. Send the request again while `more` is \
             true.", body = RelocatedView),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`action_configured`: the action is still configured; \
-            `action_not_configured`: the target action is not", body = Problem, content_type = "application/problem+json"),
+            `action_not_configured`: the target action is not"),
     ))]
 pub(super) async fn relocate(
     State(api): State<Arc<Api>>,
@@ -104,9 +101,7 @@ pub(super) async fn relocate(
     responses(
         (status = 200, description = "What was dropped. Send the request again while `more` is \
             true.", body = RelocatedView),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`action_configured`: the action is still configured",
-            body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`action_configured`: the action is still configured"),
     ))]
 pub(super) async fn drop_all(
     State(api): State<Arc<Api>>,

@@ -16,7 +16,8 @@ use crate::engine::{ActionName, ActionStats, Resolution};
 use crate::wire::InputError;
 use crate::wire::action::{ActionItem, Actions};
 use crate::wire::dead_letter::{
-    DeadLetters, DeadLetterView, ResolvedView, WhichDeadLetters, WhichFields, read_filter, read_which,
+    DeadLetterView, DeadLetters, ResolvedView, WhichDeadLetters, WhichFields, read_filter,
+    read_which,
 };
 use crate::wire::schema::{ActionText, EventIdText, LengthText};
 
@@ -80,10 +81,8 @@ pub(super) struct DeadLettersQuery {
     responses(
         (status = 200, description = "The page.", body = DeadLetters),
         (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8, or a \
-            parameter is unknown or repeated", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: a parameter has an invalid value", body = Problem,
-            content_type = "application/problem+json"),
+            parameter is unknown or repeated"),
+        (status = 422, description = "`invalid`: a parameter has an invalid value"),
     ))]
 pub(super) async fn dead_letters(
     State(api): State<Arc<Api>>,
@@ -109,11 +108,9 @@ pub(super) async fn dead_letters(
         ("event_id" = EventIdText, Path, description = "The event's id.")),
     responses(
         (status = 200, description = "The dead letter.", body = DeadLetterView),
-        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8",
-            body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`action_not_found`: no action has or had this name; \
-            `dead_letter_not_found`: the action has no dead letter of this event", body = Problem,
-            content_type = "application/problem+json"),
+        (status = 400, description = "`malformed`: the path is not percent-encoded UTF-8"),
+        (status = 404, description = "`dead_letter_not_found`: the action has no dead letter of \
+            this event"),
     ))]
 pub(super) async fn dead_letter(
     State(api): State<Arc<Api>>,
@@ -136,9 +133,8 @@ pub(super) async fn dead_letter(
     responses(
         (status = 200, description = "The result of this step. If it has a `cursor`, send the \
             request again with it.", body = ResolvedView),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: no selection, more than one, or a field with an \
-            invalid value", body = Problem, content_type = "application/problem+json"),
+            invalid value"),
     ))]
 pub(super) async fn replay(
     api: State<Arc<Api>>,
@@ -157,9 +153,8 @@ pub(super) async fn replay(
     responses(
         (status = 200, description = "The result of this step. If it has a `cursor`, send the \
             request again with it.", body = ResolvedView),
-        (status = 404, description = "`action_not_found`: no action has or had this name", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: no selection, more than one, or a field with an \
-            invalid value", body = Problem, content_type = "application/problem+json"),
+            invalid value"),
     ))]
 pub(super) async fn discard(
     api: State<Arc<Api>>,

@@ -49,7 +49,7 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut fits = true;
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::malformed("the body ended before its announced length"))?;
+        let chunk = chunk.map_err(|_| Problem::malformed("the body is incomplete"))?;
         left = left.checked_sub(chunk.len()).ok_or_else(|| Problem::too_large(BODY_BYTES))?;
         fits &= bytes.len() + chunk.len() <= BODY_BYTES;
         if fits {

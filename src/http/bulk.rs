@@ -1,5 +1,5 @@
-//! Many commands, one per line, streamed in both directions: answers are sent in order while further
-//! lines arrive.
+//! Many commands, one per line, streamed in both directions: answers are sent in order while
+//! further lines arrive.
 //!
 //! Lines are queued with the engine one after another, so the commands of one order are applied in
 //! the order of their lines. Up to [`IN_FLIGHT`] answers are awaited at once. If the engine's queue
@@ -35,9 +35,10 @@ const ANSWERS_PER_CHUNK: usize = 256;
 /// Many commands.
 ///
 /// One command per line, streamed in both directions. Each line is an object with `order_id`,
-/// `command` and the command's own fields. Each gets one line as its answer, in order, while further
-/// lines arrive. The commands of one order are applied in the order of their lines. A bad line does
-/// not affect the others. A line has at most 65,536 bytes; the number of lines is not limited.
+/// `command` and the command's own fields. Each gets one line as its answer, in order, while
+/// further lines arrive. The commands of one order are applied in the order of their lines. A bad
+/// line does not affect the others. A line has at most 65,536 bytes; the number of lines is not
+/// limited.
 #[utoipa::path(post, path = "/v1/commands", tag = "commands",
     request_body(content = CommandLine, content_type = "application/x-ndjson",
         description = "One command per line."),

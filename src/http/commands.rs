@@ -77,11 +77,7 @@ impl Api {
         (status = 200, description = "The order was placed before; it is unchanged.",
             body = OrderView),
         (status = 409, description = "`order_exists`: an order with other fields has this id; ids \
-            are never reused; `adopted`: the order follows the shop's keys", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: a field has an invalid value; `at_in_future`: a \
-            time is more than 5 s ahead", body = Problem,
-            content_type = "application/problem+json"),
+            are never reused"),
     ))]
 pub(super) async fn place_new(
     State(api): State<Arc<Api>>,
@@ -103,11 +99,7 @@ pub(super) async fn place_new(
     responses(
         (status = 200, description = "The order as it is now.", body = OrderView),
         (status = 409, description = "`order_exists`: an order with other fields has this id; ids \
-            are never reused; `adopted`: the order follows the shop's keys", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: a field has an invalid value; `at_in_future`: a \
-            time is more than 5 s ahead", body = Problem,
-            content_type = "application/problem+json"),
+            are never reused"),
     ))]
 pub(super) async fn place(
     State(api): State<Arc<Api>>,
@@ -132,12 +124,8 @@ macro_rules! command {
                 (status = 200, description = "The order after the command. A repeat changes \
                     nothing.", body = OrderView),
                 (status = 404, description = "`order_not_found`: there is no order with this id; \
-                    place it first", body = Problem, content_type = "application/problem+json"),
-                (status = 409, description = $conflict, body = Problem,
-                    content_type = "application/problem+json"),
-                (status = 422, description = "`invalid`: a field has an invalid value; \
-                    `at_in_future`: a time is more than 5 s ahead", body = Problem,
-                    content_type = "application/problem+json"),
+                    place it first"),
+                (status = 409, description = $conflict),
             ))]
         pub(super) async fn $name(
             State(api): State<Arc<Api>>,
@@ -156,28 +144,24 @@ command!(
     /// unpaid, the payment is recorded once as late (event `order.late_payment`), so that the shop
     /// can pay it back.
     pay, Pay, "/v1/orders/{order_id}/pay", AtFields,
-    "`not_payable`: the order's status does not permit it; `allowed` lists what it does; \
-        `adopted`: the order follows the shop's keys"
+    "`not_payable`: the order's status does not permit it; `allowed` lists what it does"
 );
 command!(
     /// Report the shipment.
     ship, Ship, "/v1/orders/{order_id}/ship", ShipFields,
-    "`not_shippable`: the order's status does not permit it; `allowed` lists what it does; \
-        `adopted`: the order follows the shop's keys"
+    "`not_shippable`: the order's status does not permit it; `allowed` lists what it does"
 );
 command!(
     /// Report the delivery.
     deliver, Deliver, "/v1/orders/{order_id}/deliver", AtFields,
-    "`not_deliverable`: the order's status does not permit it; `allowed` lists what it does; \
-        `adopted`: the order follows the shop's keys"
+    "`not_deliverable`: the order's status does not permit it; `allowed` lists what it does"
 );
 command!(
     /// Confirm the receipt at once.
     ///
     /// Releases all holds.
     receive, Receive, "/v1/orders/{order_id}/receive", ReceiveFields,
-    "`not_receivable`: the order's status does not permit it; `allowed` lists what it does; \
-        `adopted`: the order follows the shop's keys"
+    "`not_receivable`: the order's status does not permit it; `allowed` lists what it does"
 );
 command!(
     /// Give the buyer more time.
@@ -186,8 +170,7 @@ command!(
     /// `number` changes nothing; the next number is the order's `extensions` plus one.
     extend, Extend, "/v1/orders/{order_id}/extend", ExtendFields,
     "`not_extendable`: no receive clock is running; `extension_limit`: all extensions are used; \
-        `extension_out_of_order`: the number skips one; `adopted`: the order follows the shop's \
-        keys"
+        `extension_out_of_order`: the number skips one"
 );
 command!(
     /// Stop the clock, for example for a dispute.
@@ -195,25 +178,22 @@ command!(
     /// An order can have several holds; the clock continues when the last one is released.
     hold, Hold, "/v1/orders/{order_id}/hold", HoldFields,
     "`not_holdable`: the order's status does not permit it; `too_many_holds`: an order can have \
-        10 holds in all; `adopted`: the order follows the shop's keys"
+        10 holds in all"
 );
 command!(
     /// Release a hold.
     ///
     /// After the last release the clock continues, with at least the policy's `release_grace` left.
     release, Release, "/v1/orders/{order_id}/release", ReleaseFields,
-    "`not_held`: the order never had a hold of this id; `adopted`: the order follows the shop's \
-        keys"
+    "`not_held`: the order never had a hold of this id"
 );
 command!(
     /// Cancel the order before its shipment.
     cancel, Cancel, "/v1/orders/{order_id}/cancel", CancelFields,
-    "`not_cancellable`: the order's status does not permit it; `allowed` lists what it does; \
-        `adopted`: the order follows the shop's keys"
+    "`not_cancellable`: the order's status does not permit it; `allowed` lists what it does"
 );
 command!(
     /// Report that the money was paid back.
     refund, Refund, "/v1/orders/{order_id}/refund", RefundFields,
-    "`not_refundable`: the order's status does not permit it; `allowed` lists what it does; \
-        `adopted`: the order follows the shop's keys"
+    "`not_refundable`: the order's status does not permit it; `allowed` lists what it does"
 );

@@ -32,8 +32,8 @@ const TOKEN: &str = "token";
         description = "Closes e-commerce orders on time: after an order is paid and the buyer was \
             silent for the agreed time, it becomes RECEIVED once, and the shop is told.\n\n\
             Every command is **safe to repeat**: a repeat changes nothing and returns the order. \
-            Times are RFC 3339; responses use UTC with milliseconds. Lengths of time are texts such \
-            as `24h` or `7d`; `1d` is always 24 hours. Amounts are whole numbers in minor units: \
+            Times are RFC 3339; responses use UTC with milliseconds. Lengths of time are texts \
+            such as `24h` or `7d`; `1d` is always 24 hours. Amounts are whole numbers in minor units: \
             59000 KRW is ₩59,000, 1999 EUR is €19.99. Errors are `application/problem+json` (RFC \
             9457): programs can rely on `code`; `title` is for people and may change.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
@@ -54,8 +54,8 @@ pub fn assemble(routes: OpenApi) -> OpenApi {
     let mut document = EmptyDocument::openapi();
     document.merge(routes);
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "A token with the role `read`, `write` or `operate`; each role includes the ones before it. \
-         `autoreceive token new` creates one. A service without tokens accepts every request, and \
+        "A token with the role `read`, `write` or `operate`; each role includes the ones before \
+         it. `autoreceive token new` creates one. A service without tokens accepts every request, and \
          listens only on a loopback address.",
     ));
     document
@@ -65,10 +65,10 @@ pub fn assemble(routes: OpenApi) -> OpenApi {
     document
 }
 
-/// Completes the operations of a route: its role, whether its body is required, and the errors that
-/// all routes of its kind can return.
+/// Completes the operations of a route: its role, whether its body is required, the errors that all
+/// routes of its kind can return, and the schema of its errors.
 pub fn complete(schemas: &[(String, RefOr<Schema>)], paths: &mut Paths, role: Option<Role>) {
-    for item in paths.paths.values_mut() {
+    for (path, item) in &mut paths.paths {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             describe_role(operation, role);
             if let Some(RefOr::T(body)) = &mut operation.request_body {
@@ -79,10 +79,10 @@ pub fn complete(schemas: &[(String, RefOr<Schema>)], paths: &mut Paths, role: Op
                     Required::False
                 });
             }
-            let errors = common_errors(operation.request_body.is_some(), role.is_some());
-            for (status, description) in errors {
+            for (status, description) in common_errors(path, operation, role.is_some()) {
                 add_error(operation, status, description);
             }
+            add_problem_schema(operation);
         }
     }
 }
@@ -113,7 +113,21 @@ fn describe_role(operation: &mut Operation, role: Option<Role>) {
     );
 }
 
-const SENT: [(&str, &str); 5] = [
+/// An error response: its status and its description.
+type ErrorText = (&'static str, &'static str);
+
+/// Routes of one action.
+const ACTION: [ErrorText; 1] = [("404", "`action_not_found`: no action has or had this name")];
+/// Routes of one command.
+const COMMAND: [ErrorText; 2] = [
+    ("409", "`adopted`: the order follows the shop's keys"),
+    (
+        "422",
+        "`invalid`: a field has an invalid value; `at_in_future`: a time is more than 5 s ahead",
+    ),
+];
+/// Routes with a body.
+const BODY: [ErrorText; 5] = [
     (
         "400",
         "`malformed`: the body is not JSON, or a field is unknown, repeated, missing or of the \
@@ -124,7 +138,8 @@ const SENT: [(&str, &str); 5] = [
     ("413", "`too_large`: the body is too long"),
     ("415", "`unsupported_media_type`: the content-type is not the documented one"),
 ];
-const GUARDED: [(&str, &str); 3] = [
+/// Routes that need a token.
+const TOKENS: [ErrorText; 3] = [
     ("401", "`unauthorized`: the request has no valid token"),
     (
         "403",
@@ -137,7 +152,8 @@ const GUARDED: [(&str, &str); 3] = [
             try again after Retry-After",
     ),
 ];
-const ENGINE: [(&str, &str); 2] = [
+/// Routes that use the engine: the same as those that need a token.
+const ENGINE: [ErrorText; 2] = [
     (
         "500",
         "`internal`: an error in this service; `unreadable`: a stored order cannot be read",
@@ -149,13 +165,33 @@ const ENGINE: [(&str, &str); 2] = [
     ),
 ];
 
-fn common_errors(
-    has_body: bool,
-    guarded: bool,
-) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let sent = SENT.into_iter().filter(move |_| has_body);
-    let guarded = GUARDED.into_iter().chain(ENGINE).filter(move |_| guarded);
-    sent.chain(guarded)
+/// The errors that follow from the kind of a route.
+fn common_errors(path: &str, operation: &Operation, needs_token: bool) -> Vec<ErrorText> {
+    let mut errors = Vec::new();
+    if path.starts_with("/v1/actions/{name}/") {
+        errors.extend(ACTION);
+    }
+    if is_single_command(operation) {
+        errors.extend(COMMAND);
+    }
+    if operation.request_body.is_some() {
+        errors.extend(BODY);
+    }
+    if needs_token {
+        errors.extend(TOKENS);
+        errors.extend(ENGINE);
+    }
+    errors
+}
+
+/// True for a route of the tag `commands`, apart from the stream of lines.
+fn is_single_command(operation: &Operation) -> bool {
+    let is_command = operation.tags.iter().flatten().any(|tag| tag == "commands");
+    let takes_json = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key("application/json"),
+        _ => false,
+    };
+    is_command && takes_json
 }
 
 /// Adds an error; if the operation lists the same status itself, its text comes first.
@@ -164,7 +200,7 @@ fn add_error(operation: &mut Operation, status: &str, description: &str) {
         .responses
         .responses
         .entry(status.to_owned())
-        .or_insert_with(|| RefOr::T(error_response()));
+        .or_insert_with(|| RefOr::T(Described::default()));
     if let RefOr::T(response) = known {
         let before = if response.description.is_empty() {
             String::new()
@@ -175,9 +211,17 @@ fn add_error(operation: &mut Operation, status: &str, description: &str) {
     }
 }
 
-fn error_response() -> Described {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().content("application/problem+json", content).build()
+/// Every error response has a problem as its body.
+fn add_problem_schema(operation: &mut Operation) {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let body = ResponseBuilder::new().content("application/problem+json", problem).build();
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with(['4', '5'])
+        {
+            response.content = body.content.clone();
+        }
+    }
 }
 
 /// This document.

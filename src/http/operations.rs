@@ -38,13 +38,12 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Readiness: the store answers, too.
 ///
-/// The response also says if the store has a test clock, and if the intake has a problem. The API is
-/// served without the intake.
+/// The response also says if the store has a test clock, and if the intake has a problem. The API
+/// is served without the intake.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "The service is ready.", body = String,
         content_type = "text/plain", example = "ok\n"),
-    (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer",
-        body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "`store_unavailable`, `timed_out`: the store does not answer"),
 ))]
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Problem> {
     let engine = api.engine()?;
@@ -71,10 +70,9 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Proble
     request_body(content = AdvanceFields, content_type = "application/json"),
     responses(
         (status = 200, description = "The new time.", body = TestClockView),
-        (status = 404, description = "`not_found`: this store has no test clock", body = Problem,
-            content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: this store has no test clock"),
         (status = 422, description = "`invalid`: `advance` is not a duration, or is too \
-            long", body = Problem, content_type = "application/problem+json"),
+            long"),
     ))]
 pub(super) async fn advance_clock(
     State(api): State<Arc<Api>>,
@@ -82,7 +80,7 @@ pub(super) async fn advance_clock(
 ) -> Result<Response, Problem> {
     if !api.engine()?.has_test_clock() {
         return Err(Problem::not_found(
-            "this store has no test clock; to get one, create a new store with `serve --test-clock`",
+            "this store has no test clock; create a new store with `serve --test-clock`",
         ));
     }
     let by = read_advance(&json?.0)?;

@@ -23,12 +23,9 @@ use crate::wire::{OrderView, InputError};
         percent-encoded.")),
     responses(
         (status = 200, description = "The order.", body = OrderView),
-        (status = 400, description = "`malformed`: the id is not percent-encoded UTF-8",
-            body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`order_not_found`: there is no order with this id",
-            body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: this is not a valid order id", body = Problem,
-            content_type = "application/problem+json"),
+        (status = 400, description = "`malformed`: the id is not percent-encoded UTF-8"),
+        (status = 404, description = "`order_not_found`: there is no order with this id"),
+        (status = 422, description = "`invalid`: this is not a valid order id"),
     ))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -62,10 +59,8 @@ pub(super) struct PageQuery {
 /// A page of orders.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(PageQuery), responses(
     (status = 200, description = "The page.", body = PageView),
-    (status = 400, description = "`malformed`: a parameter is unknown or repeated", body = Problem,
-        content_type = "application/problem+json"),
-    (status = 422, description = "`invalid`: a parameter has an invalid value", body = Problem,
-        content_type = "application/problem+json"),
+    (status = 400, description = "`malformed`: a parameter is unknown or repeated"),
+    (status = 422, description = "`invalid`: a parameter has an invalid value"),
 ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,

@@ -38,8 +38,7 @@ async fn docs() -> Redirect {
     params(("file" = String, Path, description = "The file's name.", example = "index.html")),
     responses(
         (status = 200, description = "The file.", content_type = "*/*"),
-        (status = 404, description = "`not_found`: there is no such file", body = Problem,
-            content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: there is no such file"),
     ))]
 async fn docs_file(file: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     // Without "none" the page would ask a validator on the internet about the document.

@@ -148,8 +148,8 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", title)
     }
 
-    /// The request has no valid token. The text is always the same, so that it reveals nothing about
-    /// the path or the token.
+    /// The request has no valid token. The text is always the same, so that it reveals nothing
+    /// about the path or the token.
     pub fn unauthorized() -> Problem {
         let title = "this request needs a valid token";
         Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title)

@@ -148,7 +148,8 @@ async fn a_request_without_an_answer_times_out() {
 
 #[tokio::test]
 async fn a_panic_is_answered_without_its_message() {
-    let (status, again, problem) = problem_of(in_time(async { panic!("secret") }, false).await).await;
+    let response = in_time(async { panic!("secret") }, false).await;
+    let (status, again, problem) = problem_of(response).await;
     assert_eq!(
         (status, again, &problem["code"]),
         (StatusCode::INTERNAL_SERVER_ERROR, false, &json!("internal"))
