@@ -19,13 +19,13 @@ const ROUNDS: u128 = 16;
 const CAPACITY: usize = 4_000_000;
 
 /// The last status, and the reason if the order was skipped.
-type Entry = (StatusClass, Option<SkipReason>);
+type LastSeen = (StatusClass, Option<SkipReason>);
 
 /// Keyed by a 128-bit hash of the order id with a secret seed. Collisions do not occur in practice.
 #[derive(Default)]
 pub(super) struct SeenCache {
     seeds: (RandomState, RandomState),
-    entries: HashMap<u128, Entry>,
+    entries: HashMap<u128, LastSeen>,
     round: u128,
 }
 
@@ -36,7 +36,7 @@ impl SeenCache {
     }
 
     /// The entry of an order, if its status is unchanged and it needs no check in this scan.
-    pub(super) fn unchanged(&self, id: &OrderId, class: StatusClass) -> Option<Entry> {
+    pub(super) fn unchanged(&self, id: &OrderId, class: StatusClass) -> Option<LastSeen> {
         let hash = self.hash(id);
         self.entries
             .get(&hash)

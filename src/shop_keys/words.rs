@@ -4,7 +4,7 @@ use autoreceive_domain::order::Reason;
 use autoreceive_domain::words::WrongText;
 use autoreceive_domain::{Observation, Policy, Span};
 
-/// The longest word; only so many bytes of a status are read.
+/// The most bytes of a status that are read. No word is longer.
 pub const WORD_BYTES: usize = 64;
 
 /// The shop's words.

@@ -29,12 +29,12 @@ pub struct Request {
     /// The values of `env`.
     pub secrets: Secrets,
     /// A value that the answer must have, beside a status of 2xx, to count as success.
-    pub expected: Option<Expected>,
+    pub expected: Option<ExpectedValue>,
 }
 
 /// A value in a JSON answer.
 #[derive(Debug, Clone)]
-pub struct Expected {
+pub struct ExpectedValue {
     /// The place of the value: a JSON pointer.
     pub pointer: String,
     /// The expected value, as text.
@@ -47,7 +47,7 @@ pub struct Http {
     compiled: CompiledRequest,
     method: Method,
     secrets: Secrets,
-    expected: Option<Expected>,
+    expected: Option<ExpectedValue>,
 }
 
 /// The compiled templates of a request.
@@ -217,8 +217,8 @@ impl Http {
         })
     }
 
-    fn compare(&self, body: &[u8], expected: &Expected) -> Outcome {
-        let Expected { pointer, value } = expected;
+    fn compare(&self, body: &[u8], expected: &ExpectedValue) -> Outcome {
+        let ExpectedValue { pointer, value } = expected;
         let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
             return Outcome::retry("the answer is not JSON of at most 64 KiB");
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ActionScope;
 use super::endpoint::{self, EndpointKeys};
 use crate::action::Endpoint;
-use crate::action::http::{self, Expected, HttpError, Request};
+use crate::action::http::{self, ExpectedValue, HttpError, Request};
 use crate::action::outgoing::Limits;
 use crate::action::template::Secrets;
 use crate::config::{ConfigProblem, values};
@@ -148,11 +148,11 @@ fn expected(
     pointer: Option<String>,
     value: Option<String>,
     scope: &ActionScope,
-) -> Result<Option<Expected>, ConfigProblem> {
+) -> Result<Option<ExpectedValue>, ConfigProblem> {
     match (pointer, value) {
         (None, None) => Ok(None),
         (Some(pointer), Some(value)) if pointer.starts_with('/') => {
-            Ok(Some(Expected { pointer, value }))
+            Ok(Some(ExpectedValue { pointer, value }))
         }
         (Some(_), Some(_)) => Err(scope
             .problem("ok_pointer", "expected a JSON pointer, for example \"/result_code\"")),
