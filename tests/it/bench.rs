@@ -27,7 +27,7 @@ fn is_positive(figures: &Value, pointers: &[&str]) {
 }
 
 #[test]
-fn a_herd_tells_speed_and_lag_and_draws_it() {
+fn a_herd_reports_speed_and_lag_and_draws_a_chart() {
     let directory = tempfile::tempdir().unwrap();
     let found = figures(&[
         "herd",
@@ -54,7 +54,7 @@ fn a_herd_tells_speed_and_lag_and_draws_it() {
 }
 
 #[test]
-fn several_workers_on_redis_tell_what_was_done_twice_and_what_others_felt_and_leave_no_key() {
+fn several_workers_on_redis_report_duplicates_and_ping_and_leave_no_key() {
     let server = RedisServer::start(&[]);
     let found = figures(&["herd", "--orders", "300", "--workers", "4", "--store", &server.url()]);
     is_positive(&found, &["/orders_per_second", "/ping_ms/count", "/cpu_seconds_per_100k/redis"]);
@@ -63,7 +63,7 @@ fn several_workers_on_redis_tell_what_was_done_twice_and_what_others_felt_and_le
 }
 
 #[test]
-fn a_steady_stream_an_idle_worker_and_the_cost_among_many_are_measured() {
+fn a_steady_stream_and_an_idle_worker_are_measured() {
     let steady = figures(&["steady", "--rate", "200", "--seconds", "1"]);
     is_positive(&steady, &["/orders_per_second", "/cores/total"]);
     assert_eq!(steady["lag_ms"]["count"], 200);
@@ -82,7 +82,7 @@ fn commands_over_http_are_measured() {
 }
 
 #[test]
-fn what_waits_is_weighed_and_costs_little() {
+fn the_size_and_the_cost_of_waiting_orders_are_measured() {
     let server = RedisServer::start(&[]);
     let memory = figures(&["memory", "--orders", "2000", "--store", &server.url()]);
     is_positive(&memory, &["/bytes_per_order", "/kinds/5/bytes_per_order"]);
@@ -92,7 +92,7 @@ fn what_waits_is_weighed_and_costs_little() {
 }
 
 #[test]
-fn the_limit_and_both_forms_of_the_pattern_are_measured_and_leave_no_key() {
+fn the_limit_and_both_versions_of_the_pattern_are_measured_and_leave_no_key() {
     let server = RedisServer::start(&[]);
     let url = server.url();
     is_positive(
@@ -107,7 +107,7 @@ fn the_limit_and_both_forms_of_the_pattern_are_measured_and_leave_no_key() {
 }
 
 #[test]
-fn a_database_with_a_single_key_is_refused_and_left_alone() {
+fn a_database_with_a_single_key_is_refused_and_not_changed() {
     let server = RedisServer::start(&[]);
     server.cli(&["SET", "shop", "open"]).unwrap();
     let output = bench(&["herd", "--orders", "10", "--store", &server.url()]);
@@ -122,14 +122,14 @@ fn a_database_with_a_single_key_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_needs_redis_says_so() {
+fn a_benchmark_that_needs_redis_says_so() {
     let output = bench(&["limit", "--orders", "10"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && told.contains("--store redis://"), "{told}");
 }
 
 #[test]
-fn every_table_of_the_benchmarks_document_can_be_replaced() {
+fn every_table_of_the_benchmarks_document_has_its_marks() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let document = std::fs::read_to_string(root.join("docs/benchmarks.md")).unwrap();
     let report = std::fs::read_to_string(root.join("bench/report")).unwrap();
@@ -151,7 +151,7 @@ fn every_table_of_the_benchmarks_document_can_be_replaced() {
 }
 
 #[test]
-fn what_a_hot_order_costs_the_others_is_measured() {
+fn the_effect_of_a_hot_order_on_others_is_measured() {
     let server = RedisServer::start(&[]);
     let hot = ["hot", "--orders", "20", "--workers", "2", "--seconds", "1"];
     let found = figures(&[&hot[..], &["--store", &server.url()]].concat());

@@ -143,7 +143,7 @@ async fn an_outage(store: Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again_on_sqlite() {
+async fn on_sqlite_an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open_with_test_clock(
         &directory.path().join("orders.db"),
@@ -154,7 +154,7 @@ async fn an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again_on_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again_on_redis() {
+async fn on_redis_an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again() {
     let server = RedisServer::start(&[]);
     let settings =
         RedisSettings { url: server.url(), test_clock: true, ..RedisSettings::default() };
@@ -162,7 +162,7 @@ async fn an_endpoint_that_is_down_is_slowed_down_disabled_and_enabled_again_on_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_accepts_again_gets_everything_at_full_speed() {
+async fn an_endpoint_that_recovers_gets_everything_at_full_speed() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let endpoint = FailingEndpoint::default();
     let engine = worker(&store, &endpoint);

@@ -147,7 +147,7 @@ fn the_command_line_is_well_formed_and_wrong_usage_ends_with_2() {
 }
 
 #[test]
-fn a_value_of_the_wrong_form_is_told_what_is_expected() {
+fn an_error_about_a_wrong_value_says_what_is_expected() {
     for (args, expected) in [
         (&["stats", "--url", "127.0.0.1:8780"][..], "it must begin with http:// or https://"),
         (&["stats", "--url", "localhost:8780"], "it must begin with http:// or https://"),
@@ -171,7 +171,7 @@ fn a_value_of_the_wrong_form_is_told_what_is_expected() {
 }
 
 #[tokio::test]
-async fn asked_with_the_wrong_scheme_the_client_says_what_to_try() {
+async fn with_the_wrong_scheme_the_client_suggests_the_other() {
     let service = Canned::start(200, order()).await;
     let mut command =
         autoreceive(&["order", "show", "A-1", "--url", &service.url.replace("http", "https")]);
@@ -199,7 +199,7 @@ async fn asked_with_the_wrong_scheme_the_client_says_what_to_try() {
 }
 
 #[tokio::test]
-async fn a_second_extension_without_a_number_is_told_to_be_a_repeat() {
+async fn a_second_extension_without_a_number_is_reported_as_a_repeat() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
     std::fs::write(&config, "[policies.default]\nmax_extensions = 2\n").unwrap();
@@ -221,7 +221,7 @@ async fn a_second_extension_without_a_number_is_told_to_be_a_repeat() {
 }
 
 #[tokio::test]
-async fn who_replays_dead_letters_of_a_disabled_action_is_told_to_enable_it() {
+async fn a_replay_for_a_disabled_action_says_how_to_enable_it() {
     let at = "2026-11-23T01:00:00.000Z";
     for (disabled_at, expected) in [
         (
@@ -244,7 +244,7 @@ async fn who_replays_dead_letters_of_a_disabled_action_is_told_to_enable_it() {
 }
 
 #[test]
-fn the_annotated_defaults_are_printed_and_are_a_good_configuration() {
+fn the_annotated_defaults_are_printed_and_are_a_valid_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let defaults = text(&run(&["config", "show", "--default"]).stdout);
     assert!(defaults.contains("# Where orders are kept"), "{defaults}");
@@ -257,7 +257,7 @@ fn the_annotated_defaults_are_printed_and_are_a_good_configuration() {
 }
 
 #[test]
-fn the_values_in_force_are_shown_with_their_sources_and_without_secrets() {
+fn the_values_in_use_are_shown_with_their_sources_and_without_secrets() {
     let output = autoreceive(&["config", "show"])
         .env("AUTORECEIVE_STORE__URL", "redis://me:canary@h:1/0")
         .output()
@@ -289,7 +289,7 @@ fn a_bad_configuration_is_reported_and_ends_with_1() {
 }
 
 #[test]
-fn a_check_warns_of_a_variable_that_nothing_reads_and_is_good_all_the_same() {
+fn a_check_warns_of_an_unused_variable_and_still_passes() {
     let directory = tempfile::tempdir().unwrap();
     let output = autoreceive(&["config", "check"])
         .env("AUTORECEIVE_REDIS_URL", "redis://h")
@@ -307,13 +307,13 @@ fn a_check_warns_of_a_variable_that_nothing_reads_and_is_good_all_the_same() {
 }
 
 #[test]
-fn a_new_secret_can_be_signed_with() {
+fn a_new_secret_can_sign_a_message() {
     let secret = text(&run(&["secret", "new"]).stdout);
     assert!(secret.trim_end().parse::<SigningSecret>().is_ok(), "a line with a secret");
 }
 
 #[test]
-fn a_new_token_is_printed_apart_from_the_configuration_that_accepts_it() {
+fn a_new_token_and_its_configuration_are_printed_separately() {
     let directory = tempfile::tempdir().unwrap();
     let output = run(&["token", "new", "--role", "write", "--name", "shop-1"]);
     let (token, config) = (text(&output.stdout), text(&output.stderr));
@@ -330,7 +330,7 @@ fn a_new_token_is_printed_apart_from_the_configuration_that_accepts_it() {
 }
 
 #[tokio::test]
-async fn the_client_shows_the_token_of_the_environment_or_of_a_file() {
+async fn the_client_sends_the_token_of_the_environment_or_of_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let (file, bad) = (directory.path().join("token"), directory.path().join("bad"));
     std::fs::write(&file, "ar_file\n").unwrap();
@@ -390,7 +390,7 @@ fn without_a_service_the_client_says_how_to_start_one_and_ends_with_4() {
 }
 
 #[tokio::test]
-async fn a_command_is_sent_in_the_words_of_the_api() {
+async fn a_command_is_sent_as_the_api_expects_it() {
     let service = Canned::start(200, order()).await;
     let cases = [
         (&["pay", "a/b c"][..], "POST /v1/orders/a%2Fb%20c/pay", json!({})),
@@ -437,7 +437,7 @@ async fn a_command_is_sent_in_the_words_of_the_api() {
 }
 
 #[tokio::test]
-async fn an_order_is_shown_to_people_in_their_zone_and_to_programs_as_it_came() {
+async fn an_order_is_shown_in_the_local_time_zone_and_unchanged_as_json() {
     let service = Canned::start(200, order()).await;
     let shown = text(&service.run(&["order", "show", "A-1", "--tz", "Asia/Seoul"]).await.stdout);
     for expected in [
@@ -460,7 +460,7 @@ async fn an_order_is_shown_to_people_in_their_zone_and_to_programs_as_it_came() 
 }
 
 #[tokio::test]
-async fn a_list_is_a_plain_table_in_a_pipe_and_names_the_next_page() {
+async fn in_a_pipe_a_list_is_a_plain_table_and_names_the_next_page() {
     let at = "2026-11-23T03:12:00.000Z";
     let item = json!({"order_id": "A-1", "at": at, "order": order()});
     let gone = json!({"order_id": "B-2", "at": at, "order": null, "error": "the stored order B-2 cannot be read"});
@@ -501,7 +501,7 @@ async fn figures_are_shown() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_is_possible_and_its_kind_is_the_exit_code() {
+async fn a_refusal_lists_the_permitted_commands_and_sets_the_exit_code() {
     let problem = json!({"code": "not_shippable", "title": "order A-1 is CANCELLED", "status": 409, "allowed": ["pay"]});
     for (status, code) in
         [(404, 3), (409, 3), (422, 3), (408, 4), (429, 4), (503, 4), (500, 1), (400, 1), (302, 1)]
@@ -525,7 +525,7 @@ async fn a_refusal_says_what_is_possible_and_its_kind_is_the_exit_code() {
 }
 
 #[tokio::test]
-async fn an_order_can_be_led_through_its_life_from_the_command_line() {
+async fn the_command_line_takes_an_order_through_its_life() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
     std::fs::write(&config, "[policies.default]\nmax_extensions = 1\n").unwrap();

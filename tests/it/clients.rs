@@ -130,11 +130,11 @@ fn old(url: &str, id: &str, body: &str) -> reqwest::RequestBuilder {
 }
 
 #[tokio::test]
-async fn the_shop_in_typescript_credits_once_whatever_is_delivered() {
+async fn the_shop_in_typescript_credits_each_order_once() {
     a_client_credits_once(&["node", "typescript/shop.mjs"]).await;
 }
 
 #[tokio::test]
-async fn the_shop_in_python_credits_once_whatever_is_delivered() {
+async fn the_shop_in_python_credits_each_order_once() {
     a_client_credits_once(&["python3", "python/shop.py"]).await;
 }

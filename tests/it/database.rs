@@ -35,35 +35,35 @@ macro_rules! on_both {
 
 on_both! {
     keeping:
-        an_order_is_kept_as_its_newest_event_left_it
+        an_order_has_the_state_after_its_newest_event
         a_repeat_changes_nothing
-        older_news_is_recorded_but_leaves_the_order_as_it_is
+        an_older_event_is_recorded_but_does_not_change_the_order
         ids_that_differ_in_case_or_by_a_space_are_two_orders
-        every_json_that_is_valid_is_kept
-        workers_that_start_at_once_make_the_tables_once
-        tables_of_a_newer_version_are_left_alone;
+        every_valid_json_is_stored
+        workers_that_start_together_create_the_tables_once
+        tables_of_a_newer_version_are_not_changed;
     failing:
-        one_poisonous_event_does_not_keep_its_batch_from_being_written
-        several_poisonous_events_are_found_by_halves
-        what_is_too_large_for_the_database_is_dead_without_harm_to_others
-        a_database_that_is_away_is_tried_again
-        what_the_database_may_not_do_is_tried_again_and_not_given_up;
+        one_poison_event_does_not_block_its_batch
+        several_poison_events_are_found_by_splitting_the_batch
+        an_event_that_is_too_large_for_the_database_is_dead_and_others_are_written
+        a_database_that_is_down_is_retried
+        a_missing_permission_is_retried;
     statements:
         the_shops_own_statement_runs_once_for_each_event
-        a_statement_can_guard_itself_against_older_news
-        what_the_statement_refuses_is_dead_for_that_event_only
-        a_wrong_statement_is_tried_again;
+        a_statement_can_ignore_older_events
+        only_the_event_that_the_statement_refuses_is_dead
+        a_wrong_statement_is_retried;
     books:
         a_receipt_is_credited_exactly_once
-        a_refund_takes_back_what_was_credited_whatever_the_rate_is_now
-        a_receipt_that_comes_after_its_refund_does_nothing
+        a_refund_takes_back_the_credited_points_after_a_change_of_the_rate_too
+        a_receipt_after_its_refund_does_nothing
         receipt_and_refund_of_one_batch_cancel_each_other
-        receipt_and_refund_that_race_and_repeat_leave_nothing
-        sums_are_exact_over_random_lives_written_by_two_workers_in_any_order
-        receipts_from_before_points_were_kept_are_no_differences
-        a_planted_difference_is_found;
+        racing_and_repeated_receipts_and_refunds_leave_no_points
+        sums_are_exact_over_random_orders_written_by_two_workers_in_any_order
+        receipts_from_before_points_were_enabled_are_not_differences
+        every_kind_of_difference_is_found;
     service:
-        an_order_that_is_received_by_itself_is_kept_credited_and_proved;
+        an_order_received_by_the_timer_is_stored_credited_and_reconciled;
 }
 
 #[tokio::test]

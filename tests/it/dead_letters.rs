@@ -133,7 +133,7 @@ async fn counts(service: &Process) -> (u64, u64) {
     (shop["pending"].as_u64().unwrap_or(0), shop["dead"].as_u64().unwrap_or(0))
 }
 
-async fn an_operators_day(store: &str, directory: &Path) {
+async fn an_operator_handles_dead_letters(store: &str, directory: &Path) {
     let endpoint = ScriptedEndpoint::start().await;
     let config = write_config(directory, store, "shop", &endpoint.url);
     let service = Process::serve(&config).await;
@@ -259,15 +259,15 @@ async fn replay_some(service: &Process, endpoint: &ScriptedEndpoint) {
 }
 
 #[tokio::test]
-async fn dead_letters_are_looked_at_replayed_and_discarded_and_none_is_lost_on_sqlite() {
+async fn on_sqlite_dead_letters_are_listed_replayed_and_discarded_and_none_is_lost() {
     let directory = tempfile::tempdir().unwrap();
-    an_operators_day("sqlite:shop.db", directory.path()).await;
+    an_operator_handles_dead_letters("sqlite:shop.db", directory.path()).await;
 }
 
 #[tokio::test]
-async fn dead_letters_are_looked_at_replayed_and_discarded_and_none_is_lost_on_redis() {
+async fn on_redis_dead_letters_are_listed_replayed_and_discarded_and_none_is_lost() {
     let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
-    an_operators_day(&redis.url(), directory.path()).await;
+    an_operator_handles_dead_letters(&redis.url(), directory.path()).await;
 }
 
 fn engine(store: &Kept) -> Engine {
@@ -279,7 +279,7 @@ async fn left(store: &Kept) -> u64 {
 }
 
 #[tokio::test]
-async fn a_walk_takes_what_fits_and_leaves_what_was_given_up_after_it_began() {
+async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_its_start() {
     let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
     let (engine, now) = (engine(&store), now(&store).await);
     for (name, at) in [
@@ -310,7 +310,7 @@ async fn a_walk_takes_what_fits_and_leaves_what_was_given_up_after_it_began() {
 }
 
 #[tokio::test]
-async fn a_long_walk_goes_on_where_it_stopped() {
+async fn a_long_replay_continues_from_its_cursor() {
     let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
     let (engine, at) = (engine(&store), now(&store).await.before(hours(1)));
     for i in 0..2_100 {

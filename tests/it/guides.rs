@@ -53,7 +53,7 @@ fn flatten(path: &str, table: &Table, keys: &mut BTreeMap<String, Value>) {
 }
 
 #[test]
-fn every_key_and_no_other_is_in_the_configuration_document() {
+fn the_configuration_document_has_exactly_the_existing_keys() {
     let name = |key: &str| match key.split('.').collect::<Vec<_>>()[..] {
         ["policies", _, rest] => format!("policies.NAME.{rest}"),
         ["actions", _, "points", rest] => format!("actions.NAME.points.{rest}"),
@@ -72,7 +72,7 @@ fn every_key_and_no_other_is_in_the_configuration_document() {
 }
 
 #[test]
-fn every_default_that_the_configuration_document_names_is_the_one_in_force() {
+fn the_configuration_document_has_the_actual_defaults() {
     let set = DEFAULT_FILE.parse::<Table>().unwrap();
     let mut defaults = BTreeMap::new();
     flatten("", &set, &mut defaults);
@@ -105,7 +105,7 @@ fn http_codes() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_code_and_no_other_is_in_the_errors_document() {
+fn the_errors_document_has_exactly_the_existing_codes() {
     let http = http_codes();
     assert!(
         ["store_unavailable", "overloaded", "malformed", "not_found"]
@@ -123,7 +123,7 @@ fn every_code_and_no_other_is_in_the_errors_document() {
 }
 
 #[test]
-fn every_code_is_documented_with_what_to_do() {
+fn the_errors_document_says_what_to_do_for_every_code() {
     for line in document("docs/errors.md").lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "{line}");
@@ -137,7 +137,7 @@ fn recipes(document: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_recipe_is_a_good_configuration_and_all_of_them_are_together() {
+fn every_recipe_is_a_valid_configuration_alone_and_together() {
     let recipes = recipes(&document("docs/policies.md"));
     assert!(recipes.len() >= 7, "{}", recipes.len());
     let load = |text: &str| {
@@ -158,7 +158,7 @@ fn every_recipe_is_a_good_configuration_and_all_of_them_are_together() {
 }
 
 #[test]
-fn the_configurations_in_the_readmes_and_beside_the_examples_are_good() {
+fn the_configurations_in_the_readmes_and_examples_are_valid() {
     let secret = autoreceive::action::webhook::SigningSecret::fresh();
     let env = BTreeMap::from([
         ("SHOP_WEBHOOK_SECRET".to_owned(), secret.clone()),
@@ -180,7 +180,7 @@ fn the_configurations_in_the_readmes_and_beside_the_examples_are_good() {
 }
 
 #[test]
-fn every_link_between_the_documents_leads_somewhere() {
+fn every_link_between_the_documents_resolves() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs"))
         .unwrap()
@@ -212,7 +212,7 @@ fn every_link_between_the_documents_leads_somewhere() {
 }
 
 #[tokio::test]
-async fn the_tour_and_the_readme_print_what_they_say() {
+async fn the_commands_in_the_tour_and_the_readme_print_the_documented_output() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tour");
     let mut command = Command::new(script);
     command.arg("--check").env("AUTORECEIVE", env!("CARGO_BIN_EXE_autoreceive"));

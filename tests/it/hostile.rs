@@ -266,7 +266,7 @@ impl Stage {
     }
 }
 
-async fn harm_nobody_else(store: &str) {
+async fn hostile_clients_do_not_affect_others(store: &str) {
     let (sockets, megabytes) =
         (setting("AUTORECEIVE_TEST_SOCKETS", 200), setting("AUTORECEIVE_TEST_BODY_MB", 64));
     let seconds = setting("AUTORECEIVE_TEST_LOAD_SECONDS", 2);
@@ -333,11 +333,11 @@ async fn harm_nobody_else(store: &str) {
 const CLIENTS: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_sqlite_slow_endless_and_greedy_clients_harm_nobody_else() {
-    harm_nobody_else("sqlite:autoreceive.db").await;
+async fn on_sqlite_slow_endless_and_greedy_clients_do_not_affect_others() {
+    hostile_clients_do_not_affect_others("sqlite:autoreceive.db").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_redis_slow_endless_and_greedy_clients_harm_nobody_else() {
-    harm_nobody_else(&RedisServer::start(&[]).url()).await;
+async fn on_redis_slow_endless_and_greedy_clients_do_not_affect_others() {
+    hostile_clients_do_not_affect_others(&RedisServer::start(&[]).url()).await;
 }

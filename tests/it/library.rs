@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn the_example_with_an_action_of_its_own_credits_the_received_order() {
+fn the_example_with_its_own_action_credits_the_received_order() {
     // `cargo test` builds the examples beside the program.
     let example =
         Path::new(env!("CARGO_BIN_EXE_autoreceive")).with_file_name("examples").join("own_action");

@@ -18,7 +18,7 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 }
 
 #[tokio::test]
-async fn a_message_is_a_line_a_repeat_is_told_and_a_forged_one_is_refused() {
+async fn each_message_is_one_line_a_repeat_is_marked_and_a_forged_one_is_refused() {
     let listener = Listener::start(&[]).await;
     let url = listener.url.clone();
     assert_eq!(status(message(&url, "A-1:3", &received("A-1"))).await, 204);
@@ -50,7 +50,7 @@ order.received  A-3  RECEIVED  version 3  by timer  id A-3:3  answered 204
 }
 
 #[tokio::test]
-async fn programs_get_the_bodies_and_nothing_else_on_standard_output() {
+async fn with_json_standard_output_has_only_the_bodies() {
     let listener = Listener::start(&["--json"]).await;
     let body = "{\"type\":\"order.received\",\n \"amount\":9007199254740993}";
     assert_eq!(status(message(&listener.url, "A-1:3", body)).await, 204);
@@ -59,7 +59,7 @@ async fn programs_get_the_bodies_and_nothing_else_on_standard_output() {
 }
 
 #[tokio::test]
-async fn a_share_of_the_messages_fails() {
+async fn the_configured_share_of_messages_fails() {
     let listener = Listener::start(&["--fail", "0.5"]).await;
     let mut seen = std::collections::BTreeSet::new();
     eventually("both answers were given", 30, async || {
@@ -72,7 +72,7 @@ async fn a_share_of_the_messages_fails() {
 }
 
 #[tokio::test]
-async fn a_slow_endpoint_answers_no_sooner_than_it_was_told() {
+async fn a_slow_endpoint_waits_as_configured() {
     let listener = Listener::start(&["--slow", "300ms"]).await;
     let start = Instant::now();
     assert_eq!(status(message(&listener.url, "A-1:3", &received("A-1"))).await, 204);
@@ -81,7 +81,7 @@ async fn a_slow_endpoint_answers_no_sooner_than_it_was_told() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_too_old_or_absurd_is_refused_and_the_next_message_is_taken() {
+async fn a_message_that_is_too_long_too_old_or_absurd_is_refused_and_the_next_one_is_accepted() {
     let listener = Listener::start(&[]).await;
     let url = listener.url.clone();
     let signer = standardwebhooks::Webhook::new(crate::support::endpoint::SECRET).unwrap();
@@ -104,7 +104,7 @@ async fn what_is_too_long_too_old_or_absurd_is_refused_and_the_next_message_is_t
 }
 
 #[tokio::test]
-async fn without_a_secret_a_fresh_one_is_shown_as_the_configuration_that_works_with_it() {
+async fn without_a_secret_it_prints_a_fresh_one_in_a_configuration_that_works() {
     let listener = Listener::start_with(&[]).await;
     let said = listener.said();
     let snippet = &said[said.find("[actions.shop]").unwrap()..said.find("waiting for").unwrap()];

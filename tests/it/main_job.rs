@@ -135,7 +135,7 @@ async fn stats(url: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_redis_every_paid_order_is_received_and_delivered_though_a_worker_is_killed() {
+async fn on_redis_every_paid_order_is_received_and_delivered_after_a_worker_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let (redis, endpoint, count) = (RedisServer::start(&[]), ShopEndpoint::start().await, orders());
     let config = write_config(directory.path(), &redis.url(), &endpoint.url);
@@ -161,7 +161,7 @@ async fn on_redis_every_paid_order_is_received_and_delivered_though_a_worker_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_sqlite_every_paid_order_is_received_and_delivered_though_the_process_is_killed() {
+async fn on_sqlite_every_paid_order_is_received_and_delivered_after_the_process_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let (endpoint, count) = (ShopEndpoint::start().await, orders());
     let store = format!("sqlite:{}", directory.path().join("shop.db").display());

@@ -211,7 +211,7 @@ async fn on_sqlite_each_order_has_one_legal_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_commands_of_one_order_queued_at_once_are_carried_out_in_their_order() {
+async fn many_queued_commands_of_one_order_are_executed_in_their_order() {
     let directory = tempfile::tempdir().unwrap();
     let store =
         SqliteStore::open(&directory.path().join("race.db"), Duration::from_secs(5)).unwrap();

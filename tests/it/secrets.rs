@@ -91,7 +91,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn no_secret_shows_in_logs_errors_answers_or_the_shown_configuration() {
+async fn no_secret_appears_in_logs_errors_answers_or_the_shown_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let mut redis = RedisServer::start(&["--requirepass", PASSWORD]);
     let (token, guessed) = (fresh_token(), fresh_token());

@@ -174,7 +174,7 @@ async fn pay_the_rest(url: &str, acknowledged: &BTreeMap<String, bool>) {
     }
 }
 
-async fn ends_in_time_and_loses_nothing(store: &str, directory: &Path) {
+async fn stops_in_time_and_loses_nothing(store: &str, directory: &Path) {
     let (endpoint, acknowledged) = (ShopEndpoint::start().await, Acknowledged::default());
     let config = write_config(directory, store, &endpoint.url);
     let mut took = Vec::new();
@@ -218,7 +218,7 @@ async fn ends_in_time_and_loses_nothing(store: &str, directory: &Path) {
 }
 
 #[tokio::test]
-async fn neither_a_store_that_hangs_nor_an_endpoint_that_never_answers_holds_up_the_end() {
+async fn a_hanging_store_or_endpoint_does_not_delay_the_shutdown() {
     let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
     // Connections are made, and nobody ever takes them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -262,14 +262,14 @@ async fn neither_a_store_that_hangs_nor_an_endpoint_that_never_answers_holds_up_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_sqlite_the_end_comes_in_time_and_nothing_acknowledged_is_lost_or_received_twice() {
+async fn on_sqlite_a_shutdown_ends_in_time_and_no_acknowledged_order_is_lost_or_received_twice() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", directory.path().join("shop.db").display());
-    ends_in_time_and_loses_nothing(&store, directory.path()).await;
+    stops_in_time_and_loses_nothing(&store, directory.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_redis_the_end_comes_in_time_and_nothing_acknowledged_is_lost_or_received_twice() {
+async fn on_redis_a_shutdown_ends_in_time_and_no_acknowledged_order_is_lost_or_received_twice() {
     let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
-    ends_in_time_and_loses_nothing(&redis.url(), directory.path()).await;
+    stops_in_time_and_loses_nothing(&redis.url(), directory.path()).await;
 }

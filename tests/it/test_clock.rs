@@ -86,7 +86,7 @@ async fn a_store_keeps_the_kind_of_clock_it_was_created_with() {
 }
 
 #[tokio::test]
-async fn the_time_goes_forward_for_good_and_not_beyond_its_bound() {
+async fn an_advance_is_permanent_and_has_an_upper_limit() {
     for ground in Ground::all() {
         let store = ground.open(true).await.unwrap();
         let before = now(&store).await;
@@ -146,7 +146,7 @@ async fn every_answer_of_the_store_has_the_new_time() {
 }
 
 #[tokio::test]
-async fn what_was_decided_before_the_time_went_forward_cannot_be_committed_after_it() {
+async fn a_decision_from_before_an_advance_cannot_be_committed_after_it() {
     for ground in Ground::all() {
         let store = ground.open(true).await.unwrap();
         // On Redis the other worker has connections of its own, and is told nothing.
@@ -183,7 +183,7 @@ async fn status(engine: &Engine, id: &OrderId) -> Status {
 }
 
 #[tokio::test]
-async fn a_day_passes_at_once_on_the_worker_that_is_asked_and_nothing_is_received_early() {
+async fn an_advance_takes_effect_at_once_on_its_worker_and_nothing_is_received_early() {
     for ground in Ground::all() {
         let store = ground.open(true).await.unwrap();
         // It looks around once in its life, so that only the advance can wake it.
@@ -205,7 +205,7 @@ async fn a_day_passes_at_once_on_the_worker_that_is_asked_and_nothing_is_receive
 }
 
 #[tokio::test]
-async fn a_day_that_one_worker_lets_pass_passes_for_the_other() {
+async fn an_advance_by_one_worker_takes_effect_on_the_other() {
     let ground = Ground::Redis(RedisServer::start(&[]));
     let (store, other_store) = (ground.open(true).await.unwrap(), ground.open(true).await.unwrap());
     let (asked, other) =
@@ -266,7 +266,7 @@ async fn post(url: &str, path: &str, body: Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn an_order_with_the_usual_day_is_received_and_told_after_clock_advance_25h() {
+async fn an_order_with_a_window_of_24_h_is_received_and_delivered_after_clock_advance_25h() {
     let (directory, endpoint) = (tempdir().unwrap(), ShopEndpoint::start().await);
     let config = directory.path().join("shop.toml");
     let action = webhook("shop", &endpoint.url, "");

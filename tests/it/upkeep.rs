@@ -213,13 +213,13 @@ async fn a_year(store: &str, directory: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actions_are_added_fed_disabled_renamed_and_dropped_on_sqlite() {
+async fn on_sqlite_actions_are_added_backfilled_disabled_renamed_and_dropped() {
     let directory = tempfile::tempdir().unwrap();
     a_year("sqlite:shop.db", directory.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actions_are_added_fed_disabled_renamed_and_dropped_on_redis() {
+async fn on_redis_actions_are_added_backfilled_disabled_renamed_and_dropped() {
     let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
     a_year(&redis.url(), directory.path()).await;
 }

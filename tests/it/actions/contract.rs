@@ -178,13 +178,13 @@ async fn failures_are_retried_at_the_documented_times_and_dead_after_72_hours() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_gone_is_attempted_once() {
+async fn an_event_is_attempted_once_if_the_endpoint_is_gone() {
     let (attempts, dead) = attempts("gone").await;
     assert!(dead && attempts.len() == 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_endpoint_asks_for_is_kept_and_shortens_nothing() {
+async fn retry_after_lengthens_a_wait_and_never_shortens_it() {
     // The schedule would be sooner: what is asked for counts, to the second.
     let (busy, dead) = attempts("busy").await;
     assert!(!dead && busy.len() == 3);

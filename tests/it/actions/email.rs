@@ -149,7 +149,7 @@ async fn a_repeat_has_the_same_message_id_and_another_event_has_another() {
 }
 
 #[tokio::test]
-async fn nothing_that_an_order_holds_becomes_a_header_or_another_recipient() {
+async fn order_data_cannot_add_a_header_or_a_recipient() {
     let mut server = SmtpServer::start("none", false);
     let texts = BTreeMap::from([(
         (EventKind::Received, "ko".to_owned()),
@@ -217,7 +217,7 @@ async fn an_order_without_an_email_address_is_final() {
 }
 
 #[tokio::test]
-async fn a_4xx_is_tried_again_a_5xx_is_final_and_neither_affects_the_next_email() {
+async fn a_4xx_is_retried_a_5xx_is_final_and_neither_affects_the_next_email() {
     let server = SmtpServer::start("none", false);
     let email = email(server.port);
     let recipients = ["kim", "busy", "gone", "spam", "flaky", "lee"];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use autoreceive::action::http::{Expected, Http, Request};
+use autoreceive::action::http::{ExpectedValue, Http, Request};
 use autoreceive::action::outgoing::Limits;
 use autoreceive::action::template::Secrets;
 use autoreceive::action::{Action, Outcome};
@@ -192,7 +192,7 @@ async fn an_unsendable_event_is_final_with_a_reason_without_secrets() {
 #[tokio::test]
 async fn success_can_depend_on_a_value_in_the_answer() {
     let expected = |value: &str| {
-        Some(Expected { pointer: "/result/code".to_owned(), value: value.to_owned() })
+        Some(ExpectedValue { pointer: "/result/code".to_owned(), value: value.to_owned() })
     };
     let cases = [
         (r#"{"result": {"code": 1}}"#, "1", None),

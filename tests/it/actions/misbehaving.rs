@@ -153,7 +153,7 @@ async fn place(engine: &Engine, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_whatever_the_endpoint_does_and_every_attempt_has_the_same_id() {
+async fn a_misbehaving_endpoint_loses_no_event_and_every_attempt_has_the_same_id() {
     let (url, seen) = endpoint().await;
     let limits =
         Limits { timeout: Duration::from_secs(2), allow_private: true, ..Limits::default() };

@@ -158,7 +158,7 @@ async fn webhooks_are_delivered_from_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_hangs_or_is_down_does_not_slow_the_others_down() {
+async fn an_endpoint_that_hangs_or_is_down_does_not_slow_down_others() {
     let (events, rounds) =
         (number("AUTORECEIVE_TEST_EVENTS", 500), number("AUTORECEIVE_TEST_ROUNDS", 1));
     let neighbours = [
@@ -244,7 +244,7 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_down_adds_little_to_the_others_lag() {
+async fn an_endpoint_that_is_down_adds_little_lag_to_others() {
     let (ticks, rounds) =
         (number("AUTORECEIVE_TEST_SECONDS", 1) * 20, number("AUTORECEIVE_TEST_ROUNDS", 1));
     let neighbours = [

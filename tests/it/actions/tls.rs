@@ -23,7 +23,7 @@ async fn post(port: u16, trusted: Option<&Authority>) -> Outcome {
 }
 
 #[tokio::test]
-async fn an_endpoint_of_a_named_authority_is_trusted() {
+async fn an_endpoint_with_a_certificate_of_a_configured_authority_is_trusted() {
     let authority = Authority::new();
     let port = serve(authority.certificate("127.0.0.1", 2099)).await;
     assert_eq!(post(port, Some(&authority)).await, Outcome::Done);
@@ -49,7 +49,7 @@ async fn an_invalid_certificate_is_named_as_the_cause() {
 }
 
 #[tokio::test]
-async fn an_endpoint_without_tls_is_said_to_have_none() {
+async fn an_endpoint_without_tls_is_reported() {
     let plain = crate::support::endpoint::ShopEndpoint::start().await;
     let port = plain.url.parse::<reqwest::Url>().unwrap().port().unwrap();
     assert_eq!(why(&post(port, None).await), "TLS: the server does not speak TLS");

@@ -157,7 +157,7 @@ async fn rude(then: fn(&tokio::net::TcpStream)) -> String {
 }
 
 #[tokio::test]
-async fn an_event_is_posted_signed_under_its_own_id() {
+async fn an_event_is_signed_and_posted_under_its_own_id() {
     let endpoint = TestEndpoint::start().await;
     let event = event("주문 1.a", 5);
     assert_eq!(only(&endpoint.webhook("/ok"), &event).await, Outcome::Done);
@@ -175,7 +175,7 @@ async fn a_repeat_carries_the_same_id_and_body() {
 }
 
 #[tokio::test]
-async fn an_endpoint_with_another_secret_sees_a_forged_message() {
+async fn an_endpoint_with_another_secret_refuses_the_signature() {
     let endpoint = TestEndpoint::start().await;
     let webhook = webhook(&format!("{}/ok", endpoint.url), &SigningSecret::fresh(), TIMEOUT);
     assert_eq!(why(&only(&webhook, &event("A-1", 5)).await), "status 401");
@@ -207,7 +207,7 @@ async fn at_most_sixteen_events_of_a_batch_are_posted_at_a_time() {
 }
 
 #[tokio::test]
-async fn no_more_requests_are_under_way_than_the_endpoints_limit_however_many_attempts_are_made() {
+async fn concurrent_attempts_share_the_limit_of_requests_to_an_endpoint() {
     let endpoint = TestEndpoint::start().await;
     let limits =
         Limits { timeout: TIMEOUT, concurrency: 3, allow_private: true, ..Limits::default() };
@@ -241,7 +241,7 @@ async fn every_status_except_2xx_and_410_is_retried() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_busy_says_how_long_to_wait() {
+async fn a_busy_endpoint_sets_the_wait() {
     let endpoint = TestEndpoint::start().await;
     let after = Some(Duration::from_secs(77));
     assert_eq!(
@@ -262,7 +262,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_hangs_is_given_up_after_the_timeout() {
+async fn a_hanging_endpoint_times_out() {
     let endpoint = TestEndpoint::start().await;
     let webhook =
         webhook(&format!("{}/hang", endpoint.url), &endpoint.secret, Duration::from_millis(300));

@@ -107,7 +107,7 @@ fn body(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_route_lets_in_the_roles_that_it_names_and_nobody_else() {
+async fn every_route_accepts_only_its_roles() {
     let guarded = GuardedReceipts::start().await;
     let operate = format!("Bearer {}", guarded.token(Role::Operate));
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
@@ -204,7 +204,7 @@ async fn every_token(
 }
 
 #[tokio::test]
-async fn a_stranger_cannot_tell_an_order_that_exists_from_one_that_does_not() {
+async fn without_a_token_existing_and_missing_orders_get_the_same_answer() {
     let guarded = GuardedReceipts::start().await;
     let write = format!("Bearer {}", guarded.token(Role::Write));
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
@@ -231,7 +231,7 @@ async fn a_stranger_cannot_tell_an_order_that_exists_from_one_that_does_not() {
 }
 
 #[tokio::test]
-async fn who_guesses_tokens_is_told_to_wait_and_who_has_one_is_not() {
+async fn a_client_that_guesses_tokens_must_wait_and_one_with_a_valid_token_must_not() {
     let guarded = GuardedReceipts::start().await;
     let guess =
         async |host| guarded.ask_from(host, "GET", "/v1/stats", "Bearer ar_guessed", "").await;

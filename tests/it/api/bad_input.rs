@@ -312,7 +312,7 @@ async fn state(client: &Client) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_is_told_and_changes_nothing() {
+async fn a_wrong_request_gets_an_explanation_and_changes_nothing() {
     let client = Client::start().await;
     let paid = json!({"order_id": "A-1", "buyer_id": "B-7", "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3650d"});
     assert_eq!(client.post("/v1/orders", &paid).await.status, 201);
@@ -351,7 +351,7 @@ async fn whatever_is_wrong_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_wrong_line_is_told_and_changes_nothing() {
+async fn a_wrong_line_gets_an_explanation_and_changes_nothing() {
     let client = Client::start().await;
     let line = |fields: Value| {
         let mut line = json!({"order_id": "N-1", "command": "place", "buyer_id": "B-7"});

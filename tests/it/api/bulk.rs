@@ -13,7 +13,7 @@ fn of<'a>(answers: &'a [Value], field: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
+async fn commands_of_one_order_are_executed_in_the_order_of_their_lines() {
     let client = Client::start().await;
     let mut lines = String::new();
     for i in 0..500 {
@@ -49,7 +49,7 @@ async fn commands_of_one_order_are_carried_out_in_the_order_of_their_lines() {
 }
 
 #[tokio::test]
-async fn one_bad_line_harms_no_other() {
+async fn a_bad_line_does_not_affect_others() {
     let client = Client::start().await;
     let long =
         format!(r#"{{"order_id":"A-9","command":"cancel","reason":"{}"}}"#, "x".repeat(70_000));
@@ -91,7 +91,7 @@ async fn one_bad_line_harms_no_other() {
 }
 
 #[tokio::test]
-async fn a_line_is_answered_while_the_next_is_still_to_come() {
+async fn a_line_is_answered_before_the_next_one_is_sent() {
     let client = Client::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
@@ -119,7 +119,7 @@ async fn a_line_is_answered_while_the_next_is_still_to_come() {
 }
 
 #[tokio::test]
-async fn a_service_that_shuts_down_answers_what_was_sent_and_says_so() {
+async fn a_service_that_shuts_down_answers_all_sent_lines_and_says_so() {
     let client = Client::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let line = "{\"order_id\":\"A-1\",\"command\":\"place\",\"buyer_id\":\"B-7\"}\n";

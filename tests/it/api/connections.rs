@@ -19,7 +19,7 @@ async fn end_of(mut stream: TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
+async fn idle_and_slow_connections_are_closed_while_others_are_served() {
     let client = Client::start().await;
     let open = async |text: &str| {
         let mut stream = TcpStream::connect(&client.address).await.unwrap();
@@ -55,7 +55,7 @@ async fn idle_and_slow_connections_are_given_up_while_others_are_served() {
 }
 
 #[tokio::test]
-async fn a_body_without_an_end_is_cut_off_at_its_limit() {
+async fn an_endless_body_is_cut_off_at_its_limit() {
     let client = Client::start().await;
     let (mut reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let head = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
@@ -86,7 +86,7 @@ async fn a_head_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn bytes_that_are_not_http_are_refused() {
     let client = Client::start().await;
     for bytes in [
         b"\x16\x03\x01\x02\x00".as_slice(),
@@ -100,7 +100,7 @@ async fn what_is_no_http_is_refused() {
 }
 
 #[tokio::test]
-async fn answers_are_kept_by_nobody_in_between() {
+async fn answers_are_not_cached() {
     let client = Client::start().await;
     for path in ["/v1/stats", "/nowhere"] {
         let answer = client.get(path).await;
@@ -109,7 +109,7 @@ async fn answers_are_kept_by_nobody_in_between() {
 }
 
 #[tokio::test]
-async fn the_api_ends_at_once_where_nothing_is_in_hand() {
+async fn an_idle_api_stops_at_once() {
     let client = Client::start().await;
     let idle = TcpStream::connect(&client.address).await.unwrap();
     assert_eq!(client.get("/healthz").await.status, 200);
@@ -120,7 +120,7 @@ async fn the_api_ends_at_once_where_nothing_is_in_hand() {
 }
 
 #[tokio::test]
-async fn hundreds_can_connect_before_the_first_of_them_is_accepted() {
+async fn hundreds_can_connect_before_the_first_one_is_accepted() {
     let listener = autoreceive::http::listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let connected = (0..300).map(|i| {

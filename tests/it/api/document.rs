@@ -38,7 +38,7 @@ fn schemas(document: &Value) -> &Map<String, Value> {
 }
 
 #[tokio::test]
-async fn every_documented_route_is_there_and_answers_as_documented() {
+async fn every_documented_route_exists_and_answers_as_documented() {
     let client = Client::start().await;
     let document = document(&client).await;
     assert_eq!(document["openapi"], "3.1.0");
@@ -86,7 +86,7 @@ async fn every_documented_route_is_there_and_answers_as_documented() {
 }
 
 #[tokio::test]
-async fn every_reference_leads_somewhere() {
+async fn every_reference_of_the_document_resolves() {
     let client = Client::start().await;
     let document = document(&client).await;
     let text = document.to_string();
@@ -101,7 +101,7 @@ async fn every_reference_leads_somewhere() {
 }
 
 #[tokio::test]
-async fn every_reason_of_a_refusal_is_documented_where_it_can_occur() {
+async fn every_error_code_is_documented_at_the_routes_that_return_it() {
     let client = Client::start().await;
     let document = document(&client).await;
     for code in Code::ALL {
@@ -114,7 +114,7 @@ async fn every_reason_of_a_refusal_is_documented_where_it_can_occur() {
 
 /// Routes can only come in through the table: nothing else of the API adds one.
 #[test]
-fn no_route_is_added_beside_the_table() {
+fn every_route_is_in_the_table() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let mut files = vec![std::path::PathBuf::from(root).join("http.rs")];
     files.extend(
@@ -256,7 +256,7 @@ fn example(schema: &Value, document: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_the_service_answers_has_only_documented_fields() {
+async fn answers_have_only_documented_fields() {
     let client = Client::start().await;
     let document = document(&client).await;
     let order = json!({"order_id": "A-1", "buyer_id": "B-7", "amount": 1, "currency": "KRW", "data": [], "receive_after": "48h"});
@@ -320,7 +320,7 @@ fn parts(schema: &Value, document: &Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_page_loads_nothing_from_elsewhere() {
+async fn the_page_loads_nothing_from_other_sites() {
     let client = Client::start().await;
     let moved = client.get("/docs").await;
     assert!(moved.status == 303 && moved.head.contains("location: /docs/index.html"), "{moved:?}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 
 #[tokio::test]
-async fn an_order_is_placed_once_and_another_one_under_its_id_is_refused() {
+async fn an_order_is_placed_once_and_a_different_one_with_its_id_is_refused() {
     let client = Client::start().await;
     let order = json!({"order_id": "A-1", "buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"cart": [1, "주문"]}});
     let first = client.post("/v1/orders", &order).await;
@@ -25,7 +25,7 @@ async fn an_order_is_placed_once_and_another_one_under_its_id_is_refused() {
 }
 
 #[tokio::test]
-async fn an_order_goes_through_its_life_and_every_repeat_leaves_it_as_it_was() {
+async fn an_order_goes_through_its_life_and_repeats_change_nothing() {
     let client = Client::start().await;
     client
         .post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7", "policy": "parcel"}))
@@ -72,7 +72,7 @@ async fn a_command_without_fields_needs_no_body() {
 }
 
 #[tokio::test]
-async fn what_an_order_does_not_permit_is_refused_with_what_it_permits() {
+async fn a_refused_command_gets_the_list_of_permitted_commands() {
     let client = Client::start().await;
     let missing = client.post("/v1/orders/A-1/pay", &json!({})).await;
     assert_eq!((missing.status, missing.json()["code"].as_str()), (404, Some("order_not_found")));
@@ -101,7 +101,7 @@ fn shown_error() -> Value {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_says_what_the_errors_document_shows() {
+async fn a_cancelled_order_answers_as_in_the_errors_document() {
     let client = Client::start().await;
     let refused = async |id: &str, paid: bool| {
         client.post("/v1/orders", &json!({"order_id": id, "buyer_id": "B-7"})).await;
@@ -122,7 +122,7 @@ async fn a_cancelled_order_says_what_the_errors_document_shows() {
 }
 
 #[tokio::test]
-async fn an_id_may_have_any_characters_that_a_path_can_encode() {
+async fn an_id_may_have_any_character_that_a_path_can_encode() {
     let client = Client::start().await;
     let ids = [
         ("a/b", "a%2Fb"),
@@ -143,7 +143,7 @@ async fn an_id_may_have_any_characters_that_a_path_can_encode() {
 }
 
 #[tokio::test]
-async fn pages_lead_through_all_orders_once() {
+async fn pages_list_every_order_once() {
     let client = Client::start().await;
     for i in 0..7 {
         let at = format!("2026-01-01T00:00:0{i}Z");
@@ -208,7 +208,7 @@ async fn figures_and_health_are_answered() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_shutting_down_says_so_and_is_asked_again() {
+async fn a_service_that_is_shutting_down_says_so_and_asks_for_a_retry() {
     let client = Client::start().await;
     client.service.engine.stop(Duration::from_secs(10)).await;
     let answer = client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;

@@ -41,7 +41,7 @@ async fn serving(files: &Files) -> Service {
 }
 
 #[tokio::test]
-async fn with_a_certificate_the_api_speaks_tls_and_nothing_else() {
+async fn with_a_certificate_the_api_accepts_only_tls() {
     let files = Files::new();
     let service = serving(&files).await;
     let root = reqwest::Certificate::from_pem(files.pem.as_bytes()).unwrap();
@@ -63,7 +63,7 @@ async fn with_a_certificate_the_api_speaks_tls_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_go_on_is_given_up() {
+async fn a_stalled_handshake_is_closed() {
     let service = serving(&Files::new()).await;
     let address = service.url.trim_start_matches("https://").to_owned();
     let mut silent = TcpStream::connect(&address).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_handshake_that_does_not_go_on_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_handshake_in_hand_does_not_delay_the_end() {
+async fn an_unfinished_handshake_does_not_delay_the_shutdown() {
     let service = serving(&Files::new()).await;
     let mut silent = TcpStream::connect(service.url.trim_start_matches("https://")).await.unwrap();
     service.stop_api.cancel();
@@ -86,7 +86,7 @@ async fn a_handshake_in_hand_does_not_delay_the_end() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_refused_with_the_reason_and_never_repeated() {
+fn unusable_files_are_refused_with_the_reason_and_their_content_is_never_shown() {
     let (files, other) = (Files::new(), Files::new());
     let nowhere = PathBuf::from("/nowhere/a.pem");
     let garbage = files.directory.path().join("garbage.pem");

@@ -6,7 +6,7 @@ use super::{Canned, ask, text};
 use crate::support::process::{Process, eventually};
 
 #[tokio::test]
-async fn an_import_sends_every_line_prints_the_bad_ones_and_sums_up() {
+async fn an_import_sends_every_line_and_prints_bad_lines_and_a_summary() {
     let answers = [
         json!({"line": 1, "order_id": "A", "result": "changed", "status": "PAID", "version": 1}),
         json!({"line": 3, "order_id": "B", "result": "unchanged", "status": "PAID", "version": 1}),
@@ -33,7 +33,7 @@ async fn an_import_sends_every_line_prints_the_bad_ones_and_sums_up() {
 }
 
 #[tokio::test]
-async fn a_large_file_is_imported_whole() {
+async fn a_large_file_is_imported_completely() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let line = format!("{{\"order_id\":\"{}\"}}\n", "x".repeat(1_000));
     std::fs::write(file.path(), line.repeat(2_000)).unwrap();
@@ -47,7 +47,7 @@ async fn a_large_file_is_imported_whole() {
 }
 
 #[tokio::test]
-async fn an_import_that_was_not_answered_in_full_says_so() {
+async fn an_import_reports_unanswered_lines() {
     let service =
         Canned::start(200, "{\"line\":1,\"order_id\":\"A\",\"result\":\"changed\"}\n").await;
     let output = service.run_with(&["import", "-"], "one\ntwo\n").await;
@@ -60,7 +60,7 @@ async fn an_import_that_was_not_answered_in_full_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_imported_again_changes_nothing() {
+async fn importing_a_file_again_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
     std::fs::write(&config, "").unwrap();
@@ -87,7 +87,7 @@ async fn a_file_that_is_imported_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn orders_that_were_shipped_long_ago_are_imported_as_they_stand_and_not_cancelled_for_want_of_a_shipment()
+async fn imported_orders_that_were_shipped_long_ago_are_not_cancelled_as_unshipped()
  {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");

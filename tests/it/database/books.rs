@@ -31,7 +31,7 @@ pub async fn a_receipt_is_credited_exactly_once(db: TestDb) {
     balanced(&database).await;
 }
 
-pub async fn a_refund_takes_back_what_was_credited_whatever_the_rate_is_now(db: TestDb) {
+pub async fn a_refund_takes_back_the_credited_points_after_a_change_of_the_rate_too(db: TestDb) {
     let life = Life::new("A-1", "u-7", 59_000);
     done(&db.with_points("1/100"), &[life.received()]).await;
     let later = db.with_points("1/2");
@@ -43,7 +43,7 @@ pub async fn a_refund_takes_back_what_was_credited_whatever_the_rate_is_now(db: 
     balanced(&later).await;
 }
 
-pub async fn a_receipt_that_comes_after_its_refund_does_nothing(db: TestDb) {
+pub async fn a_receipt_after_its_refund_does_nothing(db: TestDb) {
     let (database, life) = (db.with_points("1/100"), Life::new("A-1", "u-7", 59_000));
     done(&database, &[life.refunded()]).await;
     done(&database, &[life.received()]).await;
@@ -59,7 +59,7 @@ pub async fn receipt_and_refund_of_one_batch_cancel_each_other(db: TestDb) {
     balanced(&database).await;
 }
 
-pub async fn receipt_and_refund_that_race_and_repeat_leave_nothing(db: TestDb) {
+pub async fn racing_and_repeated_receipts_and_refunds_leave_no_points(db: TestDb) {
     let lives: Vec<Life> =
         (0..40).map(|n| Life::new(&format!("A-{n}"), &format!("u-{}", n % 3), 1_000 + n)).collect();
     let workers: Vec<_> = (0..8)
@@ -108,7 +108,7 @@ async fn insist(database: &Database, events: &[Event]) {
     panic!("{} events cannot be written", left.len());
 }
 
-pub async fn sums_are_exact_over_random_lives_written_by_two_workers_in_any_order(db: TestDb) {
+pub async fn sums_are_exact_over_random_orders_written_by_two_workers_in_any_order(db: TestDb) {
     let orders =
         std::env::var("AUTORECEIVE_TEST_ORDERS").map_or(3_000, |text| text.parse().unwrap());
     let seed = rand::random();
@@ -161,7 +161,7 @@ pub async fn sums_are_exact_over_random_lives_written_by_two_workers_in_any_orde
 
 /// Receipts that were recorded while no points were kept are told apart, and credited when they
 /// come again.
-pub async fn receipts_from_before_points_were_kept_are_no_differences(db: TestDb) {
+pub async fn receipts_from_before_points_were_enabled_are_not_differences(db: TestDb) {
     let lives: Vec<Life> = (0..3).map(|n| Life::new(&format!("A-{n}"), "u-7", 59_000)).collect();
     done(&db.plain(), &[lives[0].received(), lives[1].received(), lives[1].refunded()]).await;
     let database = db.with_points("1/100");
@@ -177,7 +177,7 @@ pub async fn receipts_from_before_points_were_kept_are_no_differences(db: TestDb
 }
 
 /// The check must be able to fail: each of these is found, and nothing is left once it is mended.
-pub async fn a_planted_difference_is_found(db: TestDb) {
+pub async fn every_kind_of_difference_is_found(db: TestDb) {
     let database = db.with_points("1/1");
     let lives: Vec<Life> =
         (0..4).map(|n| Life::new(&format!("A-{n}"), &format!("u-{n}"), 100)).collect();

@@ -40,15 +40,15 @@ async fn batch_with_poison(db: &TestDb, poisonous: &[u64]) {
     assert_eq!(balanced(&database).await.ledger, written as i128);
 }
 
-pub async fn one_poisonous_event_does_not_keep_its_batch_from_being_written(db: TestDb) {
+pub async fn one_poison_event_does_not_block_its_batch(db: TestDb) {
     batch_with_poison(&db, &[117]).await;
 }
 
-pub async fn several_poisonous_events_are_found_by_halves(db: TestDb) {
+pub async fn several_poison_events_are_found_by_splitting_the_batch(db: TestDb) {
     batch_with_poison(&db, &[0, 1, 99, 100, 199]).await;
 }
 
-pub async fn a_database_that_is_away_is_tried_again(db: TestDb) {
+pub async fn a_database_that_is_down_is_retried(db: TestDb) {
     let mut url: reqwest::Url = db.settings().url.parse().unwrap();
     url.set_port(Some(free_port())).unwrap();
     url.set_password(Some("canary")).unwrap();
@@ -65,7 +65,7 @@ pub async fn a_database_that_is_away_is_tried_again(db: TestDb) {
     }
 }
 
-pub async fn what_the_database_may_not_do_is_tried_again_and_not_given_up(db: TestDb) {
+pub async fn a_missing_permission_is_retried(db: TestDb) {
     let (database, life) = (db.plain(), Life::new("A-1", "u", 1));
     done(&database, &[life.placed()]).await;
     db.rows("ALTER TABLE {p}orders RENAME TO {p}away").await;
@@ -78,7 +78,7 @@ pub async fn what_the_database_may_not_do_is_tried_again_and_not_given_up(db: Te
     done(&database, &[life.paid()]).await;
 }
 
-pub async fn what_is_too_large_for_the_database_is_dead_without_harm_to_others(db: TestDb) {
+pub async fn an_event_that_is_too_large_for_the_database_is_dead_and_others_are_written(db: TestDb) {
     let database = db.with_points("2/1");
     let amounts = [u64::MAX, i64::MAX as u64, 1];
     let events = amounts.map(|amount| Life::new(&format!("A-{amount}"), "u", amount).received());

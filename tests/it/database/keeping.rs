@@ -9,7 +9,7 @@ use autoreceive::wire::event_json;
 
 use super::kit::{Life, START_MS, TestDb, done};
 
-pub async fn an_order_is_kept_as_its_newest_event_left_it(db: TestDb) {
+pub async fn an_order_has_the_state_after_its_newest_event(db: TestDb) {
     let mut life = Life::new("주문-1", "u-7", 59_000);
     life.0.data = Some(Data::new(r#"{"sku":"가-1"}"#).unwrap());
     life.0.clock = Clock::Running {
@@ -88,7 +88,7 @@ pub async fn a_repeat_changes_nothing(db: TestDb) {
     assert_eq!([db.rows(everything[0]).await, db.rows(everything[1]).await], before);
 }
 
-pub async fn older_news_is_recorded_but_leaves_the_order_as_it_is(db: TestDb) {
+pub async fn an_older_event_is_recorded_but_does_not_change_the_order(db: TestDb) {
     let (database, life) = (db.plain(), Life::new("A-1", "u", 1));
     for event in [life.received(), life.paid(), life.placed()] {
         done(&database, &[event]).await;
@@ -108,7 +108,7 @@ pub async fn ids_that_differ_in_case_or_by_a_space_are_two_orders(db: TestDb) {
     assert_eq!(db.rows("SELECT order_id FROM {p}events").await.len(), ids.len());
 }
 
-pub async fn every_json_that_is_valid_is_kept(db: TestDb) {
+pub async fn every_valid_json_is_stored(db: TestDb) {
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     let large = format!("\"{}\"", "가".repeat(1_364));
     let texts = [
@@ -129,7 +129,7 @@ pub async fn every_json_that_is_valid_is_kept(db: TestDb) {
     assert_eq!(db.rows("SELECT data FROM {p}orders ORDER BY order_id").await, texts);
 }
 
-pub async fn workers_that_start_at_once_make_the_tables_once(db: TestDb) {
+pub async fn workers_that_start_together_create_the_tables_once(db: TestDb) {
     let workers: Vec<_> = (0..8)
         .map(|n| {
             let database = db.plain();
@@ -145,7 +145,7 @@ pub async fn workers_that_start_at_once_make_the_tables_once(db: TestDb) {
     assert_eq!(db.rows("SELECT order_id FROM {p}orders").await.len(), 8);
 }
 
-pub async fn tables_of_a_newer_version_are_left_alone(db: TestDb) {
+pub async fn tables_of_a_newer_version_are_not_changed(db: TestDb) {
     let life = Life::new("A-1", "u", 1);
     done(&db.plain(), &[life.placed()]).await;
     db.rows("INSERT INTO {p}schema (version) VALUES (99)").await;

@@ -11,7 +11,7 @@ fn reconcile(config: &Path, rest: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_autoreceive")).args(arguments).args(rest).output().unwrap()
 }
 
-pub async fn an_order_that_is_received_by_itself_is_kept_credited_and_proved(db: TestDb) {
+pub async fn an_order_received_by_the_timer_is_stored_credited_and_reconciled(db: TestDb) {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
     let text = format!(

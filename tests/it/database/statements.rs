@@ -64,7 +64,7 @@ pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}orders").await, "0");
 }
 
-pub async fn a_statement_can_guard_itself_against_older_news(db: TestDb) {
+pub async fn a_statement_can_ignore_older_events(db: TestDb) {
     shop(&db, 1).await;
     let sql = "UPDATE {p}shop SET state = :status, version = :version WHERE number = :order_id \
         AND version < :version";
@@ -75,7 +75,7 @@ pub async fn a_statement_can_guard_itself_against_older_news(db: TestDb) {
     assert_eq!(db.one("SELECT state, version FROM {p}shop").await, "RECEIVED|3");
 }
 
-pub async fn what_the_statement_refuses_is_dead_for_that_event_only(db: TestDb) {
+pub async fn only_the_event_that_the_statement_refuses_is_dead(db: TestDb) {
     shop(&db, 20).await;
     let database = db.with_statement(UPDATE);
     let events: Vec<Event> =
@@ -93,7 +93,7 @@ pub async fn what_the_statement_refuses_is_dead_for_that_event_only(db: TestDb) 
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}events WHERE order_id = 'A-13'").await, "0");
 }
 
-pub async fn a_wrong_statement_is_tried_again(db: TestDb) {
+pub async fn a_wrong_statement_is_retried(db: TestDb) {
     shop(&db, 1).await;
     let life = Life::new("A-0", "u", 1);
     let outcome = db

@@ -514,7 +514,7 @@ async fn in_every_interleaving_the_shops_status_wins_and_no_receipt_is_lost_or_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guard_without_a_mark_and_a_write_back_after_the_commit_are_caught() {
+async fn the_check_detects_a_guard_without_a_mark_and_a_late_write_back() {
     for bug in [Bug::NoMark, Bug::WriteBackAfterCommit] {
         let (count, wrong) = every_case(bug, &[false]).await;
         assert!(!wrong.is_empty() && wrong.len() < count, "{bug:?}: {} of {count}", wrong.len());
