@@ -67,7 +67,7 @@ pub enum HttpError {
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
     /// The URL is invalid, or its host is a template.
-    #[error("url: expected https:// or http:// and a host without a template")]
+    #[error("expected https:// or http://, and a host without a template")]
     Origin,
     /// The syntax of a template is wrong.
     #[error("{key}: {source}")]
