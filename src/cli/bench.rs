@@ -297,7 +297,9 @@ async fn measure(what: &Measurement, store: &BenchStore) -> anyhow::Result<Value
         Measurement::Hot { orders, workers, seconds } => {
             Hot { orders, workers, seconds }.run(store, &bar(0).0).await
         }
-        Measurement::Limit { orders, batch } => Limit { orders, batch }.run(store, &bar(orders).0).await,
+        Measurement::Limit { orders, batch } => {
+            Limit { orders, batch }.run(store, &bar(orders).0).await
+        }
         Measurement::Pattern { orders, tuned } => {
             Sweep { orders, tuned }.run(store, &bar(orders).0).await
         }

@@ -48,7 +48,11 @@ impl ClientArgs {
     }
 
     /// Sends a GET to the path of `segments`; prints the answer if JSON is wanted.
-    pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, CliError> {
+    pub async fn get(
+        &self,
+        segments: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Value, CliError> {
         let client = self.client_for(segments)?;
         self.shown(client.get(segments, query).await)
     }

@@ -271,9 +271,8 @@ impl ActionScope<'_> {
 
     /// The value of the environment variable that `key` names.
     fn variable(&self, key: &str, variable: &str) -> Result<&str, ConfigProblem> {
-        let missing = || {
-            self.problem(key, format_args!("the environment variable {variable} is not set"))
-        };
+        let missing =
+            || self.problem(key, format_args!("the environment variable {variable} is not set"));
         self.env.get(variable).map(String::as_str).ok_or_else(missing)
     }
 }

@@ -101,9 +101,8 @@ pub fn range<T: PartialOrd + Display>(
     most: T,
 ) -> Option<ConfigProblem> {
     let is_outside = value < least || value > most;
-    is_outside.then(|| {
-        ConfigProblem::new(key, format_args!("is {value}; expected {least} to {most}"))
-    })
+    is_outside
+        .then(|| ConfigProblem::new(key, format_args!("is {value}; expected {least} to {most}")))
 }
 
 /// The keys of one `[policies.NAME]`.
@@ -137,8 +136,10 @@ fn policy(policy: &PolicyKeys) -> Vec<ConfigProblem> {
     if terms.retain_for < least {
         problems.push(policy.problem(
             &format!("retain_for ({})", terms.retain_for),
-            format_args!("must be at least {least}, so that orders outlive the attempts of their \
-                 events"),
+            format_args!(
+                "must be at least {least}, so that orders outlive the attempts of their \
+                 events"
+            ),
         ));
     }
     problems

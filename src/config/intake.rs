@@ -8,7 +8,7 @@ use super::check::range;
 use super::values::{self, MaskedUrl, StoreAddress};
 use super::{ConfigProblem, MergedFile, MissingFeature};
 use crate::shop_keys::shapes::Shape;
-use crate::shop_keys::words::{WORD_BYTES, StatusWords};
+use crate::shop_keys::words::{StatusWords, WORD_BYTES};
 use crate::shop_keys::{CountFrom, IntakeSettings};
 
 /// The intake, checked.

@@ -138,9 +138,7 @@ fn section_twice(line: &str) -> Option<String> {
     } else {
         ""
     };
-    Some(format!(
-        "[{section}] is defined twice; rename one of them{other}, or remove it"
-    ))
+    Some(format!("[{section}] is defined twice; rename one of them{other}, or remove it"))
 }
 
 /// A TOML number, boolean, list or text in quotes; any other value is a text.

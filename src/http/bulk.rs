@@ -25,7 +25,7 @@ use super::lines::{BodyLine, LINE_BYTES, Lines};
 use super::problem::Problem;
 use crate::engine::{Engine, PendingReply, ReplyOutcome, SubmitError};
 use crate::wire::InputError;
-use crate::wire::line::{CommandLine, LineAnswer, LineResult, InvalidLine, read_line};
+use crate::wire::line::{CommandLine, InvalidLine, LineAnswer, LineResult, read_line};
 
 /// Limit of lines that are read but not yet answered, per stream.
 pub const IN_FLIGHT: usize = 1_024;

@@ -19,7 +19,7 @@ use crate::wire::command::{
     RefundFields, ReleaseFields, ShipFields, read_command, read_order_id, read_place,
 };
 use crate::wire::schema::OrderIdText;
-use crate::wire::{OrderView, InputError};
+use crate::wire::{InputError, OrderView};
 
 /// The order id in the path.
 pub(super) struct Target(pub OrderId);
@@ -44,11 +44,7 @@ fn not_text() -> Problem {
 
 impl Api {
     /// Applies a command. Returns whether the order changed, and the order after it.
-    async fn apply(
-        &self,
-        id: OrderId,
-        command: Command,
-    ) -> Result<(bool, Arc<Order>), Problem> {
+    async fn apply(&self, id: OrderId, command: Command) -> Result<(bool, Arc<Order>), Problem> {
         let _permit = self.requests.try_acquire()?;
         let reply = self.engine()?.submit(id, command).await?;
         let changed = match reply.outcome {

@@ -3,16 +3,16 @@
 use autoreceive_domain::Status;
 
 use crate::engine::{
-    ActionStats, Backfilled, DeadLetter, DeadLetterSelection, Page, Relocated, Resolved, Row, Stats,
-    TestClock, View,
+    ActionStats, Backfilled, DeadLetter, DeadLetterSelection, Page, Relocated, Resolved, Row,
+    Stats, TestClock, View,
 };
 use crate::telemetry::{IntakeState, ScanReport};
 use crate::wire::action::{BackfilledView, RelocatedView};
 use crate::wire::dead_letter::{
-    DeadLetterFilter, DeadLetters, DeadLetterContent, AttemptError, DeadLetterView, ResolvedView,
+    AttemptError, DeadLetterContent, DeadLetterFilter, DeadLetterView, DeadLetters, ResolvedView,
 };
 use crate::wire::report::{
-    ActionStatsView, EventCount, IntakeView, PageItem, ListName, PageView, ScanView, StatsView,
+    ActionStatsView, EventCount, IntakeView, ListName, PageItem, PageView, ScanView, StatsView,
 };
 use crate::wire::time::TestClockView;
 use crate::wire::{EventView, OrderView};

@@ -33,9 +33,10 @@ const TOKEN: &str = "token";
             silent for the agreed time, it becomes RECEIVED once, and the shop is told.\n\n\
             Every command is **safe to repeat**: a repeat changes nothing and returns the order. \
             Times are RFC 3339; responses use UTC with milliseconds. Lengths of time are texts \
-            such as `24h` or `7d`; `1d` is always 24 hours. Amounts are whole numbers in minor units: \
-            59000 KRW is ₩59,000, 1999 EUR is €19.99. Errors are `application/problem+json` (RFC \
-            9457): programs can rely on `code`; `title` is for people and may change.",
+            such as `24h` or `7d`; `1d` is always 24 hours. Amounts are whole numbers in minor \
+            units: 59000 KRW is ₩59,000, 1999 EUR is €19.99. Errors are \
+            `application/problem+json` (RFC 9457): programs can rely on `code`; `title` is for \
+            people and may change.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact(),
     ),
@@ -55,8 +56,8 @@ pub fn assemble(routes: OpenApi) -> OpenApi {
     document.merge(routes);
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
         "A token with the role `read`, `write` or `operate`; each role includes the ones before \
-         it. `autoreceive token new` creates one. A service without tokens accepts every request, and \
-         listens only on a loopback address.",
+         it. `autoreceive token new` creates one. A service without tokens accepts every request, \
+         and listens only on a loopback address.",
     ));
     document
         .components
@@ -154,10 +155,7 @@ const TOKENS: [ErrorText; 3] = [
 ];
 /// Routes that use the engine: the same as those that need a token.
 const ENGINE: [ErrorText; 2] = [
-    (
-        "500",
-        "`internal`: an error in this service; `unreadable`: a stored order cannot be read",
-    ),
+    ("500", "`internal`: an error in this service; `unreadable`: a stored order cannot be read"),
     (
         "503",
         "`overloaded`, `stopping`: nothing was done; `store_unavailable`, `timed_out`: the command \

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::{Api, convert};
 use crate::wire::report::{PageView, read_list_name};
 use crate::wire::schema::{OrderIdText, ViewWord};
-use crate::wire::{OrderView, InputError};
+use crate::wire::{InputError, OrderView};
 
 /// One order.
 ///
@@ -32,8 +32,7 @@ pub(super) async fn show(
     Target(id): Target,
 ) -> Result<Response, Problem> {
     let _permit = api.requests.try_acquire()?;
-    let shown =
-        api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_read())?;
+    let shown = api.engine()?.show(&id).await.map_err(|error| Problem::from(error).of_read())?;
     let (order, terms) = shown.ok_or_else(|| Problem::no_order(&id))?;
     Ok(axum::Json(OrderView::with_terms(&order, &terms)).into_response())
 }

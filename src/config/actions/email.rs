@@ -98,11 +98,7 @@ pub fn check(keys: EmailKeys, scope: &ActionScope) -> Result<EmailConfig, Config
     Ok(EmailConfig { content, server, timeout, rate: keys.rate })
 }
 
-fn server(
-    keys: &EmailKeys,
-    hello: &str,
-    scope: &ActionScope,
-) -> Result<MailServer, ConfigProblem> {
+fn server(keys: &EmailKeys, hello: &str, scope: &ActionScope) -> Result<MailServer, ConfigProblem> {
     let (security, usual_port) = match keys.tls {
         TlsWord::Starttls => (Security::Starttls, 587),
         TlsWord::Tls => (Security::Tls, 465),

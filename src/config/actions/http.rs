@@ -154,8 +154,10 @@ fn expected(
         (Some(pointer), Some(value)) if pointer.starts_with('/') => {
             Ok(Some(ExpectedValue { pointer, value }))
         }
-        (Some(_), Some(_)) => Err(scope
-            .problem("ok_pointer", "expected a JSON pointer, for example \"/result_code\"")),
+        (Some(_), Some(_)) => {
+            Err(scope
+                .problem("ok_pointer", "expected a JSON pointer, for example \"/result_code\""))
+        }
         _ => Err(scope.problem_of_two("ok_pointer", "ok_value", "set both or neither")),
     }
 }

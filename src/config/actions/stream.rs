@@ -49,8 +49,7 @@ pub fn check(keys: StreamKeys, scope: &ActionScope) -> Result<StreamConfig, Conf
         return Err(scope.problem("max_len", message));
     }
     let authorities = ca_file.map(|path| limits::authorities(&path, scope)).transpose()?;
-    let settings =
-        StreamSettings { key: stream, max_len, timeout: timeout.to_std(), authorities };
+    let settings = StreamSettings { key: stream, max_len, timeout: timeout.to_std(), authorities };
     Stream::new(url.expose().as_str(), settings.clone())
         .map_err(|error| scope.problem("url", error))?;
     Ok(StreamConfig { url, settings })
