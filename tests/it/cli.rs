@@ -425,7 +425,13 @@ async fn a_command_is_sent_as_the_api_expects_it() {
                 "48h",
             ],
             "POST /v1/orders",
-            json!({"order_id": "A", "buyer_id": "b", "amount": 5, "data": {"n": 1e30}, "receive_after": "48h"}),
+            json!({
+                "order_id": "A",
+                "buyer_id": "b",
+                "amount": 5,
+                "data": {"n": 1e30},
+                "receive_after": "48h",
+            }),
         ),
     ];
     for (args, line, body) in cases {
@@ -463,7 +469,12 @@ async fn an_order_is_shown_in_the_local_time_zone_and_unchanged_as_json() {
 async fn in_a_pipe_a_list_is_a_plain_table_and_names_the_next_page() {
     let at = "2026-11-23T03:12:00.000Z";
     let item = json!({"order_id": "A-1", "at": at, "order": order()});
-    let gone = json!({"order_id": "B-2", "at": at, "order": null, "error": "the stored order B-2 cannot be read"});
+    let gone = json!({
+        "order_id": "B-2",
+        "at": at,
+        "order": null,
+        "error": "the stored order B-2 cannot be read",
+    });
     let service = Canned::start(
         200,
         json!({"now": "2026-11-23T00:00:00.000Z", "items": [item, gone], "cursor": "next"}),
@@ -502,7 +513,12 @@ async fn figures_are_shown() {
 
 #[tokio::test]
 async fn a_refusal_lists_the_permitted_commands_and_sets_the_exit_code() {
-    let problem = json!({"code": "not_shippable", "title": "order A-1 is CANCELLED", "status": 409, "allowed": ["pay"]});
+    let problem = json!({
+        "code": "not_shippable",
+        "title": "order A-1 is CANCELLED",
+        "status": 409,
+        "allowed": ["pay"],
+    });
     for (status, code) in
         [(404, 3), (409, 3), (422, 3), (408, 4), (429, 4), (503, 4), (500, 1), (400, 1), (302, 1)]
     {

@@ -29,7 +29,14 @@ const SILENCE_MS: i64 = 5_000;
 fn lines(range: std::ops::Range<usize>) -> Vec<Value> {
     let of = |i: usize| {
         let id = order_id(i);
-        let place = json!({"order_id": id, "command": "place", "buyer_id": format!("b-{i}"), "amount": 59_000, "currency": "KRW", "receive_after": "5s"});
+        let place = json!({
+            "order_id": id,
+            "command": "place",
+            "buyer_id": format!("b-{i}"),
+            "amount": 59_000,
+            "currency": "KRW",
+            "receive_after": "5s",
+        });
         let mut lines = vec![place, json!({"order_id": id, "command": "pay"})];
         if is_cancelled(i) {
             lines.push(json!({"order_id": id, "command": "cancel", "reason": "changed my mind"}));

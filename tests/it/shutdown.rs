@@ -51,7 +51,13 @@ impl Acknowledged {
 }
 
 fn place(order: &str) -> Value {
-    json!({"order_id": order, "buyer_id": "B-7", "amount": 59_000, "currency": "KRW", "receive_after": "1s"})
+    json!({
+        "order_id": order,
+        "buyer_id": "B-7",
+        "amount": 59_000,
+        "currency": "KRW",
+        "receive_after": "1s",
+    })
 }
 
 /// Places and pays orders one after another until nobody answers any more.

@@ -70,7 +70,16 @@ async fn pending(service: &Process, name: &str) -> u64 {
 /// Orders of which some were only paid, some received, some completed after that and some refunded.
 async fn a_shops_orders(service: &Process) {
     let policy = |i: usize| if i % 10 == 1 { "settled" } else { "default" };
-    let place = |i| json!({"order_id": format!("A-{i}"), "command": "place", "buyer_id": "b", "paid_at": "2026-01-01T00:00:00Z", "policy": policy(i), "receive_after": "3650d"});
+    let place = |i| {
+        json!({
+            "order_id": format!("A-{i}"),
+            "command": "place",
+            "buyer_id": "b",
+            "paid_at": "2026-01-01T00:00:00Z",
+            "policy": policy(i),
+            "receive_after": "3650d",
+        })
+    };
     commands(service, (0..ORDERS).map(place)).await;
     let receive =
         |i: usize| json!({"order_id": format!("A-{i}"), "command": "receive", "by": "buyer"});

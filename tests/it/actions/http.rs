@@ -93,7 +93,12 @@ async fn a_request_is_built_from_the_event_and_the_secrets() {
         (&"Bearer canary-7".parse().unwrap(), &"order.received".parse().unwrap())
     );
     assert_eq!(headers["content-type"], "application/json");
-    let expected = json!({"to": "010-1234-5678", "text": "주문 주문/1", "n": 5, "id": "%EC%A3%BC%EB%AC%B8%2F1:5"});
+    let expected = json!({
+        "to": "010-1234-5678",
+        "text": "주문 주문/1",
+        "n": 5,
+        "id": "%EC%A3%BC%EB%AC%B8%2F1:5",
+    });
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), expected);
 }
 

@@ -67,7 +67,16 @@ async fn post_json(url: &str, path: &str, body: String, of_type: &str) -> String
 async fn place(url: &str, range: std::ops::Range<usize>) {
     let line = |i| {
         let data = json!({"phone": "010-1234-5678", "cart": i});
-        let order = json!({"order_id": format!("T-{i:07}"), "command": "place", "buyer_id": format!("b-{i}"), "amount": 59_000, "currency": "KRW", "data": data, "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3000d"});
+        let order = json!({
+            "order_id": format!("T-{i:07}"),
+            "command": "place",
+            "buyer_id": format!("b-{i}"),
+            "amount": 59_000,
+            "currency": "KRW",
+            "data": data,
+            "paid_at": "2026-01-01T00:00:00Z",
+            "receive_after": "3000d",
+        });
         format!("{order}\n")
     };
     let ids: Vec<usize> = range.collect();

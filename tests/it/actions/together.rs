@@ -53,7 +53,14 @@ async fn a_service_runs_every_configured_action() {
     let path = directory.path().join("shop.toml");
     std::fs::write(&path, config).unwrap();
     let service = Process::serve(&path).await;
-    let place = json!({"order_id": "A-1", "command": "place", "buyer_id": "kim", "amount": 59_000, "currency": "KRW", "data": {"email": "kim@buyer.example", "phone": "010"}});
+    let place = json!({
+        "order_id": "A-1",
+        "command": "place",
+        "buyer_id": "kim",
+        "amount": 59_000,
+        "currency": "KRW",
+        "data": {"email": "kim@buyer.example", "phone": "010"},
+    });
     let body = format!(
         "{place}\n{}\n",
         json!({"order_id": "A-1", "command": "cancel", "reason": "changed my mind"})

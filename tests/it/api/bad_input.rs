@@ -314,7 +314,12 @@ async fn state(client: &Client) -> Value {
 #[tokio::test]
 async fn a_wrong_request_gets_an_explanation_and_changes_nothing() {
     let client = Client::start().await;
-    let paid = json!({"order_id": "A-1", "buyer_id": "B-7", "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3650d"});
+    let paid = json!({
+        "order_id": "A-1",
+        "buyer_id": "B-7",
+        "paid_at": "2026-01-01T00:00:00Z",
+        "receive_after": "3650d",
+    });
     assert_eq!(client.post("/v1/orders", &paid).await.status, 201);
     let before = state(&client).await;
     let paths = [

@@ -259,7 +259,14 @@ fn example(schema: &Value, document: &Value) -> Value {
 async fn answers_have_only_documented_fields() {
     let client = Client::start().await;
     let document = document(&client).await;
-    let order = json!({"order_id": "A-1", "buyer_id": "B-7", "amount": 1, "currency": "KRW", "data": [], "receive_after": "48h"});
+    let order = json!({
+        "order_id": "A-1",
+        "buyer_id": "B-7",
+        "amount": 1,
+        "currency": "KRW",
+        "data": [],
+        "receive_after": "48h",
+    });
     client.post("/v1/orders", &order).await;
     client.post("/v1/orders/A-1/pay", &json!({})).await;
     client.post("/v1/orders/A-1/hold", &json!({"reason": "dispute"})).await;

@@ -9,7 +9,13 @@ use super::client::Client;
 #[tokio::test]
 async fn an_order_is_placed_once_and_a_different_one_with_its_id_is_refused() {
     let client = Client::start().await;
-    let order = json!({"order_id": "A-1", "buyer_id": "B-7", "amount": 59000, "currency": "KRW", "data": {"cart": [1, "주문"]}});
+    let order = json!({
+        "order_id": "A-1",
+        "buyer_id": "B-7",
+        "amount": 59000,
+        "currency": "KRW",
+        "data": {"cart": [1, "주문"]},
+    });
     let first = client.post("/v1/orders", &order).await;
     assert_eq!(first.status, 201, "{first:?}");
     let shown = first.json();
@@ -148,7 +154,15 @@ async fn pages_list_every_order_once() {
     for i in 0..7 {
         let at = format!("2026-01-01T00:00:0{i}Z");
         let placed = client
-            .post("/v1/orders", &json!({"order_id": format!("A-{i}"), "buyer_id": "B-7", "receive_after": "3650d", "paid_at": at}))
+            .post(
+                "/v1/orders",
+                &json!({
+                    "order_id": format!("A-{i}"),
+                    "buyer_id": "B-7",
+                    "receive_after": "3650d",
+                    "paid_at": at,
+                }),
+            )
             .await;
         assert_eq!(placed.status, 201, "{placed:?}");
     }

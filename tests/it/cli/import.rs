@@ -10,8 +10,18 @@ async fn an_import_sends_every_line_and_prints_bad_lines_and_a_summary() {
     let answers = [
         json!({"line": 1, "order_id": "A", "result": "changed", "status": "PAID", "version": 1}),
         json!({"line": 3, "order_id": "B", "result": "unchanged", "status": "PAID", "version": 1}),
-        json!({"line": 4, "order_id": "C", "result": "rejected", "error": {"code": "x", "title": "no", "allowed": ["place"]}}),
-        json!({"line": 5, "order_id": null, "result": "invalid", "error": {"code": "x", "title": "not JSON"}}),
+        json!({
+            "line": 4,
+            "order_id": "C",
+            "result": "rejected",
+            "error": {"code": "x", "title": "no", "allowed": ["place"]},
+        }),
+        json!({
+            "line": 5,
+            "order_id": null,
+            "result": "invalid",
+            "error": {"code": "x", "title": "not JSON"},
+        }),
     ];
     let service = Canned::start(200, answers.map(|answer| format!("{answer}\n")).concat()).await;
     let input = "one\n\ntwo\n three\r\nlast line without an end";
@@ -87,8 +97,7 @@ async fn importing_a_file_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn imported_orders_that_were_shipped_long_ago_are_not_cancelled_as_unshipped()
- {
+async fn imported_orders_that_were_shipped_long_ago_are_not_cancelled_as_unshipped() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
     std::fs::write(

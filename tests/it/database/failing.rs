@@ -78,7 +78,9 @@ pub async fn a_missing_permission_is_retried(db: TestDb) {
     done(&database, &[life.paid()]).await;
 }
 
-pub async fn an_event_that_is_too_large_for_the_database_is_dead_and_others_are_written(db: TestDb) {
+pub async fn an_event_that_is_too_large_for_the_database_is_dead_and_others_are_written(
+    db: TestDb,
+) {
     let database = db.with_points("2/1");
     let amounts = [u64::MAX, i64::MAX as u64, 1];
     let events = amounts.map(|amount| Life::new(&format!("A-{amount}"), "u", amount).received());

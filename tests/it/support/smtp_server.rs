@@ -32,7 +32,13 @@ impl SmtpServer {
         std::fs::write(&certificate_file, certificate).unwrap();
         std::fs::write(&key_file, key).unwrap();
         let (user, password) = if with_user { USER } else { ("", "") };
-        let options = json!({"tls": tls, "user": user, "password": password, "certificate": certificate_file, "key": key_file});
+        let options = json!({
+            "tls": tls,
+            "user": user,
+            "password": password,
+            "certificate": certificate_file,
+            "key": key_file,
+        });
         // Debian's own Python is the one that Debian's package is for.
         let mut child = Command::new("/usr/bin/python3")
             .args(["-c", include_str!("smtp_server.py"), &options.to_string()])
