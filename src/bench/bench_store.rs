@@ -144,7 +144,8 @@ impl BenchStore {
             deadline: &|_| later,
             ..Filling::of((orders / 10).clamp(100, TRIAL_ORDERS))
         };
-        let (count, start) = (trial.count, Instant::now());
+        let count = trial.count;
+        let start = Instant::now();
         self.fill(trial, &ProgressBar::hidden()).await?;
         let expected = start.elapsed().as_secs_f64() / count as f64 * orders as f64;
         Ok(self.store.now().await?.after(Span::from_ms(1_000 + (expected * 1_500.0) as i64)))

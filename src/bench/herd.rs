@@ -34,7 +34,8 @@ impl Herd {
         target.wait_until(deadline).await?;
         // Not earlier: fast answers of an idle server would hide the slow ones.
         let pings = Pings::start(target.redis_url.clone());
-        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+        let start = Instant::now();
+        let cpu = Cpu::read(target).await?;
         workers.drain(target, self.orders as u64, progress).await?;
         let seconds = start.elapsed().as_secs_f64();
         let cpu = cpu.since(target, 100_000.0 / self.orders as f64).await?;

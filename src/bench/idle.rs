@@ -32,7 +32,8 @@ impl Idle {
         target.fill(Filling { deadline: &|_| later, ..Filling::of(self.orders) }, progress).await?;
         let workers = Workers::start(target, self.workers, 200).await?;
         tokio::time::sleep(SETTLING).await;
-        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+        let start = Instant::now();
+        let cpu = Cpu::read(target).await?;
         tokio::time::sleep(Duration::from_secs(self.seconds as u64)).await;
         let cores = cpu.since(target, 1.0 / start.elapsed().as_secs_f64()).await?;
         anyhow::ensure!(workers.nothing.attempted() == 0, "an order was due during the benchmark");

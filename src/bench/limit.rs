@@ -53,9 +53,11 @@ impl Limit {
         }
         let script = Script::new(include_str!("limit.lua"));
         let pings = Pings::start(Some(url));
-        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+        let start = Instant::now();
+        let cpu = Cpu::read(target).await?;
         let drained = shards.iter().zip(connections.iter().cycle()).map(|(keys, connection)| {
-            let (script, connection) = (&script, connection.clone());
+            let script = &script;
+            let connection = connection.clone();
             async move { drain(script, keys, self.batch, connection, progress).await }
         });
         let marked: usize = stream::iter(drained)

@@ -145,7 +145,8 @@ impl Chart {
     fn draw(&self, path: &Path) -> anyhow::Result<()> {
         let root = SVGBackend::new(path, (720, 400)).into_drawing_area();
         root.fill(&WHITE)?;
-        let (title, scale) = (self.title, self.x.1);
+        let title = self.title;
+        let scale = self.x.1;
         let most = |of: fn(&(f64, f64)) -> f64| {
             self.lines.iter().flat_map(|line| &line.points).map(of).fold(0.0, f64::max)
         };

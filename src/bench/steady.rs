@@ -31,7 +31,8 @@ impl Steady {
         target.fill(Filling { deadline: &deadline, ..Filling::of(orders) }, progress).await?;
         let workers = Workers::start(target, self.workers, 200).await?;
         target.wait_until(first).await?;
-        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+        let start = Instant::now();
+        let cpu = Cpu::read(target).await?;
         workers.drain(target, orders as u64, progress).await?;
         let seconds = start.elapsed().as_secs_f64();
         let cores = cpu.since(target, 1.0 / seconds).await?;

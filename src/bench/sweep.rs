@@ -40,9 +40,11 @@ impl Sweep {
         load(&mut connection, self.orders).await?;
         let bytes = target.bytes().await?.saturating_sub(before) as f64 / self.orders as f64;
         let pings = Pings::start(Some(url.clone()));
-        let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+        let start = Instant::now();
+        let cpu = Cpu::read(target).await?;
         let received = tokio::task::spawn_blocking({
-            let (tuned, progress) = (self.tuned, progress.clone());
+            let tuned = self.tuned;
+            let progress = progress.clone();
             move || on_one_thread(&url, tuned, &progress)
         })
         .await??;

@@ -82,7 +82,8 @@ async fn round(target: &BenchStore, from: usize, progress: &ProgressBar) -> anyh
     target.fill(Filling { from, deadline: &|_| deadline, ..Filling::of(DUE) }, progress).await?;
     let workers = Workers::start(target, 1, 200).await?;
     target.wait_until(deadline).await?;
-    let (start, cpu) = (Instant::now(), Cpu::read(target).await?);
+    let start = Instant::now();
+    let cpu = Cpu::read(target).await?;
     while workers.nothing.attempted() < DUE as u64 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

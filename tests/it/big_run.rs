@@ -61,7 +61,8 @@ impl World {
     }
 
     fn config(&self, store: &str) -> PathBuf {
-        let (directory, path) = (self.directory.path(), self.directory.path().join("shop.toml"));
+        let directory = self.directory.path();
+        let path = self.directory.path().join("shop.toml");
         std::fs::create_dir_all(directory.join("emails")).unwrap();
         let email = "Subject: Order {{ data.order.order_id }}\n\nis completed.\n";
         std::fs::write(directory.join("emails/completed.en.txt"), email).unwrap();
@@ -132,7 +133,8 @@ impl World {
     async fn run(mut self, store: &str) {
         let config = self.config(store);
         let serve = async || Process::serve_with(&config, &["--test-clock"]).await;
-        let (orders, kills) = (self.orders, number("AUTORECEIVE_TEST_KILLS", 2));
+        let orders = self.orders;
+        let kills = number("AUTORECEIVE_TEST_KILLS", 2);
         let mut service = serve().await;
         self.place_all(&service.url).await;
         eventually("the placing is written down", 300, async || pending(&service.url).await == 0)

@@ -84,7 +84,8 @@ async fn shop(engine: &Engine) -> ActionStats {
 /// What an endpoint that is down from the first to the last moment goes through.
 async fn an_outage(store: Arc<dyn Store>) {
     let endpoint = FailingEndpoint::default();
-    let (one, two) = (worker(&store, &endpoint), worker(&store, &endpoint));
+    let one = worker(&store, &endpoint);
+    let two = worker(&store, &endpoint);
     place(&one, (0..600).map(|i| format!("A-{i}"))).await;
     eventually("it is known to fail", 30, async || {
         shop(&two).await.circuit.failing_since.is_some()

@@ -55,7 +55,8 @@ struct Canned {
 
 impl Canned {
     async fn start(status: u16, body: impl ToString) -> Canned {
-        let (asked, body) = (Arc::new(Mutex::new(Vec::new())), body.to_string());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let body = body.to_string();
         let seen = asked.clone();
         let answer = move |request: Request| async move {
             let line = format!("{} {}", request.method(), request.uri());
@@ -316,7 +317,8 @@ fn a_new_secret_can_sign_a_message() {
 fn a_new_token_and_its_configuration_are_printed_separately() {
     let directory = tempfile::tempdir().unwrap();
     let output = run(&["token", "new", "--role", "write", "--name", "shop-1"]);
-    let (token, config) = (text(&output.stdout), text(&output.stderr));
+    let token = text(&output.stdout);
+    let config = text(&output.stderr);
     let token = token.trim_end();
     assert!(
         token.len() == 46 && token.starts_with("ar_") && !config.contains(token),
@@ -332,7 +334,8 @@ fn a_new_token_and_its_configuration_are_printed_separately() {
 #[tokio::test]
 async fn the_client_sends_the_token_of_the_environment_or_of_a_file() {
     let directory = tempfile::tempdir().unwrap();
-    let (file, bad) = (directory.path().join("token"), directory.path().join("bad"));
+    let file = directory.path().join("token");
+    let bad = directory.path().join("bad");
     std::fs::write(&file, "ar_file\n").unwrap();
     std::fs::write(&bad, "canary\nline").unwrap();
     let seen = Arc::new(Mutex::new(None));

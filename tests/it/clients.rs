@@ -69,7 +69,8 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 }
 
 async fn a_client_credits_once(program: &[&str]) {
-    let (directory, port) = (TempDir::new().unwrap(), free_port());
+    let directory = TempDir::new().unwrap();
+    let port = free_port();
     let url = format!("http://127.0.0.1:{port}/");
     let config = directory.path().join("autoreceive.toml");
     let silence = "[policies.default]\nreceive_after = \"200ms\"\n";

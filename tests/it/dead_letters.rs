@@ -189,8 +189,8 @@ async fn an_operator_handles_dead_letters(store: &str, directory: &Path) {
 
 async fn look(service: &Process) {
     let listed = run(service, &["list", "shop", "--limit", "3", "--error", "gone"]).await;
-    let (table, more) =
-        (String::from_utf8(listed.stdout).unwrap(), String::from_utf8(listed.stderr).unwrap());
+    let table = String::from_utf8(listed.stdout).unwrap();
+    let more = String::from_utf8(listed.stderr).unwrap();
     assert!(
         table.starts_with("EVENT")
             && table.lines().count() == 4
@@ -266,7 +266,8 @@ async fn on_sqlite_dead_letters_are_listed_replayed_and_discarded_and_none_is_lo
 
 #[tokio::test]
 async fn on_redis_dead_letters_are_listed_replayed_and_discarded_and_none_is_lost() {
-    let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(&[]);
     an_operator_handles_dead_letters(&redis.url(), directory.path()).await;
 }
 
@@ -281,7 +282,8 @@ async fn left(store: &Kept) -> u64 {
 #[tokio::test]
 async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_its_start() {
     let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
-    let (engine, now) = (engine(&store), now(&store).await);
+    let engine = engine(&store);
+    let now = now(&store).await;
     for (name, at) in [
         ("old", now.before(hours(30))),
         ("new", now.before(hours(1))),
@@ -312,7 +314,8 @@ async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_i
 #[tokio::test]
 async fn a_long_replay_continues_from_its_cursor() {
     let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
-    let (engine, at) = (engine(&store), now(&store).await.before(hours(1)));
+    let engine = engine(&store);
+    let at = now(&store).await.before(hours(1));
     for i in 0..2_100 {
         bury(&store, &format!("e{i}"), at).await;
     }
@@ -337,8 +340,10 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replay
     let server = RedisServer::start(&[]);
     let settings = RedisSettings { url: server.url(), ..RedisSettings::default() };
     let store: Kept = Arc::new(RedisStore::open(settings).await.unwrap());
-    let (engine, at) = (engine(&store), now(&store).await);
-    let (damaged, lost) = (bury(&store, "e1", at).await, bury(&store, "e2", at).await);
+    let engine = engine(&store);
+    let at = now(&store).await;
+    let damaged = bury(&store, "e1", at).await;
+    let lost = bury(&store, "e2", at).await;
     let data = |shard| format!("ar:{{{shard}}}:deaddata:sync");
     server.cli(&["HSET", &data(damaged.shard), &damaged.id, "nonsense"]).unwrap();
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();

@@ -91,7 +91,8 @@ impl Stage {
     /// Another client, who places orders at an even pace until told to stop: how long each took,
     /// and the most memory seen.
     async fn watch(self: Arc<Stage>, name: String, stop: Arc<AtomicBool>) -> (Vec<Duration>, u64) {
-        let (mut took, mut memory) = (Vec::new(), 0);
+        let mut took = Vec::new();
+        let mut memory = 0;
         while !stop.load(Ordering::Relaxed) || took.len() < 20 {
             let start = Instant::now();
             assert!(
@@ -108,15 +109,18 @@ impl Stage {
 
     /// Does `attack` while another client is watched, and checks what it must not harm.
     async fn under(self: &Arc<Stage>, name: &str, attack: impl Future<Output = ()>) {
-        let (before, stop) = (self.memory_mb(), Arc::new(AtomicBool::new(false)));
+        let before = self.memory_mb();
+        let stop = Arc::new(AtomicBool::new(false));
         let watching = tokio::spawn(self.clone().watch(name.replace(' ', "-"), stop.clone()));
         attack.await;
         stop.store(true, Ordering::Relaxed);
         let (mut took, memory) = watching.await.unwrap();
         took.sort();
-        let (count, p99) = (took.len(), took[took.len() * 99 / 100]);
-        let (half, most, placed) =
-            (took[count / 2], took[count - 1], self.placed.load(Ordering::Relaxed));
+        let count = took.len();
+        let p99 = took[took.len() * 99 / 100];
+        let half = took[count / 2];
+        let most = took[count - 1];
+        let placed = self.placed.load(Ordering::Relaxed);
         println!(
             "{name}: others' {count} orders p50 {half:?} p99 {p99:?} max {most:?}; memory \
                 {before} MB → at most {memory} MB; placed {placed}"
@@ -134,7 +138,8 @@ impl Stage {
 /// A client that sends a byte now and then, for as long as it is listened to.
 async fn trickle(address: SocketAddr, head: &'static str) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return };
-    let (mut sent, mut answer) = (stream.write_all(head.as_bytes()).await, [0; 64]);
+    let mut sent = stream.write_all(head.as_bytes()).await;
+    let mut answer = [0; 64];
     while sent.is_ok() {
         // Whatever comes back is the end.
         if tokio::time::timeout(Duration::from_millis(500), stream.read(&mut answer)).await.is_ok()
@@ -196,9 +201,11 @@ const UNANSWERED: u64 = 64;
 /// many unanswered falls away. Without a rate, the next one is due when the last is answered.
 async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Instant) -> Offered {
     let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
-    let (mut reader, mut line, mut offered) =
-        (BufReader::with_capacity(1 << 15, reader), Vec::new(), Offered::default());
-    let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_millis(10)));
+    let mut reader = BufReader::with_capacity(1 << 15, reader);
+    let mut line = Vec::new();
+    let mut offered = Offered::default();
+    let begun = Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
     while Instant::now() < until {
         let open = offered.sent - offered.acknowledged - offered.refused;
         let (due, room) = match rate {
@@ -267,8 +274,8 @@ impl Stage {
 }
 
 async fn hostile_clients_do_not_affect_others(store: &str) {
-    let (sockets, megabytes) =
-        (setting("AUTORECEIVE_TEST_SOCKETS", 200), setting("AUTORECEIVE_TEST_BODY_MB", 64));
+    let sockets = setting("AUTORECEIVE_TEST_SOCKETS", 200);
+    let megabytes = setting("AUTORECEIVE_TEST_BODY_MB", 64);
     let seconds = setting("AUTORECEIVE_TEST_LOAD_SECONDS", 2);
     let stage = Stage::set(store).await;
     println!("{store}");

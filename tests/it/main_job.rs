@@ -144,9 +144,12 @@ async fn stats(url: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_redis_every_paid_order_is_received_and_delivered_after_a_worker_is_killed() {
     let directory = tempfile::tempdir().unwrap();
-    let (redis, endpoint, count) = (RedisServer::start(&[]), ShopEndpoint::start().await, orders());
+    let redis = RedisServer::start(&[]);
+    let endpoint = ShopEndpoint::start().await;
+    let count = orders();
     let config = write_config(directory.path(), &redis.url(), &endpoint.url);
-    let (first, second) = (Process::serve(&config).await, Process::serve(&config).await);
+    let first = Process::serve(&config).await;
+    let second = Process::serve(&config).await;
     let urls = [first.url.clone(), second.url.clone()];
     let half = count / 2;
     send_all(&urls, lines(0..half)).await;
@@ -170,7 +173,8 @@ async fn on_redis_every_paid_order_is_received_and_delivered_after_a_worker_is_k
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sqlite_every_paid_order_is_received_and_delivered_after_the_process_is_killed() {
     let directory = tempfile::tempdir().unwrap();
-    let (endpoint, count) = (ShopEndpoint::start().await, orders());
+    let endpoint = ShopEndpoint::start().await;
+    let count = orders();
     let store = format!("sqlite:{}", directory.path().join("shop.db").display());
     let config = write_config(directory.path(), &store, &endpoint.url);
     let first = Process::serve(&config).await;

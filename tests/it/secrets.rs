@@ -24,7 +24,9 @@ const ACTIONS: [&str; 5] = ["shop", "gateway", "emails", "events", "tables"];
 
 /// A configuration with every secret there is, at the most talkative log level.
 fn config(redis: &RedisServer, token: &str) -> String {
-    let (port, nobody, hash) = (redis.port, free_port(), TokenHash::of(token));
+    let port = redis.port;
+    let nobody = free_port();
+    let hash = TokenHash::of(token);
     format!(
         r#"
         [store]
@@ -94,7 +96,8 @@ fn said(output: &Output) -> String {
 async fn no_secret_appears_in_logs_errors_answers_or_the_shown_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let mut redis = RedisServer::start(&["--requirepass", PASSWORD]);
-    let (token, guessed) = (fresh_token(), fresh_token());
+    let token = fresh_token();
+    let guessed = fresh_token();
     let path = directory.path().join("config.toml");
     std::fs::write(&path, config(&redis, &token)).unwrap();
     let key = SECRET.trim_start_matches("whsec_");
@@ -103,7 +106,8 @@ async fn no_secret_appears_in_logs_errors_answers_or_the_shown_configuration() {
 
     let mut service = Process::spawn_in(&path, &[], &ENVIRONMENT);
     service.wait_until_ready().await;
-    let (config, url) = (path.to_str().unwrap(), service.url.as_str());
+    let config = path.to_str().unwrap();
+    let url = service.url.as_str();
     let order = [
         "order",
         "place",

@@ -181,13 +181,15 @@ async fn pay_the_rest(url: &str, acknowledged: &BTreeMap<String, bool>) {
 }
 
 async fn stops_in_time_and_loses_nothing(store: &str, directory: &Path) {
-    let (endpoint, acknowledged) = (ShopEndpoint::start().await, Acknowledged::default());
+    let endpoint = ShopEndpoint::start().await;
+    let acknowledged = Acknowledged::default();
     let config = write_config(directory, store, &endpoint.url);
     let mut took = Vec::new();
     for number in 0..shutdowns() {
         took.push(round(&config, number, &acknowledged).await);
     }
-    let (service, acknowledged) = (Process::serve(&config).await, acknowledged.all());
+    let service = Process::serve(&config).await;
+    let acknowledged = acknowledged.all();
     pay_the_rest(&service.url, &acknowledged).await;
     let url = service.url.clone();
     let done = |stats: &Value| {
@@ -209,10 +211,9 @@ async fn stops_in_time_and_loses_nothing(store: &str, directory: &Path) {
     let received: u64 = of_receipt.map(|event| event["count"].as_u64().unwrap()).sum();
     assert_eq!(received, delivered.len() as u64, "events and orders are not one to one");
     took.sort();
-    let (count, repeats) = (
-        took.len(),
-        delivered.values().flat_map(|ids| ids.values()).filter(|&&times| times > 1).count(),
-    );
+    let count = took.len();
+    let repeats =
+        delivered.values().flat_map(|ids| ids.values()).filter(|&&times| times > 1).count();
     println!(
         "{store}: {count} shutdowns, end in median {:?}, at most {:?}; {} orders acknowledged, \
             {received} received, {repeats} delivered again",
@@ -225,7 +226,8 @@ async fn stops_in_time_and_loses_nothing(store: &str, directory: &Path) {
 
 #[tokio::test]
 async fn a_hanging_store_or_endpoint_does_not_delay_the_shutdown() {
-    let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(&[]);
     // Connections are made, and nobody ever takes them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = write_config(
@@ -276,6 +278,7 @@ async fn on_sqlite_a_shutdown_ends_in_time_and_no_acknowledged_order_is_lost_or_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_redis_a_shutdown_ends_in_time_and_no_acknowledged_order_is_lost_or_received_twice() {
-    let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(&[]);
     stops_in_time_and_loses_nothing(&redis.url(), directory.path()).await;
 }

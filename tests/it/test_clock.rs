@@ -50,7 +50,8 @@ impl Ground {
     async fn try_open(&self, test_clock: bool) -> Result<Kept, OpenError> {
         Ok(match self {
             Ground::Sqlite(directory) => {
-                let (path, timeout) = (directory.path().join("orders.db"), Duration::from_secs(30));
+                let path = directory.path().join("orders.db");
+                let timeout = Duration::from_secs(30);
                 let open =
                     if test_clock { SqliteStore::open_with_test_clock } else { SqliteStore::open };
                 Arc::new(open(&path, timeout)?)
@@ -207,9 +208,10 @@ async fn an_advance_takes_effect_at_once_on_its_worker_and_nothing_is_received_e
 #[tokio::test]
 async fn an_advance_by_one_worker_takes_effect_on_the_other() {
     let ground = Ground::Redis(RedisServer::start(&[]));
-    let (store, other_store) = (ground.open(true).await.unwrap(), ground.open(true).await.unwrap());
-    let (asked, other) =
-        (engine(&store, Duration::from_secs(1)), engine(&other_store, Duration::from_millis(100)));
+    let store = ground.open(true).await.unwrap();
+    let other_store = ground.open(true).await.unwrap();
+    let asked = engine(&store, Duration::from_secs(1));
+    let other = engine(&other_store, Duration::from_millis(100));
     let orders: Vec<OrderId> = (0..200).map(|i| id(&format!("A-{i}"))).collect();
     for order in &orders {
         place_and_pay(&other, order).await;
@@ -267,7 +269,8 @@ async fn post(url: &str, path: &str, body: Value) -> (u16, Value) {
 
 #[tokio::test]
 async fn an_order_with_a_window_of_24_h_is_received_and_delivered_after_clock_advance_25h() {
-    let (directory, endpoint) = (tempdir().unwrap(), ShopEndpoint::start().await);
+    let directory = tempdir().unwrap();
+    let endpoint = ShopEndpoint::start().await;
     let config = directory.path().join("shop.toml");
     let action = webhook("shop", &endpoint.url, "");
     std::fs::write(&config, format!("[store]\nurl = \"sqlite:staging.db\"\n{action}")).unwrap();

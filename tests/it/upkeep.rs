@@ -229,6 +229,7 @@ async fn on_sqlite_actions_are_added_backfilled_disabled_renamed_and_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_redis_actions_are_added_backfilled_disabled_renamed_and_dropped() {
-    let (directory, redis) = (tempfile::tempdir().unwrap(), RedisServer::start(&[]));
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(&[]);
     a_year(&redis.url(), directory.path()).await;
 }

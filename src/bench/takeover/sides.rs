@@ -58,7 +58,9 @@ impl Pattern {
 impl Side for Pattern {
     fn start(&self) -> anyhow::Result<Runtime> {
         let runtime = runtime()?;
-        let (client, every, actions) = (self.client.clone(), self.every, self.actions.clone());
+        let client = self.client.clone();
+        let every = self.every;
+        let actions = self.actions.clone();
         runtime.spawn(async move {
             let mut redis = client.get_multiplexed_async_connection().await?;
             let run = rand::random::<u32>();
@@ -67,7 +69,8 @@ impl Side for Pattern {
                 let on_received = |id: String| {
                     ran += 1;
                     // The pattern's actions have no id, so each gets a new one.
-                    let (actions, event) = (actions.clone(), format!("{run}-{number}-{ran}"));
+                    let actions = actions.clone();
+                    let event = format!("{run}-{number}-{ran}");
                     async move {
                         tokio::time::sleep(actions.take).await;
                         actions.done.note(&id, &event);
@@ -152,8 +155,9 @@ impl Side for Ours {
             lease: Duration::from_secs(1),
             ..Subscription::new("actions".parse()?, self.actions.clone())
         };
-        let (store, policy, settings) =
-            (self.store.clone(), self.policy.clone(), self.settings.clone());
+        let store = self.store.clone();
+        let policy = self.policy.clone();
+        let settings = self.settings.clone();
         let shop = Arc::new(shop(&self.url)?);
         runtime.spawn(async move {
             let store = app::open_store(&store, false).await?;

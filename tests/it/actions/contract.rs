@@ -90,7 +90,8 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
         .unwrap(),
     );
     let arrivals = Arc::new(Mutex::new(Vec::<Time>::new()));
-    let (clock, log) = (store.clone(), arrivals.clone());
+    let clock = store.clone();
+    let log = arrivals.clone();
     let take = move |Path(way): Path<String>| async move {
         let now = clock.now().await.unwrap();
         let mut log = log.lock().unwrap();

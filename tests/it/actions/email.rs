@@ -127,7 +127,8 @@ async fn an_email_is_written_in_the_language_of_the_order() {
 async fn a_repeat_has_the_same_message_id_and_another_event_has_another() {
     let mut server = SmtpServer::start("none", false);
     let email = email(server.port);
-    let (long, buyer) = ("가".repeat(42), json!({"email": "kim@buyer.example"}));
+    let long = "가".repeat(42);
+    let buyer = json!({"email": "kim@buyer.example"});
     let mut ids = Vec::new();
     for (id, times) in [("A-1", 2), ("A-2", 1), (long.as_str(), 1)] {
         for _ in 0..times {
@@ -271,8 +272,9 @@ async fn connections_use_tls_and_a_login() {
             Email::new(content(), server, Duration::from_secs(20), None).unwrap()
         };
         let trusted = Some(smtp.authority.pem().into_bytes());
-        let (good, wrong_password, untrusted) =
-            (through(USER.1, trusted.clone()), through("canary", trusted), through(USER.1, None));
+        let good = through(USER.1, trusted.clone());
+        let wrong_password = through("canary", trusted);
+        let untrusted = through(USER.1, None);
         let message = to("kim@buyer.example");
         assert_eq!(send(&good, &message).await, Outcome::Done, "{word}");
         assert_eq!(smtp.next_email()["secured"], true);

@@ -39,7 +39,8 @@ const OF_EACH: usize = 8;
 type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
 async fn endpoint() -> (String, Seen) {
-    let (listener, seen) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Seen::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let seen = Seen::default();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let log = seen.clone();
     tokio::spawn(async move {
@@ -119,7 +120,8 @@ async fn drip(stream: &mut TcpStream, first: &str, then: &[u8]) -> std::io::Resu
 
 /// The `webhook-id` and the whole body of a request.
 async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
-    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {

@@ -33,7 +33,8 @@ fn entries(redis: &RedisServer) -> Vec<Vec<String>> {
 }
 
 fn fields(event: &Event) -> Vec<String> {
-    let (order, version) = (event.0.id.to_string(), event.0.version.to_string());
+    let order = event.0.id.to_string();
+    let version = event.0.version.to_string();
     let pairs = [
         ("id", event.id()),
         ("type", event.kind().to_string()),
@@ -69,7 +70,8 @@ async fn the_stream_keeps_about_as_many_entries_as_configured() {
 #[tokio::test]
 async fn an_unavailable_or_refusing_redis_is_retried_until_it_works() {
     let mut redis = RedisServer::start(&[]);
-    let (stream, event) = (stream(&redis, 1_000), [event("A-1", 5), event("A-2", 1)]);
+    let stream = stream(&redis, 1_000);
+    let event = [event("A-1", 5), event("A-2", 1)];
     assert_eq!(stream.attempt(&event).await, [Outcome::Done, Outcome::Done]);
     redis.kill();
     let outcomes = stream.attempt(&event).await;
@@ -101,8 +103,9 @@ async fn a_redis_without_an_answer_times_out() {
 
 #[tokio::test]
 async fn redis_over_tls_needs_a_trusted_authority() {
-    let (directory, authority, port) =
-        (tempfile::tempdir().unwrap(), Authority::new(), free_port().to_string());
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let port = free_port().to_string();
     let (certificate, key) = authority.certificate("127.0.0.1", 2099).pem();
     let path = |name: &str| directory.path().join(name).display().to_string();
     for (name, text) in

@@ -168,8 +168,8 @@ async fn webhooks_are_delivered_from_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_hangs_or_is_down_does_not_slow_down_others() {
-    let (events, rounds) =
-        (number("AUTORECEIVE_TEST_EVENTS", 500), number("AUTORECEIVE_TEST_ROUNDS", 1));
+    let events = number("AUTORECEIVE_TEST_EVENTS", 500);
+    let rounds = number("AUTORECEIVE_TEST_ROUNDS", 1);
     let neighbours = [
         ("alone", None),
         ("beside one that hangs", Some(hanging().await)),
@@ -179,11 +179,9 @@ async fn an_endpoint_that_hangs_or_is_down_does_not_slow_down_others() {
     // In turn, so that what else the machine does falls on all of them.
     for _ in 0..rounds {
         for (rates, (_, bad)) in rates.iter_mut().zip(&neighbours) {
-            let (redis, directory, listener) = (
-                RedisServer::start(&[]),
-                tempfile::tempdir().unwrap(),
-                Listener::start(&["--json"]).await,
-            );
+            let redis = RedisServer::start(&[]);
+            let directory = tempfile::tempdir().unwrap();
+            let listener = Listener::start(&["--json"]).await;
             let mut actions = vec![webhook("shop", &listener.url, "on = [\"order.received\"]")];
             actions.extend(
                 bad.as_ref().map(|url: &String| webhook("bad", url, "on = [\"order.received\"]")),
@@ -232,7 +230,8 @@ impl Lags {
 /// How long it took to tell of each order of a steady stream, 400 a second, beside an endpoint that
 /// is `bad`; sorted.
 async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> {
-    let (lags, directory) = (Lags::default(), tempfile::tempdir().unwrap());
+    let lags = Lags::default();
+    let directory = tempfile::tempdir().unwrap();
     let mut actions = vec![webhook("shop", &lags.endpoint().await, "on = [\"order.placed\"]")];
     actions.extend(bad.map(|url| webhook("bad", url, "on = [\"order.placed\"]")));
     let service = Process::serve(&config(directory.path(), store, &actions)).await;
@@ -254,8 +253,8 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_down_adds_little_lag_to_others() {
-    let (ticks, rounds) =
-        (number("AUTORECEIVE_TEST_SECONDS", 1) * 20, number("AUTORECEIVE_TEST_ROUNDS", 1));
+    let ticks = number("AUTORECEIVE_TEST_SECONDS", 1) * 20;
+    let rounds = number("AUTORECEIVE_TEST_ROUNDS", 1);
     let neighbours = [
         ("alone", None),
         ("beside one that is down", Some(DOWN.to_owned())),

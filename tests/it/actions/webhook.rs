@@ -167,7 +167,8 @@ async fn an_event_is_signed_and_posted_under_its_own_id() {
 #[tokio::test]
 async fn a_repeat_carries_the_same_id_and_body() {
     let endpoint = TestEndpoint::start().await;
-    let (webhook, event) = (endpoint.webhook("/ok"), event("A-1", 5));
+    let webhook = endpoint.webhook("/ok");
+    let event = event("A-1", 5);
     only(&webhook, &event).await;
     only(&webhook, &event).await;
     let messages = endpoint.seen.messages.lock().unwrap();
@@ -304,7 +305,8 @@ async fn reasons_do_not_contain_the_url() {
 
 #[tokio::test]
 async fn during_a_rotation_messages_are_signed_with_both_secrets() {
-    let (endpoint, next) = (TestEndpoint::start().await, SigningSecret::fresh());
+    let endpoint = TestEndpoint::start().await;
+    let next = SigningSecret::fresh();
     let limits = Limits { timeout: TIMEOUT, allow_private: true, ..Limits::default() };
     let url = format!("{}/ok", endpoint.url);
     for secrets in [[&next, &endpoint.secret], [&endpoint.secret, &next]] {
@@ -328,7 +330,8 @@ async fn a_private_address_is_refused_with_the_key_that_allows_it() {
 
 #[test]
 fn each_new_secret_is_valid_and_different() {
-    let (a, b) = (SigningSecret::fresh(), SigningSecret::fresh());
+    let a = SigningSecret::fresh();
+    let b = SigningSecret::fresh();
     assert_ne!(a, b);
     assert_eq!(a.parse::<SigningSecret>().unwrap().expose().len(), 32);
     for wrong in [

@@ -123,13 +123,12 @@ async fn every_route_accepts_only_its_roles() {
                 .first()
                 .map(|demand| demand["token"][0].as_str().unwrap());
             assert_eq!(said, role.map(Role::as_str), "{method} {path}");
-            let (method, place) = (
-                method.to_uppercase(),
-                path.replace("{order_id}", "A-1")
-                    .replace("{file}", "index.html")
-                    .replace("{name}", "shop")
-                    .replace("{event_id}", "A-1:1"),
-            );
+            let method = method.to_uppercase();
+            let place = path
+                .replace("{order_id}", "A-1")
+                .replace("{file}", "index.html")
+                .replace("{name}", "shop")
+                .replace("{event_id}", "A-1:1");
             every_token(&guarded, &method, &place, &body(path), role).await;
             routes += 1;
         }

@@ -278,10 +278,8 @@ fn wrong_dead_letters() -> Vec<Row> {
 }
 
 fn check(row: &Row, answer: &Answer) {
-    let (sent, said) = (
-        String::from_utf8_lossy(&row.body[..row.body.len().min(80)]),
-        String::from_utf8_lossy(&answer.body),
-    );
+    let sent = String::from_utf8_lossy(&row.body[..row.body.len().min(80)]);
+    let said = String::from_utf8_lossy(&answer.body);
     let what = format!("{} {} {sent:?} → {} {said}", row.method, row.path, answer.head);
     assert_eq!(answer.status, row.status, "{what}");
     assert!(answer.head.contains("content-type: application/problem+json"), "{what}");

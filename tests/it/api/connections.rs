@@ -33,14 +33,12 @@ async fn idle_and_slow_connections_are_closed_while_others_are_served() {
     let half = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
         application/json\r\ncontent-length: 100\r\n\r\n{";
     let body = open(half).await;
-    let (unused, kept) = (
-        open("").await,
-        open(
-            "GET /healthz HTTP/1.1\r\nhost: \
+    let unused = open("").await;
+    let kept = open(
+        "GET /healthz HTTP/1.1\r\nhost: \
         localhost\r\n\r\n",
-        )
-        .await,
-    );
+    )
+    .await;
     assert_eq!(
         client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status,
         201

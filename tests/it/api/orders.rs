@@ -167,7 +167,8 @@ async fn pages_list_every_order_once() {
         assert_eq!(placed.status, 201, "{placed:?}");
     }
     client.post("/v1/orders/A-3/hold", &json!({"reason": "dispute"})).await;
-    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
     loop {
         let page = client.get(&format!("/v1/orders?view=upcoming&limit=4{cursor}")).await.json();
         seen.extend(

@@ -87,7 +87,8 @@ async fn an_unfinished_handshake_does_not_delay_the_shutdown() {
 
 #[test]
 fn unusable_files_are_refused_with_the_reason_and_their_content_is_never_shown() {
-    let (files, other) = (Files::new(), Files::new());
+    let files = Files::new();
+    let other = Files::new();
     let nowhere = PathBuf::from("/nowhere/a.pem");
     let garbage = files.directory.path().join("garbage.pem");
     std::fs::write(&garbage, "canary").unwrap();

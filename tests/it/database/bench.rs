@@ -29,7 +29,8 @@ async fn measure(what: &str, db: TestDb) {
     let workers: Vec<_> = events
         .chunks(orders.div_ceil(CONCURRENCY))
         .map(|part| {
-            let (database, part) = (database.clone(), part.to_vec());
+            let database = database.clone();
+            let part = part.to_vec();
             tokio::spawn(async move {
                 for batch in part.chunks(BATCH) {
                     done(&database, batch).await;

@@ -16,10 +16,12 @@ const LEDGER: &str = "SELECT order_id, kind, event_id, buyer_id, points FROM {p}
     order_id, kind";
 
 pub async fn a_receipt_is_credited_exactly_once(db: TestDb) {
-    let (database, life) = (Arc::new(db.with_points("1/100")), Life::new("A-1", "u-7", 59_099));
+    let database = Arc::new(db.with_points("1/100"));
+    let life = Life::new("A-1", "u-7", 59_099);
     let attempts: Vec<_> = (0..12)
         .map(|_| {
-            let (database, event) = (database.clone(), life.received());
+            let database = database.clone();
+            let event = life.received();
             tokio::spawn(async move { done(&database, &[event]).await })
         })
         .collect();
@@ -44,7 +46,8 @@ pub async fn a_refund_takes_back_the_credited_points_after_a_change_of_the_rate_
 }
 
 pub async fn a_receipt_after_its_refund_does_nothing(db: TestDb) {
-    let (database, life) = (db.with_points("1/100"), Life::new("A-1", "u-7", 59_000));
+    let database = db.with_points("1/100");
+    let life = Life::new("A-1", "u-7", 59_000);
     done(&database, &[life.refunded()]).await;
     done(&database, &[life.received()]).await;
     assert_eq!(db.rows(LEDGER).await, ["A-1|credit|A-1:4|u-7|0", "A-1|debit|A-1:4|u-7|0"]);
@@ -53,7 +56,8 @@ pub async fn a_receipt_after_its_refund_does_nothing(db: TestDb) {
 }
 
 pub async fn receipt_and_refund_of_one_batch_cancel_each_other(db: TestDb) {
-    let (database, life) = (db.with_points("1/100"), Life::new("A-1", "u-7", 59_000));
+    let database = db.with_points("1/100");
+    let life = Life::new("A-1", "u-7", 59_000);
     done(&database, &[life.refunded(), life.received()]).await;
     assert_eq!(db.rows(LEDGER).await, ["A-1|credit|A-1:3|u-7|590", "A-1|debit|A-1:4|u-7|-590"]);
     balanced(&database).await;
@@ -117,8 +121,8 @@ pub async fn sums_are_exact_over_random_orders_written_by_two_workers_in_any_ord
     let mut expected: HashMap<String, i128> = HashMap::new();
     let mut events = Vec::new();
     for n in 0..orders {
-        let (buyer, amount) =
-            (format!("u-{}", random.random_range(0..50)), random.random_range(0..1_u64 << 53));
+        let buyer = format!("u-{}", random.random_range(0..50));
+        let amount = random.random_range(0..1_u64 << 53);
         let life = Life::new(&format!("A-{n}"), &buyer, amount);
         let refunded = random.random_bool(0.2);
         // A refunded order leaves nothing, whether its receipt or its refund is written first.

@@ -66,7 +66,8 @@ pub async fn a_database_that_is_down_is_retried(db: TestDb) {
 }
 
 pub async fn a_missing_permission_is_retried(db: TestDb) {
-    let (database, life) = (db.plain(), Life::new("A-1", "u", 1));
+    let database = db.plain();
+    let life = Life::new("A-1", "u", 1);
     done(&database, &[life.placed()]).await;
     db.rows("ALTER TABLE {p}orders RENAME TO {p}away").await;
     let outcome = database.attempt(&[life.paid()]).await.remove(0);
@@ -146,7 +147,8 @@ async fn written(db: &TestDb) -> usize {
 
 /// Attempts batches of ten until every event is done; returns how many attempts failed.
 async fn insist(database: &Database, events: Vec<Event>) -> usize {
-    let (mut failures, start) = (0, Instant::now());
+    let mut failures = 0;
+    let start = Instant::now();
     for batch in events.chunks(10) {
         let mut left = batch.to_vec();
         while !left.is_empty() {

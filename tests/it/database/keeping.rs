@@ -79,7 +79,8 @@ pub async fn a_repeat_changes_nothing(db: TestDb) {
     assert_eq!((before[0].len(), before[1].len()), (50, 100));
     let twice: Vec<Event> = events.iter().rev().chain(&events).cloned().collect();
     let repeats = (0..6).map(|_| {
-        let (database, twice) = (database.clone(), twice.clone());
+        let database = database.clone();
+        let twice = twice.clone();
         tokio::spawn(async move { done(&database, &twice).await })
     });
     for repeat in repeats.collect::<Vec<_>>() {
@@ -89,7 +90,8 @@ pub async fn a_repeat_changes_nothing(db: TestDb) {
 }
 
 pub async fn an_older_event_is_recorded_but_does_not_change_the_order(db: TestDb) {
-    let (database, life) = (db.plain(), Life::new("A-1", "u", 1));
+    let database = db.plain();
+    let life = Life::new("A-1", "u", 1);
     for event in [life.received(), life.paid(), life.placed()] {
         done(&database, &[event]).await;
     }

@@ -36,7 +36,8 @@ pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
     let events: Vec<Event> = lives.iter().map(Life::received).collect();
     let attempts: Vec<_> = (0..6)
         .map(|_| {
-            let (database, events) = (database.clone(), events.clone());
+            let database = database.clone();
+            let events = events.clone();
             tokio::spawn(async move { done(&database, &events).await })
         })
         .collect();
@@ -68,7 +69,8 @@ pub async fn a_statement_can_ignore_older_events(db: TestDb) {
     shop(&db, 1).await;
     let sql = "UPDATE {p}shop SET state = :status, version = :version WHERE number = :order_id \
         AND version < :version";
-    let (database, life) = (db.with_statement(sql), Life::new("A-0", "u", 1));
+    let database = db.with_statement(sql);
+    let life = Life::new("A-0", "u", 1);
     for event in [life.received(), life.paid(), life.placed()] {
         done(&database, &[event]).await;
     }

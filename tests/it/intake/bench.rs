@@ -24,7 +24,8 @@ async fn the_common_pattern_is_measured_beside_this_program() {
         ["takeover", "--orders", "300", "--window-ms", "1500", "--every-ms", "300", "--kills", "2"];
     let figures = bench(&redis, &args).await;
     println!("{figures}");
-    let (pattern, ours) = (&figures["pattern"], &figures["autoreceive"]);
+    let pattern = &figures["pattern"];
+    let ours = &figures["autoreceive"];
     for wrong in [
         "received_early",
         "never_received",

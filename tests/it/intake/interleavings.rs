@@ -316,7 +316,8 @@ impl Case {
                 shape: self.shop.statuses.clone(),
             }),
         };
-        let (ask, commit) = (Semaphore::new(0), Semaphore::new(0));
+        let ask = Semaphore::new(0);
+        let commit = Semaphore::new(0);
         let gate = Arc::new(Gated {
             inner,
             ask,
@@ -390,7 +391,8 @@ impl Case {
             ),
         };
         let is_settled = async || {
-            let (order, now) = (self.order().await, self.store.now().await.unwrap());
+            let order = self.order().await;
+            let now = self.store.now().await.unwrap();
             let stats = self.store.stats().await.unwrap();
             order.next_due_at().is_none_or(|at| at > now)
                 && stats.actions.iter().all(|action| action.pending == 0)
@@ -417,7 +419,8 @@ impl Case {
             told.values().filter(|event| event.kind() == EventKind::Received).collect();
         let cause = receipts.first().map(|event| event.cause());
         let ended = (order.status, receipts.len(), cause, order.is_held(), shop.as_deref());
-        let (timer, by_shop) = (Some(Cause::Timer), Some(Cause::Shop));
+        let timer = Some(Cause::Timer);
+        let by_shop = Some(Cause::Shop);
         let expected = match (write, wrote < asked) {
             (Write::Cancelled, true) => (Status::Cancelled, 0, None, false, Some("CANCELLED")),
             (Write::Refunded, true) => (Status::Refunded, 0, None, false, Some("REFUNDED")),

@@ -65,7 +65,8 @@ impl Shop {
         let path = self.directory.path().join(format!("{}.toml", rand::random::<u32>()));
         let more = "timeout = \"2s\"\nlease = \"5s\"\non = [\"order.received\", \
             \"order.cancelled\", \"order.refunded\"]";
-        let (url, hook) = (self.redis.url(), webhook("shop", &self.endpoint.url, more));
+        let url = self.redis.url();
+        let hook = webhook("shop", &self.endpoint.url, more);
         let config = format!(
             r#"
             [store]

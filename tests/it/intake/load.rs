@@ -56,12 +56,14 @@ async fn played(telling: Telling, scan_every: Duration) -> (Vec<Life>, Shop, Dur
     let shop = Shop::open(&["--notify-keyspace-events", flags, "--appendonly", "no"]).await;
     let intake = format!("scan_every = \"{}ms\"", scan_every.as_millis());
     let config = shop.config(&shop.own_redis(), &format!("{}ms", WINDOW.as_millis()), &intake);
-    let (first, second) = (Process::serve(&config).await, Process::serve(&config).await);
+    let first = Process::serve(&config).await;
+    let second = Process::serve(&config).await;
     for worker in [&first, &second] {
         let works = async || get(worker, "/v1/stats").await["intake"]["listening"] == true;
         eventually("it listens", 20, works).await;
     }
-    let (play, stop) = (play(), CancellationToken::new());
+    let play = play();
+    let stop = CancellationToken::new();
     println!("{telling:?}: {} orders, seed {}", play.orders, play.seed);
     let address = format!("127.0.0.1:{}", shop.redis.port);
     let killing = kill_one(&config, first, play.over);

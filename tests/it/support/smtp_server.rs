@@ -25,10 +25,11 @@ pub const USER: (&str, &str) = ("shop", "right horse");
 impl SmtpServer {
     /// Starts one; `tls` is `none`, `starttls` or `tls`.
     pub fn start(tls: &str, with_user: bool) -> SmtpServer {
-        let (directory, authority) = (TempDir::new().unwrap(), Authority::new());
+        let directory = TempDir::new().unwrap();
+        let authority = Authority::new();
         let (certificate, key) = authority.certificate("127.0.0.1", 2099).pem();
-        let (certificate_file, key_file) =
-            (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
+        let certificate_file = directory.path().join("certificate.pem");
+        let key_file = directory.path().join("key.pem");
         std::fs::write(&certificate_file, certificate).unwrap();
         std::fs::write(&key_file, key).unwrap();
         let (user, password) = if with_user { USER } else { ("", "") };

@@ -43,8 +43,8 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
             .missed_heartbeats(100)
     };
     let mut connection = apalis_redis::connect(url).await?;
-    let (before, first) =
-        (info(&mut connection, "memory", &["used_memory:"]).await?, load.first_due());
+    let before = info(&mut connection, "memory", &["used_memory:"]).await?;
+    let first = load.first_due();
     for queue in 0..queues {
         let orders: Vec<usize> = (queue..load.orders).step_by(queues).collect();
         for part in orders.chunks(500) {
@@ -61,7 +61,8 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
         let storage: RedisStorage<Order> =
             RedisStorage::new(apalis_redis::connect(url).await?).with_config(config(queue));
         let backend = storage.poll_with_interval(Duration::from_millis(poll_ms));
-        let (lags, runtime) = (lags.clone(), tokio::runtime::Handle::current());
+        let lags = lags.clone();
+        let runtime = tokio::runtime::Handle::current();
         // Each worker's loop has its own thread, because its future is not `Send`.
         workers.push(std::thread::spawn(move || {
             let handler = move |order: Order| {
@@ -76,8 +77,9 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
         }));
     }
     wait_until(first).await?;
-    let (start, own, server) =
-        (Instant::now(), cpu_seconds(std::process::id(), false), cpu(&mut connection).await?);
+    let start = Instant::now();
+    let own = cpu_seconds(std::process::id(), false);
+    let server = cpu(&mut connection).await?;
     let done: Vec<String> = (0..queues).map(|queue| config(queue).done_jobs_set()).collect();
     loop {
         if let Some(ended) = workers.iter().position(|worker| worker.is_finished()) {
@@ -91,8 +93,8 @@ pub async fn run(url: &str, batch: usize, poll_ms: u64, load: Load) -> anyhow::R
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let (own, server) =
-        (cpu_seconds(std::process::id(), false) - own, cpu(&mut connection).await? - server);
+    let own = cpu_seconds(std::process::id(), false) - own;
+    let server = cpu(&mut connection).await? - server;
     Ok(json!({
         "peer": "apalis-redis",
         "orders": load.orders,

@@ -61,8 +61,9 @@ impl Polling {
             sqlx::query("SELECT pg_total_relation_size('orders')").fetch_one(&pool).await?.get(0);
         wait_until(first).await?;
         let lags = Arc::new(Lags::new()?);
-        let (start, own, server) =
-            (Instant::now(), cpu_seconds(std::process::id(), false), cpu_seconds(self.pid, true));
+        let start = Instant::now();
+        let own = cpu_seconds(std::process::id(), false);
+        let server = cpu_seconds(self.pid, true);
         let polling = Arc::new(self);
         let mut workers = tokio::task::JoinSet::new();
         for _ in 0..polling.workers {
@@ -72,8 +73,8 @@ impl Polling {
             ended??;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let (own, server) =
-            (cpu_seconds(std::process::id(), false) - own, cpu_seconds(polling.pid, true) - server);
+        let own = cpu_seconds(std::process::id(), false) - own;
+        let server = cpu_seconds(polling.pid, true) - server;
         Ok(json!({
             "peer": "postgres",
             "orders": load.orders,
