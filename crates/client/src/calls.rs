@@ -17,18 +17,18 @@ use serde::Serialize;
 
 use crate::{Client, Error};
 
-/// The fields of a command without any.
+/// The body of a command without fields.
 #[derive(Serialize)]
 struct Nothing {}
 
-/// A call that sends the fields of a command to an order.
+/// Methods that send a command to an order.
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident($fields:ty) = $verb:ident;)*) => {
         impl Client {$(
             $(#[$doc])*
             ///
             /// # Errors
-            /// Where the order refuses it, or the service does not answer.
+            /// The order does not permit the command, or the service does not answer.
             pub async fn $name(
                 &self,
                 order_id: &str,
@@ -41,39 +41,39 @@ macro_rules! commands {
 }
 
 commands! {
-    /// The payment was confirmed.
+    /// Reports the payment.
     pay(AtFields) = Pay;
-    /// The parcel was handed over.
+    /// Reports the shipment.
     ship(ShipFields) = Ship;
-    /// The parcel arrived.
+    /// Reports the delivery.
     deliver(AtFields) = Deliver;
     /// Confirms the receipt.
     receive(ReceiveFields) = Receive;
     /// Gives the buyer more time.
     extend(ExtendFields) = Extend;
-    /// Stops the clock.
+    /// Places a hold, which stops the clock.
     hold(HoldFields) = Hold;
-    /// Takes a hold off.
+    /// Releases a hold.
     release(ReleaseFields) = Release;
-    /// Cancels before the shipment.
+    /// Cancels the order before its shipment.
     cancel(CancelFields) = Cancel;
-    /// The money was paid back.
+    /// Reports a refund.
     refund(RefundFields) = Refund;
 }
 
 impl Client {
-    /// Places an order. The same order placed again is answered as it is now.
+    /// Places an order. A repeat returns the order as it is now.
     ///
     /// # Errors
-    /// Where another order was placed under the id, or the service does not answer.
+    /// Another order already has this id, or the service does not answer.
     pub async fn place(&self, order: &NewOrder) -> Result<OrderView, Error> {
         self.post(&["v1", "orders"], order).await?.read()
     }
 
-    /// Carries out a command with any fields.
+    /// Sends a command with any fields.
     ///
     /// # Errors
-    /// Where the order refuses it, or the service does not answer.
+    /// The order does not permit the command, or the service does not answer.
     pub async fn command(
         &self,
         order_id: &str,
@@ -86,7 +86,7 @@ impl Client {
     /// One order with its terms.
     ///
     /// # Errors
-    /// Where there is none, or the service does not answer.
+    /// It does not exist, or the service does not answer.
     pub async fn order(&self, order_id: &str) -> Result<OrderView, Error> {
         self.get(&["v1", "orders", order_id], &[]).await?.read()
     }
@@ -94,7 +94,7 @@ impl Client {
     /// A page of a list of orders.
     ///
     /// # Errors
-    /// Where the cursor is not one of this list, or the service does not answer.
+    /// The cursor was not issued by this list, or the service does not answer.
     pub async fn orders(
         &self,
         list: ListName,
@@ -106,10 +106,10 @@ impl Client {
         self.get(&["v1", "orders"], &query).await?.read()
     }
 
-    /// The store's figures.
+    /// The store's statistics.
     ///
     /// # Errors
-    /// Where the service does not answer.
+    /// The service does not answer.
     pub async fn stats(&self) -> Result<StatsView, Error> {
         self.get(&["v1", "stats"], &[]).await?.read()
     }
@@ -117,23 +117,23 @@ impl Client {
     /// The outboxes of all actions.
     ///
     /// # Errors
-    /// Where the service does not answer.
+    /// The service does not answer.
     pub async fn actions(&self) -> Result<Actions, Error> {
         self.get(&["v1", "actions"], &[]).await?.read()
     }
 
-    /// Lets the disabled endpoint of an action be attempted again.
+    /// Enables the disabled endpoint of an action.
     ///
     /// # Errors
-    /// Where there is no such action, or the service does not answer.
+    /// There is no such action, or the service does not answer.
     pub async fn enable(&self, action: &str) -> Result<Enabled, Error> {
         self.post(&["v1", "actions", action, "enable"], &Nothing {}).await?.read()
     }
 
-    /// One step of feeding an action that was added later.
+    /// One step of a backfill: adds entries for existing orders to a new action.
     ///
     /// # Errors
-    /// Where the action is not configured, or the service does not answer.
+    /// The action is not configured, or the service does not answer.
     pub async fn backfill(
         &self,
         action: &str,
@@ -142,26 +142,26 @@ impl Client {
         self.post(&["v1", "actions", action, "backfill"], from).await?.read()
     }
 
-    /// One step of giving what an action left behind to another one.
+    /// One step of moving the entries of a removed action to another one.
     ///
     /// # Errors
-    /// Where the first is configured or the other is not, or the service does not answer.
+    /// The first action is still configured, the other one is not, or the service does not answer.
     pub async fn move_entries(&self, from: &str, to: &MoveFields) -> Result<RelocatedView, Error> {
         self.post(&["v1", "actions", from, "move"], to).await?.read()
     }
 
-    /// One step of dropping what an action left behind.
+    /// One step of dropping the entries of a removed action.
     ///
     /// # Errors
-    /// Where it is configured, or the service does not answer.
+    /// The action is still configured, or the service does not answer.
     pub async fn drop_entries(&self, action: &str) -> Result<RelocatedView, Error> {
         self.post(&["v1", "actions", action, "drop"], &Nothing {}).await?.read()
     }
 
-    /// A page of dead letters. `query` holds any of `limit`, `cursor`, `older_than` and `error`.
+    /// A page of dead letters. `query` can have `limit`, `cursor`, `older_than` and `error`.
     ///
     /// # Errors
-    /// Where there is no such action, or the service does not answer.
+    /// There is no such action, or the service does not answer.
     pub async fn dead_letters(
         &self,
         action: &str,
@@ -173,31 +173,31 @@ impl Client {
     /// One dead letter, with its event as it is sent.
     ///
     /// # Errors
-    /// Where there is none, or the service does not answer.
+    /// It does not exist, or the service does not answer.
     pub async fn dead_letter(&self, action: &str, event_id: &str) -> Result<DeadLetterView, Error> {
         self.get(&["v1", "actions", action, "dead-letters", event_id], &[]).await?.read()
     }
 
-    /// One step of having dead letters attempted again.
+    /// One step of replaying dead letters.
     ///
     /// # Errors
-    /// Where there is no such action, or the service does not answer.
+    /// There is no such action, or the service does not answer.
     pub async fn replay(&self, action: &str, which: &WhichFields) -> Result<ResolvedView, Error> {
         self.post(&["v1", "actions", action, "dead-letters", "replay"], which).await?.read()
     }
 
-    /// One step of dropping dead letters for good.
+    /// One step of discarding dead letters permanently.
     ///
     /// # Errors
-    /// Where there is no such action, or the service does not answer.
+    /// There is no such action, or the service does not answer.
     pub async fn discard(&self, action: &str, which: &WhichFields) -> Result<ResolvedView, Error> {
         self.post(&["v1", "actions", action, "dead-letters", "discard"], which).await?.read()
     }
 
-    /// Puts the time of a service for tests forward.
+    /// Advances the test clock of a service.
     ///
     /// # Errors
-    /// Where the service has no test clock, or does not answer.
+    /// The service has no test clock, or does not answer.
     pub async fn advance(&self, by: Span) -> Result<TestClockView, Error> {
         let fields = AdvanceFields { advance: by.to_string() };
         self.post(&["v1", "test", "clock"], &fields).await?.read()

@@ -1,26 +1,26 @@
-//! Why a call came to nothing.
+//! Why a call failed.
 
 use autoreceive_wire::Problem;
 use reqwest::{StatusCode, Url};
 
-/// What kind of failure it is, which decides what to do next.
+/// The kind of a failure. It decides what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The order does not exist or does not permit it, or a value is wrong. Asking again changes
-    /// nothing.
+    /// The order does not exist or does not permit the command, or a value is wrong. Repeating does
+    /// not help.
     Rejected,
-    /// There was no answer, or the service or its store is busy or away. Repeating is safe.
+    /// There was no answer, or the service or its store is busy or unavailable. Repeating is safe.
     Unavailable,
-    /// Nobody listens at the address.
+    /// No program listens at the address.
     NotRunning,
-    /// The text that was given as a token is none.
+    /// The given token has characters that a token cannot have.
     NoToken,
-    /// Everything else: a wrong address, an answer of some other service.
+    /// Any other failure: for example a wrong address, or another service at it.
     Other,
 }
 
-/// Why a call came to nothing, told for people; [`Error::kind`] is for programs.
+/// Why a call failed. The message is for people; use [`Error::kind`] in code.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -33,26 +33,29 @@ pub struct Error {
 }
 
 impl Error {
-    /// What kind of failure it is.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The service's own words, where it answered.
+    /// The service's problem details, if it sent some.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         self.problem.as_deref()
     }
 
-    /// The body of the answer as it came; empty where there was none.
+    /// The raw body of the response; empty if there was none.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
     pub(crate) fn no_token() -> Error {
-        Error::new(ErrorKind::NoToken, "this is no token".to_owned())
+        Error::new(
+            ErrorKind::NoToken,
+            "the token has characters that an HTTP header cannot carry".to_owned(),
+        )
     }
 
     fn new(kind: ErrorKind, message: String) -> Error {
@@ -70,7 +73,7 @@ impl Error {
         Error { source: Some(Box::new(source)), ..Error::other(message) }
     }
 
-    /// The service refused it.
+    /// The service answered with an error status.
     pub(crate) fn refused(url: &Url, status: StatusCode, body: Vec<u8>) -> Error {
         let problem: Option<Problem> = serde_json::from_slice(&body).ok();
         let message = match &problem {
@@ -85,7 +88,7 @@ impl Error {
         Error { body, problem: problem.map(Box::new), ..Error::new(kind, message) }
     }
 
-    /// No answer came, or it broke off.
+    /// There was no answer, or it was incomplete.
     pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> Error {
         let mut deepest: &dyn std::error::Error = error;
         while let Some(source) = deepest.source() {
@@ -95,9 +98,10 @@ impl Error {
         if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
             return Error::new(ErrorKind::NotRunning, format!("no service at {url}"));
         }
-        let why = match error.is_timeout() {
-            true => "it does not answer in time".to_owned(),
-            false => deepest.to_string(),
+        let why = if error.is_timeout() {
+            "it does not answer in time".to_owned()
+        } else {
+            deepest.to_string()
         };
         let hint = other_scheme(url, &why);
         let message = format!("no answer from {url}: {why}{hint}; repeating the command is safe");
@@ -105,7 +109,7 @@ impl Error {
     }
 }
 
-/// What to try where the answer is none of the protocol that was asked for.
+/// A hint if the service speaks the other of HTTP and HTTPS.
 fn other_scheme(url: &Url, why: &str) -> &'static str {
     match url.scheme() {
         "https" if why.contains("InvalidContentType") => {

@@ -1,4 +1,4 @@
-//! A client of the `autoreceive` HTTP API: the one that its command line uses.
+//! A client of the `autoreceive` HTTP API. The command line uses it, too.
 //!
 //! ```no_run
 //! use autoreceive_client::{Client, ErrorKind};
@@ -19,8 +19,7 @@
 //! # }
 //! ```
 //!
-//! Every call has one that gives the answer as it came, too: see [`Client::get`] and
-//! [`Client::post`].
+//! [`Client::get`] and [`Client::post`] return the raw answer of any route.
 
 use std::time::Duration;
 
@@ -43,10 +42,10 @@ mod lines;
 pub use error::{Error, ErrorKind};
 pub use lines::AnswerLines;
 
-/// The longest wait for the next bytes of an answer.
+/// The maximum wait for the next bytes of an answer.
 const READ: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest answer that is read; a full page of the largest orders is a tenth of it.
+/// The maximum size of an answer. A full page of the largest orders has a tenth of it.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A client of one service. Cloning it is cheap; clones share their connections.
@@ -56,7 +55,7 @@ pub struct Client {
     url: Url,
 }
 
-/// An answer as it came.
+/// A raw answer.
 #[derive(Debug, Clone)]
 pub struct RawAnswer {
     body: Vec<u8>,
@@ -64,45 +63,45 @@ pub struct RawAnswer {
 }
 
 impl Client {
-    /// A client of the service at `url`, which may have a path before `/v1`; with a token, where
-    /// the service wants one.
+    /// A client of the service at `url`, with a token if the service requires one. The URL may have
+    /// a path before `/v1`.
     ///
     /// # Errors
-    /// Where the address or the token is none, or HTTPS is not possible here.
+    /// The address or the token is not valid, or HTTPS is not available.
     pub fn new(url: &str, token: Option<&str>) -> Result<Client, Error> {
         let parsed = Url::parse(url);
-        let url = parsed.map_err(|error| Error::because("the address is none", error))?;
+        let url = parsed.map_err(|error| Error::because("the address is not a URL", error))?;
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
-            // The error would repeat nothing, but it would not say what is wrong either.
+            // The original error would not say what is wrong.
             let value = HeaderValue::from_str(&format!("Bearer {token}"));
             let mut value = value.map_err(|_| Error::no_token())?;
-            // Kept out of every debug output.
+            // Keeps the token out of debug output.
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
         let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy();
         let builder = builder.connect_timeout(CONNECT).read_timeout(READ).default_headers(headers);
-        // Without TLS no root certificates are needed; a bare container has none.
+        // Plain HTTP needs no root certificates. A minimal container has none.
         let plain = url.scheme() == "http";
         let builder = if plain { builder.tls_certs_only([]) } else { builder };
         let http = builder.build().map_err(|error| {
             let hint = "are the root certificates installed (package ca-certificates)?";
-            Error::because(format!("HTTPS is not possible here; {hint}"), error)
+            Error::because(format!("HTTPS is not available; {hint}"), error)
         })?;
         Ok(Client { http, url })
     }
 
-    /// Where the service is.
+    /// The service's address.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Asks for what lies under the path made of `segments`.
+    /// Sends a GET request to the path made of `segments`.
     ///
     /// # Errors
-    /// Where the service refuses, or does not answer.
+    /// The service refuses the request, or does not answer.
     pub async fn get(
         &self,
         segments: &[&str],
@@ -115,10 +114,10 @@ impl Client {
         self.answer(self.http.get(url)).await
     }
 
-    /// Sends `body` to the path made of `segments`.
+    /// Sends a POST request with `body` to the path made of `segments`.
     ///
     /// # Errors
-    /// Where the service refuses, or does not answer.
+    /// The service refuses the request, or does not answer.
     pub async fn post(
         &self,
         segments: &[&str],
@@ -130,11 +129,11 @@ impl Client {
         self.answer(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
 
-    /// Sends many commands as lines, and gives the answers as they come: one for each line, in
-    /// their order.
+    /// Sends many commands as lines, and returns the answers as they arrive: one for each line, in
+    /// the same order.
     ///
     /// # Errors
-    /// Where the service refuses the stream, or does not answer.
+    /// The service refuses the stream, or does not answer.
     pub async fn commands<E>(
         &self,
         lines: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -148,11 +147,11 @@ impl Client {
         Ok(AnswerLines::new(response, self.url.clone()))
     }
 
-    /// The address of a path below the service's.
+    /// The URL of a path below the service's address.
     fn address(&self, segments: &[&str]) -> Result<Url, Error> {
         let mut url = self.url.clone();
         if segments.iter().any(|segment| [".", ".."].contains(segment)) {
-            return Err(Error::other("an order called . or .. cannot be named in a URL"));
+            return Err(Error::other("an order id . or .. cannot be part of a URL"));
         }
         let no_base = |()| Error::other("the address must begin with http:// or https://");
         url.path_segments_mut().map_err(no_base)?.pop_if_empty().extend(segments);
@@ -164,7 +163,7 @@ impl Client {
         Ok(RawAnswer { body: self.body(response).await?, url: self.url.clone() })
     }
 
-    /// Sends the request and tells an answer from a refusal.
+    /// Sends the request. An error status becomes an error.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
         let sent = request.send().await;
         let response = sent.map_err(|error| Error::unreachable(&self.url, &error))?;
@@ -194,20 +193,20 @@ impl Client {
 }
 
 impl RawAnswer {
-    /// The body as it came.
+    /// The raw body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Reads the answer.
+    /// Parses the answer.
     ///
     /// # Errors
-    /// Where it is not JSON of this form: something else answers at the address.
+    /// It is not JSON of this form: another service answers at the address.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let url = &self.url;
-            Error::because(format!("what answers at {url} is no autoreceive service"), error)
+            Error::because(format!("the service at {url} is not autoreceive"), error)
         })
     }
 }

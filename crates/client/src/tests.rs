@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 
-/// A service that answers one request with `answer`, and tells what it was asked.
+/// A service that answers one request with `answer`, and returns that request.
 async fn service(answer: String) -> (String, oneshot::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -27,7 +27,7 @@ fn answer(status: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_call_names_its_path_percent_encoded_and_carries_the_token() {
+async fn a_call_sends_a_percent_encoded_path_and_the_token() {
     let (url, asked) = service(answer("200 OK", r#"{"was_disabled":true}"#)).await;
     let client = Client::new(&format!("{url}/shop/"), Some("ar_secret")).unwrap();
     assert!(client.enable("a/b").await.unwrap().was_disabled);
@@ -38,7 +38,7 @@ async fn a_call_names_its_path_percent_encoded_and_carries_the_token() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_the_service_s_words_and_by_its_kind() {
+async fn a_refusal_has_the_text_of_the_service_and_a_kind() {
     let problem = r#"{"code":"not_payable","title":"no","allowed":["cancel"]}"#;
     for (status, kind) in [
         ("409 Conflict", ErrorKind::Rejected),
@@ -55,18 +55,18 @@ async fn a_refusal_is_told_in_the_service_s_words_and_by_its_kind() {
 }
 
 #[tokio::test]
-async fn an_answer_of_something_else_is_no_answer() {
+async fn an_answer_of_another_service_is_an_error() {
     let (url, _) = service(answer("200 OK", "<html>")).await;
     let error = Client::new(&url, None).unwrap().stats().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Other);
-    assert!(error.to_string().contains("no autoreceive service"), "{error}");
+    assert!(error.to_string().contains("is not autoreceive"), "{error}");
     let (url, _) = service(answer("502 Bad Gateway", "<html>")).await;
     let error = Client::new(&url, None).unwrap().stats().await.unwrap_err();
     assert_eq!((error.kind(), error.problem()), (ErrorKind::Unavailable, None));
 }
 
 #[tokio::test]
-async fn where_nobody_listens_it_says_so() {
+async fn a_closed_port_is_reported_as_not_running() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -75,7 +75,7 @@ async fn where_nobody_listens_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_path_and_a_header_hold_no_tricks() {
+async fn unsafe_paths_and_headers_are_refused() {
     let client = Client::new("http://127.0.0.1:1", None).unwrap();
     assert_eq!(client.order("..").await.unwrap_err().kind(), ErrorKind::Other);
     assert_eq!(
@@ -86,7 +86,7 @@ async fn a_path_and_a_header_hold_no_tricks() {
 }
 
 #[tokio::test]
-async fn lines_are_read_however_they_are_cut() {
+async fn lines_are_read_in_chunks_of_any_size() {
     let body = "{\"line\":1,\"order_id\":\"A-1\",\"result\":\"changed\"}\n\
                 {\"line\":2,\"order_id\":null,\"result\":\"invalid\"}\n";
     let (url, _) = service(answer("200 OK", body)).await;

@@ -1,5 +1,4 @@
-//! Orders that were taken over from a shop's keys: they follow the status that the shop keeps, and
-//! nobody else.
+//! Orders adopted from a shop's keys: they follow only the status that the shop keeps.
 
 use std::sync::Arc;
 
@@ -72,7 +71,7 @@ fn last(order: &Order) -> (Status, EventKind, Cause) {
 }
 
 #[test]
-fn an_order_that_is_seen_paid_is_adopted_as_paid_by_now_and_received_by_the_timer() {
+fn an_order_first_seen_paid_is_adopted_as_paid_now_and_received_by_the_timer() {
     let order = adopted();
     assert_eq!(last(&order), (Status::Paid, EventKind::Placed, Cause::System));
     assert_eq!(
@@ -93,7 +92,7 @@ fn an_order_that_is_seen_paid_is_adopted_as_paid_by_now_and_received_by_the_time
 }
 
 #[test]
-fn an_order_that_is_not_known_is_not_adopted_before_it_is_paid() {
+fn an_unknown_order_is_not_adopted_before_it_is_paid() {
     for command in [seen(Observation::Received), cancelled(), refunded(), other()] {
         let decision = decide_absent(&"A-1".parse().unwrap(), &command, now(), Some(&policy()));
         assert_eq!(decision, Decision::Unchanged, "{command:?}");
@@ -122,7 +121,7 @@ fn the_shop_can_receive_cancel_and_refund() {
 }
 
 #[test]
-fn what_the_shop_cancels_after_the_receipt_is_a_refund() {
+fn a_cancellation_by_the_shop_after_the_receipt_is_a_refund() {
     let received = after(&adopted(), 24, &Command::Due);
     for command in [cancelled(), refunded()] {
         let taken_back = after(&received, 25, &command);
@@ -132,7 +131,7 @@ fn what_the_shop_cancels_after_the_receipt_is_a_refund() {
 }
 
 #[test]
-fn a_status_that_says_something_else_stops_the_clock_until_the_order_is_paid_again() {
+fn any_other_status_stops_the_clock_until_the_order_is_paid_again() {
     let held = after(&adopted(), 20, &other());
     assert_eq!(
         held.clock,
@@ -141,13 +140,17 @@ fn a_status_that_says_something_else_stops_the_clock_until_the_order_is_paid_aga
     unchanged(&held, 21, &other());
     unchanged(&held, 200, &Command::Due);
     let released = after(&held, 30, &paid());
-    assert_eq!(released.clock.deadline(), Some(at(34)), "what was left is left, and no more");
-    assert!(after(&released, 31, &other()).is_held(), "a second time, under another name");
+    assert_eq!(
+        released.clock.deadline(),
+        Some(at(34)),
+        "exactly the remaining time, without the release grace"
+    );
+    assert!(after(&released, 31, &other()).is_held(), "a second hold, with another id");
     assert_eq!(after(&held, 30, &cancelled()).status, Status::Cancelled);
 }
 
 #[test]
-fn holds_come_to_an_end_and_the_order_still_follows() {
+fn an_order_without_holds_left_still_follows_its_status() {
     let mut order = adopted();
     for _ in 0..10 {
         order = after(&order, 1, &other());
@@ -158,7 +161,7 @@ fn holds_come_to_an_end_and_the_order_still_follows() {
 }
 
 #[test]
-fn an_adopted_order_takes_no_commands_and_a_placed_one_is_not_observed() {
+fn an_adopted_order_accepts_no_commands_and_a_placed_one_is_not_observed() {
     let order = adopted();
     let place = Shop::new(Terms::default()).place();
     for command in [place, pay(), ship(), receive(Cause::Buyer), cancel("no"), refund()] {
@@ -176,13 +179,13 @@ fn an_adopted_order_takes_no_commands_and_a_placed_one_is_not_observed() {
 }
 
 #[test]
-fn that_it_is_adopted_is_part_of_the_record() {
+fn the_record_contains_the_adopted_mark() {
     let order = adopted();
     let text = record::encode(&order);
     assert_eq!(record::decode(&order.id, &text).unwrap(), order, "{text}");
     assert!(text.contains("|i|") || text.ends_with("|i"), "{text}");
     assert!(
         record::decode(&order.id, &text.replace("|i", "|iZ")).is_err(),
-        "more in it than is known"
+        "a field with unknown content"
     );
 }

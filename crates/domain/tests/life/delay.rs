@@ -1,4 +1,4 @@
-//! Extensions and holds put the receipt off.
+//! Extensions and holds delay the receipt.
 
 use autoreceive_domain::decide::Code;
 use autoreceive_domain::{Cause, Clock, ClockKind, Command, Status, Terms};
@@ -6,7 +6,7 @@ use autoreceive_domain::{Cause, Clock, ClockKind, Command, Status, Terms};
 use crate::support::{Shop, extend, from_shipment, h, hold, receive, release, span};
 
 #[test]
-fn an_extension_moves_the_deadline_once_however_often_it_is_sent() {
+fn a_repeated_extension_moves_the_deadline_once() {
     let mut shop =
         Shop::new(Terms { max_extensions: 2, extend_by: span("72h"), ..Terms::default() })
             .placed_and_paid_at(0);
@@ -45,7 +45,7 @@ fn without_a_running_receive_clock_nothing_is_extended() {
 }
 
 #[test]
-fn a_held_order_is_never_received_and_goes_on_where_it_stopped() {
+fn a_held_order_is_not_received_and_its_clock_continues_after_the_release() {
     let mut shop =
         Shop::new(Terms { release_grace: span("2h"), ..Terms::default() }).placed_and_paid_at(0);
     shop.changed(h(10), hold("dispute"))
@@ -56,7 +56,7 @@ fn a_held_order_is_never_received_and_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn a_released_order_has_at_least_the_grace_left() {
+fn a_released_order_has_at_least_the_release_grace_left() {
     let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
     shop.changed(h(25), hold("dispute"))
         .stands(Status::Paid, Clock::Paused { kind: ClockKind::Receive, remaining: span("0s") });
@@ -65,7 +65,7 @@ fn a_released_order_has_at_least_the_grace_left() {
 }
 
 #[test]
-fn the_clock_goes_on_when_the_last_hold_is_gone() {
+fn the_clock_continues_when_the_last_hold_is_released() {
     let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
     let paused = Clock::Paused { kind: ClockKind::Receive, remaining: span("23h") };
     shop.changed(h(1), hold("dispute"));
@@ -76,7 +76,7 @@ fn the_clock_goes_on_when_the_last_hold_is_gone() {
 }
 
 #[test]
-fn a_released_hold_is_not_put_on_again() {
+fn a_released_hold_cannot_be_placed_again() {
     let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
     shop.changed(h(1), hold("dispute"));
     shop.unchanged(h(1), hold("dispute"));
@@ -99,7 +99,7 @@ fn an_order_is_held_at_most_ten_times_in_its_life() {
 }
 
 #[test]
-fn a_clock_that_a_held_order_starts_stands_at_its_full_length() {
+fn a_clock_started_during_a_hold_is_paused_at_its_full_length() {
     let mut shop = Shop::new(from_shipment()).placed_and_paid_at(0);
     shop.changed(h(1), hold("dispute")).stands(Status::Paid, Clock::None);
     let at = Some(shop.at(h(2)));
@@ -126,7 +126,7 @@ fn a_hold_stops_the_settling_too() {
 }
 
 #[test]
-fn an_order_that_is_not_open_is_not_held() {
+fn an_order_that_is_not_open_cannot_be_held() {
     Shop::new(Terms::default()).placed().rejected(0, hold("dispute"), Code::NotHoldable);
     let mut received = Shop::new(Terms::default()).placed_and_paid_at(0);
     received.changed(h(24), Command::Due);

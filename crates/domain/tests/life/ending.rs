@@ -1,4 +1,4 @@
-//! An order ends: cancelled, refunded, or by the timer.
+//! The end of an order: cancelled, refunded, or ended by the timer.
 
 use autoreceive_domain::decide::Code;
 use autoreceive_domain::{Cause, Clock, ClockKind, Command, EventKind, Status, Terms};
@@ -52,7 +52,7 @@ fn an_order_that_is_not_paid_in_time_is_cancelled() {
     let mut shop = Shop::new(Terms { pay_within: Some(span("30m")), ..Terms::default() }).placed();
     shop.unchanged(min(30) - 1, Command::Due);
     shop.changed(min(30), Command::Due).stands(Status::Cancelled, Clock::None);
-    shop.told(2, EventKind::Cancelled, Cause::Timer);
+    shop.event_is(2, EventKind::Cancelled, Cause::Timer);
     assert_eq!(shop.order().reason.as_ref().map(|reason| reason.as_str()), Some("payment_timeout"));
 }
 
@@ -65,10 +65,10 @@ fn an_order_that_is_not_shipped_in_time_is_cancelled() {
 }
 
 #[test]
-fn a_received_order_is_completed_after_it_settled() {
+fn a_received_order_is_completed_after_settle_after() {
     let mut shop = Shop::new(Terms { settle_after: Some(span("7d")), ..Terms::default() })
         .placed_and_paid_at(0);
     shop.changed(h(30), Command::Due).runs(Status::Received, ClockKind::Settle, h(30 + 7 * 24));
     shop.changed(h(30 + 7 * 24), Command::Due).stands(Status::Completed, Clock::None);
-    shop.told(3, EventKind::Completed, Cause::Timer);
+    shop.event_is(3, EventKind::Completed, Cause::Timer);
 }

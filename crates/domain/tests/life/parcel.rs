@@ -1,4 +1,4 @@
-//! The parcel is shipped and delivered, and the receipt confirmed.
+//! Shipment, delivery, and the confirmation of the receipt.
 
 use autoreceive_domain::command::Verb;
 use autoreceive_domain::decide::Code;
@@ -23,7 +23,7 @@ fn with_a_start_at_the_shipment_an_order_is_received_24_hours_after_it() {
 }
 
 #[test]
-fn with_a_start_at_the_delivery_a_shipped_order_waits_for_it_or_falls_back() {
+fn with_a_start_at_the_delivery_a_shipped_order_waits_for_it_or_for_fallback_after() {
     let mut free = Shop::new(from_delivery()).placed_and_paid_at(0);
     free.changed(h(5), ship()).stands(Status::Shipped, Clock::None);
     let mut bounded = Shop::new(Terms { fallback_after: Some(span("14d")), ..from_delivery() })
@@ -42,8 +42,7 @@ fn a_shipment_reported_after_the_delivery_changes_nothing() {
 }
 
 #[test]
-fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled_for_want_of_a_shipment()
- {
+fn an_order_shipped_long_ago_is_placed_in_one_step_and_not_cancelled_as_unshipped() {
     let terms = Terms {
         ship_within: Some(span("72h")),
         fallback_after: Some(span("14d")),
@@ -54,7 +53,7 @@ fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled
     let mut shipped = Shop::new(terms.clone());
     shipped.place.shipped_at = Some(shipped.at(h(-216)));
     let mut shipped = shipped.placed_and_paid_at(h(-240));
-    shipped.told(1, EventKind::Placed, Cause::Shop);
+    shipped.event_is(1, EventKind::Placed, Cause::Shop);
     shipped.due_at(ClockKind::Receive, h(14 * 24 - 216));
     let (place, repeated) = (shipped.place(), shipped.place_fields());
     shipped.unchanged(1, place);
@@ -69,7 +68,7 @@ fn an_order_that_was_shipped_long_ago_is_placed_so_in_one_step_and_not_cancelled
 }
 
 #[test]
-fn an_order_is_not_placed_as_shipped_or_delivered_that_is_not_paid() {
+fn an_unpaid_order_cannot_be_placed_as_shipped_or_delivered() {
     for (is_delivered, code) in [(false, Code::NotShippable), (true, Code::NotDeliverable)] {
         let mut shop = Shop::new(Terms::default());
         shop.place.shipped_at = Some(shop.at(h(-1)));
@@ -103,7 +102,7 @@ fn with_a_start_at_the_shipment_a_delivery_leaves_the_running_clock_alone() {
 }
 
 #[test]
-fn with_a_start_at_the_shipment_and_none_reported_the_delivery_starts_the_clock() {
+fn with_a_start_at_the_shipment_and_no_shipment_the_delivery_starts_the_clock() {
     let mut shop = Shop::new(Terms { ship_within: Some(span("72h")), ..from_shipment() })
         .placed_and_paid_at(0);
     shop.changed(h(20), deliver());
@@ -118,21 +117,21 @@ fn with_a_start_at_the_payment_a_delivery_leaves_the_clock_alone() {
 }
 
 #[test]
-fn a_buyer_or_an_operator_confirms_at_once_even_while_the_order_is_held() {
+fn a_buyer_or_an_operator_can_confirm_immediately_even_during_a_hold() {
     for by in [Cause::Buyer, Cause::Operator] {
         let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
         shop.changed(h(1), hold("dispute"));
         shop.changed(h(2), receive(by)).stands(Status::Received, Clock::None);
-        shop.told(3, EventKind::Received, by);
+        shop.event_is(3, EventKind::Received, by);
         assert!(!shop.order().is_held() && shop.order().is_resting());
         shop.unchanged(h(3), receive(Cause::Buyer));
     }
 }
 
 #[test]
-fn a_confirmation_before_the_timer_wins_even_past_the_deadline() {
+fn a_confirmation_before_the_timer_wins_even_after_the_deadline() {
     let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
     shop.changed(h(25), receive(Cause::Buyer));
     shop.unchanged(h(25), Command::Due);
-    shop.told(2, EventKind::Received, Cause::Buyer);
+    shop.event_is(2, EventKind::Received, Cause::Buyer);
 }

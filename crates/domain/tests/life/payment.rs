@@ -1,4 +1,4 @@
-//! An order is placed and paid, or cancelled, because it was not.
+//! An order is placed and paid, or cancelled because it was not paid.
 
 use autoreceive_domain::decide::Code;
 use autoreceive_domain::{Cause, Clock, ClockKind, Command, EventKind, Status, Terms};
@@ -9,7 +9,7 @@ use crate::support::{Shop, cancel, from_shipment, h, min, pay, span};
 fn a_placed_order_waits_for_its_payment_for_ever_by_default() {
     let shop = Shop::new(Terms::default()).placed();
     shop.stands(Status::PendingPayment, Clock::None);
-    shop.told(1, EventKind::Placed, Cause::Shop);
+    shop.event_is(1, EventKind::Placed, Cause::Shop);
 }
 
 #[test]
@@ -19,10 +19,10 @@ fn a_placed_order_waits_for_its_payment_as_long_as_the_policy_says() {
 }
 
 #[test]
-fn an_order_placed_with_its_payment_is_paid_at_once_and_told_as_placed() {
+fn an_order_placed_with_its_payment_is_paid_and_its_event_is_placed() {
     let shop = Shop::new(Terms::default()).placed_and_paid_at(-h(2));
     shop.runs(Status::Paid, ClockKind::Receive, h(22));
-    shop.told(1, EventKind::Placed, Cause::Shop);
+    shop.event_is(1, EventKind::Placed, Cause::Shop);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn the_same_order_placed_again_changes_nothing_and_a_different_one_is_rejected()
 }
 
 #[test]
-fn a_repeated_place_may_not_claim_a_payment_that_the_order_does_not_carry() {
+fn a_repeated_place_with_a_payment_that_the_order_does_not_have_is_rejected() {
     let mut shop = Shop::new(Terms::default()).placed();
     let mut paid = shop.place_fields();
     paid.paid_at = Some(shop.at(0));
@@ -45,7 +45,7 @@ fn a_repeated_place_may_not_claim_a_payment_that_the_order_does_not_carry() {
 }
 
 #[test]
-fn only_a_place_makes_an_order() {
+fn only_place_creates_an_order() {
     let shop = Shop::new(Terms::default());
     shop.absent_rejects(pay(), Code::OrderNotFound);
     shop.absent_rejects(shop.placing_at(5_001), Code::AtInFuture);
@@ -58,26 +58,26 @@ fn a_paid_order_is_received_24_hours_after_the_payment() {
     shop.changed(h(1), pay()).runs(Status::Paid, ClockKind::Receive, h(25));
     shop.unchanged(h(25) - 1, Command::Due);
     shop.changed(h(25), Command::Due).stands(Status::Received, Clock::None);
-    shop.told(3, EventKind::Received, Cause::Timer);
+    shop.event_is(3, EventKind::Received, Cause::Timer);
     assert_eq!(shop.order().times.received_at, Some(shop.at(h(25))));
 }
 
 #[test]
-fn the_deadline_counts_from_the_payment_and_not_from_when_it_was_heard_of() {
+fn the_deadline_counts_from_the_payment_and_not_from_its_report() {
     let mut shop = Shop::new(Terms::default()).placed();
     shop.changed(h(5), Command::Pay { at: Some(shop.at(h(1))) });
     shop.due_at(ClockKind::Receive, h(25));
 }
 
 #[test]
-fn a_deadline_already_past_is_due_at_once() {
+fn a_deadline_in_the_past_is_due_immediately() {
     let mut shop = Shop::new(Terms::default()).placed();
     shop.changed(h(30), Command::Pay { at: Some(shop.at(h(1))) });
     shop.changed(h(30), Command::Due).stands(Status::Received, Clock::None);
 }
 
 #[test]
-fn a_claimed_time_may_lie_five_seconds_ahead_and_no_more() {
+fn a_given_time_can_be_at_most_five_seconds_ahead() {
     let mut shop = Shop::new(Terms::default()).placed();
     shop.rejected(0, Command::Pay { at: Some(shop.at(5_001)) }, Code::AtInFuture);
     shop.changed(0, Command::Pay { at: Some(shop.at(5_000)) });
@@ -85,7 +85,7 @@ fn a_claimed_time_may_lie_five_seconds_ahead_and_no_more() {
 }
 
 #[test]
-fn an_order_can_carry_its_own_time_of_silence() {
+fn an_order_can_have_its_own_receive_after() {
     let mut shop = Shop::new(Terms::default()).receiving_after("7d").placed();
     shop.changed(0, pay());
     shop.due_at(ClockKind::Receive, h(7 * 24));
@@ -109,17 +109,17 @@ fn a_second_payment_changes_nothing() {
 }
 
 #[test]
-fn a_payment_after_the_cancellation_is_told_once_so_that_the_shop_refunds() {
+fn a_payment_after_the_cancellation_makes_one_late_payment_event() {
     let mut shop = Shop::new(Terms { pay_within: Some(span("30m")), ..Terms::default() }).placed();
     shop.changed(min(30), Command::Due).stands(Status::Cancelled, Clock::None);
     shop.changed(min(31), pay()).stands(Status::Cancelled, Clock::None);
-    shop.told(3, EventKind::LatePayment, Cause::Shop);
+    shop.event_is(3, EventKind::LatePayment, Cause::Shop);
     shop.unchanged(min(32), pay());
     assert_eq!(shop.order().times.paid_at, None);
 }
 
 #[test]
-fn no_late_payment_is_told_of_an_order_that_was_cancelled_after_its_payment() {
+fn a_paid_and_cancelled_order_makes_no_late_payment_event() {
     let mut shop = Shop::new(Terms::default()).placed_and_paid_at(0);
     shop.changed(h(1), cancel("out of stock"));
     shop.unchanged(h(2), pay());

@@ -1,4 +1,4 @@
-//! The buyer is reminded before the receipt.
+//! Reminders before the receipt.
 
 use autoreceive_domain::{Cause, Clock, Command, EventKind, Status, Terms};
 
@@ -13,12 +13,12 @@ fn reminding() -> Terms {
 }
 
 #[test]
-fn the_buyer_is_reminded_before_the_deadline_once_for_each_configured_moment() {
+fn one_reminder_is_sent_at_each_configured_time_before_the_deadline() {
     let mut shop = Shop::new(reminding()).placed_and_paid_at(0);
     for (version, remind_at) in [(2, h(120)), (3, h(144)), (4, h(167))] {
         shop.unchanged(remind_at - 1, Command::Due);
         shop.changed(remind_at, Command::Due);
-        shop.told(version, EventKind::ReceiveReminder, Cause::Timer);
+        shop.event_is(version, EventKind::ReceiveReminder, Cause::Timer);
         assert_eq!(
             (shop.order().status, shop.order().clock.deadline()),
             (Status::Paid, Some(shop.at(h(168))))
@@ -28,27 +28,27 @@ fn the_buyer_is_reminded_before_the_deadline_once_for_each_configured_moment() {
 }
 
 #[test]
-fn reminders_that_fell_due_meanwhile_are_sent_as_one() {
+fn several_missed_reminders_are_sent_as_one() {
     let mut shop = Shop::new(reminding()).placed_and_paid_at(0);
     shop.changed(h(150), Command::Due);
-    shop.told(2, EventKind::ReceiveReminder, Cause::Timer);
+    shop.event_is(2, EventKind::ReceiveReminder, Cause::Timer);
     assert_eq!(shop.order().next_due_at(), Some(shop.at(h(167))));
 }
 
 #[test]
-fn past_the_deadline_no_reminder_is_sent() {
+fn after_the_deadline_no_reminder_is_sent() {
     let mut shop = Shop::new(reminding()).placed_and_paid_at(0);
     shop.changed(h(168), Command::Due).stands(Status::Received, Clock::None);
-    shop.told(2, EventKind::Received, Cause::Timer);
+    shop.event_is(2, EventKind::Received, Cause::Timer);
 }
 
 #[test]
-fn a_reminder_that_fell_due_before_the_payment_was_heard_of_is_sent_at_once() {
+fn a_reminder_due_before_the_report_of_the_payment_is_sent_immediately() {
     let mut shop = Shop::new(reminding()).placed();
     shop.changed(h(130), Command::Pay { at: Some(shop.at(0)) });
     assert_eq!(shop.order().next_due_at(), Some(shop.at(h(120))));
     shop.changed(h(130), Command::Due);
-    shop.told(3, EventKind::ReceiveReminder, Cause::Timer);
+    shop.event_is(3, EventKind::ReceiveReminder, Cause::Timer);
     assert_eq!(shop.order().next_due_at(), Some(shop.at(h(144))));
 }
 

@@ -1,4 +1,4 @@
-//! One order of one shop, with all times counted from its placing.
+//! One order of one shop. All times count from its `place`.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ pub struct Shop {
 
 const PLACED_MS: i64 = 1_790_000_000_000;
 
-/// Milliseconds of so many hours.
+/// Hours in milliseconds.
 pub fn h(hours: i64) -> i64 {
     hours * 3_600_000
 }
 
-/// Milliseconds of so many minutes.
+/// Minutes in milliseconds.
 pub fn min(minutes: i64) -> i64 {
     minutes * 60_000
 }
@@ -80,12 +80,13 @@ pub fn refund() -> Command {
 impl Shop {
     pub fn new(terms: Terms) -> Shop {
         let policy = Policy::new("default", terms).unwrap();
-        let (buyer, currency) = ("buyer".parse().unwrap(), "KRW".parse().unwrap());
+        let buyer = "buyer".parse().unwrap();
+        let currency = "KRW".parse().unwrap();
         let place = Place::new().buyer_id(buyer).amount(59_000).currency(currency);
         Shop { place, policy, order: None }
     }
 
-    /// The instant so many milliseconds after the placing.
+    /// The time `ms` milliseconds after the placing.
     pub fn at(&self, ms: i64) -> Time {
         Time::from_ms(PLACED_MS + ms)
     }
@@ -124,7 +125,7 @@ impl Shop {
         self.order.as_ref().unwrap()
     }
 
-    /// Carries out a command, so many milliseconds after the placing, that must change the order.
+    /// Decides a command `ms` milliseconds after the placing. It must change the order.
     #[track_caller]
     pub fn changed(&mut self, ms: i64, command: Command) -> &Shop {
         match self.decide(ms, &command) {
@@ -147,7 +148,7 @@ impl Shop {
         }
     }
 
-    /// Decides a command about the order where there is none.
+    /// Decides a command while the order does not exist.
     pub fn decide_absent(&self, command: &Command) -> Decision {
         decide_absent(&self.id(), command, self.at(0), Some(&self.policy))
     }
@@ -176,7 +177,7 @@ impl Shop {
         self.due_at(kind, ms);
     }
 
-    /// The clock runs to so many milliseconds after the placing.
+    /// Asserts that the clock runs to `ms` milliseconds after the placing.
     #[track_caller]
     pub fn due_at(&self, kind: ClockKind, ms: i64) {
         assert_eq!(
@@ -185,9 +186,9 @@ impl Shop {
         );
     }
 
-    /// The event that the last change was told with.
+    /// Asserts the event of the last change.
     #[track_caller]
-    pub fn told(&self, version: u64, kind: EventKind, cause: Cause) {
+    pub fn event_is(&self, version: u64, kind: EventKind, cause: Cause) {
         let order = self.order();
         assert_eq!((order.version, order.kind, order.cause), (version, kind, cause));
     }

@@ -1,4 +1,4 @@
-//! The documented retries: the waits, their spread and where they end.
+//! The documented backoff: the waits, their jitter and their end.
 
 use autoreceive_domain::Span;
 use autoreceive_domain::backoff::{HORIZON, jittered, next_wait};
@@ -19,15 +19,19 @@ fn documented(failed: u32) -> i64 {
 
 proptest! {
     #[test]
-    fn a_wait_is_the_documented_one_and_at_most_a_tenth_more(failed in any::<u32>(), seed in any::<u64>()) {
+        fn a_wait_is_the_documented_one_plus_at_most_a_tenth(
+        failed in any::<u32>(),
+        seed in any::<u64>(),
+    ) {
         let wait = next_wait(failed, Span::ZERO, seed).unwrap().ms();
         let base = documented(failed) * 1_000;
         prop_assert!((base..=base * 11 / 10).contains(&wait), "{} ms", wait);
     }
 
     #[test]
-    fn the_attempts_spread_over_three_days_and_not_longer(seed in any::<u64>()) {
-        let (mut spent, mut waits) = (Span::ZERO, Vec::new());
+    fn attempts_continue_for_three_days_and_not_longer(seed in any::<u64>()) {
+                let mut spent = Span::ZERO;
+        let mut waits = Vec::new();
         while let Some(wait) = next_wait(waits.len() as u32 + 1, spent, seed) {
             prop_assert!(waits.len() < 20);
             waits.push(wait);
@@ -40,8 +44,12 @@ proptest! {
     }
 
     #[test]
-    fn an_event_is_given_up_where_the_next_wait_would_pass_the_horizon(
-        failed in 0..12u32, near in -25_000_000..=0i64, any_spent in any::<i64>(), is_near in any::<bool>(), seed in any::<u64>(),
+    fn an_event_is_given_up_if_the_next_wait_would_pass_the_horizon(
+        failed in 0..12u32,
+        near in -25_000_000..=0i64,
+        any_spent in any::<i64>(),
+        is_near in any::<bool>(),
+        seed in any::<u64>(),
     ) {
         let spent = Span::from_ms(if is_near { HORIZON.ms() + near } else { any_spent });
         let wait = next_wait(failed, spent, seed);
@@ -53,7 +61,11 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_wait(failed in any::<u32>(), seed in any::<u64>(), wait in any::<i64>()) {
+        fn the_same_seed_gives_the_same_wait(
+        failed in any::<u32>(),
+        seed in any::<u64>(),
+        wait in any::<i64>(),
+    ) {
         prop_assert_eq!(next_wait(failed, Span::ZERO, seed), next_wait(failed, Span::ZERO, seed));
         let wait = Span::from_ms(wait);
         prop_assert_eq!(jittered(wait, seed), jittered(wait, seed));
@@ -62,8 +74,9 @@ proptest! {
 }
 
 #[test]
-fn without_jitter_there_would_be_17_waits_of_70_hours_12_minutes_and_35_seconds() {
-    let (mut seconds, mut failed) = (0, 1);
+fn without_jitter_17_waits_take_70_hours_12_minutes_and_35_seconds() {
+    let mut seconds = 0;
+    let mut failed = 1;
     while next_wait(failed, Span::from_secs(seconds), 0).is_some() {
         seconds += documented(failed);
         failed += 1;

@@ -1,5 +1,5 @@
-//! The clock after every change, computed a second time from what the documentation says; and holds
-//! and extensions.
+//! The clock after every change, computed a second time from the documentation; holds and
+//! extensions.
 
 use autoreceive_domain::{
     Clock, ClockKind, Command, EventKind, Order, Span, StartsAt, Terms, Time,
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::generate::{Life, Taken, a_life, a_wild_life};
 
-/// Nothing overflows at the scale of these lives, so plain sums will do.
+/// Plain sums: these lives are too short for an overflow.
 fn running(kind: ClockKind, deadline: i64, since: i64, terms: &Terms) -> Clock {
     let mut reminders: Vec<i64> =
         terms.remind_before.iter().map(|before| deadline - before.ms()).collect();
@@ -108,12 +108,13 @@ fn clock_of_placing(life: &Life, first: &Order) -> Clock {
 
 proptest! {
     #[test]
-    fn every_change_leaves_exactly_the_clock_that_is_documented(life in a_life()) {
+    fn every_change_leaves_exactly_the_documented_clock(life in a_life()) {
         let story = life.live();
         prop_assert_eq!(story.first.clock, clock_of_placing(&life, &story.first));
         for taken in &story.taken {
             let Some(after) = taken.changed() else { continue };
-            prop_assert_eq!(after.clock, clock_after(taken, after.kind, life.terms()), "{:?}", taken);
+                        let expected = clock_after(taken, after.kind, life.terms());
+            prop_assert_eq!(after.clock, expected, "{:?}", taken);
         }
     }
 
@@ -124,7 +125,10 @@ proptest! {
         for taken in &story.taken {
             let Some(after) = taken.changed() else { continue };
             match after.kind {
-                EventKind::Held => owed = owed.or(taken.before.clock.deadline().map(|deadline| deadline.since(taken.now))),
+                                EventKind::Held => {
+                    let deadline = taken.before.clock.deadline();
+                    owed = owed.or(deadline.map(|deadline| deadline.since(taken.now)));
+                }
                 EventKind::Released if !after.is_held() => {
                     let left = after.clock.deadline().map(|deadline| deadline.since(taken.now));
                     prop_assert!(left >= owed.take());
@@ -137,14 +141,18 @@ proptest! {
     }
 
     #[test]
-    fn a_clock_stands_exactly_while_the_order_is_held(life in a_wild_life()) {
+    fn a_clock_is_paused_exactly_while_the_order_is_held(life in a_wild_life()) {
         for order in life.live().versions() {
             match order.clock {
                 Clock::None => {}
                 Clock::Running { .. } => prop_assert!(!order.is_held()),
                 Clock::Paused { .. } => prop_assert!(order.is_held()),
             }
-            prop_assert!(order.status.is_open() || !order.is_held() || order.clock.kind() == Some(ClockKind::Settle));
+                        prop_assert!(
+                order.status.is_open()
+                    || !order.is_held()
+                    || order.clock.kind() == Some(ClockKind::Settle)
+            );
             prop_assert!(order.clock.kind().is_none_or(|kind| kind.fits(order.status)));
             prop_assert!(order.holds.len() <= 10);
         }

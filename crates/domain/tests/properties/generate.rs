@@ -1,5 +1,5 @@
-//! Random terms, texts and lives of orders. A life is a `place` and a list of steps: wait so long,
-//! then ask for this.
+//! Random terms, texts and lives of orders. A life is a `place` and a list of steps. Each step is a
+//! wait and a command.
 
 use std::sync::Arc;
 
@@ -14,29 +14,29 @@ use proptest::prelude::*;
 
 pub const DAY_MS: i64 = 86_400_000;
 
-/// How far apart instants and lengths lie.
+/// The range of times and durations.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Scale {
-    /// Days: nothing reaches the ends of what can be represented, so that sums can be checked.
+    /// Days: nothing reaches the limits of the range, so sums can be checked.
     Days,
-    /// Anything, also clocks that go back and times of the year 9999.
+    /// Anything, including clocks that go back and times in the year 9999.
     Any,
 }
 
 #[derive(Clone, Debug)]
-pub enum Pause {
+pub enum Wait {
     For(i64),
-    /// Until the order's due time, and so many milliseconds more.
-    ToWake(i64),
-    /// Until the order's deadline, and so many milliseconds more.
-    ToDeadline(i64),
+    /// Until the order's due time plus this many milliseconds.
+    UntilDue(i64),
+    /// Until the order's deadline plus this many milliseconds.
+    UntilDeadline(i64),
 }
 
 #[derive(Clone, Debug)]
 pub struct Step {
-    pub pause: Pause,
+    pub wait: Wait,
     pub command: Command,
-    /// The claimed time, from now.
+    /// The given time, relative to now.
     pub at: Option<i64>,
 }
 
@@ -49,7 +49,7 @@ pub struct Life {
     pub steps: Vec<Step>,
 }
 
-/// One command of a life as it was decided.
+/// A decided step of a life.
 #[derive(Clone, Debug)]
 pub struct Taken {
     pub before: Order,
@@ -59,7 +59,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// The order that the command made, if it made one.
+    /// The order after the command, if it changed.
     pub fn changed(&self) -> Option<&Order> {
         match &self.decision {
             Decision::Changed(after) => Some(after),
@@ -68,7 +68,7 @@ impl Taken {
     }
 }
 
-/// A life as it went.
+/// A life with all its decisions.
 #[derive(Clone, Debug)]
 pub struct Story {
     pub first: Order,
@@ -94,10 +94,12 @@ impl Life {
         let Decision::Changed(first) = decision else {
             panic!("a life begins with a place that is accepted")
         };
-        let (first, mut now, mut taken) = (Arc::unwrap_or_clone(first), self.start, Vec::new());
+        let first = Arc::unwrap_or_clone(first);
         let mut order = first.clone();
+        let mut now = self.start;
+        let mut taken = Vec::new();
         for step in &self.steps {
-            now = step.pause.end(&order, now);
+            now = step.wait.end(&order, now);
             let command = claimed(&step.command, step.at.map(|ms| shifted(now, ms)));
             let decision = decide(&order, &command, now, self.terms());
             let step = Taken { before: order.clone(), command, now, decision };
@@ -108,14 +110,14 @@ impl Life {
     }
 }
 
-impl Pause {
+impl Wait {
     fn end(&self, order: &Order, now: Time) -> Time {
         match *self {
-            Pause::For(ms) => shifted(now, ms),
-            Pause::ToWake(ms) => {
+            Wait::For(ms) => shifted(now, ms),
+            Wait::UntilDue(ms) => {
                 order.next_due_at().map_or(now, |next_due| shifted(next_due, ms).max(now))
             }
-            Pause::ToDeadline(ms) => {
+            Wait::UntilDeadline(ms) => {
                 order.clock.deadline().map_or(now, |deadline| shifted(deadline, ms).max(now))
             }
         }
@@ -184,7 +186,7 @@ pub fn terms(scale: Scale) -> impl Strategy<Value = Terms> {
     })
 }
 
-/// Texts with everything in them that means something in a record.
+/// Texts with characters that have a meaning in records.
 pub fn nasty(max: usize) -> impl Strategy<Value = String> {
     let fragment = prop_oneof![
         prop::sample::select(vec![
@@ -211,13 +213,14 @@ pub fn order_id() -> impl Strategy<Value = OrderId> {
 }
 
 pub fn currency() -> impl Strategy<Value = Currency> {
-    // No pattern: strategies are made anew for every life, and a pattern would be parsed each time.
+    // Not a regex: every life creates this strategy anew, and a regex would be parsed each time.
     prop::sample::select(vec!["KRW", "EUR", "USD", "ZZZ"]).prop_map(|text| text.parse().unwrap())
 }
 
-/// One of a few ids, so that holds are released and sent again; mostly one of two.
+/// One of a few ids, so that holds are released and repeated. Mostly one of two.
 fn hold_id() -> impl Strategy<Value = Text<64>> {
-    prop_oneof![3 => prop::sample::select(vec!["dispute", "a|b"]).prop_map(|id| id.parse().unwrap()), 1 => any_hold_id()]
+    let frequent = prop::sample::select(vec!["dispute", "a|b"]).prop_map(|id| id.parse().unwrap());
+    prop_oneof![3 => frequent, 1 => any_hold_id()]
 }
 
 fn any_hold_id() -> impl Strategy<Value = Text<64>> {
@@ -258,16 +261,22 @@ fn place(scale: Scale, policy: Policy, start: Time) -> impl Strategy<Value = Pla
     )
 }
 
-/// A claimed time, from now: mostly in the past, sometimes ahead by less or more than is allowed.
+/// A given time relative to now: mostly in the past, sometimes ahead by less or more than allowed.
 fn claim(scale: Scale) -> BoxedStrategy<i64> {
-    let days = prop_oneof![4 => -12 * DAY_MS..=0i64, 1 => 1..=5_000i64, 1 => 5_001..=9_000i64, 1 => Just(5_000i64), 1 => Just(5_001i64)];
+    let days = prop_oneof![
+        4 => -12 * DAY_MS..=0i64,
+        1 => 1..=5_000i64,
+        1 => 5_001..=9_000i64,
+        1 => Just(5_000i64),
+        1 => Just(5_001i64),
+    ];
     match scale {
         Scale::Days => days.boxed(),
         Scale::Any => prop_oneof![days, any::<i64>()].boxed(),
     }
 }
 
-fn pause(scale: Scale) -> BoxedStrategy<Pause> {
+fn wait(scale: Scale) -> BoxedStrategy<Wait> {
     let wait = match scale {
         Scale::Days => {
             prop_oneof![2 => Just(0i64), 3 => 1..=7_200_000i64, 2 => 1..=8 * DAY_MS].boxed()
@@ -275,11 +284,16 @@ fn pause(scale: Scale) -> BoxedStrategy<Pause> {
         Scale::Any => prop_oneof![-DAY_MS..=8 * DAY_MS, any::<i64>()].boxed(),
     };
     let near = || prop_oneof![Just(-1i64), Just(0), Just(1), -DAY_MS..=DAY_MS];
-    prop_oneof![4 => wait.prop_map(Pause::For), 2 => near().prop_map(Pause::ToWake), 1 => near().prop_map(Pause::ToDeadline)].boxed()
+    prop_oneof![
+        4 => wait.prop_map(Wait::For),
+        2 => near().prop_map(Wait::UntilDue),
+        1 => near().prop_map(Wait::UntilDeadline),
+    ]
+    .boxed()
 }
 
-/// Any command, `again` now and then: the place of the order itself, or one that differs from it.
-/// `holds` is the weight of holds under any id.
+/// Any command. Sometimes `place` again: the same as `again`, or a different one. `holds` is the
+/// weight of holds with any id.
 pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
     let seen = Command::Observe(Box::new(Observation::Paid {
         policy: again.policy.clone(),
@@ -293,13 +307,14 @@ pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
     let by = prop_oneof![Just(Cause::Buyer), Just(Cause::Operator)];
     let ship = (option::of(text()), option::of(text()))
         .prop_map(|(carrier, tracking)| Command::Ship { at: None, carrier, tracking });
+    let number = prop_oneof![6 => 1..3u32, 4 => 0..6u32, 1 => any::<u32>()];
     prop_oneof![
         1 => places,
         6 => Just(Command::Pay { at: None }),
         3 => ship,
         3 => Just(Command::Deliver { at: None }),
         1 => by.prop_map(|by| Command::Receive { by }),
-        4 => prop_oneof![6 => 1..3u32, 4 => 0..6u32, 1 => any::<u32>()].prop_map(|number| Command::Extend { number }),
+        4 => number.prop_map(|number| Command::Extend { number }),
         4 => (hold_id(), text()).prop_map(|(id, reason)| Command::Hold { id, reason }),
         holds => (any_hold_id(), text()).prop_map(|(id, reason)| Command::Hold { id, reason }),
         5 => hold_id().prop_map(|id| Command::Release { id }),
@@ -311,8 +326,8 @@ pub fn command(again: Place, holds: u32) -> impl Strategy<Value = Command> {
 }
 
 fn step(scale: Scale, again: Place, holds: u32) -> impl Strategy<Value = Step> {
-    (pause(scale), command(again, holds), option::weighted(0.4, claim(scale)))
-        .prop_map(|(pause, command, at)| Step { pause, command, at })
+    (wait(scale), command(again, holds), option::weighted(0.4, claim(scale)))
+        .prop_map(|(wait, command, at)| Step { wait, command, at })
 }
 
 pub fn life(scale: Scale) -> impl Strategy<Value = Life> {
@@ -324,7 +339,7 @@ pub fn life(scale: Scale) -> impl Strategy<Value = Life> {
     (order_id(), name, terms(scale), start)
         .prop_flat_map(move |(id, name, terms, start)| {
             let policy = Policy::new(name, terms).unwrap();
-            // Some orders are quarrelled about until no further hold is taken.
+            // Some orders are held until they reach the maximum number of holds.
             let holds = prop_oneof![9 => Just(1u32), 1 => Just(80)];
             (Just(id), Just(policy.clone()), place(scale, policy, start), Just(start), holds)
         })

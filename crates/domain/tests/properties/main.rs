@@ -1,5 +1,5 @@
-//! What holds for every order, whatever is asked of it and whenever. `generate` makes up random
-//! lives of orders; the other modules each look at them from one side.
+//! Properties of every order, for any commands at any times. `generate` makes random lives of
+//! orders; each other module checks one aspect of them.
 
 mod backoff;
 mod clock;

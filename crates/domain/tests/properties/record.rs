@@ -1,13 +1,12 @@
-//! The record: nothing of an order is lost in it, nothing of a newer version is lost either, and no
-//! text panics.
+//! The record keeps everything of an order and of newer versions, and no text makes the parser
+//! panic.
 
 use autoreceive_domain::{Command, Decision, Order, OrderId, Time, decide, record};
 use proptest::prelude::*;
 
 use crate::generate::{Life, a_life, a_wild_life, command, instant, nasty};
 
-/// Fields as a newer version might add them: a letter that this one does not know, then anything
-/// that it would escape.
+/// Fields as a newer version might add them: an unknown letter and any escaped text.
 fn newer_fields() -> impl Strategy<Value = Vec<String>> {
     let letter = prop::sample::select(vec!['A', 'K', 'Z', 'g', 't', 'y', 'z', '0', '%', '가']);
     let value = nasty(40).prop_map(|text| text.replace('|', "%7C"));
@@ -17,7 +16,7 @@ fn newer_fields() -> impl Strategy<Value = Vec<String>> {
     )
 }
 
-/// A record that was damaged in one to five places, mostly by what means something in a record.
+/// A record damaged in one to five places, mostly with characters that have a meaning in records.
 fn damaged(record: &str, wounds: &[(usize, u8, char)]) -> String {
     let mut chars: Vec<char> = record.chars().collect();
     for &(place, how, with) in wounds {
@@ -57,7 +56,7 @@ fn commands_do_not_panic(order: &Order, commands: &[Command], now: Time, life: &
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again_with_its_wake(life in a_wild_life()) {
+    fn a_record_is_read_as_it_was_written_with_its_due_time(life in a_wild_life()) {
         for order in life.live().versions() {
             let text = record::encode(order);
             let read = parsed(&life.id, &text)?;
@@ -78,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_newer_version_added_is_kept_verbatim_also_through_a_change(
+    fn fields_of_a_newer_version_are_kept_verbatim_even_after_a_change(
         life in a_life(), fields in newer_fields(), after_field in 0..6usize, now in instant(),
     ) {
         let order = life.live().last;
@@ -89,7 +88,8 @@ proptest! {
         let unknown: String = fields.iter().map(|field| format!("|{field}")).collect();
         prop_assert_eq!(&newer, &Order { unknown: unknown.clone(), ..order });
         prop_assert!(record::encode(&newer).ends_with(&unknown));
-        for command in [Command::Due, Command::Pay { at: None }, Command::Receive { by: autoreceive_domain::Cause::Buyer }] {
+                let receive = Command::Receive { by: autoreceive_domain::Cause::Buyer };
+        for command in [Command::Due, Command::Pay { at: None }, receive] {
             if let Decision::Changed(after) = decide(&newer, &command, now, life.terms()) {
                 prop_assert!(record::encode(&after).ends_with(&unknown));
                 prop_assert_eq!(&parsed(&life.id, &record::encode(&after))?, &*after);
@@ -98,7 +98,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in any::<String>(), bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn no_text_makes_the_parser_panic(
+        text in any::<String>(),
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
         let id: OrderId = "A-1".parse().unwrap();
         let _ = record::decode(&id, &text);
         let _ = record::decode(&id, &format!("1|P|t0|{text}"));
@@ -125,17 +128,16 @@ proptest! {
     }
 }
 
-/// A record that was damaged, or changed by hand, must rather be left alone than be received
-/// wrongly.
+/// A damaged or edited record must be refused, so that its order is not received by mistake.
 #[test]
-fn a_record_that_no_decision_leaves_behind_is_not_read() {
+fn a_record_that_no_decision_can_make_is_refused() {
     let id: OrderId = "A-1".parse().unwrap();
     record::decode(&id, "2|P|t0|r.k3x9q1|p0|kr10").unwrap();
     let wrong = [
         ("", "no text"),
         ("0|P|t0|r.k3x9q1|p0|kr10", "no version"),
-        ("+2|P|t0|r.k3x9q1|p0|kr10", "a version that no commit would find"),
-        ("02|P|t0|r.k3x9q1|p0|kr10", "a version that no commit would find"),
+        ("+2|P|t0|r.k3x9q1|p0|kr10", "a version in a form that no commit would match"),
+        ("02|P|t0|r.k3x9q1|p0|kr10", "a version in a form that no commit would match"),
         ("9223372036854775807|P|t0|r.k3x9q1|p0|kr10", "a version that cannot rise"),
         ("18446744073709551615|P|t0|r.k3x9q1|p0|kr10", "a version that cannot rise"),
         ("2|?|t0|r.k3x9q1|p0|kr10", "an unknown status"),
@@ -143,19 +145,19 @@ fn a_record_that_no_decision_leaves_behind_is_not_read() {
         ("2|P|t0|p0|kr10", "no terms"),
         ("2|P|t0|r.k3x9q1|p0|kr-10", "a deadline before 1970"),
         ("2|P|t0|r.k3x9q1|p0|kr1zzzzzzzzzz", "a deadline after 9999"),
-        ("2|P|t0|r.k3x9q1|p0|hx~0~|kr=1zzzzzzzzzz", "more left than any terms give"),
-        ("2|P|t0|r.k3x9q1|p0|hx~0~|kr10", "held, and its clock runs"),
-        ("2|P|t0|r.k3x9q1|p0|kr=10", "not held, and its clock stands"),
-        ("2|P|t0|r.k3x9q1|p0|hx~0~5|kr=10", "released, and its clock stands"),
-        ("2|P|t0|r.k3x9q1|p0|kt10", "paid, and it settles"),
-        ("2|S|t0|r.k3x9q1|p0|s0|ks10", "shipped, and the shipment is waited for"),
-        ("2|R|t0|r.k3x9q1|p0|q0|kr10", "received, and the receipt is waited for"),
+        ("2|P|t0|r.k3x9q1|p0|hx~0~|kr=1zzzzzzzzzz", "more time left than any terms allow"),
+        ("2|P|t0|r.k3x9q1|p0|hx~0~|kr10", "held with a running clock"),
+        ("2|P|t0|r.k3x9q1|p0|kr=10", "paused without a hold"),
+        ("2|P|t0|r.k3x9q1|p0|hx~0~5|kr=10", "paused with a released hold"),
+        ("2|P|t0|r.k3x9q1|p0|kt10", "a settle clock on a paid order"),
+        ("2|S|t0|r.k3x9q1|p0|s0|ks10", "a ship clock on a shipped order"),
+        ("2|R|t0|r.k3x9q1|p0|q0|kr10", "a receive clock on a received order"),
         ("2|P|t0|r.k3x9q1|p0|kr10,10", "a reminder at the deadline"),
         ("2|P|t0|r.k3x9q1|p0|ks10,5", "a reminder of a shipment"),
-        ("2|P|t0|r.k3x9q1|p0|hx~0~~why~more|kr=10", "a hold with more in it than is known"),
-        ("2|P|t0|r.k3x9q1|p0|ensy|kr10", "an event with more in it than is known"),
+        ("2|P|t0|r.k3x9q1|p0|hx~0~~why~more|kr=10", "a hold with unknown content"),
+        ("2|P|t0|r.k3x9q1|p0|ensy|kr10", "an event with unknown content"),
         ("2|P|t0|r.k3x9q1|p0|kr10|", "an empty field"),
-        ("2|P|t0|r.k3x9q1|p0|kr10|Zx\ny", "a line break, which would cut an outbox entry in two"),
+        ("2|P|t0|r.k3x9q1|p0|kr10|Zx\ny", "a line break, which would split an outbox entry"),
     ];
     for (text, why) in wrong {
         assert!(record::decode(&id, text).is_err(), "{why}: {text}");

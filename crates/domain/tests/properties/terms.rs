@@ -1,4 +1,4 @@
-//! Terms, revisions and lengths as text.
+//! Terms, revisions and durations as text.
 
 use autoreceive_domain::{Policy, Revision, Span, Terms};
 use proptest::prelude::*;
@@ -12,7 +12,11 @@ proptest! {
     }
 
     #[test]
-    fn names_that_a_newer_version_added_are_passed_over(terms in terms(Scale::Days), place in 0..12usize, value in "[a-z0-9=,.%-]{0,12}") {
+        fn terms_of_a_newer_version_are_ignored(
+        terms in terms(Scale::Days),
+        place in 0..12usize,
+        value in "[a-z0-9=,.%-]{0,12}",
+    ) {
         let mut pairs: Vec<String> = terms.to_string().split(' ').map(str::to_owned).collect();
         let place = place.min(pairs.len());
         pairs.insert(place, format!("newer_name={value}"));
@@ -20,7 +24,10 @@ proptest! {
     }
 
     #[test]
-    fn equal_terms_have_one_revision_and_different_ones_another(one in terms(Scale::Days), other in terms(Scale::Days)) {
+        fn equal_terms_have_the_same_revision_and_different_terms_another(
+        one in terms(Scale::Days),
+        other in terms(Scale::Days),
+    ) {
         let revision = |terms: &Terms| Policy::new("default", terms.clone()).unwrap().revision;
         prop_assert_eq!(revision(&one), revision(&one.clone()));
         prop_assert_eq!(one == other, revision(&one) == revision(&other));
@@ -30,7 +37,10 @@ proptest! {
     }
 
     #[test]
-    fn a_revision_is_read_as_it_was_written_and_names_its_policy(name in "[a-z0-9_-]{1,32}", terms in terms(Scale::Any)) {
+        fn a_revision_is_read_as_it_was_written_and_names_its_policy(
+        name in "[a-z0-9_-]{1,32}",
+        terms in terms(Scale::Any),
+    ) {
         let revision = Policy::new(&name, terms).unwrap().revision;
         prop_assert_eq!(revision.name(), name.as_str());
         prop_assert_eq!(&revision.to_string().parse::<Revision>().unwrap(), &revision);
@@ -39,13 +49,19 @@ proptest! {
     #[test]
     fn no_text_panics_as_terms_revision_or_policy_name(text in nasty(80), any in any::<String>()) {
         for text in [text, any] {
-            let _ = (text.parse::<Terms>(), text.parse::<Revision>(), Policy::new(&text, Terms::default()));
+                        let _ = text.parse::<Terms>();
+            let _ = text.parse::<Revision>();
+            let _ = Policy::new(&text, Terms::default());
             let _ = format!("receive_after={text} remind_before={text}").parse::<Terms>();
         }
     }
 
     #[test]
-    fn a_length_is_read_as_it_was_written(ms in any::<i64>(), small in 0..=100_000_000i64, days in 0..=3_653i64) {
+        fn a_duration_is_read_as_it_was_written(
+        ms in any::<i64>(),
+        small in 0..=100_000_000i64,
+        days in 0..=3_653i64,
+    ) {
         for ms in [ms, small, days * 86_400_000] {
             let span = Span::from_ms(ms);
             prop_assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
@@ -53,7 +69,11 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_length_or_an_error(digits in "[0-9]{0,25}", unit in "ms|s|m|h|d|w|S|", text in any::<String>()) {
+        fn any_text_is_a_duration_or_an_error(
+        digits in "[0-9]{0,25}",
+        unit in "ms|s|m|h|d|w|S|",
+        text in any::<String>(),
+    ) {
         for text in [format!("{digits}{unit}"), text] {
             if let Ok(span) = text.parse::<Span>() {
                 prop_assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
@@ -62,7 +82,7 @@ proptest! {
     }
 }
 
-/// The same terms with one thing changed by the least that there is.
+/// The same terms with one value changed by the smallest step.
 fn neighbours(terms: &Terms) -> [Terms; 11] {
     let more = |span: Span| Span::from_ms(span.ms() + 1);
     let other = |span: Option<Span>| Some(span.map_or(Span::ZERO, more));

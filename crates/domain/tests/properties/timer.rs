@@ -1,4 +1,4 @@
-//! The timer: never early, never asleep over something that is due, and never woken for nothing.
+//! The timer is never early, never misses a due order, and never runs without a change.
 
 use std::sync::Arc;
 
@@ -17,19 +17,23 @@ fn due(order: &Order, now: Time, life: &Life) -> Option<Order> {
 
 proptest! {
     #[test]
-    fn no_order_is_received_completed_or_cancelled_before_its_deadline(life in a_life(), early in 1..=20 * DAY_MS) {
+        fn no_order_is_received_completed_or_cancelled_before_its_deadline(
+        life in a_life(),
+        early in 1..=20 * DAY_MS,
+    ) {
         for order in life.live().versions() {
             let Some(deadline) = order.clock.deadline() else { continue };
             for now in [shifted(deadline, -1), shifted(deadline, -early)] {
                 let Some(after) = due(order, now, &life) else { continue };
-                prop_assert_eq!((after.kind, after.status), (EventKind::ReceiveReminder, order.status));
+                                let reminder = (EventKind::ReceiveReminder, order.status);
+                prop_assert_eq!((after.kind, after.status), reminder);
                 prop_assert_eq!(after.clock.deadline(), Some(deadline));
             }
         }
     }
 
     #[test]
-    fn at_its_wake_something_happens_and_not_a_millisecond_before(life in a_wild_life()) {
+    fn a_change_happens_at_the_due_time_and_not_a_millisecond_before(life in a_wild_life()) {
         for order in life.live().versions() {
             let Some(next_due) = order.next_due_at() else { continue };
             prop_assert!(due(order, next_due, &life).is_some());
@@ -40,39 +44,48 @@ proptest! {
     }
 
     #[test]
-    fn past_its_deadline_an_order_is_ended_at_once_without_a_reminder(life in a_life(), late in 0..=20 * DAY_MS) {
+        fn after_its_deadline_an_order_ends_immediately_without_a_reminder(
+        life in a_life(),
+        late in 0..=20 * DAY_MS,
+    ) {
         for order in life.live().versions() {
             let Some(deadline) = order.clock.deadline() else { continue };
             let after = due(order, shifted(deadline, late), &life).unwrap();
-            prop_assert!(matches!(after.status, Status::Received | Status::Completed | Status::Cancelled));
+                        let ended = [Status::Received, Status::Completed, Status::Cancelled];
+            prop_assert!(ended.contains(&after.status));
             prop_assert_ne!(after.kind, EventKind::ReceiveReminder);
         }
     }
 
     #[test]
-    fn an_order_without_a_running_clock_never_fires(life in a_wild_life(), late in any::<i64>()) {
+    fn an_order_without_a_running_clock_is_never_due(life in a_wild_life(), late in any::<i64>()) {
         let story = life.live();
-        for order in story.versions().filter(|order| order.is_held() || order.clock == Clock::None) {
+                let stopped = |order: &&Order| order.is_held() || order.clock == Clock::None;
+        for order in story.versions().filter(stopped) {
             prop_assert_eq!(order.next_due_at(), None);
             prop_assert_eq!(due(order, shifted(story.end, late), &life), None);
         }
     }
 
     #[test]
-    fn the_wake_is_there_while_the_clock_runs_and_never_after_the_deadline(life in a_wild_life()) {
+    fn a_running_clock_has_a_due_time_and_it_is_never_after_the_deadline(life in a_wild_life()) {
         for order in life.live().versions() {
-            prop_assert_eq!(order.next_due_at().is_some(), matches!(order.clock, Clock::Running { .. }));
+                        let is_running = matches!(order.clock, Clock::Running { .. });
+            prop_assert_eq!(order.next_due_at().is_some(), is_running);
             prop_assert!(order.next_due_at() <= order.clock.deadline());
         }
     }
 
     #[test]
-    fn left_to_the_timer_an_order_comes_to_its_end_in_a_bounded_number_of_steps(life in a_life()) {
+    fn the_timer_alone_ends_an_order_in_a_bounded_number_of_steps(life in a_life()) {
         let mut order = life.live().last;
         let mut last = None;
         for _ in 0..=life.terms().remind_before.len() + 2 {
             let Some(next_due) = order.next_due_at() else { break };
-            prop_assert!(last < Some(next_due) || order.clock.deadline() == Some(next_due), "due again at {next_due:?}");
+                        prop_assert!(
+                last < Some(next_due) || order.clock.deadline() == Some(next_due),
+                "due again at {next_due:?}"
+            );
             last = Some(next_due);
             order = due(&order, next_due, &life).unwrap();
         }
@@ -80,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn after_a_reminder_the_next_wake_lies_ahead(life in a_wild_life()) {
+    fn after_a_reminder_the_next_due_time_is_in_the_future(life in a_wild_life()) {
         for taken in life.live().taken {
             let Some(after) = taken.changed() else { continue };
             if after.kind == EventKind::ReceiveReminder {
