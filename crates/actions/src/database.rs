@@ -23,7 +23,7 @@ use super::{Action, Outcome};
 
 pub use points::{Earning, Points, Rate, Rule, WrongRate};
 pub use reconcile::{Difference, ReconcileReport};
-pub use server::{Dialect, DatabaseSettings};
+pub use server::{DatabaseSettings, Dialect};
 pub use statement::{Statement, WrongStatement};
 
 use failure::WriteFailure;

@@ -10,7 +10,9 @@ use self::smtp::{SendError, SmtpSession};
 use super::pace::Pace;
 use super::{Action, Outcome};
 
-pub use composer::{EmailContent, EmailError, EmailTexts, Sender, WrongSender, built_in, file_stem};
+pub use composer::{
+    EmailContent, EmailError, EmailTexts, Sender, WrongSender, built_in, file_stem,
+};
 pub use smtp::{Login, MailServer, Security};
 
 mod composer;

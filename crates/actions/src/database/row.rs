@@ -34,8 +34,7 @@ impl<'a> EventRow<'a> {
     /// If a number is too large.
     pub fn new(event: &'a Event) -> Result<EventRow<'a>, TooLarge> {
         let order = &*event.0;
-        let signed =
-            |field, number| i64::try_from(number).map_err(|_| TooLarge { field, number });
+        let signed = |field, number| i64::try_from(number).map_err(|_| TooLarge { field, number });
         Ok(EventRow {
             order,
             event_id: event.id(),

@@ -174,9 +174,7 @@ impl Composer {
         let pointer = &self.content.to_pointer;
         let text = data.pointer(pointer).and_then(serde_json::Value::as_str);
         let text = text.ok_or_else(|| ComposeError::NoAddress { pointer: pointer.clone() })?;
-        text.trim()
-            .parse()
-            .map_err(|_| ComposeError::NotAnAddress { pointer: pointer.clone() })
+        text.trim().parse().map_err(|_| ComposeError::NotAnAddress { pointer: pointer.clone() })
     }
 
     fn text(
