@@ -143,7 +143,12 @@ fn group(requests: impl Iterator<Item = QueuedCommand>) -> Vec<OrderCommands> {
     for QueuedCommand { id, command, answer } in requests {
         let index = *index_of.entry(id.clone()).or_insert(groups.len());
         if index == groups.len() {
-            groups.push(OrderCommands { id, commands: Vec::new(), answers: Vec::new(), unconfirmed: None });
+            groups.push(OrderCommands {
+                id,
+                commands: Vec::new(),
+                answers: Vec::new(),
+                unconfirmed: None,
+            });
         }
         if let Some(group) = groups.get_mut(index) {
             group.commands.push(command);

@@ -122,7 +122,8 @@ impl Engine {
             let room = limit.saturating_sub(page.items.len());
             let Some(cursor) = page.cursor.as_deref().filter(|_| room > 0) else { break };
             let next = self.dead_page(action, Some(cursor), room).await?;
-            page.items.extend(next.items.into_iter().filter(|dead_letter| filter.fits(dead_letter, now)));
+            page.items
+                .extend(next.items.into_iter().filter(|dead_letter| filter.fits(dead_letter, now)));
             page.cursor = next.cursor;
         }
         Ok(page)
@@ -141,7 +142,8 @@ impl Engine {
             Some(EntryRef { shard: self.core.shard_of(&order_of(id)?), id: id.clone() })
         };
         let dead_letters: Vec<EntryRef> = events.iter().filter_map(dead_letter).collect();
-        let page = self.core.store.entries(&Queue::dead(action), Which::Named(&dead_letters)).await?;
+        let page =
+            self.core.store.entries(&Queue::dead(action), Which::Named(&dead_letters)).await?;
         Ok(page.items.into_iter().map(DeadLetter::from).collect())
     }
 
@@ -196,10 +198,15 @@ impl Engine {
             let began = step.map_or(page.now, |step| step.began);
             let (dead_letters, later): (Vec<_>, Vec<_>) =
                 page.items.into_iter().partition(|dead_letter| dead_letter.died_at <= began);
-            let dead_letters: Vec<DeadLetter> =
-                dead_letters.into_iter().filter(|dead_letter| filter.fits(dead_letter, began)).collect();
+            let dead_letters: Vec<DeadLetter> = dead_letters
+                .into_iter()
+                .filter(|dead_letter| filter.fits(dead_letter, began))
+                .collect();
             self.resolve(action, &dead_letters, how, &mut resolved).await?;
-            step = page.cursor.filter(|_| later.is_empty()).map(|cursor| ResolveStep { began, cursor });
+            step = page
+                .cursor
+                .filter(|_| later.is_empty())
+                .map(|cursor| ResolveStep { began, cursor });
             if step.is_none() {
                 break;
             }
@@ -218,8 +225,9 @@ impl Engine {
         resolved.matched += dead_letters.len() as u64;
         resolved.unreadable +=
             dead_letters.iter().filter(|dead_letter| dead_letter.content.is_err()).count() as u64;
-        let able =
-            |dead_letter: &&DeadLetter| dead_letter.content.is_ok() || how == Some(Resolution::Discard);
+        let able = |dead_letter: &&DeadLetter| {
+            dead_letter.content.is_ok() || how == Some(Resolution::Discard)
+        };
         let able: Vec<&DeadLetter> = dead_letters.iter().filter(able).collect();
         let Some(how) = how.filter(|_| !able.is_empty()) else { return Ok(()) };
         let now = self.core.store.now().await?;
@@ -248,7 +256,10 @@ impl ResolveStep {
     fn parse(text: &str) -> Result<ResolveStep, StoreError> {
         let read = || {
             let (began, cursor) = text.split_once('.')?;
-            Some(ResolveStep { began: Time::from_ms(began.parse().ok()?), cursor: cursor.to_owned() })
+            Some(ResolveStep {
+                began: Time::from_ms(began.parse().ok()?),
+                cursor: cursor.to_owned(),
+            })
         };
         read().ok_or_else(|| StoreError::WrongCursor(text.chars().take(80).collect()))
     }

@@ -167,7 +167,10 @@ impl GuardedReceipts {
             .planned
     }
 
-    async fn ask_and_commit(&self, due: Vec<(At<Arc<Order>>, PlannedChange)>) -> Result<(), String> {
+    async fn ask_and_commit(
+        &self,
+        due: Vec<(At<Arc<Order>>, PlannedChange)>,
+    ) -> Result<(), String> {
         let (ask, others): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|(_, plan)| plan.receives_adopted());
         let mut changes: Vec<GuardedChange> = Vec::new();
@@ -179,7 +182,9 @@ impl GuardedReceipts {
         let mut why = None;
         for ((at, plan), decision) in ask.into_iter().zip(decisions) {
             match decision {
-                ShopDecision::Ours => changes.push(GuardedChange { at: at.map(drop), plan, ours: true }),
+                ShopDecision::Ours => {
+                    changes.push(GuardedChange { at: at.map(drop), plan, ours: true })
+                }
                 ShopDecision::Shop(observation) => {
                     let command = Command::Observe(Box::new(observation));
                     if let Some(plan) = self.planned(&at.value, &command, at.now) {

@@ -146,8 +146,16 @@ impl Metrics {
             self.store_seconds.clone(),
         );
         r.register("store_errors", "Failed store calls, by operation", self.store_errors.clone());
-        r.register("batch_orders", "Orders in one decision round, by source", self.batch_orders.clone());
-        r.register("conflicts", "Changes that lost to another commit, by source", self.conflicts.clone());
+        r.register(
+            "batch_orders",
+            "Orders in one decision round, by source",
+            self.batch_orders.clone(),
+        );
+        r.register(
+            "conflicts",
+            "Changes that lost to another commit, by source",
+            self.conflicts.clone(),
+        );
         r.register(
             "due_corrected",
             "Due times that did not match their order and were corrected",
@@ -158,7 +166,11 @@ impl Metrics {
             "Records and outbox entries that could not be read",
             self.unreadable.clone(),
         );
-        r.register("removed", "Resting orders removed after their retention time", self.removed.clone());
+        r.register(
+            "removed",
+            "Resting orders removed after their retention time",
+            self.removed.clone(),
+        );
         r.register(
             "intake_unguarded",
             "Due adopted orders on a worker without an intake",

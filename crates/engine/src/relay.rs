@@ -21,9 +21,7 @@ use crate::leases::Leases;
 use crate::metrics::{ByAction, ByResult};
 use crate::outbox::ClaimedEntry;
 use autoreceive_store::now::span;
-use autoreceive_store::{
-    Entry, EntryRef, FollowUp, Queue, Settlement, StoreError, entry,
-};
+use autoreceive_store::{Entry, EntryRef, FollowUp, Queue, Settlement, StoreError, entry};
 
 mod work;
 
@@ -90,7 +88,8 @@ impl Relay {
         let background =
             [tokio::spawn(relay.clone().renew_all()), tokio::spawn(relay.clone().sync_all())];
         let mut attempts = JoinSet::new();
-        let mut schedule = Schedule { next_at: None, claimed: None, more: true, entries_per_attempt: 1 };
+        let mut schedule =
+            Schedule { next_at: None, claimed: None, more: true, entries_per_attempt: 1 };
         // Work to attempt as soon as there is room.
         let mut ready = VecDeque::new();
         while !stop.is_cancelled() {
@@ -215,7 +214,9 @@ impl Relay {
         done: &mpsc::Sender<Settlement>,
     ) -> (usize, Option<Duration>) {
         loop {
-            let room = match self.breaker.free_attempts(attempts.len(), self.subscription.concurrency.max(1))
+            let room = match self
+                .breaker
+                .free_attempts(attempts.len(), self.subscription.concurrency.max(1))
             {
                 Ok(room) => room,
                 Err(paused_for) => return (0, Some(paused_for)),

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 
 use autoreceive_domain::Span;
-use parking_lot::RwLock;
 use autoreceive_store::Shard;
+use parking_lot::RwLock;
 
 /// How overdue an order must be before another worker processes it. Longer than most herds take,
 /// and short enough that an order of a dead worker is received within a second if the others have

@@ -7,8 +7,8 @@
 //! suspended.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use autoreceive_domain::{OrderId, Time};
@@ -198,7 +198,8 @@ impl Sweeper {
             limit: share,
             batches: 1,
         });
-        let limit = |shard| if self.core.assignment.is_mine(shard) { usize::MAX } else { OTHERS_BATCH };
+        let limit =
+            |shard| if self.core.assignment.is_mine(shard) { usize::MAX } else { OTHERS_BATCH };
         let alone = full.into_iter().map(|shard| Visit {
             shards: vec![shard],
             limit: limit(shard),

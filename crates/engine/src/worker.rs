@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::action::Subscription;
 use crate::breaker::Breaker;
 use crate::builder::EngineBuilder;
-use crate::command_batcher::{CommandBatcher, Pending};
+use crate::command_batcher::{CommandBatcher, PendingReply};
 use crate::core::Core;
 use crate::guarded_receipts::GuardedReceipts;
 use crate::outbox::{ActionQueue, ActionQueues};
@@ -129,7 +129,11 @@ impl Engine {
     ///
     /// # Errors
     /// If the queue stays full or the engine is shutting down. Nothing was done in these cases.
-    pub async fn enqueue(&self, id: OrderId, command: Command) -> Result<PendingReply, SubmitError> {
+    pub async fn enqueue(
+        &self,
+        id: OrderId,
+        command: Command,
+    ) -> Result<PendingReply, SubmitError> {
         if self.stop_deciding.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
@@ -152,10 +156,17 @@ impl Engine {
             .value
             .map_err(|error| SubmitError::Unreadable(error.to_string()))?;
         let Some(order) = order else { return Ok(None) };
-        self.core.terms.load(&*self.core.store, std::iter::once(&order)).await.map_err(store_error)?;
+        self.core
+            .terms
+            .load(&*self.core.store, std::iter::once(&order))
+            .await
+            .map_err(store_error)?;
         let terms = self.core.terms.get(&order.revision);
         let terms = terms.ok_or_else(|| {
-            SubmitError::Unreadable(format!("the store does not contain its terms, {}", order.revision))
+            SubmitError::Unreadable(format!(
+                "the store does not contain its terms, {}",
+                order.revision
+            ))
         })?;
         Ok(Some((Arc::new(order), terms)))
     }

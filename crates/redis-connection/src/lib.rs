@@ -22,7 +22,7 @@ pub use redis;
 pub use address::{Address, AddressError};
 pub use deadline::Deadline;
 pub use dedicated::DedicatedConnection;
-pub use failure::{FailureCause, Failure, server_text};
+pub use failure::{Failure, FailureCause, server_text};
 pub use link::Link;
 pub use options::{Options, OptionsError};
 pub use script::Script;

@@ -14,7 +14,8 @@ use tokio::time::timeout_at;
 use crate::connect::Connector;
 use crate::failure::server_text;
 use crate::{
-    Address, Deadline, DedicatedConnection, Failure, Options, OptionsError, Script, PatternSubscription,
+    Address, Deadline, DedicatedConnection, Failure, Options, OptionsError, PatternSubscription,
+    Script,
 };
 
 /// A bounded number of connections to one server. Callers share them in turn. Each is opened when

@@ -96,21 +96,13 @@ mod tests {
         }
         assert_eq!(size.orders(), MAX);
         size.record(1, Duration::from_millis(500), now);
-        assert_eq!(
-            size.orders(),
-            MAX,
-            "a slow single command does not shrink batches"
-        );
+        assert_eq!(size.orders(), MAX, "a slow single command does not shrink batches");
         for _ in 0..100 {
             size.record(size.orders(), Duration::from_millis(500), now);
         }
         assert_eq!(size.orders(), MIN);
         size.record(MIN - 1, Duration::from_millis(5), now);
-        assert_eq!(
-            size.orders(),
-            MIN,
-            "a fast small commit does not grow batches"
-        );
+        assert_eq!(size.orders(), MIN, "a fast small commit does not grow batches");
     }
 
     #[test]

@@ -26,13 +26,14 @@ use async_trait::async_trait;
 use autoreceive_domain::{ActionName, OrderId, Revision, Shard, ShardCount, Span, Terms, Time};
 
 use autoreceive_redis_connection::{Link, Options};
-use parking_lot::RwLock;
 use autoreceive_store::now::StoreTime;
 use autoreceive_store::{
     About, At, Commit, CommitResult, DueShard, Look, OpenError, Operations, Orders, Page, Round,
     Row, ShardState, Slot, Stats, Store, StoreError, TestClock, View,
 };
+use parking_lot::RwLock;
 
+mod batch_size;
 mod clock;
 mod commit;
 mod keys;
@@ -40,7 +41,6 @@ mod list;
 mod log;
 mod open;
 mod outbox;
-mod batch_size;
 mod pinned;
 mod read;
 mod register;
@@ -161,8 +161,7 @@ impl RedisStore {
     /// Remembers the actions of a round's entries. The next watched read checks their keys.
     fn note_actions(&self, round: &Round) {
         for entry in &round.entries {
-            let is_known =
-                self.actions.read().contains(&entry.action);
+            let is_known = self.actions.read().contains(&entry.action);
             if !is_known {
                 let mut actions = self.actions.write();
                 if !actions.contains(&entry.action) {

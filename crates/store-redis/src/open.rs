@@ -173,9 +173,10 @@ impl RedisStore {
         calls.add_command(call);
         let answer =
             self.link.run(&self.scripts.open, &calls).await.pop().unwrap_or(Ok(Value::Nil));
-        let fields = list(answer.map_err(|failure| {
-            failed(&format!("the key {key} cannot be written"), failure)
-        })?);
+        let fields = list(
+            answer
+                .map_err(|failure| failed(&format!("the key {key} cannot be written"), failure))?,
+        );
         let field = |name: &str| {
             fields
                 .chunks(2)
@@ -263,8 +264,8 @@ impl RedisStore {
             let is = text(answer).unwrap_or_default();
             if is != *want && is != "none" {
                 return refuse(format!(
-                    "the key {key} has type {is}; expected {want}: another program writes under the \
-                        prefix {:?}; choose another prefix",
+                    "the key {key} has type {is}; expected {want}: another program writes under \
+                        the prefix {:?}; choose another prefix",
                     self.prefix
                 ));
             }
@@ -324,8 +325,7 @@ fn check_server(info: &HashMap<String, String>) -> Result<(), OpenError> {
     }
     if field("role") == "slave" {
         return refuse(
-            "it is a read-only replica; configure the address of its primary"
-                .to_owned(),
+            "it is a read-only replica; configure the address of its primary".to_owned(),
         );
     }
     if field("cluster_enabled") == "1" {

@@ -181,7 +181,11 @@ impl RedisStore {
     }
 
     /// The entries with their texts. An entry that was settled in between is left out.
-    async fn entries_of(&self, queue: &Queue, items: Vec<ListItem>) -> Result<Vec<Entry>, StoreError> {
+    async fn entries_of(
+        &self,
+        queue: &Queue,
+        items: Vec<ListItem>,
+    ) -> Result<Vec<Entry>, StoreError> {
         let texts = |shard| {
             let [_, texts] = self.keys.queue(shard, queue);
             texts
@@ -281,7 +285,8 @@ impl Outbox for RedisStore {
         let mut calls = Pipeline::new();
         for (shard, indexes) in by_shard(entries.iter().map(|entry| entry.entry.shard)) {
             for indexes in indexes.chunks(MAX_PUT) {
-                let entries: Vec<&NewEntry> = indexes.iter().map(|&index| &entries[index]).collect();
+                let entries: Vec<&NewEntry> =
+                    indexes.iter().map(|&index| &entries[index]).collect();
                 calls.add_command(self.put_call(queue, shard, &entries));
             }
         }

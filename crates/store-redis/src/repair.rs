@@ -9,7 +9,7 @@ use autoreceive_redis_connection::redis::{Cmd, Value};
 use tokio::time::{sleep, timeout};
 
 use super::RedisStore;
-use super::writes::{WriteKind, Write, Writes};
+use super::writes::{Write, WriteKind, Writes};
 use autoreceive_store::{Change, CommitResult, Round, Why};
 
 /// The pause after the first failed attempt; it doubles.
@@ -61,7 +61,12 @@ impl<'a> MissingWrites<'a> {
 
 impl RedisStore {
     /// Writes the missing commands, again and again until it succeeds or the deadline is over.
-    pub(super) async fn repair(&self, shard: Shard, mut missing: MissingWrites<'_>, deadline: Deadline) {
+    pub(super) async fn repair(
+        &self,
+        shard: Shard,
+        mut missing: MissingWrites<'_>,
+        deadline: Deadline,
+    ) {
         let mut pause = PAUSE;
         loop {
             let call = self.repair_call(shard, &missing);

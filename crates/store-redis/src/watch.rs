@@ -163,7 +163,14 @@ impl RedisStore {
         let versions = records.first().and_then(|records| versions(ids, records));
         let token = match (now, versions) {
             (Ok(Some(now)), Some(versions)) if connection.is_open() => {
-                Some(ReadToken::new(WatchedRead { connection, shard, now, read_at, versions, actions }))
+                Some(ReadToken::new(WatchedRead {
+                    connection,
+                    shard,
+                    now,
+                    read_at,
+                    versions,
+                    actions,
+                }))
             }
             _ => None,
         };

@@ -192,7 +192,9 @@ impl Writes {
             let text = &*texts[index].1;
             if !text.is_empty() {
                 let key = keys.outdata(shard, &entry.action);
-                self.add_large(WriteKind::Facts, "HSET", key, 2, text.len()).arg(&entry.id).arg(text);
+                self.add_large(WriteKind::Facts, "HSET", key, 2, text.len())
+                    .arg(&entry.id)
+                    .arg(text);
                 let key = keys.out(shard, &entry.action);
                 self.add(WriteKind::Facts, "ZADD", key).arg(entry.at.ms()).arg(&entry.id);
             }

@@ -31,7 +31,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use self::clock::StoreClock;
 use self::commit::PreparedCommit;
 use self::page::{PagedView, RowPosition};
-use self::threads::{ThreadSettings, JobError, Threads};
+use self::threads::{JobError, ThreadSettings, Threads};
 
 mod clock;
 mod commit;
@@ -351,7 +351,8 @@ impl Register for SqliteStore {
         space: Space,
         changes: &[Cas<'_>],
     ) -> Result<Vec<bool>, StoreError> {
-        let changes: Vec<register::OwnedCas> = changes.iter().map(register::OwnedCas::from).collect();
+        let changes: Vec<register::OwnedCas> =
+            changes.iter().map(register::OwnedCas::from).collect();
         self.write(move |connection, _| register::compare_and_set(connection, space, &changes))
             .await
     }

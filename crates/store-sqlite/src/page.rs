@@ -46,7 +46,12 @@ impl RowPosition {
 
 /// A page of at most `limit` rows of the sorted `found`. If `found` has one more, the page has a
 /// cursor.
-pub(super) fn of<T>(list: &str, mut found: Vec<(RowPosition, T)>, limit: usize, now: Time) -> Page<T> {
+pub(super) fn of<T>(
+    list: &str,
+    mut found: Vec<(RowPosition, T)>,
+    limit: usize,
+    now: Time,
+) -> Page<T> {
     let more = found.len() > limit;
     found.truncate(limit);
     let cursor = found.last().filter(|_| more).map(|(position, _)| position.cursor(list));
@@ -133,11 +138,17 @@ fn by_due(
 }
 
 /// Up to `limit` + 1 rows, in the order in which the orders were placed.
-fn all(connection: &Connection, after: RowPosition, limit: usize) -> rusqlite::Result<Vec<(RowPosition, Row)>> {
+fn all(
+    connection: &Connection,
+    after: RowPosition,
+    limit: usize,
+) -> rusqlite::Result<Vec<(RowPosition, Row)>> {
     let sql = "SELECT key, ifnull(due_at, 0), shard, id, record FROM orders WHERE key > ? ORDER \
         BY key LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map(params![after.key, rows(limit.saturating_add(1))], positioned_row)?.collect()
+    statement
+        .query_map(params![after.key, rows(limit.saturating_add(1))], positioned_row)?
+        .collect()
 }
 
 fn positioned_row(row: &rusqlite::Row) -> rusqlite::Result<(RowPosition, Row)> {

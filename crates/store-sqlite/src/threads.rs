@@ -61,7 +61,9 @@ impl Threads {
         let jobs = Arc::new(Mutex::new(jobs));
         let spawn = |connection| {
             let jobs = Arc::clone(&jobs);
-            Builder::new().name(settings.name.to_owned()).spawn(move || serve(connection, &jobs, settings))
+            Builder::new()
+                .name(settings.name.to_owned())
+                .spawn(move || serve(connection, &jobs, settings))
         };
         let threads = connections.into_iter().map(spawn).collect::<io::Result<_>>()?;
         Ok(Threads { queue, timeout, _joined: JoinOnDrop(threads) })
@@ -115,8 +117,7 @@ impl<T: Send, F: Fn(&Connection) -> rusqlite::Result<T> + Send> Job for PendingJ
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), JobError>) {
-        let result =
-            self.result.ok_or_else(|| JobError::Refused("the job was not run".to_owned()));
+        let result = self.result.ok_or_else(|| JobError::Refused("the job was not run".to_owned()));
         // The caller may be gone.
         let _ = self.reply.send(outcome.and(result));
     }
@@ -129,11 +130,17 @@ enum JobTransactionError {
     Commit(rusqlite::Error),
 }
 
-fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>, settings: ThreadSettings) {
+fn serve(
+    mut connection: Connection,
+    queue: &Mutex<mpsc::Receiver<Box<dyn Job>>>,
+    settings: ThreadSettings,
+) {
     while let Some(mut jobs) = take(queue, settings.group) {
         match transact(&mut connection, settings.behavior, &mut jobs) {
             Ok(()) => answer(jobs, &Ok(())),
-            Err(JobTransactionError::Begin(error)) => answer(jobs, &Err(JobError::Refused(error.to_string()))),
+            Err(JobTransactionError::Begin(error)) => {
+                answer(jobs, &Err(JobError::Refused(error.to_string())))
+            }
             Err(failed) if jobs.len() == 1 => answer(jobs, &Err(failed.into())),
             Err(_) => serve_alone(&mut connection, settings.behavior, jobs),
         }
@@ -178,7 +185,8 @@ fn transact(
     behavior: TransactionBehavior,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), JobTransactionError> {
-    let transaction = connection.transaction_with_behavior(behavior).map_err(JobTransactionError::Begin)?;
+    let transaction =
+        connection.transaction_with_behavior(behavior).map_err(JobTransactionError::Begin)?;
     for job in jobs {
         job.run(&transaction).map_err(JobTransactionError::Work)?;
     }
@@ -198,9 +206,9 @@ impl From<JobTransactionError> for JobError {
             {
                 JobError::Unknown(error.to_string())
             }
-            JobTransactionError::Begin(error) | JobTransactionError::Work(error) | JobTransactionError::Commit(error) => {
-                JobError::Refused(error.to_string())
-            }
+            JobTransactionError::Begin(error)
+            | JobTransactionError::Work(error)
+            | JobTransactionError::Commit(error) => JobError::Refused(error.to_string()),
         }
     }
 }

@@ -12,7 +12,7 @@ use autoreceive_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
-fn open(path: &Path) -> Kept {
+fn open(path: &Path) -> SharedStore {
     Arc::new(SqliteStore::open(path, Duration::from_secs(30)).unwrap())
 }
 
@@ -126,7 +126,7 @@ async fn an_empty_file_becomes_a_store() {
 }
 
 /// A waiting order, an overdue order, a held order, and an entry.
-async fn fill(store: &Kept) -> Vec<Arc<Order>> {
+async fn fill(store: &SharedStore) -> Vec<Arc<Order>> {
     let now = now(store).await;
     let held = and_then(paid(&id("held"), now, now), &hold("dispute"), now);
     let changes = vec![paid(&id("waits"), now, now), overdue(&id("late"), hours(1), now), held];
@@ -135,7 +135,7 @@ async fn fill(store: &Kept) -> Vec<Arc<Order>> {
     changes.iter().map(after).collect()
 }
 
-async fn assert_whole(store: &Kept, orders: &[Arc<Order>]) {
+async fn assert_whole(store: &SharedStore, orders: &[Arc<Order>]) {
     for order in orders {
         assert_eq!(loaded(store, &order.id).await.as_ref(), Some(&**order));
     }
@@ -208,7 +208,7 @@ async fn a_commit_cut_off_by_a_power_loss_is_all_or_nothing() {
     assert!(seen[0] > 3 && seen[1] > 0, "{seen:?}");
 }
 
-async fn slots(store: &Kept, ids: &[OrderId]) -> Vec<Slot> {
+async fn slots(store: &SharedStore, ids: &[OrderId]) -> Vec<Slot> {
     store.load(ids).await.into_iter().map(|order| order.unwrap().value).collect()
 }
 
@@ -256,7 +256,7 @@ async fn unreadable_data_is_reported_and_not_changed() {
 #[tokio::test]
 async fn a_commit_is_refused_while_another_program_writes_and_succeeds_afterwards() {
     let (_directory, path) = directory();
-    let store: Kept = Arc::new(SqliteStore::open(&path, Duration::from_secs(1)).unwrap());
+    let store: SharedStore = Arc::new(SqliteStore::open(&path, Duration::from_secs(1)).unwrap());
     let shell = Connection::open(&path).unwrap();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
     let at = now(&store).await;

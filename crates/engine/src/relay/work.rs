@@ -18,7 +18,10 @@ const ALONE_AFTER: u32 = 3;
 /// Groups entries into attempts of up to `batch` events, and no event twice. After an outage or a
 /// backfill each event is an entry of its own; attempts of one entry each would take 100 times as
 /// long.
-pub(super) fn group_into_attempts(entries: Vec<ClaimedEntry>, batch: usize) -> Vec<Vec<ClaimedEntry>> {
+pub(super) fn group_into_attempts(
+    entries: Vec<ClaimedEntry>,
+    batch: usize,
+) -> Vec<Vec<ClaimedEntry>> {
     if entries.len() <= 1 {
         return entries.into_iter().map(|entry| vec![entry]).collect();
     }

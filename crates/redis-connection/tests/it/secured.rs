@@ -7,7 +7,7 @@ use autoreceive_redis_connection::redis::Value;
 use autoreceive_redis_connection::{Address, Failure, Link, Options, OptionsError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::server::{TIMEOUT, Server, free_port, one, only};
+use crate::server::{Server, TIMEOUT, free_port, one, only};
 
 /// An authority for one test.
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
