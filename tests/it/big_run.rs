@@ -1,5 +1,5 @@
-//! Everything at once: orders that are all received in one moment, four actions, the service killed
-//! again and again in the middle of it, and PostgreSQL crashed. The long form:
+//! Everything at once: many orders received together, four actions, several kills of the service,
+//! and a crash of PostgreSQL. The long form:
 //! `AUTORECEIVE_TEST_ORDERS=50000 AUTORECEIVE_TEST_KILLS=5 cargo test --release big_run --
 //! --nocapture --test-threads 1`
 
@@ -17,15 +17,14 @@ use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 use crate::support::smtp_server::SmtpServer;
 
-/// So many orders, spread over all of them, are completed as well, and their buyers get a email
-/// about it.
+/// The number of orders that are also completed, and whose buyers get an email about it.
 const EMAILS: usize = 30;
 
 fn number(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Whom the service talks to.
+/// The servers that the service uses.
 struct World {
     directory: tempfile::TempDir,
     endpoint: ShopEndpoint,
@@ -39,7 +38,7 @@ fn order_id(i: usize) -> String {
     format!("B-{i:06}")
 }
 
-/// Amounts that differ, so that a sum that is right is right for the right reason.
+/// A different amount for each order, so that a wrong sum is detected.
 fn amount(i: usize) -> u64 {
     10_000 + (i as u64 * 7_919) % 990_001
 }
@@ -117,8 +116,17 @@ impl World {
                 Value::Null
             };
             let policy = if email { "settled" } else { "default" };
-            json!({"order_id": order_id(i), "command": "place", "buyer_id": format!("b-{}", i % 997), "amount": amount(i), "currency": "KRW",
-                "policy": policy, "data": data, "paid_at": "2026-01-01T00:00:00Z", "receive_after": "3000d"})
+            json!({
+                "order_id": order_id(i),
+                "command": "place",
+                "buyer_id": format!("b-{}", i % 997),
+                "amount": amount(i),
+                "currency": "KRW",
+                "policy": policy,
+                "data": data,
+                "paid_at": "2026-01-01T00:00:00Z",
+                "receive_after": "3000d",
+            })
         };
         for range in (0..self.orders).collect::<Vec<_>>().chunks(5_000) {
             let lines: String = range.iter().map(|&i| format!("{}\n", of(i))).collect();
@@ -137,17 +145,19 @@ impl World {
         let kills = number("AUTORECEIVE_TEST_KILLS", 2);
         let mut service = serve().await;
         self.place_all(&service.url).await;
-        eventually("the placing is written down", 300, async || pending(&service.url).await == 0)
-            .await;
+        eventually("the placed orders are in the database", 300, async || {
+            pending(&service.url).await == 0
+        })
+        .await;
         let began = Instant::now();
         advance(&service.url, "2000d").await;
         advance(&service.url, "1100d").await;
-        // Early, for the database is the fastest of all: it is missed, and stays away while the
-        // service is killed first.
+        // Early, because the database is the fastest server. It stays down during the first kill.
         eventually("the first are delivered", 300, async || self.endpoint.orders() > orders / 50)
             .await;
         self.postgres.kill();
-        eventually("PostgreSQL is missed", 60, async || retried(&service.url).await).await;
+        eventually("an attempt at PostgreSQL failed", 60, async || retried(&service.url).await)
+            .await;
         for kill in 1..=kills {
             let until = orders * kill / (kills + 2);
             eventually("more is delivered", 300, async || self.endpoint.orders() > until).await;
@@ -158,7 +168,7 @@ impl World {
             }
         }
         eventually("nothing is left to do", 900, async || {
-            // What failed waits for its next attempt, which need not be waited for here.
+            // Failed events wait for their next attempt; the test clock skips this wait.
             advance(&service.url, "10s").await;
             let stats = get(&service.url, "/v1/stats").await;
             stats["waiting"] == 0 && pending(&service.url).await == 0
@@ -198,8 +208,7 @@ impl World {
         assert_eq!(by_order.keys().cloned().collect::<BTreeSet<_>>(), *expected);
         assert!(
             by_order.values().all(|ids| ids.len() == 1),
-            "an order was delivered under two \
-            ids"
+            "an order was delivered under two ids"
         );
         assert_eq!(self.endpoint.forged(), 0);
         println!("{} deliveries of {} orders", self.endpoint.deliveries().len(), expected.len());
@@ -218,8 +227,7 @@ impl World {
         assert_eq!(ids.keys().cloned().collect::<BTreeSet<_>>(), *expected);
         assert!(
             ids.values().all(|ids| ids.len() == 1),
-            "an order stands in the stream under two \
-            ids"
+            "an order stands in the stream under two ids"
         );
         println!("{} stream entries of {} orders", entries.len(), ids.len());
     }
@@ -235,7 +243,7 @@ impl World {
         let done = |row: &sqlx::postgres::PgRow| {
             ["RECEIVED", "COMPLETED"].contains(&row.get::<&str, _>("status"))
         };
-        assert!(rows.iter().all(done), "an order does not stand where it should");
+        assert!(rows.iter().all(done), "an order has a wrong status");
         let ledger = sqlx::query("SELECT order_id, kind, points FROM autoreceive_ledger")
             .fetch_all(&mut connection)
             .await
@@ -248,16 +256,12 @@ impl World {
         assert_eq!(
             (credited == owed, ledger.len()),
             (true, self.orders),
-            "the ledger is not \
-            right"
+            "the ledger is not right"
         );
-        let sum: i64 = sqlx::query_scalar(
-            "SELECT sum(points)::bigint FROM \
-            autoreceive_balances",
-        )
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+        let sum: i64 = sqlx::query_scalar("SELECT sum(points)::bigint FROM autoreceive_balances")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(sum, owed.values().sum::<i64>());
         println!("{} ledger entries, balances of {sum} points in all", ledger.len());
     }
@@ -287,7 +291,7 @@ async fn pending(url: &str) -> u64 {
         .sum()
 }
 
-/// Whether this worker saw the database fail.
+/// True if an attempt of this worker at the database failed.
 async fn retried(url: &str) -> bool {
     let metrics = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
     metrics.contains("attempts_total{action=\"tables\",result=\"retry\"}")

@@ -1,5 +1,4 @@
-//! An endpoint that only fails: slowed down, disabled, enabled again; on one circuit for all
-//! workers.
+//! A failing endpoint is slowed down, disabled and enabled again. All workers share one circuit.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,12 +16,12 @@ use autoreceive_store_sqlite::SqliteStore;
 use crate::support::process::eventually;
 use crate::support::redis_server::RedisServer;
 
-/// An endpoint that fails until it is told to accept, and counts.
+/// An endpoint that fails until `accept(true)`, and counts attempts.
 #[derive(Clone, Default)]
 struct FailingEndpoint {
     accepts: Arc<AtomicBool>,
     attempts: Arc<AtomicU64>,
-    /// What it accepted: event id → how often.
+    /// Event id → number of accepted attempts.
     accepted: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
@@ -34,7 +33,9 @@ impl Action for FailingEndpoint {
             return vec![Outcome::retry("503"); events.len()];
         }
         let mut accepted = self.accepted.lock().unwrap();
-        events.iter().for_each(|event| *accepted.entry(event.id()).or_default() += 1);
+        for event in events {
+            *accepted.entry(event.id()).or_default() += 1;
+        }
         vec![Outcome::Done; events.len()]
     }
 }
@@ -81,7 +82,7 @@ async fn shop(engine: &Engine) -> ActionStats {
         .unwrap()
 }
 
-/// What an endpoint that is down from the first to the last moment goes through.
+/// The states of an endpoint during an outage.
 async fn an_outage(store: Arc<dyn Store>) {
     let endpoint = FailingEndpoint::default();
     let one = worker(&store, &endpoint);
@@ -91,8 +92,8 @@ async fn an_outage(store: Arc<dyn Store>) {
         shop(&two).await.circuit.failing_since.is_some()
     })
     .await;
-    // Four attempts of ten events by each worker may be under way when it begins; after that one
-    // event at a time, with growing waits. Without the circuit there would be 600, and again 600
+    // Each worker may have four attempts of ten events in flight at the start. After that it
+    // attempts one event at a time, with backoff. Without the circuit there would be 600 attempts
     // every five seconds.
     place(&two, (600..1_000).map(|i| format!("A-{i}"))).await;
     assert!(
@@ -108,21 +109,20 @@ async fn an_outage(store: Arc<dyn Store>) {
         worker.stop(Duration::from_secs(10)).await;
     }
 
-    // A worker that has just started knows, and nothing is attempted any more: neither old nor new,
-    // however late it is.
+    // A new worker knows the state and attempts neither old nor new events, even much later.
     let three = worker(&store, &endpoint);
     let before = endpoint.attempts();
     place(&three, (1_000..1_100).map(|i| format!("A-{i}"))).await;
     three.advance(Span::from_hours(30 * 24)).await.unwrap();
     let action: autoreceive::store::ActionName = "shop".parse().unwrap();
-    eventually("everything has come up", 30, async || shop(&three).await.next_at.is_some()).await;
+    eventually("all entries are due", 30, async || shop(&three).await.next_at.is_some()).await;
     let dead = shop(&three).await.dead;
     assert_eq!(endpoint.attempts(), before);
-    // What was attempted again and again when it was disabled is dead; a handful, not thousands.
+    // Only the few events that were attempted until the endpoint was disabled are dead.
     assert!(dead < 20, "{dead} dead letters");
 
-    // Enabled, all of it goes out, and what was attempted for days before is not given up at the
-    // first failure.
+    // After `enable` all events are sent, and an event with many attempts is not given up at its
+    // next failure.
     assert!(three.enable(&action).await.unwrap());
     assert!(!three.enable(&action).await.unwrap());
     eventually("it is attempted again", 30, async || endpoint.attempts() > before).await;
@@ -130,13 +130,13 @@ async fn an_outage(store: Arc<dyn Store>) {
     endpoint.accept(true);
     three.advance(Span::from_hours(1)).await.unwrap();
     eventually("everything has arrived", 90, async || {
-        // What failed once more waits for its time.
+        // An event that failed again waits for its next attempt.
         three.advance(Span::from_hours(1)).await.unwrap();
         shop(&three).await.pending == 0
     })
     .await;
     assert_eq!(endpoint.accepted.lock().unwrap().len() as u64 + dead, 1_100);
-    eventually("nothing is held against it", 30, async || {
+    eventually("it no longer counts as failing", 30, async || {
         shop(&three).await.circuit.failing_since.is_none()
     })
     .await;
@@ -170,8 +170,7 @@ async fn an_endpoint_that_recovers_gets_everything_at_full_speed() {
     place(&engine, (0..2_000).map(|i| format!("A-{i}"))).await;
     eventually("it is slowed down", 30, async || endpoint.attempts() >= 20).await;
     endpoint.accept(true);
-    // One by one, with a second and more between them, it would take more than half an hour; those
-    // that failed wait 5 s.
+    // One event per second would take more than half an hour. Failed events wait 5 s.
     eventually("everything has arrived", 60, async || {
         endpoint.accepted.lock().unwrap().len() == 2_000
     })

@@ -21,8 +21,8 @@ use crate::support::process::Process;
 
 mod import;
 
-/// The binary in an empty directory, without this process's configuration and with no root
-/// certificates to rely on.
+/// The binary in an empty directory, without this process's configuration and without root
+/// certificates.
 fn autoreceive(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoreceive"));
     for (name, _) in
@@ -47,7 +47,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A service that gives one answer to everything, and what it was asked.
+/// A service that gives the same answer to every request, and records the requests.
 struct Canned {
     url: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -94,7 +94,7 @@ async fn ask(url: &str, args: &[&str], input: &str) -> Output {
     let input = input.to_owned();
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
-        // A command that does not read its input ends before all of it is written.
+        // A command that does not read its input may end before all of it is written.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     });
@@ -103,10 +103,21 @@ async fn ask(url: &str, args: &[&str], input: &str) -> Output {
 
 fn order() -> Value {
     json!({
-        "order_id": "A-1", "status": "PAID", "version": 2, "policy": "default", "policy_revision": "default.k3x9q1", "buyer_id": "u-7",
-        "amount": 59000, "currency": "KRW", "placed_at": "2026-11-23T01:00:00.000Z", "paid_at": "2026-11-23T01:00:01.000Z",
-        "updated_at": "2026-11-23T01:00:01.000Z", "last_event": {"type": "order.paid", "cause": "shop"}, "extensions": 0, "holds": [],
-        "clock": {"kind": "receive", "state": "running", "deadline": "2026-11-24T01:00:01.000Z"}
+        "order_id": "A-1",
+        "status": "PAID",
+        "version": 2,
+        "policy": "default",
+        "policy_revision": "default.k3x9q1",
+        "buyer_id": "u-7",
+        "amount": 59000,
+        "currency": "KRW",
+        "placed_at": "2026-11-23T01:00:00.000Z",
+        "paid_at": "2026-11-23T01:00:01.000Z",
+        "updated_at": "2026-11-23T01:00:01.000Z",
+        "last_event": {"type": "order.paid", "cause": "shop"},
+        "extensions": 0,
+        "holds": [],
+        "clock": {"kind": "receive", "state": "running", "deadline": "2026-11-24T01:00:01.000Z"},
     })
 }
 
@@ -176,7 +187,7 @@ async fn with_the_wrong_scheme_the_client_suggests_the_other() {
     let service = Canned::start(200, order()).await;
     let mut command =
         autoreceive(&["order", "show", "A-1", "--url", &service.url.replace("http", "https")]);
-    // A client without any root certificates asks for nothing.
+    // A client without root certificates sends no request.
     command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(
@@ -188,7 +199,7 @@ async fn with_the_wrong_scheme_the_client_suggests_the_other() {
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
         connection.read_u8().await.unwrap();
-        // What a server that speaks TLS says to anything else: the alert "record overflow".
+        // The answer of a TLS server to plain HTTP: the alert "record overflow".
         connection.write_all(b"\x15\x03\x03\x00\x02\x02\x16").await.unwrap();
         let _ = connection.read_to_end(&mut Vec::new()).await;
     });
@@ -215,8 +226,7 @@ async fn a_second_extension_without_a_number_is_reported_as_a_repeat() {
     assert_eq!(order(&["extend", "A-1"]).await, "");
     assert_eq!(
         order(&["extend", "A-1"]).await,
-        "unchanged: extension 1 was made before; the next \
-        one is --number 2\n"
+        "unchanged: extension 1 was made before; the next one is --number 2\n"
     );
     assert_eq!(order(&["extend", "A-1", "--number", "2"]).await, "");
 }
@@ -231,8 +241,16 @@ async fn a_replay_for_a_disabled_action_says_how_to_enable_it() {
         ),
         (Value::Null, ""),
     ] {
-        let action = json!({"name": "shop", "pending": 0, "next_at": null, "dead": 0, "oldest_dead": null, "failing_since": null,
-            "disabled_at": disabled_at, "configured": true});
+        let action = json!({
+            "name": "shop",
+            "pending": 0,
+            "next_at": null,
+            "dead": 0,
+            "oldest_dead": null,
+            "failing_since": null,
+            "disabled_at": disabled_at,
+            "configured": true,
+        });
         let answer =
             json!({"matched": 1, "done": 1, "unreadable": 0, "now": at, "actions": [action]});
         let service = Canned::start(200, answer).await;
@@ -299,10 +317,8 @@ fn a_check_warns_of_an_unused_variable_and_still_passes() {
         .unwrap();
     assert_eq!(text(&output.stdout), "ok: the defaults\n");
     assert!(
-        text(&output.stderr).starts_with(
-            "warning: the environment variable \
-        AUTORECEIVE_REDIS_URL is not used"
-        ),
+        text(&output.stderr)
+            .starts_with("warning: the environment variable AUTORECEIVE_REDIS_URL is not used"),
         "{output:?}"
     );
 }
@@ -497,9 +513,14 @@ B-2    unreadable           2026-11-23 03:12:00 UTC  in 3h 12m
 #[tokio::test]
 async fn figures_are_shown() {
     let stats = json!({
-        "now": "2026-11-23T00:00:10.000Z", "orders": {"PAID": 3, "DELIVERED": 0, "RECEIVED": 0}, "events": [{"type": "order.received", "cause": "timer", "count": 7}],
-        "waiting": 3, "overdue": 1, "oldest_overdue": "2026-11-23T00:00:08.000Z", "held": 0,
-        "actions": [{"name": "shop", "pending": 2, "next_at": null, "dead": 1}]
+        "now": "2026-11-23T00:00:10.000Z",
+        "orders": {"PAID": 3, "DELIVERED": 0, "RECEIVED": 0},
+        "events": [{"type": "order.received", "cause": "timer", "count": 7}],
+        "waiting": 3,
+        "overdue": 1,
+        "oldest_overdue": "2026-11-23T00:00:08.000Z",
+        "held": 0,
+        "actions": [{"name": "shop", "pending": 2, "next_at": null, "dead": 1}],
     });
     let shown = text(&Canned::start(200, stats).await.run(&["stats"]).await.stdout);
     assert!(!shown.contains("RECEIVED"), "finished orders are not counted: {shown}");
@@ -535,10 +556,7 @@ async fn a_refusal_lists_the_permitted_commands_and_sets_the_exit_code() {
     let output = Canned::start(200, "<html>").await.run(&["order", "list"]).await;
     assert!(
         output.status.code() == Some(1)
-            && text(&output.stderr).contains(
-                "is no autoreceive \
-        service"
-            ),
+            && text(&output.stderr).contains("is no autoreceive service"),
         "{output:?}"
     );
 }

@@ -1,5 +1,5 @@
-//! The example clients against the real service: they buy, receive the webhook, and credit points
-//! once, whatever is delivered again or forged.
+//! The example clients with the real service: they buy, receive the webhook, and credit points
+//! once, despite repeated and forged deliveries.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,8 +18,7 @@ struct Client {
 }
 
 impl Client {
-    /// Starts `program` with `orders` to buy. Its files are in `directory`, where a later start
-    /// finds them.
+    /// Starts `program`, which buys `orders`. Its files stay in `directory` for a later start.
     async fn start(
         program: &[&str],
         orders: &[&str],
@@ -105,8 +104,7 @@ async fn a_client_credits_once(program: &[&str]) {
     let long = message(&url, "A-2:9", &"x".repeat(300_000)).send().await;
     assert!(
         long.is_err() || long.is_ok_and(|answer| answer.status() == 413),
-        "what is too long \
-        is refused, or cut off"
+        "what is too long is refused, or cut off"
     );
     assert_eq!(client.said().matches(" points\n").count(), 2, "{}", client.said());
     drop(client);

@@ -131,9 +131,8 @@ fn every_commented_out_key_of_the_default_file_is_valid() {
     let kind = |name: &str| {
         &config.actions.iter().find(|action| action.name.as_str() == name).unwrap().kind
     };
-    assert!(
-        matches!(kind("messenger"), ActionKind::Http(http) if http.request.secrets.0.contains_key("GATEWAY_TOKEN"))
-    );
+    let ActionKind::Http(messenger) = kind("messenger") else { panic!("an http action") };
+    assert!(messenger.request.secrets.0.contains_key("GATEWAY_TOKEN"));
     let ActionKind::Webhook(webhook) = kind("shop") else { panic!("a webhook") };
     assert_eq!(
         (webhook.limits.timeout.as_secs(), webhook.limits.rate, webhook.limits.allow_private),
@@ -326,7 +325,8 @@ fn an_error_names_the_full_key_its_source_and_what_is_expected() {
         ("[store]\nshards = -1", "expected a whole number, 0 or more, found an integer"),
         (
             "[sweeper]\ncheck_every = 5",
-            "sweeper.check_every (in autoreceive.toml in the current directory): expected a text in quotes, found an integer",
+            "sweeper.check_every (in autoreceive.toml in the current directory): \
+             expected a text in quotes, found an integer",
         ),
         (
             "[policies.default]\nreceive_after = \"1 day\"",
@@ -358,7 +358,8 @@ fn an_error_names_the_full_key_its_source_and_what_is_expected() {
         ("[tokens.shop]\nrole = \"read\"", "tokens.shop"),
         (
             "store = 5",
-            "store (in autoreceive.toml in the current directory): expected a section with keys, found an integer",
+            "store (in autoreceive.toml in the current directory): \
+             expected a section with keys, found an integer",
         ),
         ("\n\n[store", "autoreceive.toml in the current directory, line 3: "),
         (
@@ -694,8 +695,8 @@ fn own_texts_replace_and_extend_the_built_in_ones() {
         unterwegs.\n",
     )
     .unwrap();
-    let ActionKind::Email(letters) = &config.actions[0].kind else { panic!("an email action") };
-    assert_eq!(letters.writing.letters.len(), 7);
+    let ActionKind::Email(email) = &config.actions[0].kind else { panic!("an email action") };
+    assert_eq!(email.content.texts.len(), 7);
     for (wrong, expected) in [
         ("Hello", "expected \"Subject: …\""),
         (
@@ -799,8 +800,8 @@ fn an_intake_that_cannot_work_is_refused_with_the_keys_named() {
         problem.contains("intake.policy") && problem.contains("policies.default.starts_at"),
         "{problem}"
     );
-    let between = "[intake]\nstatus_prefix = \"order:\"\nstatus_suffix = \":status\"\ntrigger_prefix = \
-            \"order:\"\ntrigger_suffix = \":trigger\"\n";
+    let between = "[intake]\nstatus_prefix = \"order:\"\nstatus_suffix = \":status\"\n\
+            trigger_prefix = \"order:\"\ntrigger_suffix = \":trigger\"\n";
     assert!(!Case::file(between).load().unwrap().intake.enabled);
     let config = Case::file(redis)
         .load_with(vec![("--intake", "intake.enabled", "true".to_owned())])

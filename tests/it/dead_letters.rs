@@ -1,4 +1,4 @@
-//! Dead letters as an operator meets them: the real program, an endpoint that refuses, and the
+//! Dead letters from an operator's side: the real program, an endpoint that refuses, and the
 //! command line.
 
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 use autoreceive_store::conformance::kit::{Kept, bury, hours, lanes, now, policy, sync};
 
-/// More than one page of the service's own walk.
+/// More than one page of the service's replay.
 const ORDERS: usize = 230;
 
-/// An endpoint that answers what it is told to, and remembers what it accepted.
+/// An endpoint that answers with a set status, and remembers accepted events.
 #[derive(Clone)]
 struct ScriptedEndpoint {
     url: String,
@@ -120,7 +120,7 @@ async fn get(service: &Process, path: &str) -> Value {
     .unwrap()
 }
 
-/// What is pending and dead.
+/// The numbers of pending and dead entries.
 async fn counts(service: &Process) -> (u64, u64) {
     let actions = get(service, "/v1/actions").await;
     let shop = actions["actions"]
@@ -143,12 +143,11 @@ async fn an_operator_handles_dead_letters(store: &str, directory: &Path) {
     look(&service).await;
     replay_some(&service, &endpoint).await;
 
-    // Whoever fails again is a dead letter again, and one replay of all ends.
+    // An event that fails again is a dead letter again, and one replay of all ends.
     endpoint.answer(410);
-    assert!(said(&service, &["replay", "shop", "--all"]).await.ends_with(
-        " dead letters \
-        replayed\n"
-    ));
+    assert!(
+        said(&service, &["replay", "shop", "--all"]).await.ends_with(" dead letters replayed\n")
+    );
     eventually("all are dead again", 60, async || counts(&service).await == (0, ORDERS as u64 - 2))
         .await;
     let page = get(&service, "/v1/actions/shop/dead-letters?limit=1").await;
@@ -159,7 +158,7 @@ async fn an_operator_handles_dead_letters(store: &str, directory: &Path) {
         "{dead_letter}"
     );
 
-    // Without the action nobody attempts them, and nothing is lost.
+    // Without the action they are not attempted, and none is lost.
     assert!(service.terminate().await.success());
     let service = Process::serve(&write_config(directory, store, "other", &endpoint.url)).await;
     let actions = get(&service, "/v1/actions").await;
@@ -206,8 +205,7 @@ async fn look(service: &Process) {
     for none in [&["--error", "HTTP 999"][..], &["--older-than", "1h"]] {
         assert_eq!(
             said(service, &[&["list", "shop"], none].concat()).await,
-            "shop has no such \
-            dead letters\n"
+            "shop has no such dead letters\n"
         );
     }
     let shown = said(service, &["show", "shop", "A%2F7:1"]).await;
@@ -299,7 +297,7 @@ async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_i
         engine.resolve_matching(&sync(), &filter, None, how).await.unwrap()
     };
     let expected = |matched, done| Resolved { matched, done, unreadable: 0, cursor: None };
-    // Its last error is "gone", and 503 the one before.
+    // The last error is "gone", the one before is 503.
     assert_eq!(replay(filter(None, Some("503")), Some(Resolution::Replay)).await, expected(0, 0));
     assert_eq!(replay(filter(Some(hours(24)), Some("gone")), None).await, expected(1, 0));
     assert_eq!(

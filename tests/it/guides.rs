@@ -1,5 +1,4 @@
-//! The documents say what the program does: every key, every error, every recipe, every printed
-//! line.
+//! The documents match the program: every key, every error, every recipe, every printed line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The texts in backticks that begin a row of a table.
+/// The texts in backticks at the start of table rows.
 fn first_cells(document: &str) -> Vec<String> {
     let cell = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
     document.lines().filter_map(cell).collect()
@@ -25,7 +24,7 @@ fn once(names: Vec<String>) -> BTreeSet<String> {
     set
 }
 
-/// The default file with every key in it, those that are commented out too.
+/// Every key of the default file, commented-out ones too.
 fn every_key() -> BTreeMap<String, Value> {
     let is_key = |line: &str| {
         line.split_once(" = ").is_some_and(|(key, _)| {
@@ -57,7 +56,7 @@ fn the_configuration_document_has_exactly_the_existing_keys() {
     let name = |key: &str| match key.split('.').collect::<Vec<_>>()[..] {
         ["policies", _, rest] => format!("policies.NAME.{rest}"),
         ["actions", _, "points", rest] => format!("actions.NAME.points.{rest}"),
-        // What a table of one's own holds, as `headers`, is no key.
+        // The entries of a user's table, such as `headers`, are not keys.
         ["actions", _, rest, ..] => format!("actions.NAME.{rest}"),
         ["tokens", _, rest] => format!("tokens.NAME.{rest}"),
         _ => key.to_owned(),
@@ -87,14 +86,13 @@ fn the_configuration_document_has_the_actual_defaults() {
     }
 }
 
-/// The codes that the HTTP API has beside the domain's, as its sources write them: after a status,
-/// or told to a helper.
+/// The codes of the HTTP API that are not in the domain, from its source.
 fn http_codes() -> BTreeSet<String> {
     let source = document("src/http/problem.rs");
     let words = source.split('"').skip(1).step_by(2);
     let is_code =
         |word: &&str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    // The names of fields are no codes.
+    // Field names are not codes.
     let others = ["cursor", "advance", "policy"];
     words
         .filter(is_code)
@@ -202,8 +200,7 @@ fn every_link_between_the_documents_resolves() {
             }
             assert!(
                 root.join(&name).parent().unwrap().join(path).exists(),
-                "{name} links to \
-                {target}"
+                "{name} links to {target}"
             );
             seen += 1;
         }

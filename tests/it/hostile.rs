@@ -1,6 +1,5 @@
-//! Hostile clients: slow ones by the thousand, bodies without an end, ten times the load that the
-//! service can carry. Others are served meanwhile, memory stays flat, and nothing acknowledged is
-//! lost.
+//! Hostile clients: thousands of slow ones, endless bodies, ten times the load that the service can
+//! handle. Other clients are served, memory is bounded, and no acknowledged order is lost.
 //!
 //! Long form: `AUTORECEIVE_TEST_SOCKETS=2000 AUTORECEIVE_TEST_BODY_MB=1024
 //! AUTORECEIVE_TEST_LOAD_SECONDS=20 cargo test --release hostile -- --nocapture --test-threads=1`.
@@ -18,15 +17,15 @@ use tokio::task::JoinSet;
 use crate::support::process::Process;
 use crate::support::redis_server::RedisServer;
 
-/// How much more memory an attack may cost, whatever its size: ten thousand connections with their
-/// buffers stay below it.
+/// The most memory that an attack of any size may cost. Ten thousand connections with their buffers
+/// need less.
 const MEMORY_MB: u64 = 200;
 
 fn setting(name: &str, short: u64) -> u64 {
     std::env::var(name).ok().map_or(short, |text| text.parse().unwrap())
 }
 
-/// A service in a process of its own, and what its other clients see.
+/// A service in its own process, and its other clients.
 struct Stage {
     process: Process,
     directory: tempfile::TempDir,
@@ -39,14 +38,8 @@ impl Stage {
     async fn set(store: &str) -> Arc<Stage> {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config.toml");
-        std::fs::write(
-            &config,
-            format!(
-                "[store]\nurl = \"{store}\"\n[log]\nlevel = \
-            \"warn\"\n"
-            ),
-        )
-        .unwrap();
+        std::fs::write(&config, format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n"))
+            .unwrap();
         let process = Process::serve(&config).await;
         let address = process.url.trim_start_matches("http://").parse().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -88,8 +81,8 @@ impl Stage {
         stats["orders"]["PENDING_PAYMENT"].as_u64().unwrap()
     }
 
-    /// Another client, who places orders at an even pace until told to stop: how long each took,
-    /// and the most memory seen.
+    /// Another client that places orders at a constant rate until `stop`. Returns their durations
+    /// and the most memory of the service.
     async fn watch(self: Arc<Stage>, name: String, stop: Arc<AtomicBool>) -> (Vec<Duration>, u64) {
         let mut took = Vec::new();
         let mut memory = 0;
@@ -97,8 +90,7 @@ impl Stage {
             let start = Instant::now();
             assert!(
                 self.place(&format!("{name}-{}", took.len())).await,
-                "{name}: somebody else's \
-                order was refused"
+                "{name}: somebody else's order was refused"
             );
             took.push(start.elapsed());
             memory = memory.max(self.memory_mb());
@@ -107,7 +99,7 @@ impl Stage {
         (took, memory)
     }
 
-    /// Does `attack` while another client is watched, and checks what it must not harm.
+    /// Runs `attack` beside another client, and checks that this client is not affected.
     async fn under(self: &Arc<Stage>, name: &str, attack: impl Future<Output = ()>) {
         let before = self.memory_mb();
         let stop = Arc::new(AtomicBool::new(false));
@@ -127,21 +119,20 @@ impl Stage {
         );
         assert!(
             memory <= before + MEMORY_MB,
-            "{name}: memory grew from {before} MB to {memory} \
-            MB"
+            "{name}: memory grew from {before} MB to {memory} MB"
         );
         let kept = self.orders().await;
         assert!(kept >= placed, "{name}: {placed} orders were acknowledged, {kept} are there");
     }
 }
 
-/// A client that sends a byte now and then, for as long as it is listened to.
+/// A client that sends one byte at a time until the service answers or closes the connection.
 async fn trickle(address: SocketAddr, head: &'static str) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return };
     let mut sent = stream.write_all(head.as_bytes()).await;
     let mut answer = [0; 64];
     while sent.is_ok() {
-        // Whatever comes back is the end.
+        // Any answer ends this client.
         if tokio::time::timeout(Duration::from_millis(500), stream.read(&mut answer)).await.is_ok()
         {
             return;
@@ -158,7 +149,7 @@ const SLOW: [&str; 3] = [
         application/x-ndjson\r\ncontent-length: 60000\r\n\r\n{",
 ];
 
-/// Sends a chunked body of `megabytes`, of this one over and over, and reads whatever comes back.
+/// Sends a chunked body of `megabytes` that repeats `piece`, and reads all answers.
 async fn pour(address: SocketAddr, path: &str, media: &str, megabytes: u64, piece: &[u8]) {
     let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
     let reading = tokio::spawn(async move {
@@ -184,7 +175,7 @@ async fn pour(address: SocketAddr, path: &str, media: &str, megabytes: u64, piec
     reading.await.unwrap();
 }
 
-/// What a client of the last act offered, and what became of it.
+/// The requests of an overload client, and their results.
 #[derive(Debug, Default, Clone, Copy)]
 struct Offered {
     due: u64,
@@ -194,11 +185,11 @@ struct Offered {
     broken: u64,
 }
 
-/// The most requests that a greedy client has unanswered.
+/// The most unanswered requests of a greedy client.
 const UNANSWERED: u64 = 64;
 
-/// Sends new orders on one connection, `rate` a second, without waiting for answers; what finds too
-/// many unanswered falls away. Without a rate, the next one is due when the last is answered.
+/// Sends new orders on one connection, `rate` a second, without waiting for answers. Drops orders
+/// while too many are unanswered. Without a rate, it sends the next one after an answer.
 async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Instant) -> Offered {
     let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
     let mut reader = BufReader::with_capacity(1 << 15, reader);
@@ -228,8 +219,8 @@ async fn greedy(address: SocketAddr, name: String, rate: Option<f64>, until: Ins
                 if !read.is_ok_and(|read| read > 0) {
                     return Offered { broken: 1, ..offered };
                 }
-                // Answers follow each other without a break, so a status can stand behind the body
-                // before it.
+                // Answers are not separated by a line break, so a status can follow a body on the
+                // same line.
                 let said = String::from_utf8_lossy(&line);
                 offered.acknowledged += u64::from(said.contains("HTTP/1.1 201 "));
                 offered.refused += u64::from(said.contains("HTTP/1.1 503 "));
@@ -251,7 +242,7 @@ fn new_order(id: &str) -> String {
 }
 
 impl Stage {
-    /// What `clients` do together for so many seconds, in all.
+    /// Runs `clients` for `seconds`. Returns their sum.
     async fn load(&self, name: &str, clients: usize, rate: Option<f64>, seconds: u64) -> Offered {
         let until = Instant::now() + Duration::from_secs(seconds);
         let each = rate.map(|rate| rate / clients as f64);
@@ -325,18 +316,17 @@ async fn hostile_clients_do_not_affect_others(store: &str) {
         .under("ten times the load", async {
             let offered = stage.load("greedy", 10 * CLIENTS, Some(10.0 * capacity), seconds).await;
             println!(
-                "ten times as many clients, and ten times the rate: {offered:?} in {seconds} \
-                s"
+                "ten times as many clients, and ten times the rate: {offered:?} in {seconds} s"
             );
-            assert!(offered.due > 2 * offered.acknowledged, "this was no overload: {offered:?}");
+            assert!(offered.due > 2 * offered.acknowledged, "the load was too small: {offered:?}");
         })
         .await;
-    let stage = Arc::into_inner(stage).expect("everybody else is gone");
+    let stage = Arc::into_inner(stage).expect("no other owner");
     assert!(stage.process.terminate().await.success());
     drop(stage.directory);
 }
 
-/// How many clients it takes to keep the service busy; ten times as many come to overload it.
+/// The clients that keep the service busy. The overload has ten times as many.
 const CLIENTS: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

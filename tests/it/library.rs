@@ -1,11 +1,11 @@
-//! The engine inside a program of one's own: the example, run.
+//! Runs the example of an embedded engine.
 
 use std::path::Path;
 use std::process::Command;
 
 #[test]
 fn the_example_with_its_own_action_credits_the_received_order() {
-    // `cargo test` builds the examples beside the program.
+    // `cargo test` also builds the examples.
     let example =
         Path::new(env!("CARGO_BIN_EXE_autoreceive")).with_file_name("examples").join("own_action");
     let output = Command::new(&example)
@@ -14,7 +14,6 @@ fn the_example_with_its_own_action_credits_the_received_order() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "A-1001 was received automatically: 590 \
-        points\n"
+        "A-1001 was received automatically: 590 points\n"
     );
 }

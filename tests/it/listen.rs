@@ -41,10 +41,7 @@ order.received  A-3  RECEIVED  version 3  by timer  id A-3:3  answered 204
     assert!(said.contains("refused: signature invalid  id A-2:3  answered 401"), "{said}");
     assert!(said.contains("refused: missing header id  id –  answered 401"), "{said}");
     assert!(
-        said.ends_with(
-            "5 deliveries: 2 new, 1 repeated, 2 refused; 0 answered with \
-        500\n"
-        ),
+        said.ends_with("5 deliveries: 2 new, 1 repeated, 2 refused; 0 answered with 500\n"),
         "{said}"
     );
 }
@@ -110,14 +107,8 @@ async fn without_a_secret_it_prints_a_fresh_one_in_a_configuration_that_works() 
     let snippet = &said[said.find("[actions.shop]").unwrap()..said.find("waiting for").unwrap()];
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
-    std::fs::write(
-        &config,
-        format!(
-            "[policies.default]\nreceive_after = \
-        \"100ms\"\n{snippet}"
-        ),
-    )
-    .unwrap();
+    std::fs::write(&config, format!("[policies.default]\nreceive_after = \"100ms\"\n{snippet}"))
+        .unwrap();
     let service = Process::serve(&config).await;
     let order = json!({"order_id": "A-1", "command": "place", "buyer_id": "b"}).to_string();
     let pay = json!({"order_id": "A-1", "command": "pay"}).to_string();
@@ -125,7 +116,7 @@ async fn without_a_secret_it_prints_a_fresh_one_in_a_configuration_that_works() 
         .post(format!("{}/v1/commands", service.url))
         .header("content-type", "application/x-ndjson");
     assert_eq!(status(lines.body(format!("{order}\n{pay}\n"))).await, 200);
-    eventually("the receipt is told", 30, async || {
+    eventually("the receipt is delivered", 30, async || {
         listener.printed().contains("order.received  A-1  RECEIVED  version 3  by timer")
     })
     .await;

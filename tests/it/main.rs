@@ -1,5 +1,4 @@
-//! One test binary. Every test starts its own servers on free ports and works in a directory of its
-//! own.
+//! One test binary. Every test starts its own servers on free ports and has its own directory.
 
 mod actions;
 mod api;

@@ -1,6 +1,6 @@
-//! The main job as a shop meets it: orders placed and paid through the bulk route, silence,
-//! receipt, webhook, while workers are killed. `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release
-//! main_job -- --nocapture` is the long form.
+//! The main job from a shop's side: orders placed and paid through the bulk route, silence,
+//! receipt, webhook, while workers are killed. The long form:
+//! `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release main_job -- --nocapture`.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn write_config(directory: &Path, store: &str, hook: &str) -> PathBuf {
 
 const SILENCE_MS: i64 = 5_000;
 
-/// The lines that place, pay and, for a tenth, cancel the orders numbered `range`.
+/// The lines that place and pay the orders numbered `range`, and cancel a tenth of them.
 fn lines(range: std::ops::Range<usize>) -> Vec<Value> {
     let of = |i: usize| {
         let id = order_id(i);
@@ -54,8 +54,7 @@ fn is_cancelled(i: usize) -> bool {
     i % 10 == 3
 }
 
-/// Sends lines, and those that were not answered again, to the workers in turn, until all are
-/// answered.
+/// Sends lines to the workers in turn. Repeats unanswered lines until all are answered.
 async fn send_all(urls: &[String], mut lines: Vec<Value>) {
     for round in 0.. {
         assert!(round < 200, "{} lines were never answered", lines.len());
@@ -69,8 +68,7 @@ async fn send_all(urls: &[String], mut lines: Vec<Value>) {
     }
 }
 
-/// Sends lines once. Returns those that got no answer, or `unavailable`, and all after the first of
-/// them.
+/// Sends lines once. Returns the lines from the first one without an answer or with `unavailable`.
 async fn send(url: &str, lines: Vec<Value>) -> Vec<Value> {
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let request = reqwest::Client::new()
@@ -95,8 +93,8 @@ async fn send(url: &str, lines: Vec<Value>) -> Vec<Value> {
     lines[answered..].to_vec()
 }
 
-/// Checks every delivery, and prints and returns nothing: each order that was not cancelled came,
-/// always under one id, after its deadline.
+/// Checks that each order that was not cancelled was delivered, always under one id and after its
+/// deadline. Prints the lags.
 fn check(endpoint: &ShopEndpoint, count: usize) {
     let by_order = endpoint.ids_by_order();
     let expected: HashSet<String> =
@@ -119,7 +117,7 @@ fn check(endpoint: &ShopEndpoint, count: usize) {
     );
 }
 
-/// How much later than payment + silence the order says that it was received.
+/// The time between the order's deadline and its receipt.
 fn lag_ms(body: &Value) -> i64 {
     let ms = |field: &str| {
         body["data"]["order"][field]

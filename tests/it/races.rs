@@ -1,5 +1,5 @@
-//! Commands fired at the very moment of the deadline, from many clients, against several workers:
-//! each order ends in exactly one legal history, and every version has exactly one event.
+//! Many clients send commands to several workers at the moment of the deadline. Each order has
+//! exactly one legal history, and every version has exactly one event.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,7 @@ impl Action for Witness {
 type History = BTreeMap<u64, Arc<Order>>;
 
 impl Witness {
-    /// The versions of each order. Fails where one version was told in two ways.
+    /// The versions of each order. Fails if two different events have the same version.
     fn histories(&self) -> HashMap<OrderId, History> {
         let mut histories: HashMap<OrderId, History> = HashMap::new();
         for event in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -76,7 +76,7 @@ fn place() -> Command {
     Place::new().into()
 }
 
-/// The command that client `client` fires at order `i`.
+/// The command that client `client` sends to order `i`.
 fn shot(i: usize, client: usize) -> Command {
     match (i + client) % 6 {
         0 => Command::Cancel { reason: "regret".parse().unwrap() },
@@ -98,15 +98,15 @@ async fn submit(engine: &Engine, id: OrderId, command: Command) {
     }
 }
 
-/// Places and pays all orders, fires at each from three clients when it falls due, and takes off
-/// what is held at the end.
+/// Places and pays all orders, sends commands from three clients when each falls due, and releases
+/// all holds at the end.
 async fn race(engines: &[Engine]) {
     let mut clients = tokio::task::JoinSet::new();
     for i in 0..ORDERS {
         let engines = engines.to_vec();
         clients.spawn(async move {
             let of = |client: usize| engines[(i + client) % engines.len()].clone();
-            // Both queued before either is answered: two commands of one order in one batch.
+            // Both are queued before the first is answered: two commands of one order in one batch.
             let pending = [
                 of(0).enqueue(id(i), place()).await.unwrap(),
                 of(0).enqueue(id(i), Command::Pay { at: None }).await.unwrap(),
@@ -129,7 +129,7 @@ async fn race(engines: &[Engine]) {
     }
 }
 
-/// Whether `to` may follow `from`, by the table of an order's life.
+/// True if `to` may follow `from` in an order's life.
 fn is_legal(from: &Order, to: &Order) -> bool {
     use Status::{Cancelled, Completed, Paid, PendingPayment, Received, Refunded};
     match (from.status, to.status, to.kind) {
@@ -150,7 +150,7 @@ fn is_legal(from: &Order, to: &Order) -> bool {
 }
 
 async fn check(engines: &[Engine], witness: &Witness) {
-    eventually("every order rests and every event was attempted", 60, async || {
+    eventually("every order is finished and every event was attempted", 60, async || {
         let stats = engines[0].stats().await.unwrap();
         stats.waiting == 0
             && stats.held == 0

@@ -1,4 +1,4 @@
-//! Secrets are planted wherever there can be one, and searched for wherever something is said.
+//! Plants a secret in every possible place, and searches for it in all output.
 
 use std::path::Path;
 use std::process::Output;
@@ -19,10 +19,10 @@ const DATABASE: &str = "canary-database";
 /// The secrets that come from the environment.
 const ENVIRONMENT: [(&str, &str); 2] = [("CANARY_GATEWAY", GATEWAY), ("CANARY_SMTP", SMTP)];
 
-/// Every action, for an order that is placed and cancelled. Nobody listens where they turn to.
+/// Every action, for an order that is placed and cancelled. All their servers are down.
 const ACTIONS: [&str; 5] = ["shop", "gateway", "emails", "events", "tables"];
 
-/// A configuration with every secret there is, at the most talkative log level.
+/// A configuration with every secret, at the most detailed log level.
 fn config(redis: &RedisServer, token: &str) -> String {
     let port = redis.port;
     let nobody = free_port();
@@ -194,8 +194,7 @@ async fn no_secret_appears_in_logs_errors_answers_or_the_shown_configuration() {
     for action in ACTIONS {
         assert!(
             log.contains(&format!("action={action}")),
-            "the log does not tell that {action} \
-            failed:\n{log}"
+            "the log does not tell that {action} failed:\n{log}"
         );
     }
     search("the log", &log, &canaries);

@@ -1,6 +1,6 @@
-//! SIGTERM under load, again and again: single commands and lines come in, orders fall due,
-//! webhooks are under way. The program ends within ten seconds, what it acknowledged is there at
-//! the next start, and no order is received twice.
+//! Repeated SIGTERM under load, with single commands, lines, due orders and webhooks in flight. The
+//! program stops within ten seconds, acknowledged orders exist after the next start, and no order
+//! is received twice.
 //!
 //! Long form: `AUTORECEIVE_TEST_SHUTDOWNS=100 cargo test --release shutdown -- --nocapture`.
 
@@ -19,7 +19,7 @@ use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 
-/// The longest end of the program that is put up with.
+/// The longest allowed shutdown.
 const BOUND: Duration = Duration::from_secs(10);
 const CLIENTS: usize = 6;
 
@@ -35,12 +35,12 @@ fn write_config(directory: &Path, store: &str, hook: &str) -> PathBuf {
     path
 }
 
-/// The orders that were acknowledged, and whether their payment was.
+/// The acknowledged orders, and whether their payment was acknowledged.
 #[derive(Clone, Default)]
 struct Acknowledged(Arc<Mutex<BTreeMap<String, bool>>>);
 
 impl Acknowledged {
-    /// Takes note of an answer that tells where an order stands.
+    /// Records an answer with an order's status.
     fn note(&self, order: &str, status: &str) {
         *self.0.lock().unwrap().entry(order.to_owned()).or_default() |= status != "PENDING_PAYMENT";
     }
@@ -60,7 +60,7 @@ fn place(order: &str) -> Value {
     })
 }
 
-/// Places and pays orders one after another until nobody answers any more.
+/// Places and pays orders one after another until there is no answer.
 async fn single(url: String, name: String, acknowledged: Acknowledged) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     for i in 0.. {
@@ -81,8 +81,7 @@ async fn single(url: String, name: String, acknowledged: Acknowledged) {
                     &order,
                     serde_json::from_str::<Value>(&text).unwrap()["status"].as_str().unwrap(),
                 ),
-                // A placement that was refused because of the end leaves a payment without its
-                // order.
+                // If the shutdown refused the placement, the payment finds no order.
                 404 | 503 => return,
                 _ => panic!("{path}: {status} {text}"),
             }
@@ -116,7 +115,7 @@ async fn lines(url: String, name: String, acknowledged: Acknowledged) {
     });
     let mut answers = BufReader::new(reader).lines();
     while let Ok(Some(line)) = answers.next_line().await {
-        // Between the lines there are the marks of the chunks.
+        // Skips the chunk sizes between the lines.
         let Ok(answer @ Value::Object(_)) = serde_json::from_str::<Value>(&line) else { continue };
         if ["changed", "unchanged"].contains(&answer["result"].as_str().unwrap()) {
             acknowledged
@@ -126,7 +125,7 @@ async fn lines(url: String, name: String, acknowledged: Acknowledged) {
     sending.abort();
 }
 
-/// Loads a service and asks it to end in the midst of that. Returns how long the end took.
+/// Stops a service under load. Returns the duration of the shutdown.
 async fn round(config: &Path, number: usize, acknowledged: &Acknowledged) -> Duration {
     let service = Process::serve(config).await;
     let mut load = JoinSet::new();
@@ -141,7 +140,7 @@ async fn round(config: &Path, number: usize, acknowledged: &Acknowledged) -> Dur
     let before = acknowledged.all().len();
     eventually("the load is acknowledged", 60, async || acknowledged.all().len() > before + 20)
         .await;
-    // Sooner or later after that, so that every stage of a second's silence is met.
+    // A different delay in each round, so that the shutdown hits every stage of an order's second.
     tokio::time::sleep(Duration::from_millis((number as u64 * 377) % 1_500)).await;
     let asked = Instant::now();
     let status = service.terminate().await;
@@ -161,8 +160,8 @@ async fn stats(url: &str) -> Value {
     .unwrap()
 }
 
-/// Pays what was acknowledged as placed, and where nobody knows about the payment: every one of
-/// these orders must be there.
+/// Pays all orders whose placement was acknowledged but not their payment. Every one of these
+/// orders must exist.
 async fn pay_the_rest(url: &str, acknowledged: &BTreeMap<String, bool>) {
     let unpaid = acknowledged.iter().filter(|(_, paid)| !**paid).map(|(order, _)| order);
     let body: String =
@@ -228,7 +227,7 @@ async fn stops_in_time_and_loses_nothing(store: &str, directory: &Path) {
 async fn a_hanging_store_or_endpoint_does_not_delay_the_shutdown() {
     let directory = tempfile::tempdir().unwrap();
     let redis = RedisServer::start(&[]);
-    // Connections are made, and nobody ever takes them.
+    // The kernel accepts connections, but no program does.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = write_config(
         directory.path(),
@@ -252,7 +251,7 @@ async fn a_hanging_store_or_endpoint_does_not_delay_the_shutdown() {
     assert_eq!(order("A-1").await.unwrap().status(), 201);
     silent.set_nonblocking(true).unwrap();
     let mut taken = Vec::new();
-    eventually("the webhook is under way", 30, async || {
+    eventually("the webhook is in flight", 30, async || {
         taken.extend(silent.accept());
         !taken.is_empty()
     })

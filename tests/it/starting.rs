@@ -1,5 +1,5 @@
-//! A service whose store is away when it starts: it waits, says so, and goes on by itself. What
-//! only a person can change ends it at once.
+//! If its store is down at the start, the service waits, says so, and continues by itself. A
+//! problem that only a person can solve ends it at once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn place(url: &str) -> reqwest::Response {
     request.body(order).send().await.unwrap()
 }
 
-/// Whether it is alive, answers what needs the store with a 503, and has said why.
+/// Checks that it is alive, answers 503 to requests that need the store, and has logged why.
 async fn waits(service: &Process, config: &Path) {
     let get = async |path: &str| reqwest::get(format!("{}{path}", service.url)).await;
     eventually("it answers", 30, async || {
@@ -83,7 +83,7 @@ async fn a_service_waits_for_an_unavailable_store_and_then_works() {
 #[tokio::test]
 async fn a_service_waits_for_a_server_that_loads_its_data() {
     let directory = tempfile::tempdir().unwrap();
-    // A millisecond for each key that it reads. It answers after every 1,024 of them.
+    // Redis needs a millisecond for each key, and answers after every 1,024 keys.
     let mut redis = RedisServer::start(&["--key-load-delay", "1000"]);
     redis
         .cli(&["EVAL", "for i = 1, 6000 do redis.call('SET', 'other:' .. i, 'x') end", "0"])

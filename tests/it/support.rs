@@ -1,4 +1,4 @@
-//! What several tests share.
+//! Helpers for several tests.
 
 mod daemon;
 pub mod endpoint;

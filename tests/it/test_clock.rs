@@ -1,5 +1,5 @@
-//! A store whose time can be put forward: a day passes in a moment, for every worker, and never on
-//! a store of a shop.
+//! A store with a test clock: an advance takes effect on every worker, and a shop's store has no
+//! such clock.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -19,7 +19,7 @@ use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 use autoreceive_store::conformance::kit::*;
 
-/// Where stores can be opened, one after another or several at a time.
+/// A place for stores, opened one after another or several at a time.
 enum Ground {
     Sqlite(TempDir),
     Redis(RedisServer),
@@ -30,8 +30,8 @@ impl Ground {
         [Ground::Sqlite(tempdir().unwrap()), Ground::Redis(RedisServer::start(&[]))]
     }
 
-    /// Opens the store. A file that was just closed can stay locked for a moment: a process that
-    /// another test starts has it open, too, until it becomes another program.
+    /// Opens the store. A file that was just closed can stay locked for a moment: a child process
+    /// that another test has just forked has it open until its exec.
     async fn open(&self, test_clock: bool) -> Result<Kept, OpenError> {
         let begun = Instant::now();
         loop {
@@ -136,8 +136,7 @@ async fn every_answer_of_the_store_has_the_new_time() {
         assert!(loaded.now >= later && dead.now >= later);
         assert!(store.list(View::Resting, None, 1).await.unwrap().now >= later);
 
-        // The lease that was just taken runs out by the same clock, and so does one that was
-        // renewed by it.
+        // The test clock also applies to leases, new and renewed ones.
         store.renew(&sync(), &[claimed.entries[0].entry.clone()], hours(3)).await.unwrap();
         store.advance(hours(2)).await.unwrap();
         assert!(claim(&store, hours(1)).await.entries.is_empty());
@@ -150,7 +149,7 @@ async fn every_answer_of_the_store_has_the_new_time() {
 async fn a_decision_from_before_an_advance_cannot_be_committed_after_it() {
     for ground in Ground::all() {
         let store = ground.open(true).await.unwrap();
-        // On Redis the other worker has connections of its own, and is told nothing.
+        // On Redis the other worker has its own connections, and gets no message.
         let other = if let Ground::Redis(_) = ground {
             ground.open(true).await.unwrap()
         } else {
@@ -187,7 +186,7 @@ async fn status(engine: &Engine, id: &OrderId) -> Status {
 async fn an_advance_takes_effect_at_once_on_its_worker_and_nothing_is_received_early() {
     for ground in Ground::all() {
         let store = ground.open(true).await.unwrap();
-        // It looks around once in its life, so that only the advance can wake it.
+        // It checks for due orders only once, so that only the advance can wake it.
         let engine = engine(&store, Duration::from_secs(3_600));
         let order = id("A-1");
         place_and_pay(&engine, &order).await;
@@ -216,7 +215,7 @@ async fn an_advance_by_one_worker_takes_effect_on_the_other() {
     for order in &orders {
         place_and_pay(&other, order).await;
     }
-    // Only the other worker goes on, and nobody tells it that the time went forward.
+    // Only the other worker still runs, and it gets no message about the advance.
     asked.stop(Duration::from_secs(10)).await;
     asked.advance(hours(25)).await.unwrap();
     let all = async || {
@@ -240,7 +239,7 @@ async fn an_advance_by_one_worker_takes_effect_on_the_other() {
             .unwrap();
         assert_eq!((received.status, received.version), (Status::Received, 3));
     }
-    // Its commands are decided by the new time, at once.
+    // Its commands are decided with the new time at once.
     let late = id("late");
     place_and_pay(&other, &late).await;
     let deadline = other.show(&late).await.unwrap().unwrap().0.clock.deadline().unwrap();
@@ -297,7 +296,7 @@ async fn an_order_with_a_window_of_24_h_is_received_and_delivered_after_clock_ad
         shown.status.success() && String::from_utf8_lossy(&shown.stdout).ends_with("1d 1h ahead\n"),
         "{shown:?}"
     );
-    eventually("the shop is told", 30, async || endpoint.orders() == 1).await;
+    eventually("the shop gets the webhook", 30, async || endpoint.orders() == 1).await;
     let told = &endpoint.deliveries()[0].body;
     assert_eq!(
         (told["type"].as_str(), told["data"]["order"]["status"].as_str()),
@@ -344,11 +343,7 @@ async fn a_service_without_a_test_clock_has_no_such_route_and_its_store_refuses_
     let refused = autoreceive(directory.path(), "http://127.0.0.1:1", &args).await;
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        refused.status.code() == Some(1)
-            && why.contains(
-                "created without \
-        --test-clock"
-            ),
+        refused.status.code() == Some(1) && why.contains("created without --test-clock"),
         "{refused:?}"
     );
 }

@@ -1,5 +1,5 @@
-//! Actions over time as an operator meets them: the real program, its command line, and an endpoint
-//! that comes and goes.
+//! Added, failing and removed actions from an operator's side: the real program and its command
+//! line.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::support::endpoint::{ShopEndpoint, webhook};
 use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 
-/// More than one step of the service's own walk would hold, and more than one page of it.
+/// More than one step and more than one page of a backfill.
 const ORDERS: usize = 1_200;
 
 fn config(directory: &Path, store: &str, actions: &[(&str, &str, &str)]) -> PathBuf {
@@ -20,10 +20,7 @@ fn config(directory: &Path, store: &str, actions: &[(&str, &str, &str)]) -> Path
     let path = directory.join("shop.toml");
     std::fs::write(
         &path,
-        format!(
-            "[store]\nurl = \"{store}\"\n[policies.settled]\nsettle_after = \
-        \"1h\"\n{actions}"
-        ),
+        format!("[store]\nurl = \"{store}\"\n[policies.settled]\nsettle_after = \"1h\"\n{actions}"),
     )
     .unwrap();
     path
@@ -67,7 +64,7 @@ async fn pending(service: &Process, name: &str) -> u64 {
     action(service, name).await.map_or(0, |action| action["pending"].as_u64().unwrap())
 }
 
-/// Orders of which some were only paid, some received, some completed after that and some refunded.
+/// Places orders: some are paid, some received, some completed, some refunded.
 async fn a_shops_orders(service: &Process) {
     let policy = |i: usize| if i % 10 == 1 { "settled" } else { "default" };
     let place = |i| {
@@ -107,16 +104,17 @@ async fn a_year(store: &str, directory: &Path) {
         Process::serve_with(&config(directory, store, actions), &["--test-clock"]).await
     };
 
-    // The shop begins without any webhook.
+    // The shop starts without a webhook.
     let service = serve(&[("early", gone, r#"["order.cancelled"]"#)]).await;
     a_shops_orders(&service).await;
-    assert!(refused(&service, &["actions", "backfill", "shop"]).await.contains(
-        "there is no \
-        action shop"
-    ));
+    assert!(
+        refused(&service, &["actions", "backfill", "shop"])
+            .await
+            .contains("there is no action shop")
+    );
     assert!(service.terminate().await.success());
 
-    // One is added, at an address that is not right, and fed.
+    // A webhook with a wrong URL is added and backfilled.
     let service = serve(&[("shop", gone, r#"["order.received"]"#)]).await;
     let done = said(&service, &["actions", "backfill", "shop"]).await;
     let received = ORDERS / 10 * 7;
@@ -142,7 +140,7 @@ async fn a_year(store: &str, directory: &Path) {
             .contains("cursor")
     );
 
-    // It fails for three days and more.
+    // It fails for more than three days.
     eventually("it is known to fail", 60, async || {
         !action(&service, "shop").await.unwrap()["failing_since"].is_null()
     })
@@ -170,23 +168,21 @@ async fn a_year(store: &str, directory: &Path) {
     }
     assert!(service.terminate().await.success());
 
-    // It gets another name and the right address. What was left is shown, and moved.
+    // It gets another name and the right URL. The old entries are listed and moved.
     let service = serve(&[("hook", &endpoint.url, r#"["order.received"]"#)]).await;
     assert_eq!(action(&service, "shop").await.unwrap()["configured"], false);
-    assert!(refused(&service, &["actions", "move", "shop", "hok"]).await.contains(
-        "there is no \
-        action hok"
-    ));
+    assert!(
+        refused(&service, &["actions", "move", "shop", "hok"])
+            .await
+            .contains("there is no action hok")
+    );
     assert!(
         refused(&service, &["actions", "move", "hook", "hook"]).await.contains("is configured")
     );
     let moved = said(&service, &["actions", "move", "shop", "hook"]).await;
     assert_eq!(
         moved,
-        format!(
-            "{waiting} entries and {dead} dead letters moved from shop to \
-        hook\n"
-        )
+        format!("{waiting} entries and {dead} dead letters moved from shop to hook\n")
     );
     assert_eq!(action(&service, "shop").await, None, "nothing of it is left");
     said(&service, &["dead-letters", "replay", "hook", "--all"]).await;
@@ -199,7 +195,7 @@ async fn a_year(store: &str, directory: &Path) {
     assert_eq!(seen(), expected);
     assert_eq!(said(&service, &["actions", "enable", "hook"]).await, "hook was not disabled\n");
 
-    // A third one is fed by every event, and dropped with what it could not deliver.
+    // A third one is backfilled with every event, and dropped with its entries.
     assert!(service.terminate().await.success());
     let all = r#"["order.placed", "order.received", "order.completed", "order.refunded"]"#;
     let service =
@@ -212,10 +208,7 @@ async fn a_year(store: &str, directory: &Path) {
     let service = serve(&[("hook", &endpoint.url, r#"["order.received"]"#)]).await;
     assert_eq!(
         said(&service, &["actions", "drop", "third"]).await,
-        format!(
-            "{ORDERS} entries and \
-        0 dead letters of third dropped\n"
-        )
+        format!("{ORDERS} entries and 0 dead letters of third dropped\n")
     );
     assert_eq!(action(&service, "third").await, None);
     assert_eq!(seen(), expected);

@@ -1,4 +1,4 @@
-//! Workers share the shards, and look after each other's.
+//! Workers share the shards, and take over those of a dead worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 
 use crate::support::process::eventually;
 
-/// Half a second, and as much again for a busy machine.
+/// Half a second, doubled for a busy machine.
 const BOUND_MS: u64 = 1_000;
 
 async fn max_lag_beside_dead_workers(target: BenchStore) -> u64 {

@@ -1,6 +1,5 @@
-//! The retry contract (row 20 of the promises), by a clock that is put forward: a real engine, a
-//! real webhook and an endpoint that answers as its path says. Every wait is the documented one, and
-//! up to a tenth more.
+//! The retry contract, with a test clock, a real engine, a real webhook and an endpoint that
+//! answers as its path says. Every wait is the documented one, plus up to 10 %.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,13 +23,11 @@ use crate::support::process::eventually;
 /// As docs/promises.md says: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 6 h.
 const DOCUMENTED: [i64; 7] = [5, 30, 120, 600, 3_600, 10_800, 21_600];
 const HOUR: i64 = 3_600;
-/// A length that no wait has, so that an entry that is worked on is told from one that waits.
+/// Different from every wait, so that a leased entry differs from a waiting one.
 const LEASE_SECONDS: u64 = 50 * 60;
-/// By how much the engine's idea of the store's time may be behind: the way of the answer that it
-/// heard it with.
+/// The engine's copy of the store's time may be this old: the latency of the store's answer.
 const BEHIND_MS: i64 = 500;
-/// How long an attempt may take on a busy machine, from its arrival until what follows from it is
-/// decided.
+/// The longest time on a busy machine from the arrival of an attempt until its entry is settled.
 const BUSY_MS: i64 = 4_000;
 
 /// When an attempt arrived, and when the next one is due, if there is one.
@@ -49,7 +46,7 @@ impl Attempt {
     }
 }
 
-/// What the endpoint says to the attempt of this number, from 1.
+/// The endpoint's answer to attempt `number`, from 1.
 fn answer(way: &str, number: usize) -> (StatusCode, HeaderMap) {
     let (status, headers): (u16, &[(&str, &str)]) = match (way, number) {
         ("down", _) => (500, &[]),
@@ -79,7 +76,7 @@ fn answer(way: &str, number: usize) -> (StatusCode, HeaderMap) {
     )
 }
 
-/// Plays the whole life of one event, and returns its attempts and whether it is dead in the end.
+/// Runs the whole life of one event. Returns its attempts, and whether it is dead at the end.
 async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
     let directory = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(
@@ -127,15 +124,14 @@ async fn attempts(way: &'static str) -> (Vec<Attempt>, bool) {
         if let Some(due) = attempts.last().and_then(|last| last.due) {
             assert!(
                 (due.ms()..due.ms() + BUSY_MS).contains(&at.ms()),
-                "{} ms after it was \
-                due",
+                "{} ms after it was due",
                 at.ms() - due.ms()
             );
         }
         let mut due = None;
         let leased =
             |due: Time| (due.ms() - at.ms() - LEASE_SECONDS as i64 * 1_000).abs() < 2 * BUSY_MS;
-        eventually("what follows is decided", 60, async || {
+        eventually("the attempt is settled", 60, async || {
             due = engine.stats().await.unwrap().actions[0].next_at;
             due.is_none_or(|due| !leased(due))
         })
@@ -165,11 +161,11 @@ async fn failures_are_retried_at_the_documented_times_and_dead_after_72_hours() 
         for (i, attempt) in attempts.iter().take(attempts.len() - 1).enumerate() {
             let wait = DOCUMENTED[i.min(DOCUMENTED.len() - 1)];
             let left = (first + 72 * HOUR * 1_000 - attempt.at.ms()) / 1_000;
-            // Never beyond 72 hours, so the last wait may be without its tenth.
+            // Waits never pass 72 hours, so the last one may be shorter.
             attempt.waits(wait.min(left), (wait + wait / 10).min(left + 1));
         }
         let spent = attempts[attempts.len() - 1].at.ms() - first;
-        // One more wait of 6 h would lead beyond the horizon.
+        // Another wait of 6 h would pass 72 hours.
         assert!(
             (66 * HOUR * 1_000..=72 * HOUR * 1_000 + BUSY_MS).contains(&spent),
             "{way}: the last attempt {} h after the first",
@@ -186,18 +182,18 @@ async fn an_event_is_attempted_once_if_the_endpoint_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_after_lengthens_a_wait_and_never_shortens_it() {
-    // The schedule would be sooner: what is asked for counts, to the second.
+    // The schedule would be sooner: Retry-After counts, to the second.
     let (busy, dead) = attempts("busy").await;
     assert!(!dead && busy.len() == 3);
     busy[0].waits(7_200, 7_200);
     busy[1].waits(7_200, 7_200);
-    // A date counts from the endpoint's own.
+    // A date counts from the endpoint's own `Date`.
     let (closed, _) = attempts("closed").await;
     closed[0].waits(4 * HOUR + 1_800, 4 * HOUR + 1_800);
     // A day at most.
     let (greedy, _) = attempts("greedy").await;
     greedy[0].waits(24 * HOUR, 24 * HOUR);
-    // Sooner than the schedule, or nothing that can be read: the schedule counts.
+    // If Retry-After is sooner than the schedule, or unreadable, the schedule counts.
     for way in ["hurried", "odd"] {
         let (attempts, dead) = attempts(way).await;
         assert!(!dead && attempts.len() == 2);

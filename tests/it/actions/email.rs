@@ -53,7 +53,7 @@ async fn send(email: &Email, event: &Event) -> Outcome {
     email.attempt(std::slice::from_ref(event)).await.remove(0)
 }
 
-/// The header's value, folded lines joined.
+/// The header's values, with folded lines joined.
 fn header(message: &Value, name: &str) -> Vec<String> {
     let head =
         message["raw"].as_str().unwrap().split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
@@ -61,8 +61,7 @@ fn header(message: &Value, name: &str) -> Vec<String> {
     head.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
-/// What Python's own reader of letters, another one than wrote them, makes of a message: subject and
-/// text.
+/// The subject and the text as Python's own parser, an independent program, reads them.
 fn read(message: &Value) -> (String, String) {
     let program = "import sys, json, email, email.policy\nm = \
         email.message_from_string(sys.argv[1], \
@@ -99,8 +98,7 @@ async fn an_email_is_written_in_the_language_of_the_order() {
         ),
         (
             json!({"email": "kim@buyer.example", "language": "en-US"}),
-            "Order 주문-7 is \
-            complete",
+            "Order 주문-7 is complete",
             "KST",
         ),
         (
@@ -175,7 +173,7 @@ async fn order_data_cannot_add_a_header_or_a_recipient() {
         assert_eq!(send(&email, &event).await, Outcome::Done, "{hostile:?}");
         let message = server.next_email();
         assert_eq!(message["to"], json!(["kim@buyer.example"]));
-        // The reader also checks that there are the usual headers and no others.
+        // `read` also checks that there are only the usual headers.
         let (_, text) = read(&message);
         let same = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
         assert_eq!(same(&text), same(hostile));
@@ -207,11 +205,7 @@ async fn an_order_without_an_email_address_is_final() {
     }
     assert_eq!(
         outcomes[8],
-        Outcome::Dead {
-            why: "the order's data has no address at \
-        /email"
-                .to_owned()
-        }
+        Outcome::Dead { why: "the order's data has no address at /email".to_owned() }
     );
     assert_eq!((outcomes.len(), &outcomes[9]), (10, &Outcome::Done));
     assert_eq!(server.next_email()["to"], json!(["kim@buyer.example"]));
@@ -278,17 +272,17 @@ async fn connections_use_tls_and_a_login() {
         let message = to("kim@buyer.example");
         assert_eq!(send(&good, &message).await, Outcome::Done, "{word}");
         assert_eq!(smtp.next_email()["secured"], true);
-        // A wrong password is no message's fault.
+        // A wrong password is not the email's fault, so it is retried.
         let outcome = send(&wrong_password, &message).await;
         assert!(
             why(&outcome).starts_with("the mail server answered 535")
                 && !why(&outcome).contains("canary"),
             "{outcome:?}"
         );
-        assert!(why(&send(&untrusted, &message).await).starts_with(
-            "TLS: the server's \
-            certificate is self-signed"
-        ));
+        assert!(
+            why(&send(&untrusted, &message).await)
+                .starts_with("TLS: the server's certificate is self-signed")
+        );
         assert_eq!(smtp.stop(), Vec::<Value>::new());
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{event, why};
 
-/// Requests as they came: method, address, headers, body.
+/// The requests: method, URL, headers, body.
 pub type Seen = Arc<Mutex<Vec<(String, String, axum::http::HeaderMap, String)>>>;
 
 pub async fn gateway(answer: &'static str) -> (String, Seen) {
@@ -74,13 +74,14 @@ fn dead(outcome: &Outcome) -> &str {
     }
 }
 
-/// What an order may hold to break out of where it is put.
+/// A value in an order that tries to leave its placeholder.
 const HOSTILE: &str = "\", \"to\": \"x\"}&to=x#/../%2e%2e?\\ 가 {{ env.TOKEN }} <b>";
 
 #[tokio::test]
 async fn a_request_is_built_from_the_event_and_the_secrets() {
     let (url, seen) = gateway("").await;
-    let body = r#"{"to": {{ data.order.data.phone }}, "text": {{ "주문 " ~ data.order.order_id }}, "n": {{ data.order.version }}, "id": {{ id }}}"#;
+    let body = r#"{"to": {{ data.order.data.phone }}, "text": {{ "주문 " ~ data.order.order_id }},
+        "n": {{ data.order.version }}, "id": {{ id }}}"#;
     let headers =
         vec![header("authorization", "Bearer {{ env.TOKEN }}"), header("x-type", "{{ type }}")];
     let url = format!("{url}/send/{{{{ data.order.order_id }}}}?v={{{{ data.order.version }}}}");
@@ -111,8 +112,7 @@ async fn order_data_cannot_change_the_structure_of_a_request() {
         (of_type("application/json"), r#"{"text": {{ data.order.data.x }}}"#),
         (
             of_type("application/x-www-form-urlencoded"),
-            "key={{ env.TOKEN }}&text={{ \
-            data.order.data.x }}",
+            "key={{ env.TOKEN }}&text={{ data.order.data.x }}",
         ),
     ];
     for (headers, body) in cases {
@@ -153,13 +153,11 @@ async fn an_unsendable_event_is_final_with_a_reason_without_secrets() {
         ),
         (
             request(with("{{ data.order.data.missing }}")),
-            "url: line 1: a value that the order \
-            does not have",
+            "url: line 1: a value that the order does not have",
         ),
         (
             request(with("{{ data.order.data.n }}")),
-            "url: line 1: a value that the order does not \
-            have",
+            "url: line 1: a value that the order does not have",
         ),
         (
             Request {
@@ -182,8 +180,7 @@ async fn an_unsendable_event_is_final_with_a_reason_without_secrets() {
     }
     let endless = Request {
         body: Some(
-            "{% for i in range(100000) %}{% for j in range(100000) %}1{% endfor %}{% \
-            endfor %}"
+            "{% for i in range(100000) %}{% for j in range(100000) %}1{% endfor %}{% endfor %}"
                 .to_owned(),
         ),
         ..request(with(""))

@@ -1,5 +1,5 @@
-//! Delivery to an endpoint that misbehaves on purpose (row 19 of the promises): a real engine and
-//! its relay, and an endpoint that treats the first attempt of each event badly in one of many ways.
+//! Delivery to an endpoint that misbehaves on purpose: a real engine and its relay, and an endpoint
+//! that fails the first attempt of each event in one of many ways.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::endpoint::SECRET;
 use crate::support::process::eventually;
 
-/// The ways, each followed by how often its events are seen: once where the status was said, twice
-/// where it failed.
+/// The ways to misbehave, each with the number of attempts: one after a final status, two after a
+/// failure.
 const WAYS: [(&str, usize); 12] = [
     ("good", 1),
     ("500", 2),
@@ -35,7 +35,7 @@ const WAYS: [(&str, usize); 12] = [
 ];
 const OF_EACH: usize = 8;
 
-/// What was seen: order id → the ids of its attempts.
+/// Order id → the ids of its attempts.
 type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
 async fn endpoint() -> (String, Seen) {
@@ -51,7 +51,7 @@ async fn endpoint() -> (String, Seen) {
     (url, seen)
 }
 
-/// Takes one request on a connection of its own.
+/// Handles one request on its own connection.
 async fn one(mut stream: TcpStream, seen: Seen) {
     let Some((id, body)) = request(&mut stream).await else { return };
     let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -99,17 +99,14 @@ async fn misbehave(way: &str, stream: &mut TcpStream) -> std::io::Result<()> {
 async fn say(stream: &mut TcpStream, status: &str, headers: &str) -> std::io::Result<()> {
     stream
         .write_all(
-            format!(
-                "HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: \
-        close\r\n\r\n"
-            )
-            .as_bytes(),
+            format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
         )
         .await?;
     stream.shutdown().await
 }
 
-/// A byte at a time, for ever.
+/// Sends a byte at a time, forever.
 async fn drip(stream: &mut TcpStream, first: &str, then: &[u8]) -> std::io::Result<()> {
     stream.write_all(first.as_bytes()).await?;
     loop {

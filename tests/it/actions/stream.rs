@@ -62,7 +62,7 @@ async fn the_stream_keeps_about_as_many_entries_as_configured() {
             (1..=200).map(|version| event(&format!("A-{batch}"), version)).collect();
         stream.attempt(&events).await;
     }
-    // Whole nodes of 100 entries are cut off.
+    // Redis trims whole nodes of 100 entries.
     let length: usize = redis::from_redis_value(redis.cli(&["XLEN", "orders"]).unwrap()).unwrap();
     assert!((500..=700).contains(&length), "{length}");
 }

@@ -1,5 +1,5 @@
-//! How fast webhooks are delivered, and what an endpoint that is down costs the others. The short
-//! form only shows that it can be measured; the figures come from `AUTORECEIVE_TEST_EVENTS=30000
+//! The speed of webhooks, and the effect of an endpoint that is down on others. The short form only
+//! checks that the benchmark runs. The long form: `AUTORECEIVE_TEST_EVENTS=30000
 //! AUTORECEIVE_TEST_SECONDS=10 AUTORECEIVE_TEST_ROUNDS=5 cargo test --release throughput --
 //! --nocapture --test-threads 1`.
 
@@ -20,7 +20,7 @@ use crate::support::listener::Listener;
 use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
 
-/// Where nobody listens.
+/// A port without a listener.
 const DOWN: &str = "http://127.0.0.1:1/";
 
 fn number(variable: &str, otherwise: usize) -> usize {
@@ -31,17 +31,13 @@ fn config(directory: &Path, store: &str, actions: &[String]) -> PathBuf {
     let path = directory.join("shop.toml");
     std::fs::write(
         &path,
-        format!(
-            "[store]\nurl = \"{store}\"\n[log]\nlevel = \
-        \"warn\"\n{}",
-            actions.concat()
-        ),
+        format!("[store]\nurl = \"{store}\"\n[log]\nlevel = \"warn\"\n{}", actions.concat()),
     )
     .unwrap();
     path
 }
 
-/// Takes connections and never says a word.
+/// An endpoint that accepts connections and never answers.
 async fn hanging() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -54,7 +50,7 @@ async fn hanging() -> String {
     url
 }
 
-/// One for all: making one takes longer than most of what is measured here.
+/// Shared by all tests, because creating a client takes longer than most measured calls.
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
 
 async fn post_json(url: &str, path: &str, body: String, of_type: &str) -> String {
@@ -92,7 +88,7 @@ async fn place(url: &str, range: std::ops::Range<usize>) {
     }
 }
 
-/// How many entries an action has.
+/// The number of pending entries of an action.
 async fn pending(url: &str, name: &str) -> u64 {
     let text = reqwest::get(format!("{url}/v1/actions")).await.unwrap().text().await.unwrap();
     let actions: Value = serde_json::from_str(&text).unwrap();
@@ -105,7 +101,7 @@ async fn pending(url: &str, name: &str) -> u64 {
     action.map_or(0, |action| action["pending"].as_u64().unwrap())
 }
 
-/// All orders fall due at once; returns how many of them a second were received and delivered to
+/// All orders fall due at once. Returns the orders per second that were received and delivered to
 /// `shop`.
 async fn herd(store: &str, directory: &Path, actions: &[String], events: usize) -> f64 {
     let service = Process::serve_with(&config(directory, store, actions), &["--test-clock"]).await;
@@ -176,7 +172,7 @@ async fn an_endpoint_that_hangs_or_is_down_does_not_slow_down_others() {
         ("beside one that is down", Some(DOWN.into())),
     ];
     let mut rates = vec![Vec::new(); neighbours.len()];
-    // In turn, so that what else the machine does falls on all of them.
+    // In turn, so that other load on the machine affects all of them.
     for _ in 0..rounds {
         for (rates, (_, bad)) in rates.iter_mut().zip(&neighbours) {
             let redis = RedisServer::start(&[]);
@@ -200,11 +196,11 @@ async fn an_endpoint_that_hangs_or_is_down_does_not_slow_down_others() {
     }
 }
 
-/// How many orders are placed together, and how often.
+/// The number of orders that are placed together, and the interval.
 const TOGETHER: usize = 20;
 const TICK: Duration = Duration::from_millis(50);
 
-/// When the command for some orders was sent, and how long after it each of them was told.
+/// The time of each command, and the delay until the webhook of each order arrived.
 #[derive(Clone, Default)]
 struct Lags(Arc<Mutex<(Vec<Instant>, Vec<Duration>)>>);
 
@@ -227,8 +223,7 @@ impl Lags {
     }
 }
 
-/// How long it took to tell of each order of a steady stream, 400 a second, beside an endpoint that
-/// is `bad`; sorted.
+/// The sorted delays of webhooks of a steady stream, 400 orders a second, beside a `bad` endpoint.
 async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> {
     let lags = Lags::default();
     let directory = tempfile::tempdir().unwrap();
@@ -243,8 +238,10 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
         lags.0.lock().unwrap().0.push(Instant::now());
         place(&service.url, i * TOGETHER..(i + 1) * TOGETHER).await;
     }
-    eventually("all are told", 60, async || lags.0.lock().unwrap().1.len() >= ticks * TOGETHER)
-        .await;
+    eventually("all are delivered", 60, async || {
+        lags.0.lock().unwrap().1.len() >= ticks * TOGETHER
+    })
+    .await;
     let mut told = lags.0.lock().unwrap().1.clone();
     told.sort_unstable();
     assert!(service.terminate().await.success());
@@ -258,11 +255,7 @@ async fn an_endpoint_that_is_down_adds_little_lag_to_others() {
     let neighbours = [
         ("alone", None),
         ("beside one that is down", Some(DOWN.to_owned())),
-        (
-            "beside one that \
-            hangs",
-            Some(hanging().await),
-        ),
+        ("beside one that hangs", Some(hanging().await)),
     ];
     for name in ["SQLite", "Redis"] {
         let mut p99s = vec![Vec::new(); neighbours.len()];

@@ -1,4 +1,4 @@
-//! What is said about an endpoint whose certificate is not right.
+//! The errors for an endpoint with a wrong certificate.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Every kind of action in one running service, as it is configured.
+//! Every kind of action in one running service.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The `webhook` action, against a real endpoint that checks signatures and misbehaves.
+//! The `webhook` action, with a real endpoint that checks signatures and misbehaves.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ use super::{event, why};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What an endpoint knows and saw.
+/// A running endpoint.
 struct TestEndpoint {
     secret: String,
     url: String,
@@ -125,7 +125,7 @@ async fn endless(State(seen): State<Arc<Seen>>) -> impl IntoResponse {
     }))
 }
 
-/// Answers only when sixteen requests are there at the same time.
+/// Answers only when sixteen requests are in flight.
 async fn together(State(seen): State<Arc<Seen>>) -> StatusCode {
     let now = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most_in_flight.fetch_max(now, Ordering::SeqCst);
@@ -134,7 +134,7 @@ async fn together(State(seen): State<Arc<Seen>>) -> StatusCode {
     StatusCode::OK
 }
 
-/// Answers a little later, so that whoever comes meanwhile is there at the same time.
+/// Answers after a short wait, so that requests overlap.
 async fn slowly(State(seen): State<Arc<Seen>>) -> StatusCode {
     let now = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most_in_flight.fetch_max(now, Ordering::SeqCst);
@@ -143,7 +143,7 @@ async fn slowly(State(seen): State<Arc<Seen>>) -> StatusCode {
     StatusCode::OK
 }
 
-/// An endpoint that reads a little, does `then` with the connection, and drops it.
+/// An endpoint that reads a few bytes, calls `then` with the connection, and drops it.
 async fn rude(then: fn(&tokio::net::TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -256,8 +256,7 @@ async fn a_redirect_is_not_followed() {
     let endpoint = TestEndpoint::start().await;
     assert_eq!(
         why(&endpoint.outcome("/redirect").await),
-        "status 307: a redirect, which is not \
-        followed"
+        "status 307: a redirect, which is not followed"
     );
     assert!(endpoint.seen.messages.lock().unwrap().is_empty());
 }
@@ -274,7 +273,7 @@ async fn a_hanging_endpoint_times_out() {
 async fn an_endless_answer_is_cut_off() {
     let endpoint = TestEndpoint::start().await;
     assert_eq!(endpoint.outcome("/endless").await, Outcome::Done);
-    // What the sockets hold between the two comes on top of the 64 KiB that are read.
+    // The action reads 64 KiB; socket buffers hold more bytes.
     let sent = endpoint.seen.bytes_sent.load(Ordering::SeqCst);
     assert!((64 * 1024..32 * 1024 * 1024).contains(&sent), "{sent} bytes");
 }

@@ -1,4 +1,4 @@
-//! Every route × every role, and what strangers learn.
+//! Every route with every role, and the answers without a token.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -16,8 +16,7 @@ use crate::support::service::Service;
 struct GuardedReceipts {
     client: Client,
     tokens: [String; 3],
-    /// Requests come from addresses of their own, so that one test's failures do not run into the
-    /// bound.
+    /// Each request comes from its own address, so that failures of one test do not count for others.
     addresses: AtomicU8,
 }
 
@@ -37,7 +36,7 @@ impl GuardedReceipts {
         &self.tokens[role as usize]
     }
 
-    /// Sends a request with this `Authorization`, from an address that no other request comes from.
+    /// Sends a request with this `Authorization`, from its own address.
     async fn ask(&self, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
         self.ask_from(
             self.addresses.fetch_add(1, Ordering::Relaxed),
@@ -81,7 +80,7 @@ impl GuardedReceipts {
     }
 }
 
-/// What the issue says about a route, apart from what the program's own table says.
+/// The specified role of a route, independent of the program's own table.
 fn expected_role(method: &str, path: &str) -> Option<Role> {
     let public = ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{file}"];
     match method {
@@ -188,16 +187,14 @@ async fn every_token(
     assert_eq!(
         events().await,
         before,
-        "{method} {path} changed something for somebody who may \
-        not"
+        "{method} {path} changed something for somebody who may not"
     );
     for has in Role::ALL.into_iter().filter(|has| role.is_none_or(|role| *has >= role)) {
         let answer =
             guarded.ask(method, path, &format!("bearer {}", guarded.token(has)), body).await;
         assert!(
             ![401, 403, 405, 429, 500].contains(&answer.status),
-            "{method} {path} as {has:?}: \
-            {answer:?}"
+            "{method} {path} as {has:?}: {answer:?}"
         );
     }
 }

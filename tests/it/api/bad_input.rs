@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer says what is wrong with it, and nothing changes.
+//! The answer to a wrong request explains the error, and nothing changes.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::client::{Answer, Client};
 
 const JSON: &str = "content-type: application/json";
 
-/// A request and what is to be said about it.
+/// A request and its expected answer.
 struct Row {
     method: &'static str,
     path: String,
@@ -14,7 +14,7 @@ struct Row {
     body: Vec<u8>,
     status: u16,
     code: &'static str,
-    /// What the title must name.
+    /// A text that the title must contain.
     names: &'static str,
 }
 
@@ -165,8 +165,7 @@ fn wrong_commands() -> Vec<Row> {
             json!({}),
             404,
             "unknown_command",
-            "place, pay, ship, deliver, receive, \
-            extend, hold, release, cancel, refund",
+            "place, pay, ship, deliver, receive, extend, hold, release, cancel, refund",
         ),
         command("Pay", json!({}), 404, "unknown_command", "place, pay"),
         command("%00", json!({}), 404, "unknown_command", "place, pay"),
@@ -238,8 +237,7 @@ fn wrong_paths() -> Vec<Row> {
         row(
             "POST",
             "/v1/commands",
-            "content-type: application/x-ndjson\norigin: \
-            http://evil.example",
+            "content-type: application/x-ndjson\norigin: http://evil.example",
             "{}",
             403,
             "foreign_page",

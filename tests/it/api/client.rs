@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told to: no library tidies up a path or a header.
+//! A client that sends its bytes unchanged: no library normalises a path or a header.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use tokio::net::TcpStream;
 
 use crate::support::service::Service;
 
-/// No answer takes longer in a test.
+/// The longest wait for an answer.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A client and its service.
 pub struct Client {
     /// The service.
     pub service: Service,
-    /// Where its API is: host and port.
+    /// The host and port of its API.
     pub address: String,
 }
 
-/// An answer as it came.
+/// An unchanged answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The head, in small letters.
+    /// The head, in lower case.
     pub head: String,
     /// The body.
     pub body: Vec<u8>,
@@ -58,38 +58,33 @@ impl Client {
         Client { service, address }
     }
 
-    /// Sends these bytes and returns the answer, up to the end of the connection.
+    /// Sends these bytes and reads the answer until the connection ends.
     pub async fn send(&self, bytes: &[u8]) -> Answer {
         let (mut reader, mut writer) =
             TcpStream::connect(&self.address).await.unwrap().into_split();
         let mut received = Vec::new();
         let write = async {
-            // A service that has heard enough closes before everything is written.
+            // The service may close the connection before everything is written.
             let _ = writer.write_all(bytes).await;
         };
         let read = async {
-            // It may also reset the connection behind its answer.
+            // It may also reset the connection after its answer.
             let _ = reader.read_to_end(&mut received).await;
         };
         tokio::time::timeout(BOUND, async { tokio::join!(write, read) }).await.expect("no answer");
         parse(&received)
     }
 
-    /// Sends a request with these headers, one a line.
+    /// Sends a request with these headers, one per line.
     pub async fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
         let length = if body.is_empty() {
             String::new()
         } else {
-            format!(
-                "content-length: \
-            {}\r\n",
-                body.len()
-            )
+            format!("content-length: {}\r\n", body.len())
         };
         let headers: String = headers.lines().map(|header| format!("{header}\r\n")).collect();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: \
-            close\r\n{headers}{length}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}{length}\r\n",
             self.address
         );
         self.send(&[head.as_bytes(), body].concat()).await
@@ -109,13 +104,7 @@ impl Client {
     /// Posts lines.
     pub async fn bulk(&self, lines: impl AsRef<[u8]>) -> Vec<Value> {
         let answer = self
-            .request(
-                "POST",
-                "/v1/commands",
-                "content-type: \
-            application/x-ndjson",
-                lines.as_ref(),
-            )
+            .request("POST", "/v1/commands", "content-type: application/x-ndjson", lines.as_ref())
             .await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.lines()

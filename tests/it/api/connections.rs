@@ -1,4 +1,4 @@
-//! Clients that are slow, greedy or broken harm nobody else.
+//! Slow, greedy or broken clients do not affect others.
 
 use std::time::Duration;
 
@@ -34,11 +34,7 @@ async fn idle_and_slow_connections_are_closed_while_others_are_served() {
         application/json\r\ncontent-length: 100\r\n\r\n{";
     let body = open(half).await;
     let unused = open("").await;
-    let kept = open(
-        "GET /healthz HTTP/1.1\r\nhost: \
-        localhost\r\n\r\n",
-    )
-    .await;
+    let kept = open("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(
         client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await.status,
         201
@@ -65,10 +61,9 @@ async fn an_endless_body_is_cut_off_at_its_limit() {
     let read = async {
         let _ = reader.read_to_end(&mut received).await;
     };
-    tokio::time::timeout(BOUND, async { tokio::join!(endless, read) }).await.expect(
-        "the service \
-        reads on and on",
-    );
+    tokio::time::timeout(BOUND, async { tokio::join!(endless, read) })
+        .await
+        .expect("the service reads on and on");
     let received = String::from_utf8_lossy(&received);
     assert!(received.is_empty() || received.starts_with("HTTP/1.1 413"), "{received}");
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document says what the program does, and its page loads nothing from elsewhere.
+//! The OpenAPI document matches the program, and its page loads nothing from other sites.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ async fn document(client: &Client) -> Value {
     answer.json()
 }
 
-/// Every operation: its method, its path and what is said about it.
+/// Every operation: its method, its path and its description.
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().unwrap();
     paths
@@ -51,20 +51,14 @@ async fn every_documented_route_exists_and_answers_as_documented() {
             .replace("{event_id}", "A-1:1");
         let query = if path == "/v1/orders" && method == "GET" { "?view=upcoming" } else { "" };
         let answer = client
-            .request(
-                &method,
-                &format!("{place}{query}"),
-                "content-type: \
-            application/x-ndjson",
-                b"",
-            )
+            .request(&method, &format!("{place}{query}"), "content-type: application/x-ndjson", b"")
             .await;
         let code = if answer.head.contains("problem+json") {
             answer.json()["code"].as_str().unwrap().to_owned()
         } else {
             String::new()
         };
-        // A store without a test clock hides this route as if it were not there.
+        // A store without a test clock answers as if this route did not exist.
         let hidden = path == "/v1/test/clock"
             && answer.json()["title"].as_str().is_some_and(|title| title.contains("test clock"));
         assert!(
@@ -75,8 +69,7 @@ async fn every_documented_route_exists_and_answers_as_documented() {
         let documented = said["responses"].as_object().unwrap();
         assert!(
             documented.contains_key(&answer.status.to_string()),
-            "{method} {path} answers \
-            {}",
+            "{method} {path} answers {}",
             answer.status
         );
         words.extend(path.strip_prefix("/v1/orders/{order_id}/").map(str::to_owned));
@@ -112,7 +105,7 @@ async fn every_error_code_is_documented_at_the_routes_that_return_it() {
     }
 }
 
-/// Routes can only come in through the table: nothing else of the API adds one.
+/// Only the table adds routes.
 #[test]
 fn every_route_is_in_the_table() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
@@ -143,12 +136,9 @@ async fn every_field_and_parameter_has_a_meaning_and_an_example() {
         for (field, said) in
             parts.iter().filter_map(|part| part["properties"].as_object()).flatten()
         {
-            lacking.extend((!is_explained(said, &document)).then(|| {
-                format!(
-                    "{name}.{field}: \
-                {said}"
-                )
-            }));
+            lacking.extend(
+                (!is_explained(said, &document)).then(|| format!("{name}.{field}: {said}")),
+            );
         }
     }
     for (method, path, said) in operations(&document) {
@@ -185,7 +175,7 @@ fn is_explained(field: &Value, document: &Value) -> bool {
         && (has_example(field, document) || choices().any(|choice| has_example(choice, document)))
 }
 
-/// An example of its own, or one for each of the parts that it is made of.
+/// True if a schema, or each of its parts, has an example.
 fn has_example(schema: &Value, document: &Value) -> bool {
     if let Some(name) =
         schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"))
@@ -222,12 +212,8 @@ async fn the_examples_are_accepted_by_the_real_parser() {
         let schema =
             said["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
         let body = whole(schema.rsplit('/').next().unwrap());
-        read_command(verb, body.as_bytes(), &[]).unwrap_or_else(|wrong| {
-            panic!(
-                "{path} {body}: \
-            {wrong}"
-            )
-        });
+        read_command(verb, body.as_bytes(), &[])
+            .unwrap_or_else(|wrong| panic!("{path} {body}: {wrong}"));
     }
     let line = &schemas(&document)["CommandLine"]["example"];
     read_line(line.to_string().as_bytes()).unwrap();
@@ -308,7 +294,7 @@ fn known(value: &Value, schema: &Value, document: &Value, at: &str) {
     }
 }
 
-/// The schemas that a value must have all of, references followed and null left out.
+/// All schemas that a value must match, with references resolved and without null.
 fn parts(schema: &Value, document: &Value) -> Vec<Value> {
     if let Some(name) =
         schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"))
@@ -335,10 +321,7 @@ async fn the_page_loads_nothing_from_other_sites() {
     let html = String::from_utf8(page.body).unwrap();
     assert!(
         page.head.contains("content-type: text/html")
-            && page.head.contains(
-                "default-src \
-        'none'; script-src 'self'"
-            ),
+            && page.head.contains("default-src 'none'; script-src 'self'"),
         "{}",
         page.head
     );

@@ -122,8 +122,7 @@ async fn a_cancelled_order_answers_as_in_the_errors_document() {
         unreachable!("the last command is to ship")
     };
     assert_eq!(refused("A-1", false).await, shown_error());
-    // Nothing can happen any more to one that was paid and cancelled in time: the shop pays back,
-    // and has nothing to say here.
+    // An order that was paid and then cancelled permits no command: the shop refunds the buyer.
     assert_eq!(refused("A-2", true).await.get("allowed"), None);
 }
 

@@ -93,12 +93,8 @@ fn unusable_files_are_refused_with_the_reason_and_their_content_is_never_shown()
     let garbage = files.directory.path().join("garbage.pem");
     std::fs::write(&garbage, "canary").unwrap();
     let broken = files.directory.path().join("broken.pem");
-    std::fs::write(
-        &broken,
-        "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE \
-        KEY-----\n",
-    )
-    .unwrap();
+    std::fs::write(&broken, "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----\n")
+        .unwrap();
     for (cert, key, expected) in [
         (&nowhere, &files.key(), "http.tls_cert (/nowhere/a.pem): No such file"),
         (&files.cert(), &nowhere, "http.tls_key (/nowhere/a.pem): No such file"),

@@ -1,6 +1,5 @@
-//! How many orders a second are written. The short form only shows that it can be measured; the
-//! figures come from `AUTORECEIVE_BENCH_ORDERS=100000 cargo test --release database::bench --
-//! --nocapture`.
+//! Orders written per second. The short form only checks that the benchmark runs. The long form:
+//! `AUTORECEIVE_BENCH_ORDERS=100000 cargo test --release database::bench -- --nocapture`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,8 +10,7 @@ use super::kit::{Life, TestDb, balanced, done};
 use crate::support::mariadb::MariaDbProcess;
 use crate::support::postgres::PostgresProcess;
 
-/// As many attempts at a time, and as many events in each, as the action makes where nothing else
-/// is configured.
+/// The action's default concurrency and batch.
 const CONCURRENCY: usize = 4;
 const BATCH: usize = 200;
 

@@ -90,7 +90,7 @@ pub async fn racing_and_repeated_receipts_and_refunds_leave_no_points(db: TestDb
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}balances WHERE points <> 0").await, "0");
 }
 
-/// What meets another batch too often is tried again later, as the relay does.
+/// Repeats events that conflicted with another batch too often, as the relay does.
 async fn insist(database: &Database, events: &[Event]) {
     let mut left = events.to_vec();
     for _ in 0..50 {
@@ -125,7 +125,7 @@ pub async fn sums_are_exact_over_random_orders_written_by_two_workers_in_any_ord
         let amount = random.random_range(0..1_u64 << 53);
         let life = Life::new(&format!("A-{n}"), &buyer, amount);
         let refunded = random.random_bool(0.2);
-        // A refunded order leaves nothing, whether its receipt or its refund is written first.
+        // A refunded order has no points, whether its receipt or its refund is written first.
         let lived = [life.placed(), life.received()];
         events.extend(lived.into_iter().chain(refunded.then(|| life.refunded())));
         *expected.entry(buyer).or_default() +=
@@ -163,13 +163,13 @@ pub async fn sums_are_exact_over_random_orders_written_by_two_workers_in_any_ord
     assert_eq!(report.events, events.len() as u64);
 }
 
-/// Receipts that were recorded while no points were kept are told apart, and credited when they
-/// come again.
+/// Receipts that were recorded before points were enabled are listed separately, and credited if
+/// they are repeated.
 pub async fn receipts_from_before_points_were_enabled_are_not_differences(db: TestDb) {
     let lives: Vec<Life> = (0..3).map(|n| Life::new(&format!("A-{n}"), "u-7", 59_000)).collect();
     done(&db.plain(), &[lives[0].received(), lives[1].received(), lives[1].refunded()]).await;
     let database = db.with_points("1/100");
-    // Nothing was ever booked: whoever looks now is told.
+    // Nothing was ever booked, and the report says so.
     assert_eq!(database.reconcile().await.unwrap().differences.len(), 3);
     db.rows("UPDATE {p}events SET recorded_at = '2026-01-01 00:00:00'").await;
     done(&database, &[lives[2].received()]).await;
@@ -180,7 +180,7 @@ pub async fn receipts_from_before_points_were_enabled_are_not_differences(db: Te
     assert_eq!((report.earlier, report.entries, report.ledger), (0, 4, 2 * 590));
 }
 
-/// The check must be able to fail: each of these is found, and nothing is left once it is mended.
+/// The check must be able to fail: it finds each planted difference, and none after the repair.
 pub async fn every_kind_of_difference_is_found(db: TestDb) {
     let database = db.with_points("1/1");
     let lives: Vec<Life> =
@@ -191,8 +191,7 @@ pub async fn every_kind_of_difference_is_found(db: TestDb) {
     balanced(&database).await;
     let insert = |what: &str| {
         format!(
-            "INSERT INTO {{p}}ledger (order_id, kind, event_id, \
-        buyer_id, points) VALUES {what}"
+            "INSERT INTO {{p}}ledger (order_id, kind, event_id, buyer_id, points) VALUES {what}"
         )
     };
     let cases = [
@@ -201,30 +200,26 @@ pub async fn every_kind_of_difference_is_found(db: TestDb) {
         ("DELETE FROM {p}ledger WHERE order_id = 'A-2'", "a receipt has no credit", "A-2:3", 2),
         (
             "DELETE FROM {p}ledger WHERE order_id = 'A-3' AND kind = 'debit'",
-            "a refund after the \
-            receipt has no debit",
+            "a refund after the receipt has no debit",
             "A-3:4",
             2,
         ),
         ("UPDATE {p}ledger SET points = -99 WHERE kind = 'debit'", "a debit is not", "A-3:4", 2),
         (
             "DELETE FROM {p}events WHERE event_id = 'A-0:3'",
-            "an entry of the ledger has no \
-            event",
+            "an entry of the ledger has no event",
             "A-0:3",
             1,
         ),
         (
             "UPDATE {p}ledger SET event_id = 'A-3:4' WHERE order_id = 'A-3'",
-            "a credit that a \
-            refund made",
+            "a credit that a refund made",
             "A-3:4",
             1,
         ),
         (
             &insert("('A-0', 'debit', 'A-0:3', 'u-0', -100)"),
-            "an entry of the ledger has no \
-            event",
+            "an entry of the ledger has no event",
             "A-0:3",
             2,
         ),

@@ -1,4 +1,4 @@
-//! What cannot be written, for now or for good.
+//! Events that cannot be written, temporarily or permanently.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use autoreceive::domain::Event;
 use super::kit::{Life, TestDb, balanced, done};
 use crate::support::process::free_port;
 
-/// A batch of 200 orders, in which those with these numbers are not taken.
+/// A batch of 200 orders; the database refuses those with the given numbers.
 async fn batch_with_poison(db: &TestDb, poisonous: &[u64]) {
     let database = db.with_points("1/1");
     done(&database, &[Life::new("first", "u", 1_000).placed()]).await;
@@ -32,7 +32,7 @@ async fn batch_with_poison(db: &TestDb, poisonous: &[u64]) {
         db.one("SELECT COUNT(*) FROM {p}orders WHERE status = 'RECEIVED'").await,
         written.to_string()
     );
-    // What was refused left nothing anywhere.
+    // The refused events left no row.
     assert_eq!(
         db.one("SELECT COUNT(*) FROM {p}events WHERE type = 'order.received'").await,
         written.to_string()
@@ -99,8 +99,8 @@ pub async fn an_event_that_is_too_large_for_the_database_is_dead_and_others_are_
     assert_eq!(balanced(&database).await.ledger, 2);
 }
 
-/// Two workers write while `crash` ends the server and brings it back; what failed is tried again
-/// until it is written.
+/// Two workers write while `crash` kills and restarts the server. Failed events are repeated until
+/// they are written.
 pub async fn a_crash_loses_and_doubles_nothing<S: Send + 'static>(
     db: TestDb,
     crash: impl FnOnce() -> S + Send + 'static,
@@ -145,7 +145,7 @@ async fn written(db: &TestDb) -> usize {
     }
 }
 
-/// Attempts batches of ten until every event is done; returns how many attempts failed.
+/// Attempts batches of ten until every event is done. Returns the number of failed attempts.
 async fn insist(database: &Database, events: Vec<Event>) -> usize {
     let mut failures = 0;
     let start = Instant::now();

@@ -70,11 +70,8 @@ pub async fn a_repeat_changes_nothing(db: TestDb) {
         .collect();
     let database = Arc::new(db.plain());
     done(&database, &events).await;
-    let everything = [
-        "SELECT * FROM {p}orders ORDER BY order_id",
-        "SELECT * FROM {p}events ORDER \
-        BY event_id",
-    ];
+    let everything =
+        ["SELECT * FROM {p}orders ORDER BY order_id", "SELECT * FROM {p}events ORDER BY event_id"];
     let before = [db.rows(everything[0]).await, db.rows(everything[1]).await];
     assert_eq!((before[0].len(), before[1].len()), (50, 100));
     let twice: Vec<Event> = events.iter().rev().chain(&events).cloned().collect();

@@ -1,4 +1,4 @@
-//! Orders to write, and a way to look at what was written.
+//! Orders to write, and queries for the written rows.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row};
 use crate::support::mariadb::MariaDbProcess;
 use crate::support::postgres::PostgresProcess;
 
-/// Tables of a test's own in a real database.
+/// The tables of one test in a real database.
 pub struct TestDb {
     pub url: String,
     pub prefix: String,
-    /// What has to live as long.
+    /// Keeps the server running.
     _server: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -64,7 +64,7 @@ impl TestDb {
         Database::new(&self.settings(), Vec::new(), Some(points(rate))).unwrap()
     }
 
-    /// A worker's action that runs `sql`, in which `{p}` stands for the prefix.
+    /// A worker's action that runs `sql`; `{p}` is replaced by the prefix.
     pub fn with_statement(&self, sql: &str) -> Database {
         let dialect = Dialect::of(&self.settings().url).unwrap();
         Database::new(
@@ -79,8 +79,8 @@ impl TestDb {
         sql.replace("{p}", &self.prefix)
     }
 
-    /// Runs SQL in which `{p}` stands for the prefix, and returns the rows as lines with a bar
-    /// between the columns.
+    /// Runs SQL, with `{p}` replaced by the prefix. Returns each row as a line, with a bar between
+    /// the columns.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(self.named(sql));
         macro_rules! lines {
@@ -117,13 +117,13 @@ pub fn points(rate: &str) -> Points {
     }
 }
 
-/// All events are written.
+/// True if all events are written.
 pub async fn done(database: &Database, events: &[Event]) {
     let outcomes = database.attempt(events).await;
     assert_eq!(outcomes, vec![Outcome::Done; events.len()]);
 }
 
-/// Nothing is wrong with the points.
+/// Checks that the points are correct.
 pub async fn balanced(database: &Database) -> ReconcileReport {
     let report = database.reconcile().await.unwrap();
     assert_eq!(report.differences, [], "{report:?}");
@@ -134,7 +134,7 @@ pub async fn balanced(database: &Database) -> ReconcileReport {
 /// 2026-11-23T00:00:00Z.
 pub const START_MS: i64 = 1_795_392_000_000;
 
-/// What one order goes through, a day for each version.
+/// One order's changes, a day apart.
 #[derive(Clone)]
 pub struct Life(pub Order);
 

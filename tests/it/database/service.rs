@@ -1,4 +1,4 @@
-//! The whole way: the real service keeps the database, and the command line checks the points.
+//! End to end: the real service writes the database, and the command line checks the points.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,14 +15,18 @@ pub async fn an_order_received_by_the_timer_is_stored_credited_and_reconciled(db
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("autoreceive.toml");
     let text = format!(
-        "[store]\nurl = \"sqlite:orders.db\"\n[actions.tables]\ntype = \"database\"\nurl = \"{}\"\nprefix = \"{}\"\n\
+        "[store]\nurl = \"sqlite:orders.db\"\n\
+         [actions.tables]\ntype = \"database\"\nurl = \"{}\"\nprefix = \"{}\"\n\
          [actions.tables.points]\nrate = \"1/100\"\n[actions.plain]\ntype = \"log\"\n",
         db.url, db.prefix
     );
     std::fs::write(&config, text).unwrap();
     let service = Process::serve(&config).await;
     let client = reqwest::Client::new();
-    let order = r#"{"order_id":"A-1","buyer_id":"u-7","amount":59000,"currency":"KRW","receive_after":"100ms"}"#;
+    let order = r#"{
+        "order_id": "A-1", "buyer_id": "u-7", "amount": 59000, "currency": "KRW",
+        "receive_after": "100ms"
+    }"#;
     for (path, body) in [("", order), ("/A-1/pay", "{}")] {
         let answer = client
             .post(format!("{}/v1/orders{path}", service.url))

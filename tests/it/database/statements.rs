@@ -8,12 +8,13 @@ use autoreceive::domain::words::Data;
 
 use super::kit::{Life, TestDb, done};
 
-/// A shop's own table with the orders A-0, A-1, … as it had placed them.
+/// A shop's own table with the orders A-0, A-1, … as placed.
 async fn shop(db: &TestDb, orders: usize) {
     let time = if db.is_postgres() { "timestamp with time zone" } else { "datetime(3)" };
     db.rows(&format!(
-        "CREATE TABLE {{p}}shop (number varchar(40) PRIMARY KEY, state varchar(20), seen int DEFAULT 0, total bigint, \
-         received {time}, extra text, version bigint DEFAULT 0, CHECK (total <> 13))"
+        "CREATE TABLE {{p}}shop (number varchar(40) PRIMARY KEY, state varchar(20), \
+         seen int DEFAULT 0, total bigint, received {time}, extra text, \
+         version bigint DEFAULT 0, CHECK (total <> 13))"
     ))
     .await;
     let rows: Vec<String> = (0..orders).map(|n| format!("('A-{n}')")).collect();
@@ -21,10 +22,12 @@ async fn shop(db: &TestDb, orders: usize) {
 }
 
 const UPDATE: &str = "
-    -- ':order_id' in a comment is none
-    UPDATE {p}shop SET state = :status, seen = seen + 1, total = :amount, received = :received_at, extra = :data
+    -- ':order_id' in a comment is not a parameter
+    UPDATE {p}shop SET state = :status, seen = seen + 1, total = :amount,
+        received = :received_at, extra = :data
     WHERE number = :order_id AND ':x' <> 'a;b';
-    UPDATE {p}shop SET state = state WHERE number = :event_id OR number = :event_type OR number = :buyer_id OR number = :currency";
+    UPDATE {p}shop SET state = state
+    WHERE number = :event_id OR number = :event_type OR number = :buyer_id OR number = :currency";
 
 pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
     shop(&db, 50).await;
@@ -52,8 +55,7 @@ pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
     let zone = if db.is_postgres() {
         "received = '2026-11-25T00:00:00Z'"
     } else {
-        "received = \
-        '2026-11-25 00:00:00'"
+        "received = '2026-11-25 00:00:00'"
     };
     assert_eq!(db.one(&format!("SELECT COUNT(*) FROM {{p}}shop WHERE {zone}")).await, "50");
     assert_eq!(
@@ -61,7 +63,7 @@ pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
         r#"107|{"a": "b"}"#
     );
     assert_eq!(db.one("SELECT total, extra FROM {p}shop WHERE number = 'A-8'").await, "-|-");
-    // The statement takes the place of the table of orders.
+    // The statement replaces the table of orders.
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}orders").await, "0");
 }
 
@@ -90,7 +92,7 @@ pub async fn only_the_event_that_the_statement_refuses_is_dead(db: TestDb) {
     );
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count(), 19);
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}shop WHERE seen = 1").await, "19");
-    // It is not on record as done: once the shop has mended what refused it, a replay runs its
+    // The event is not recorded. After the shop has fixed the constraint, a replay runs the
     // statement.
     assert_eq!(db.one("SELECT COUNT(*) FROM {p}events WHERE order_id = 'A-13'").await, "0");
 }

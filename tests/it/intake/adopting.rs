@@ -1,4 +1,4 @@
-//! `autoreceive adopt`, the one-off version.
+//! `autoreceive adopt`, which runs once.
 
 use std::path::Path;
 use std::process::Output;
@@ -50,9 +50,17 @@ async fn a_dry_run_shows_the_orders_and_changes_nothing() {
     let output = adopt(&config, &["--dry-run", "--json"]).await;
     let lines = lines(&output);
     let expected = json!({
-        "orders": 7, "statuses": {"PENDING_PAYMENT": 1, "PAID": 3, "CANCELLED": 1, "paid": 1, "\"PAID\"": 1}, "paid": 3, "without_trigger": 1,
-        "stray_triggers": 1, "odd": 4, "result": null,
-        "nearly": [{"status": "\\\"PAID\\\"", "orders": 1, "nearly": "PAID"}, {"status": "paid", "orders": 1, "nearly": "PAID"}],
+        "orders": 7,
+        "statuses": {"PENDING_PAYMENT": 1, "PAID": 3, "CANCELLED": 1, "paid": 1, "\"PAID\"": 1},
+        "paid": 3,
+        "without_trigger": 1,
+        "stray_triggers": 1,
+        "odd": 4,
+        "result": null,
+        "nearly": [
+            {"status": "\\\"PAID\\\"", "orders": 1, "nearly": "PAID"},
+            {"status": "paid", "orders": 1, "nearly": "PAID"},
+        ],
     });
     let mut figures = lines.last().unwrap().clone();
     let ends = figures.as_object_mut().unwrap().remove("triggers_end").unwrap();
@@ -85,7 +93,7 @@ async fn every_paid_order_is_adopted_once_including_history() {
         let shop = shop_with_everything().await;
         let store = if own_file { shop.own_file() } else { shop.own_redis() };
         let config = shop.config(&store, "1h", "scan_every = \"200ms\"\nnotifications = false");
-        // A service that runs, or ran, has found the old order to be history.
+        // A running or earlier service has marked the old order as history.
         let service = Process::serve(&config).await;
         eventually("the first scan is done", 20, async || {
             get(&service, "/v1/stats").await["intake"]["last_scan"]["history"] == 1
@@ -100,7 +108,7 @@ async fn every_paid_order_is_adopted_once_including_history() {
         };
         let result = |output: &Output| lines(output).last().unwrap()["result"].clone();
         let first = result(&adopt(&config, &["--json"]).await);
-        // The scans took over the two with a trigger.
+        // The scans adopted the two orders with a trigger.
         assert_eq!(
             (&first["adopted"], &first["placed_by_command"]),
             (&json!(1), &json!(0)),

@@ -1,4 +1,4 @@
-//! The measurements that the guide shows, in small.
+//! The benchmarks of the guide, with few orders.
 
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ async fn the_common_pattern_is_measured_beside_this_program() {
         wrong("received_early") > 0 && wrong("never_received") > 0 && wrong("actions_doubled") > 0,
         "{pattern}"
     );
-    // Nothing is left behind, and the flags are as they were.
+    // No key is left, and the flags are restored.
     assert_eq!(redis.cli(&["DBSIZE"]).unwrap(), redis::Value::Int(0));
     let flags: Vec<String> =
         redis::from_redis_value(redis.cli(&["CONFIG", "GET", "notify-keyspace-events"]).unwrap())

@@ -1,7 +1,6 @@
-//! Every order in which one write of the shop, the guard and the commit of two workers, and a crash
-//! between the two can come, against the guard's own script on a real Redis and against real
-//! stores. A guard without a mark, and a receipt that is written back after the commit, are planted
-//! and seen caught.
+//! All interleavings of one write of the shop, the guard and the commit of two workers, and a crash
+//! between these two, with the guard's real script on a real Redis and with real stores. Two
+//! planted bugs (a guard without a mark, and a write-back after the commit) must be detected.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +30,7 @@ use super::kit::id;
 use crate::support::process::eventually;
 use crate::support::redis_server::RedisServer;
 
-/// What the shop writes, once.
+/// The shop's single write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Write {
     Cancelled,
@@ -58,7 +57,7 @@ enum Step {
     Shop,
 }
 
-/// Every merge of sequences that keeps the order within each.
+/// All merges of sequences that keep the order within each.
 fn merges(parts: &[Vec<Step>]) -> Vec<Vec<Step>> {
     if parts.iter().all(Vec::is_empty) {
         return vec![Vec::new()];
@@ -72,7 +71,7 @@ fn merges(parts: &[Vec<Step>]) -> Vec<Vec<Step>> {
     all
 }
 
-/// One worker; one that dies between the two, with another that comes to it; two.
+/// One worker; one that dies between guard and commit, and another one; two workers.
 fn sequences() -> Vec<Vec<Step>> {
     use Step::{Ask, Commit, Shop};
     let one = merges(&[vec![Ask(0), Commit(0)], vec![Shop]]);
@@ -81,8 +80,8 @@ fn sequences() -> Vec<Vec<Step>> {
     [one, crash, two].concat()
 }
 
-/// A guard that asks and lets the worker commit when it is told to. A worker that is never told to
-/// is one that has died.
+/// A guard that waits for a permission before it asks and before the commit. A worker that never
+/// gets it acts as a dead one.
 #[derive(Debug)]
 struct Gated {
     inner: Arc<dyn Guard>,
@@ -114,8 +113,7 @@ enum Bug {
     None,
     /// The script writes no mark.
     NoMark,
-    /// The receipt is committed without asking, and written back afterwards where the key still
-    /// says PAID.
+    /// The receipt is committed without the guard, and written back later if the key is still PAID.
     WriteBackAfterCommit,
 }
 
@@ -126,8 +124,8 @@ struct Buggy {
     shape: Shape,
 }
 
-const WITHOUT_MARK: &str = "local s = redis.call('GET', KEYS[1]) if s == 'PAID' then redis.call('SET', KEYS[1], \
-        'RECEIVED') return 'ours' end return s";
+const WITHOUT_MARK: &str = "local s = redis.call('GET', KEYS[1]) \
+    if s == 'PAID' then redis.call('SET', KEYS[1], 'RECEIVED') return 'ours' end return s";
 
 impl Buggy {
     async fn status_after_write(&self, id: &OrderId) -> Option<String> {
@@ -176,7 +174,7 @@ impl Guard for Buggy {
     }
 }
 
-/// What was attempted: every event, by its id.
+/// The attempted events, by id.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<BTreeMap<String, Event>>>);
 
@@ -195,7 +193,7 @@ struct Worker {
     metrics: Arc<Metrics>,
 }
 
-/// One order of a shop, on a store of its own, under a prefix of its own.
+/// One order of a shop, on its own store, with its own prefix.
 struct Case {
     name: String,
     shop: Arc<Shop>,
@@ -266,8 +264,8 @@ impl Case {
         self.shop.statuses.key(&the_order())
     }
 
-    /// An order that was adopted an hour ago. With a short silence it is overdue by so much that it
-    /// is anybody's.
+    /// An order that was adopted an hour ago. With a short window it is so overdue that any worker
+    /// may receive it.
     async fn adopt(&self, silence: Span) {
         self.command(&["SET", &self.status_key(), "PAID"]).await;
         self.command(&["SET", &self.shop.triggers.key(&the_order()), "trigger", "EX", "1000"])
@@ -367,8 +365,7 @@ impl Case {
         }
     }
 
-    /// Whatever is still to be done is done, by a worker that lives: scans and receipts until
-    /// nothing follows any more.
+    /// A living worker finishes all work: scans and receipts until nothing changes.
     async fn settle(&self) {
         let metrics = Arc::new(Metrics::default());
         let real = guard(&self.shop, &policy(), &Arc::default());
@@ -397,8 +394,8 @@ impl Case {
             order.next_due_at().is_none_or(|at| at > now)
                 && stats.actions.iter().all(|action| action.pending == 0)
         };
-        // The due order first, as after a restart, and what the shop wrote meanwhile then; and the
-        // other way round below.
+        // First the due order, as after a restart, then the shop's write. The reverse order is
+        // below.
         eventually("nothing is due", 30, is_settled).await;
         let intake = Intake::new(self.shop.clone(), settings, engine.clone(), Arc::default());
         for _ in 0..2 {
@@ -408,7 +405,7 @@ impl Case {
         engine.stop(Duration::from_secs(1)).await;
     }
 
-    /// What is wrong in the end, if anything.
+    /// The error in the final state, if any.
     async fn verdict(&self, steps: &[Step], write: Write) -> Option<String> {
         let asked = steps.iter().position(|step| matches!(step, Step::Ask(_))).unwrap();
         let wrote = steps.iter().position(|step| *step == Step::Shop).unwrap();
@@ -435,13 +432,8 @@ impl Case {
             (Write::Shipped, false) => (Status::Received, 1, timer, false, Some("SHIPPED")),
             (Write::Removed, false) => (Status::Received, 1, timer, false, None),
         };
-        (ended != expected).then(|| {
-            format!(
-                "{} {write:?} {steps:?}: {ended:?}, not \
-            {expected:?}",
-                self.name
-            )
-        })
+        (ended != expected)
+            .then(|| format!("{} {write:?} {steps:?}: {ended:?}, not {expected:?}", self.name))
     }
 
     async fn run(self, steps: &[Step], write: Write) -> Option<String> {
@@ -458,14 +450,14 @@ impl Case {
         self.settle().await;
         let wrong = self.verdict(steps, write).await;
         for worker in workers {
-            // Those that died stay in their gate, and go with the test.
+            // Dead workers wait in their gate until the end of the test.
             worker.engine.stop(Duration::ZERO).await;
         }
         wrong
     }
 }
 
-/// Runs every case. Returns how many there were, and what was wrong.
+/// Runs every case. Returns their number and the errors.
 async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
     let redis = RedisServer::start(&["--appendonly", "no"]);
     let sequences = sequences();
@@ -497,7 +489,7 @@ async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
     (count, wrong)
 }
 
-/// A worker reads the status of before the payment; before it submits that, another one sees the
+/// A worker reads the status from before the payment. Before it submits this, another one sees the
 /// payment and adopts the order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_from_before_the_payment_stops_no_clock() {

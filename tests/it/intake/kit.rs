@@ -1,4 +1,4 @@
-//! A shop that keeps its orders in Redis keys, and workers that take them over.
+//! A shop with orders in Redis keys, and workers that adopt them.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ impl Shop {
         self.redis.cli(&["SET", &format!("trade:status:{id}"), status]).unwrap();
     }
 
-    /// The two commands of an order that is initiated; its trigger lives for `seconds`.
+    /// The two commands that initiate an order. Its trigger lives for `seconds`.
     pub fn initiate(&self, id: &str, seconds: u32) {
         self.set(id, "PENDING_PAYMENT");
         self.redis
@@ -59,7 +59,7 @@ impl Shop {
         self.redis.cli(&["EXISTS", key]).unwrap() == Value::Int(1)
     }
 
-    /// A configuration that takes over this shop's keys into `store`, after a silence of `silence`;
+    /// A configuration that adopts this shop's orders into `store` with a window of `silence`;
     /// `intake` has more keys.
     pub fn config(&self, store: &str, silence: &str, intake: &str) -> PathBuf {
         let path = self.directory.path().join(format!("{}.toml", rand::random::<u32>()));

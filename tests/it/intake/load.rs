@@ -1,12 +1,11 @@
-//! A shop that sends the commands of the copied pattern over a raw connection, some orders
-//! cancelled at random moments, to two worker processes of which one is killed.
-//! `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release --test it intake::load -- --nocapture` is
-//! the long form.
+//! A shop sends the commands of the copied pattern over a raw connection and cancels some orders at
+//! random moments. There are two worker processes; one is killed. The long form:
+//! `AUTORECEIVE_TEST_ORDERS=20000 cargo test --release --test it intake::load -- --nocapture`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use autoreceive::bench::shop::{Life, Play};
+use autoreceive::bench::shop::{Life, Scenario};
 use autoreceive::bench::takeover::tally::{Done, Tally};
 use tokio_util::sync::CancellationToken;
 
@@ -15,19 +14,19 @@ use crate::support::process::{Process, eventually};
 
 const WINDOW: Duration = Duration::from_secs(3);
 
-/// How the shop's Redis tells of changed keys.
+/// Notifications of the shop's Redis about changed keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Telling {
+enum Notifications {
     Off,
     On,
-    /// The listeners are cut off again and again.
-    Cut,
+    /// The listeners are disconnected repeatedly.
+    Interrupted,
 }
 
-fn play() -> Play {
+fn scenario() -> Scenario {
     let orders =
         std::env::var("AUTORECEIVE_TEST_ORDERS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
-    Play {
+    Scenario {
         orders,
         over: Duration::from_secs_f64(orders as f64 / 1_000.0).max(WINDOW),
         window: WINDOW,
@@ -35,7 +34,7 @@ fn play() -> Play {
     }
 }
 
-/// A worker is killed in the middle of it all, and another one started a moment later.
+/// Kills a worker in the middle of the scenario, and starts another one a moment later.
 async fn kill_one(config: &Path, victim: Process, over: Duration) -> Process {
     tokio::time::sleep(over.mul_f64(0.6) + WINDOW).await;
     victim.kill();
@@ -50,9 +49,9 @@ async fn cut_listeners(shop: &Shop, stop: &CancellationToken) {
     }
 }
 
-/// Plays, and returns what the shop saw.
-async fn played(telling: Telling, scan_every: Duration) -> (Vec<Life>, Shop, Duration) {
-    let flags = if telling == Telling::Off { "" } else { "K$" };
+/// Runs the scenario, and returns the orders as the shop saw them.
+async fn run(notifications: Notifications, scan_every: Duration) -> (Vec<Life>, Shop, Duration) {
+    let flags = if notifications == Notifications::Off { "" } else { "K$" };
     let shop = Shop::open(&["--notify-keyspace-events", flags, "--appendonly", "no"]).await;
     let intake = format!("scan_every = \"{}ms\"", scan_every.as_millis());
     let config = shop.config(&shop.own_redis(), &format!("{}ms", WINDOW.as_millis()), &intake);
@@ -62,11 +61,11 @@ async fn played(telling: Telling, scan_every: Duration) -> (Vec<Life>, Shop, Dur
         let works = async || get(worker, "/v1/stats").await["intake"]["listening"] == true;
         eventually("it listens", 20, works).await;
     }
-    let play = play();
+    let scenario = scenario();
     let stop = CancellationToken::new();
-    println!("{telling:?}: {} orders, seed {}", play.orders, play.seed);
+    println!("{notifications:?}: {} orders, seed {}", scenario.orders, scenario.seed);
     let address = format!("127.0.0.1:{}", shop.redis.port);
-    let killing = kill_one(&config, first, play.over);
+    let killing = kill_one(&config, first, scenario.over);
     let ending = async {
         let third = killing.await;
         eventually("every order had its time", 300, async || {
@@ -75,22 +74,22 @@ async fn played(telling: Telling, scan_every: Duration) -> (Vec<Life>, Shop, Dur
             stats["orders"]["PAID"] == 0 && actions.iter().all(|action| action["pending"] == 0)
         })
         .await;
-        // Paid orders that nobody has seen yet would be seen within a period.
+        // A paid order that was not seen yet would be seen within one period.
         tokio::time::sleep(scan_every.min(Duration::from_secs(2)) + WINDOW).await;
         stop.cancel();
         third
     };
     let start = Instant::now();
     let cutting = async {
-        if telling == Telling::Cut {
+        if notifications == Notifications::Interrupted {
             cut_listeners(&shop, &stop).await;
         }
     };
-    let (lives, _third, ()) = tokio::join!(play.run(&address, &stop), ending, cutting);
+    let (lives, _third, ()) = tokio::join!(scenario.run(&address, &stop), ending, cutting);
     (lives.unwrap(), shop, start.elapsed())
 }
 
-/// Everything that must hold, whenever the shop's Redis told what.
+/// Checks all promises.
 fn check(lives: &[Life], shop: &Shop) -> Tally {
     let done = Done::default();
     let mut refunded = 0;
@@ -121,26 +120,25 @@ fn check(lives: &[Life], shop: &Shop) -> Tally {
 async fn without_notifications_a_killed_scanner_loses_no_paid_order() {
     let scan_ms =
         std::env::var("AUTORECEIVE_TEST_SCAN_MS").ok().map_or(1_000, |ms| ms.parse().unwrap());
-    let (lives, shop, took) = played(Telling::Off, Duration::from_millis(scan_ms)).await;
+    let (lives, shop, took) = run(Notifications::Off, Duration::from_millis(scan_ms)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_notifications_no_order_waits_for_a_scan() {
-    let (lives, shop, took) = played(Telling::On, Duration::from_secs(600)).await;
+    let (lives, shop, took) = run(Notifications::On, Duration::from_secs(600)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
     assert!(
         tally.late_ms(1.0).unwrap() < 60_000,
-        "later than any notification, but no scan would \
-        have come for ten minutes"
+        "later than any notification, but no scan would have come for ten minutes"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeatedly_closed_listeners_lose_nothing() {
-    let (lives, shop, took) = played(Telling::Cut, Duration::from_secs(1)).await;
+    let (lives, shop, took) = run(Notifications::Interrupted, Duration::from_secs(1)).await;
     let tally = check(&lives, &shop);
     println!("{took:?}, latest {:?} ms", tally.late_ms(1.0));
 }

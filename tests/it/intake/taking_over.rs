@@ -1,4 +1,4 @@
-//! One order at a time: what the shop writes, and what follows from it.
+//! One order at a time: the shop's writes and their effects.
 
 use serde_json::json;
 
@@ -19,7 +19,10 @@ async fn a_scan_adopts_a_paid_order_and_its_receipt_reaches_the_shops_key() {
             shop.status("A-1").as_deref() == Some("RECEIVED")
         })
         .await;
-        eventually("the shop is told", 20, async || shop.told("A-1") == ["order.received"]).await;
+        eventually("the shop gets the webhook", 20, async || {
+            shop.told("A-1") == ["order.received"]
+        })
+        .await;
         let order = get(&service, "/v1/orders/A-1").await;
         assert_eq!(
             (&order["status"], &order["adopted"], &order["buyer_id"]),
@@ -59,12 +62,8 @@ async fn notifications_find_an_order_at_once_and_other_flags_stay() {
     .await;
     assert_eq!(flags(&shop), "xE");
     assert!(first.terminate().await.success());
-    let config = shop.config(
-        &shop.own_redis(),
-        "500ms",
-        "scan_every = \"1h\"\nset_notifications \
-        = true",
-    );
+    let config =
+        shop.config(&shop.own_redis(), "500ms", "scan_every = \"1h\"\nset_notifications = true");
     let service = Process::serve(&config).await;
     eventually("it listens", 10, async || {
         get(&service, "/v1/stats").await["intake"]["listening"] == true
@@ -80,7 +79,8 @@ async fn notifications_find_an_order_at_once_and_other_flags_stay() {
     shop.initiate_and_pay("A-1");
     eventually("A-1 is RECEIVED", 10, async || shop.status("A-1").as_deref() == Some("RECEIVED"))
         .await;
-    eventually("the shop is told", 10, async || shop.told("A-1") == ["order.received"]).await;
+    eventually("the shop gets the webhook", 10, async || shop.told("A-1") == ["order.received"])
+        .await;
 }
 
 fn flags(shop: &Shop) -> String {
@@ -181,18 +181,16 @@ async fn unusual_ids_are_adopted_and_other_keys_stay_unchanged() {
     }
     assert!(
         shop.exists("trade:auto-receive:kept"),
-        "a trigger that is no string is not ours to \
-        remove"
+        "a trigger that is no string is not ours to remove"
     );
     assert_eq!(untouched.iter().map(|key| dump(&shop, key)).collect::<Vec<_>>(), before);
     eventually("bad keys are counted", 10, async || {
         get(&service, "/v1/stats").await["intake"]["last_scan"]["bad_keys"] == 4
     })
     .await;
-    assert!(text(&service, "/metrics").await.contains(
-        "autoreceive_intake_left{what=\"bad_key\"} \
-        4"
-    ));
+    assert!(
+        text(&service, "/metrics").await.contains("autoreceive_intake_left{what=\"bad_key\"} 4")
+    );
     assert_eq!(shop.endpoint.orders(), ids.len() + 1);
 }
 
@@ -258,7 +256,7 @@ async fn a_worker_without_an_intake_leaves_adopted_orders_to_others() {
     })
     .await;
     assert_eq!(get(&without, "/v1/orders/A-1").await["status"], "PAID");
-    // An order that was placed by a command is received meanwhile, by the same worker.
+    // The same worker receives an order that was placed by a command.
     let body = json!({"order_id": "B-1", "buyer_id": "b", "paid_at": "2020-01-01T00:00:00Z"});
     let request = reqwest::Client::new()
         .post(format!("{}/v1/orders", without.url))
@@ -292,7 +290,7 @@ async fn history_survives_a_restart_and_later_payments_are_not_history() {
     })
     .await;
     first.kill();
-    // Paid while nobody looked, and its trigger ended meanwhile.
+    // Paid while no worker ran, and its trigger has expired.
     shop.set("late", "PAID");
     let second = Process::serve(&config).await;
     eventually("late is RECEIVED", 20, async || shop.status("late").as_deref() == Some("RECEIVED"))
@@ -325,10 +323,9 @@ async fn while_the_shops_redis_is_down_only_adopted_orders_wait() {
     })
     .await;
     eventually("it says so", 20, async || {
-        text(&service, "/readyz").await.contains(
-            "the intake has a problem: the scan of the \
-            shop's keys",
-        )
+        text(&service, "/readyz")
+            .await
+            .contains("the intake has a problem: the scan of the shop's keys")
     })
     .await;
     eventually("A-1 is overdue", 20, async || get(&service, "/v1/stats").await["overdue"] == 1)

@@ -1,11 +1,11 @@
-//! A database server of a test's own: a child process that runs as another user, since neither
-//! PostgreSQL nor MariaDB likes to be run by root.
+//! A database server for one test: a child process that runs as another user, because PostgreSQL
+//! and MariaDB refuse to run as root.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// `program`, run as `user` where the tests are run by root.
+/// `program`, run as `user` if the tests run as root.
 pub fn command(user: &str, program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
@@ -15,7 +15,7 @@ pub fn command(user: &str, program: &Path) -> Command {
     command
 }
 
-/// Gives `directory` to `user` where the tests are run by root.
+/// Gives `directory` to `user` if the tests run as root.
 pub fn give(directory: &Path, user: &str) {
     if is_root() {
         run(Command::new("chown").arg(format!("{user}:{user}")).arg(directory));
@@ -27,7 +27,7 @@ fn is_root() -> bool {
     id.stdout.trim_ascii() == b"0"
 }
 
-/// Runs `command` to its end; it has to succeed.
+/// Runs `command`. Panics if it fails.
 pub fn run(command: &mut Command) {
     let output = command
         .stdin(Stdio::null())
@@ -36,7 +36,7 @@ pub fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Asks a process to end by a signal, and waits until it has.
+/// Sends a signal to a process, and waits until it has ended.
 pub fn end(child: &mut Child, signal: &str) {
     let _ = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -48,7 +48,7 @@ pub fn end(child: &mut Child, signal: &str) {
     }
 }
 
-/// Waits until `probe` says that the server answers, or until `child` has ended.
+/// Waits until `probe` returns true, or until `child` has ended.
 pub fn answers(child: &mut Child, probe: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline && child.try_wait().is_ok_and(|ended| ended.is_none()) {

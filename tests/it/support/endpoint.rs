@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
 
-/// The secret that the endpoint and the tested services share.
+/// The secret of the endpoint and the tested services.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-/// The section of the webhook `name` to an endpoint on this machine; `more` are further keys.
+/// The section of the webhook `name` to an endpoint on this machine, with the keys `more`.
 pub fn webhook(name: &str, url: &str, more: &str) -> String {
     format!(
         "[actions.{name}]\ntype = \"webhook\"\nurl = \"{url}\"\nallow_private = true\nsecret \
@@ -21,7 +21,7 @@ pub fn webhook(name: &str, url: &str, more: &str) -> String {
     )
 }
 
-/// One delivery whose signature was right.
+/// One delivery with a valid signature.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The `webhook-id` header.
@@ -30,7 +30,7 @@ pub struct Delivery {
     pub body: Value,
 }
 
-/// What was received so far.
+/// All deliveries so far.
 #[derive(Default)]
 struct Log {
     deliveries: Vec<Delivery>,
@@ -40,7 +40,7 @@ struct Log {
 /// A running endpoint.
 #[derive(Clone)]
 pub struct ShopEndpoint {
-    /// Where to deliver to.
+    /// Its URL.
     pub url: String,
     log: Arc<Mutex<Log>>,
 }
@@ -75,12 +75,12 @@ impl ShopEndpoint {
         by_order
     }
 
-    /// How many distinct orders were delivered.
+    /// The number of distinct delivered orders.
     pub fn orders(&self) -> usize {
         self.ids_by_order().len()
     }
 
-    /// How many deliveries had a wrong signature.
+    /// The number of deliveries with a wrong signature.
     pub fn forged(&self) -> usize {
         self.with(|log| log.forged)
     }

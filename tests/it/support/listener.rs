@@ -13,7 +13,7 @@ use super::process::eventually;
 pub struct Listener {
     child: Child,
     directory: TempDir,
-    /// Where to deliver to.
+    /// Its URL.
     pub url: String,
 }
 
@@ -49,17 +49,17 @@ impl Listener {
         self.directory.path().join(name)
     }
 
-    /// What it printed on standard output so far.
+    /// Its standard output so far.
     pub fn printed(&self) -> String {
         std::fs::read_to_string(self.path("out")).unwrap()
     }
 
-    /// What it said on standard error so far.
+    /// Its standard error so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.path("err")).unwrap()
     }
 
-    /// Interrupts it as Ctrl-C does, and returns how it ended and all that it said.
+    /// Interrupts it like Ctrl-C. Returns its exit status and its standard error.
     pub fn interrupt(mut self) -> (ExitStatus, String) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
@@ -74,7 +74,7 @@ impl Drop for Listener {
     }
 }
 
-/// A message signed with the common secret at this moment, as it is sent to `url`.
+/// A request to `url` with a message that is signed now with the common secret.
 pub fn message(url: &str, id: &str, body: &str) -> reqwest::RequestBuilder {
     let seconds = now();
     let signature =
@@ -88,11 +88,10 @@ pub fn message(url: &str, id: &str, body: &str) -> reqwest::RequestBuilder {
         .body(body.to_owned())
 }
 
-/// The wall clock in seconds, as senders have it.
+/// The wall clock in seconds.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a signature carries the sender's wall clock; no \
-    decision is made with it"
+    reason = "a signature carries the sender's wall clock; no decision is made with it"
 )]
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()

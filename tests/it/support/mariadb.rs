@@ -1,4 +1,4 @@
-//! Starts a real MariaDB on a free port, in a directory of its own.
+//! Starts a real MariaDB on a free port, in its own directory.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -10,11 +10,10 @@ use super::daemon;
 use super::process::free_port;
 
 const USER: &str = "mysql";
-const MAKE_USER: &str = "CREATE DATABASE shop CHARACTER SET latin1; CREATE USER ar@'%' IDENTIFIED BY 'secret'; GRANT \
-        ALL ON shop.* TO ar@'%';\n";
+const MAKE_USER: &str = "CREATE DATABASE shop CHARACTER SET latin1; \
+    CREATE USER ar@'%' IDENTIFIED BY 'secret'; GRANT ALL ON shop.* TO ar@'%';\n";
 
-/// A server of a test's own, or shared by tests that run at the same time; it ends with the last of
-/// them.
+/// A server for one test, or shared by tests that run at the same time. It ends with the last one.
 pub struct MariaDbProcess {
     port: u16,
     child: Child,
@@ -24,8 +23,7 @@ pub struct MariaDbProcess {
 static SHARED: Mutex<Weak<MariaDbProcess>> = Mutex::new(Weak::new());
 
 impl MariaDbProcess {
-    /// The one that runs already, or a new one. What is kept there is not made safe against a loss
-    /// of power.
+    /// The running server, or a new one. Its data is not safe against a power loss.
     pub fn shared() -> Arc<MariaDbProcess> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -38,7 +36,7 @@ impl MariaDbProcess {
         })
     }
 
-    /// Starts one with these arguments, and waits until it answers.
+    /// Starts a server with these arguments, and waits until it answers.
     pub fn start(extra_args: &[&str]) -> MariaDbProcess {
         let directory = TempDir::new().unwrap();
         let init = directory.path().join("init.sql");
@@ -53,7 +51,7 @@ impl MariaDbProcess {
         install.arg(format!("--datadir={}", directory.path().join("data").display()));
         // Servers that share a directory for temporary tables remove each other's.
         daemon::run(install.arg(format!("--tmpdir={}", directory.path().display())));
-        // Another program can take the port between the asking and the starting.
+        // Another program can take the free port before the server starts.
         for _ in 0..10 {
             let port = free_port();
             let mut child = spawn(
@@ -68,12 +66,12 @@ impl MariaDbProcess {
         panic!("mariadbd did not start: {}", log(directory.path()));
     }
 
-    /// The address of a database whose default character set is not ours.
+    /// The URL of a database with another default character set than ours.
     pub fn url(&self) -> String {
         format!("mysql://ar:secret@127.0.0.1:{}/shop", self.port)
     }
 
-    /// Ends it without a warning.
+    /// Kills it without warning.
     pub fn kill(&mut self) {
         daemon::end(&mut self.child, "KILL");
     }

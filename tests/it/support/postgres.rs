@@ -1,4 +1,4 @@
-//! Starts a real PostgreSQL on a free port, in a directory of its own.
+//! Starts a real PostgreSQL on a free port, in its own directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,8 +11,7 @@ use super::process::free_port;
 
 const USER: &str = "postgres";
 
-/// A server of a test's own, or shared by tests that run at the same time; it ends with the last of
-/// them.
+/// A server for one test, or shared by tests that run at the same time. It ends with the last one.
 pub struct PostgresProcess {
     port: u16,
     child: Child,
@@ -22,8 +21,7 @@ pub struct PostgresProcess {
 static SHARED: Mutex<Weak<PostgresProcess>> = Mutex::new(Weak::new());
 
 impl PostgresProcess {
-    /// The one that runs already, or a new one. What is kept there is not made safe against a loss
-    /// of power.
+    /// The running server, or a new one. Its data is not safe against a power loss.
     pub fn shared() -> Arc<PostgresProcess> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -33,7 +31,7 @@ impl PostgresProcess {
         })
     }
 
-    /// Starts one with these arguments, and waits until it answers.
+    /// Starts a server with these arguments, and waits until it answers.
     pub fn start(extra_args: &[&str]) -> PostgresProcess {
         let directory = TempDir::new().unwrap();
         daemon::give(directory.path(), USER);
@@ -44,7 +42,7 @@ impl PostgresProcess {
                 .args(["-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
                 .arg(&data),
         );
-        // Another program can take the port between the asking and the starting.
+        // Another program can take the free port before the server starts.
         for _ in 0..10 {
             let port = free_port();
             let mut child = spawn(directory.path(), port, extra_args);
@@ -55,12 +53,12 @@ impl PostgresProcess {
         panic!("postgres did not start: {}", log(directory.path()));
     }
 
-    /// The address of the database that every server has.
+    /// The URL of the default database.
     pub fn url(&self) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Ends it as a crash would: nothing is written that is not written yet.
+    /// Kills it, like a crash: unwritten data is lost.
     pub fn kill(&mut self) {
         daemon::end(&mut self.child, "QUIT");
     }
@@ -105,7 +103,7 @@ fn spawn(directory: &Path, port: u16, extra_args: &[&str]) -> Child {
         .unwrap()
 }
 
-/// It listens a little before it takes connections.
+/// The server listens a moment before it accepts connections.
 fn is_ready(child: &mut Child, port: u16) -> bool {
     daemon::answers(child, || {
         let mut probe = Command::new(binary("pg_isready"));
@@ -116,19 +114,15 @@ fn is_ready(child: &mut Child, port: u16) -> bool {
     })
 }
 
-/// Debian keeps the server's programs of each version in a directory of its own.
+/// Debian has a separate directory for the programs of each version.
 fn binary(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").expect(
-        "the package postgresql is \
-        installed",
-    );
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").expect("the package postgresql is installed");
     let programs = versions.filter_map(|version| Some(version.ok()?.path().join("bin").join(name)));
-    programs.filter(|path| path.exists()).max().unwrap_or_else(|| {
-        panic!(
-            "the package postgresql \
-        is installed, with {name}"
-        )
-    })
+    programs
+        .filter(|path| path.exists())
+        .max()
+        .unwrap_or_else(|| panic!("the package postgresql is installed, with {name}"))
 }
 
 fn log(directory: &Path) -> String {

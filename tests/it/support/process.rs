@@ -1,4 +1,4 @@
-//! The real program, run as its users run it.
+//! The real program.
 
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// A running `autoreceive serve`.
 pub struct Process {
     child: Child,
-    /// Where its API is.
+    /// The URL of its API.
     pub url: String,
 }
 
@@ -25,7 +25,7 @@ impl Process {
         process
     }
 
-    /// Starts it, and waits for nothing.
+    /// Starts it without waiting.
     pub fn spawn(config: &Path, flags: &[&str]) -> Process {
         Process::spawn_in(config, flags, &[])
     }
@@ -57,7 +57,7 @@ impl Process {
         Process { child, url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub async fn wait_until_ready(&mut self) {
         let start = Instant::now();
         loop {
@@ -77,7 +77,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Ends it without any warning.
+    /// Kills it without warning.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -89,13 +89,13 @@ impl Process {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits until it has ended.
     pub async fn terminate(self) -> ExitStatus {
         self.signal("TERM");
         self.end().await
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it ends.
     pub async fn end(mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
@@ -115,14 +115,13 @@ impl Drop for Process {
     }
 }
 
-/// The tested binary; another one, a release build for example, where `AUTORECEIVE_TEST_BINARY`
-/// names it.
+/// The tested binary. `AUTORECEIVE_TEST_BINARY` names another one, for example a release build.
 pub fn binary() -> String {
     std::env::var("AUTORECEIVE_TEST_BINARY")
         .unwrap_or_else(|_| env!("CARGO_BIN_EXE_autoreceive").to_owned())
 }
 
-/// A port that nobody listens on.
+/// A free port.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

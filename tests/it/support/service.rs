@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 /// A running service; it ends with the test's runtime.
 pub struct Service {
-    /// Where its API is.
+    /// The URL of its API.
     pub url: String,
     /// Its engine.
     pub engine: Engine,
-    /// Ends its API.
+    /// Stops its API.
     pub stop_api: CancellationToken,
     /// Finishes when its API has ended.
     pub serving: JoinHandle<std::io::Result<()>>,
@@ -31,7 +31,7 @@ impl Service {
         Service::start_for(Access::default()).await
     }
 
-    /// Starts one for those who have `access`.
+    /// Starts one with `access`.
     pub async fn start_for(access: Access) -> Service {
         let store = SqliteStore::in_memory().unwrap();
         Service::start(Arc::new(store), access).await
@@ -69,7 +69,7 @@ impl Service {
         service
     }
 
-    /// Ends its background work.
+    /// Stops its background work.
     pub async fn stop(self) {
         self.engine.stop(Duration::from_secs(5)).await;
     }

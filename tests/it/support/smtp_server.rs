@@ -10,16 +10,16 @@ use super::tls::Authority;
 
 /// A running server.
 pub struct SmtpServer {
-    /// Where it listens, on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
-    /// Who signed its certificate.
+    /// The authority that signed its certificate.
     pub authority: Authority,
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
     _directory: TempDir,
 }
 
-/// The user it knows, where it wants to know who sends.
+/// The user name and password of a server with authentication.
 pub const USER: (&str, &str) = ("shop", "right horse");
 
 impl SmtpServer {
@@ -40,7 +40,7 @@ impl SmtpServer {
             "certificate": certificate_file,
             "key": key_file,
         });
-        // Debian's own Python is the one that Debian's package is for.
+        // Debian's package works only with Debian's Python.
         let mut child = Command::new("/usr/bin/python3")
             .args(["-c", include_str!("smtp_server.py"), &options.to_string()])
             .stdin(Stdio::null())
@@ -59,7 +59,7 @@ impl SmtpServer {
             .unwrap()
     }
 
-    /// Ends it; what it accepted and nobody asked for.
+    /// Stops it. Returns the accepted emails that were not read.
     pub fn stop(mut self) -> Vec<Value> {
         self.child.kill().unwrap();
         self.output.by_ref().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()

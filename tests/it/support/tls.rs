@@ -1,4 +1,4 @@
-//! A certificate authority of a test's own, and an endpoint that speaks TLS.
+//! A certificate authority for one test, and an endpoint with TLS.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Signed {
 }
 
 impl Authority {
-    /// A new one that nobody trusts yet.
+    /// A new authority.
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
