@@ -13,15 +13,15 @@ use super::client::{Answer, Client, parse};
 use crate::support::service::Service;
 
 /// A service with one token for each role.
-struct GuardedReceipts {
+struct ProtectedService {
     client: Client,
     tokens: [String; 3],
-    /// Each request comes from its own address, so that failures of one test do not count for others.
+    /// Each request comes from its own address, so that tests do not share the limit of failures.
     addresses: AtomicU8,
 }
 
-impl GuardedReceipts {
-    async fn start() -> GuardedReceipts {
+impl ProtectedService {
+    async fn start() -> ProtectedService {
         let tokens = Role::ALL.map(|_| fresh_token());
         let accepted = tokens
             .iter()
@@ -29,7 +29,7 @@ impl GuardedReceipts {
             .map(|(token, role)| (TokenHash::of(token), role))
             .collect();
         let service = Service::start_for(Access { tokens: accepted, tls: None }).await;
-        GuardedReceipts { client: Client::of(service), tokens, addresses: AtomicU8::new(1) }
+        ProtectedService { client: Client::of(service), tokens, addresses: AtomicU8::new(1) }
     }
 
     fn token(&self, role: Role) -> &str {
@@ -107,7 +107,7 @@ fn body(path: &str) -> String {
 
 #[tokio::test]
 async fn every_route_accepts_only_its_roles() {
-    let guarded = GuardedReceipts::start().await;
+    let guarded = ProtectedService::start().await;
     let operate = format!("Bearer {}", guarded.token(Role::Operate));
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
     assert_eq!(guarded.ask("POST", "/v1/orders", &operate, &order).await.status, 201);
@@ -136,7 +136,7 @@ async fn every_route_accepts_only_its_roles() {
 }
 
 async fn every_token(
-    guarded: &GuardedReceipts,
+    guarded: &ProtectedService,
     method: &str,
     path: &str,
     body: &str,
@@ -201,7 +201,7 @@ async fn every_token(
 
 #[tokio::test]
 async fn without_a_token_existing_and_missing_orders_get_the_same_answer() {
-    let guarded = GuardedReceipts::start().await;
+    let guarded = ProtectedService::start().await;
     let write = format!("Bearer {}", guarded.token(Role::Write));
     let order = json!({"order_id": "A-1", "buyer_id": "B-7"}).to_string();
     assert_eq!(guarded.ask("POST", "/v1/orders", &write, &order).await.status, 201);
@@ -228,7 +228,7 @@ async fn without_a_token_existing_and_missing_orders_get_the_same_answer() {
 
 #[tokio::test]
 async fn a_client_that_guesses_tokens_must_wait_and_one_with_a_valid_token_must_not() {
-    let guarded = GuardedReceipts::start().await;
+    let guarded = ProtectedService::start().await;
     let guess =
         async |host| guarded.ask_from(host, "GET", "/v1/stats", "Bearer ar_guessed", "").await;
     let mut refused = None;
