@@ -14,7 +14,7 @@
 //! | [`takeover`] | the errors of the copied pattern and of this program |
 //! | [`pattern`], [`shop`] | the copied pattern with an expiring key; a shop that writes its keys |
 //! | [`sweep`] | the speed of that pattern |
-//! | [`bench_store`], [`worker`], [`nothing`] | store, workers and action for benchmarks |
+//! | [`bench_store`], [`worker`], [`noop`] | store, workers and action for benchmarks |
 //! | [`cpu`], [`ping`] | processor time; latency for other clients |
 //! | [`runs`], [`plot`] | several runs in one table; charts |
 
@@ -29,7 +29,7 @@ pub mod hot;
 pub mod idle;
 pub mod limit;
 pub mod memory;
-pub mod nothing;
+pub mod noop;
 pub mod pattern;
 pub mod ping;
 pub mod plot;

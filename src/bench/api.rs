@@ -20,14 +20,14 @@ use crate::http;
 use crate::telemetry::Telemetry;
 
 /// The benchmark of commands over HTTP.
-pub struct Api {
+pub struct ApiBench {
     /// Orders placed and paid by single commands; lines place and pay the same number again.
     pub orders: usize,
     /// Clients that send single commands.
     pub clients: usize,
 }
 
-impl Api {
+impl ApiBench {
     /// Measures on `target` and returns the figures. Service and clients share this process.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ impl Herd {
         let seconds = start.elapsed().as_secs_f64();
         let cpu = cpu.since(target, 100_000.0 / self.orders as f64).await?;
         let ping_ms = pings.stop().await?;
-        let lag_ms = workers.nothing.lag_ms();
+        let lag_ms = workers.noop.lag_ms();
         let duplicates_percent = workers.duplicates_percent(self.orders);
         workers.stop().await;
         Ok(json!({

@@ -36,7 +36,7 @@ impl Idle {
         let cpu = Cpu::read(target).await?;
         tokio::time::sleep(Duration::from_secs(self.seconds as u64)).await;
         let cores = cpu.since(target, 1.0 / start.elapsed().as_secs_f64()).await?;
-        anyhow::ensure!(workers.nothing.attempted() == 0, "an order was due during the benchmark");
+        anyhow::ensure!(workers.noop.attempted() == 0, "an order was due during the benchmark");
         workers.stop().await;
         Ok(json!({
             "bench": "idle",

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// One chart.
 struct Chart {
     title: &'static str,
-    x: (&'static str, Scale),
+    x: (&'static str, AxisScale),
     y: &'static str,
     lines: Vec<Series>,
 }
@@ -21,7 +21,7 @@ struct Series {
 
 /// The scale and the labels of an x axis.
 #[derive(Clone, Copy)]
-enum Scale {
+enum AxisScale {
     /// p90 at 1, p99 at 2, p99.9 at 3.
     Nines,
     /// 10, 100, 1,000 in equal steps.
@@ -46,7 +46,7 @@ pub fn draw(figures: &Value, directory: &Path) -> anyhow::Result<Option<PathBuf>
 }
 
 fn plot(figures: &Value) -> Option<Chart> {
-    let nines = ("of all orders", Scale::Nines);
+    let nines = ("of all orders", AxisScale::Nines);
     let lag = Series { name: "lag", points: percentiles(&figures["lag_ms"]) };
     Some(match figures["bench"].as_str()? {
         "herd" => {
@@ -62,7 +62,7 @@ fn plot(figures: &Value) -> Option<Chart> {
             };
             Chart {
                 title: "Latency over HTTP",
-                x: ("of all commands", Scale::Nines),
+                x: ("of all commands", AxisScale::Nines),
                 y: "ms",
                 lines: vec![latency],
             }
@@ -81,7 +81,7 @@ fn plot(figures: &Value) -> Option<Chart> {
             ];
             Chart {
                 title: "1,000 due orders among more and more waiting ones",
-                x: ("orders waiting", Scale::Powers),
+                x: ("orders waiting", AxisScale::Powers),
                 y: "ms",
                 lines,
             }
@@ -96,7 +96,7 @@ fn plot(figures: &Value) -> Option<Chart> {
             }];
             Chart {
                 title: "Size of a waiting order",
-                x: ("bytes of data", Scale::Plain),
+                x: ("bytes of data", AxisScale::Plain),
                 y: "bytes",
                 lines,
             }
@@ -120,23 +120,23 @@ fn percentiles(ms: &Value) -> Vec<(f64, f64)> {
         .collect()
 }
 
-impl Scale {
+impl AxisScale {
     fn place(self, x: f64) -> f64 {
         match self {
-            Scale::Nines => -(1.0 - x).log10(),
-            Scale::Powers => x.max(1.0).log10(),
-            Scale::Plain => x,
+            AxisScale::Nines => -(1.0 - x).log10(),
+            AxisScale::Powers => x.max(1.0).log10(),
+            AxisScale::Plain => x,
         }
     }
 
     fn label(self, place: f64) -> String {
         match self {
-            Scale::Nines if place < 0.01 => "the fastest".to_owned(),
-            Scale::Nines => {
+            AxisScale::Nines if place < 0.01 => "the fastest".to_owned(),
+            AxisScale::Nines => {
                 format!("{} %", ((1.0 - 10_f64.powf(-place)) * 100_000.0).round() / 1_000.0)
             }
-            Scale::Powers => format!("{:.0}", 10_f64.powf(place)),
-            Scale::Plain => format!("{place:.0}"),
+            AxisScale::Powers => format!("{:.0}", 10_f64.powf(place)),
+            AxisScale::Plain => format!("{place:.0}"),
         }
     }
 }
@@ -153,7 +153,8 @@ impl Chart {
         let least = |of: fn(&(f64, f64)) -> f64| {
             self.lines.iter().flat_map(|line| &line.points).map(of).fold(f64::MAX, f64::min)
         };
-        let first = if matches!(scale, Scale::Powers) { scale.place(least(|p| p.0)) } else { 0.0 };
+        let first =
+            if matches!(scale, AxisScale::Powers) { scale.place(least(|p| p.0)) } else { 0.0 };
         let x = first..scale.place(most(|point| point.0)).max(first + 1.0) * 1.001;
         let mut chart = ChartBuilder::on(&root)
             .margin(16)

@@ -32,7 +32,7 @@ pub struct Scenario {
 
 /// One order, as the shop saw it. Instants are of this machine's clock.
 #[derive(Debug, Clone, Default)]
-pub struct Life {
+pub struct ObservedOrder {
     /// Its id.
     pub id: String,
     /// Just before the shop wrote PAID.
@@ -46,7 +46,7 @@ pub struct Life {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum ShopCommand {
     Initiate,
     Pay,
     Cancel,
@@ -55,20 +55,20 @@ enum Step {
 impl Scenario {
     /// One order in twenty is never paid. One in ten is cancelled, at any moment from its payment
     /// to shortly after its deadline.
-    fn script(&self) -> Vec<(Duration, usize, Step)> {
+    fn script(&self) -> Vec<(Duration, usize, ShopCommand)> {
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut script = Vec::with_capacity(self.orders * 2);
         for order in 0..self.orders {
             let start = self.over.mul_f64(random.random());
             let paid = start + self.window.mul_f64(0.5 * random.random::<f64>());
-            script.push((start, order, Step::Initiate));
+            script.push((start, order, ShopCommand::Initiate));
             if order % 20 != 7 {
-                script.push((paid, order, Step::Pay));
+                script.push((paid, order, ShopCommand::Pay));
                 if order % 10 == 3 {
                     script.push((
                         paid + self.window.mul_f64(1.2 * random.random::<f64>()),
                         order,
-                        Step::Cancel,
+                        ShopCommand::Cancel,
                     ));
                 }
             }
@@ -86,13 +86,17 @@ impl Scenario {
     ///
     /// # Errors
     /// If the server fails.
-    pub async fn run(&self, address: &str, stop: &CancellationToken) -> anyhow::Result<Vec<Life>> {
+    pub async fn run(
+        &self,
+        address: &str,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Vec<ObservedOrder>> {
         let ids: Vec<String> = (0..self.orders).map(|order| self.id(order)).collect();
         let (played, watched) =
             tokio::try_join!(self.play(address, &ids), watch(address, &ids, stop))?;
         let lives = ids.into_iter().zip(played).zip(watched);
         Ok(lives
-            .map(|((id, (paid, cancelled_from)), (received, last))| Life {
+            .map(|((id, (paid, cancelled_from)), (received, last))| ObservedOrder {
                 id,
                 paid,
                 cancelled_from,
@@ -119,7 +123,7 @@ impl Scenario {
             {
                 let status = format!("{STATUS}{}", ids[order]);
                 match what {
-                    Step::Initiate => {
+                    ShopCommand::Initiate => {
                         redis.add(&["SET", &status, "PENDING_PAYMENT"]);
                         redis.add(&[
                             "SETEX",
@@ -129,19 +133,19 @@ impl Scenario {
                         ]);
                         sent.push((order, None));
                     }
-                    Step::Pay => {
+                    ShopCommand::Pay => {
                         lives[order].0 = Some(Instant::now());
                         redis.add(&["SET", &status, "PAID"]);
                     }
                     // GET returns the replaced status, which tells whether the job was first.
-                    Step::Cancel => redis.add(&["SET", &status, "CANCELLED", "GET"]),
+                    ShopCommand::Cancel => redis.add(&["SET", &status, "CANCELLED", "GET"]),
                 }
                 sent.push((order, Some(what)));
             }
             redis.send().await?;
             for (order, what) in sent {
                 let answer = redis.answer().await?;
-                if matches!(what, Some(Step::Cancel)) {
+                if matches!(what, Some(ShopCommand::Cancel)) {
                     lives[order].1 = answer;
                 }
             }

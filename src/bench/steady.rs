@@ -36,7 +36,7 @@ impl Steady {
         workers.drain(target, orders as u64, progress).await?;
         let seconds = start.elapsed().as_secs_f64();
         let cores = cpu.since(target, 1.0 / seconds).await?;
-        let lag_ms = workers.nothing.lag_ms();
+        let lag_ms = workers.noop.lag_ms();
         let duplicates_percent = workers.duplicates_percent(orders);
         workers.stop().await;
         Ok(json!({

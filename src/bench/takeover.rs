@@ -22,7 +22,7 @@ mod sides;
 pub mod tally;
 
 pub(super) use sides::shop;
-use sides::{Actions, Ours, Pattern, Side};
+use sides::{Ours, Pattern, PostReceiveActions, Side};
 use tally::{Done, Tally};
 
 /// The time to catch up after the last kill. Our workers detect a dead worker after at most five
@@ -30,7 +30,7 @@ use tally::{Done, Tally};
 const SETTLE: Duration = Duration::from_secs(7);
 
 /// The comparison with the copied pattern.
-pub struct Takeover {
+pub struct TakeoverBench {
     /// Number of orders.
     pub orders: usize,
     /// The time from the payment to the receipt: 24 hours in a shop.
@@ -46,7 +46,7 @@ pub struct Takeover {
     pub notifications: bool,
 }
 
-impl Takeover {
+impl TakeoverBench {
     /// Compares on `target`, which must be a Redis.
     ///
     /// # Errors
@@ -115,10 +115,10 @@ impl Takeover {
         &self,
         scenario: &Scenario,
         url: &str,
-        side: impl FnOnce(Actions) -> anyhow::Result<S>,
+        side: impl FnOnce(PostReceiveActions) -> anyhow::Result<S>,
     ) -> anyhow::Result<Tally> {
         let done = Done::default();
-        let side = Arc::new(side(Actions { take: self.action, done: done.clone() })?);
+        let side = Arc::new(side(PostReceiveActions { take: self.action, done: done.clone() })?);
         let stop = CancellationToken::new();
         // The last payment comes half a window after the last order. Then two runs of the job and
         // two seconds are enough.

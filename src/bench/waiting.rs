@@ -84,7 +84,7 @@ async fn round(target: &BenchStore, from: usize, progress: &ProgressBar) -> anyh
     target.wait_until(deadline).await?;
     let start = Instant::now();
     let cpu = Cpu::read(target).await?;
-    while workers.nothing.attempted() < DUE as u64 {
+    while workers.noop.attempted() < DUE as u64 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let seconds = start.elapsed().as_secs_f64();

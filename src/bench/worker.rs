@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::bench_store::BenchStore;
 use super::cpu;
-use super::nothing::Nothing;
+use super::noop::NoopAction;
 use crate::action::Subscription;
 use crate::engine::{Engine, Metrics};
 
@@ -18,7 +18,7 @@ pub struct Workers {
     engines: Vec<Engine>,
     metrics: Vec<Arc<Metrics>>,
     /// The action that counts attempts.
-    pub nothing: Nothing,
+    pub noop: NoopAction,
 }
 
 impl Workers {
@@ -27,15 +27,13 @@ impl Workers {
     /// # Errors
     /// If the store does not answer.
     pub async fn start(target: &BenchStore, count: usize, batch: usize) -> anyhow::Result<Workers> {
-        let nothing = Nothing::new(target.store.now().await?)?;
+        let noop = NoopAction::new(target.store.now().await?)?;
         let policy = Policy::new("default", Terms::default())?;
-        let mut workers =
-            Workers { engines: Vec::new(), metrics: Vec::new(), nothing: nothing.clone() };
+        let mut workers = Workers { engines: Vec::new(), metrics: Vec::new(), noop: noop.clone() };
         for worker in 0..count {
             let store =
                 if worker == 0 { target.store.clone() } else { target.another_store().await? };
-            let action =
-                Subscription { batch, ..Subscription::new("nothing".parse()?, nothing.clone()) };
+            let action = Subscription { batch, ..Subscription::new("noop".parse()?, noop.clone()) };
             let metrics = Arc::new(Metrics::default());
             let engine = Engine::builder(store)
                 .policy(policy.clone())
@@ -65,8 +63,8 @@ impl Workers {
         orders: u64,
         progress: &ProgressBar,
     ) -> anyhow::Result<()> {
-        while self.nothing.attempted() < orders {
-            progress.set_position(self.nothing.attempted());
+        while self.noop.attempted() < orders {
+            progress.set_position(self.noop.attempted());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         while target.store.stats().await?.actions.iter().any(|action| action.pending > 0) {

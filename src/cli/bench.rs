@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::CliError;
 use super::output;
 use crate::app;
-use crate::bench::api::Api;
+use crate::bench::api::ApiBench;
 use crate::bench::bench_store::BenchStore;
 use crate::bench::herd::Herd;
 use crate::bench::hot::Hot;
@@ -21,7 +21,7 @@ use crate::bench::memory::Memory;
 use crate::bench::scan::Scan;
 use crate::bench::steady::Steady;
 use crate::bench::sweep::Sweep;
-use crate::bench::takeover::Takeover;
+use crate::bench::takeover::TakeoverBench;
 use crate::bench::waiting::Waiting;
 use crate::bench::{plot, runs};
 use crate::config::StoreAddress;
@@ -284,7 +284,7 @@ async fn measure(what: &Measurement, store: &BenchStore) -> anyhow::Result<Value
         Measurement::Takeover { orders, window_ms, every_ms, kills, action_ms, notifications } => {
             let [window, every, action] =
                 [window_ms, every_ms, action_ms].map(Duration::from_millis);
-            Takeover { orders, window, every, kills, action, notifications }
+            TakeoverBench { orders, window, every, kills, action, notifications }
                 .run(store, &bar(2).0)
                 .await
         }
@@ -292,7 +292,7 @@ async fn measure(what: &Measurement, store: &BenchStore) -> anyhow::Result<Value
             Scan { keys, seconds, rounds }.run(store, &bar(keys).0).await
         }
         Measurement::Api { orders, clients } => {
-            Api { orders, clients }.run(store, &bar(4 * orders).0).await
+            ApiBench { orders, clients }.run(store, &bar(4 * orders).0).await
         }
         Measurement::Hot { orders, workers, seconds } => {
             Hot { orders, workers, seconds }.run(store, &bar(0).0).await

@@ -12,12 +12,12 @@ use crate::support::listener::message;
 use crate::support::process::{Process, eventually, free_port};
 
 /// A running client; it ends with the test.
-struct Client {
+struct ExampleClient {
     child: Child,
     log: PathBuf,
 }
 
-impl Client {
+impl ExampleClient {
     /// Starts `program`, which buys `orders`. Its files stay in `directory` for a later start.
     async fn start(
         program: &[&str],
@@ -25,7 +25,7 @@ impl Client {
         directory: &Path,
         port: u16,
         service: &str,
-    ) -> Client {
+    ) -> ExampleClient {
         let log = directory.join("client.log");
         let file = std::fs::File::create(&log).unwrap();
         let child = Command::new(program[0])
@@ -42,7 +42,7 @@ impl Client {
             .stderr(file)
             .spawn()
             .unwrap();
-        let mut client = Client { child, log };
+        let mut client = ExampleClient { child, log };
         eventually("the client receives", 60, async || {
             assert!(client.child.try_wait().unwrap().is_none(), "{}", client.said());
             client.said().contains("receiving webhooks on")
@@ -56,7 +56,7 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for ExampleClient {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -77,7 +77,7 @@ async fn a_client_credits_once(program: &[&str]) {
     let service = Process::serve(&config).await;
     let order = "주문 A/1";
     let client =
-        Client::start(program, &[order, "A-2"], directory.path(), port, &service.url).await;
+        ExampleClient::start(program, &[order, "A-2"], directory.path(), port, &service.url).await;
     let credited = format!("{order}: 590 points\n");
     eventually("both orders are credited", 60, async || {
         client.said().matches(": 590 points\n").count() == 2
@@ -109,7 +109,7 @@ async fn a_client_credits_once(program: &[&str]) {
     assert_eq!(client.said().matches(" points\n").count(), 2, "{}", client.said());
     drop(client);
 
-    let client = Client::start(program, &[], directory.path(), port, &service.url).await;
+    let client = ExampleClient::start(program, &[], directory.path(), port, &service.url).await;
     assert_eq!(status(message(&url, id, &body)).await, 204);
     assert!(client.said().ends_with(&format!("{id} again: nothing to do\n")), "{}", client.said());
     assert_eq!(status(message(&url, "A-3:3", &body.replace(order, "A-3"))).await, 204);

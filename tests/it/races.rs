@@ -33,12 +33,12 @@ impl Action for Witness {
     }
 }
 
-type History = BTreeMap<u64, Arc<Order>>;
+type OrderEvents = BTreeMap<u64, Arc<Order>>;
 
 impl Witness {
     /// The versions of each order. Fails if two different events have the same version.
-    fn histories(&self) -> HashMap<OrderId, History> {
-        let mut histories: HashMap<OrderId, History> = HashMap::new();
+    fn histories(&self) -> HashMap<OrderId, OrderEvents> {
+        let mut histories: HashMap<OrderId, OrderEvents> = HashMap::new();
         for event in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let known = histories
                 .entry(event.0.id.clone())

@@ -30,7 +30,7 @@ async fn max_lag_beside_dead_workers(target: BenchStore) -> u64 {
         .await
         .unwrap()
         .unwrap();
-    let lag = workers.nothing.lag_ms();
+    let lag = workers.noop.lag_ms();
     workers.stop().await;
     println!("{lag}");
     assert_eq!(lag["early"], 0);

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::super::pattern;
-use super::Takeover;
+use super::TakeoverBench;
 use super::tally::Done;
 use crate::action::{Action, Outcome, Subscription};
 use crate::app;
@@ -46,11 +46,15 @@ fn runtime() -> anyhow::Result<Runtime> {
 pub(super) struct Pattern {
     client: redis::Client,
     every: Duration,
-    actions: Actions,
+    actions: PostReceiveActions,
 }
 
 impl Pattern {
-    pub(super) fn new(url: &str, every: Duration, actions: Actions) -> anyhow::Result<Pattern> {
+    pub(super) fn new(
+        url: &str,
+        every: Duration,
+        actions: PostReceiveActions,
+    ) -> anyhow::Result<Pattern> {
         Ok(Pattern { client: redis::Client::open(url)?, every, actions })
     }
 }
@@ -93,15 +97,15 @@ pub(super) struct Ours {
     settings: intake::IntakeSettings,
     policy: Policy,
     url: String,
-    actions: Actions,
+    actions: PostReceiveActions,
 }
 
 impl Ours {
     pub(super) fn new(
         url: &str,
         store: StoreConfig,
-        takeover: &Takeover,
-        actions: Actions,
+        takeover: &TakeoverBench,
+        actions: PostReceiveActions,
     ) -> anyhow::Result<Ours> {
         let window = Span::from_ms(i64::try_from(takeover.window.as_millis())?);
         let policy = Policy::new("default", Terms { receive_after: window, ..Terms::default() })?;
@@ -130,13 +134,13 @@ pub(in crate::bench) fn shop(url: &str) -> anyhow::Result<Shop> {
 
 /// The post-receive actions. They are recorded when they are done.
 #[derive(Debug, Clone)]
-pub(super) struct Actions {
+pub(super) struct PostReceiveActions {
     pub(super) take: Duration,
     pub(super) done: Done,
 }
 
 #[async_trait]
-impl Action for Actions {
+impl Action for PostReceiveActions {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
         tokio::time::sleep(self.take).await;
         for event in events {

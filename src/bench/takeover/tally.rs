@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bench::shop::Life;
+use crate::bench::shop::ObservedOrder;
 
 /// The executed post-receive actions: for each order the event ids, and how often. The pattern has
 /// no ids.
@@ -51,7 +51,7 @@ pub struct Tally {
 impl Tally {
     /// Counts the results of all orders.
     #[must_use]
-    pub fn of(lives: &[Life], done: &Done, window: Duration) -> Tally {
+    pub fn of(lives: &[ObservedOrder], done: &Done, window: Duration) -> Tally {
         let mut tally = Tally::default();
         for life in lives {
             tally.count(life, done.ids(&life.id), window);
@@ -60,7 +60,7 @@ impl Tally {
         tally
     }
 
-    fn count(&mut self, life: &Life, actions: usize, window: Duration) {
+    fn count(&mut self, life: &ObservedOrder, actions: usize, window: Duration) {
         let Some(paid) = life.paid else { return };
         self.paid += 1;
         let was_cancelled = life.cancelled_from.as_deref() == Some("PAID");

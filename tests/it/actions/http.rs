@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 use super::{event, why};
 
 /// The requests: method, URL, headers, body.
-pub type Seen = Arc<Mutex<Vec<(String, String, axum::http::HeaderMap, String)>>>;
+pub type SeenRequests = Arc<Mutex<Vec<(String, String, axum::http::HeaderMap, String)>>>;
 
-pub async fn gateway(answer: &'static str) -> (String, Seen) {
-    let seen = Seen::default();
-    let take = async move |State(seen): State<Seen>, request: axum::extract::Request| {
+pub async fn gateway(answer: &'static str) -> (String, SeenRequests) {
+    let seen = SeenRequests::default();
+    let take = async move |State(seen): State<SeenRequests>, request: axum::extract::Request| {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         let request = (

@@ -9,9 +9,9 @@ use autoreceive::action::{Action, Outcome};
 use super::event;
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct LogWriter(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Lines {
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -23,7 +23,7 @@ impl Write for Lines {
 
 #[tokio::test]
 async fn the_log_action_writes_one_line_for_each_event() {
-    let lines = Lines::default();
+    let lines = LogWriter::default();
     let writer = lines.clone();
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

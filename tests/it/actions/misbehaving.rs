@@ -36,11 +36,11 @@ const WAYS: [(&str, usize); 12] = [
 const OF_EACH: usize = 8;
 
 /// Order id → the ids of its attempts.
-type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+type SeenAttempts = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
-async fn endpoint() -> (String, Seen) {
+async fn endpoint() -> (String, SeenAttempts) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let seen = Seen::default();
+    let seen = SeenAttempts::default();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let log = seen.clone();
     tokio::spawn(async move {
@@ -52,7 +52,7 @@ async fn endpoint() -> (String, Seen) {
 }
 
 /// Handles one request on its own connection.
-async fn one(mut stream: TcpStream, seen: Seen) {
+async fn one(mut stream: TcpStream, seen: SeenAttempts) {
     let Some((id, body)) = request(&mut stream).await else { return };
     let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let order = event["data"]["order"]["order_id"].as_str().unwrap().to_owned();

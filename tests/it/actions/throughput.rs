@@ -202,9 +202,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The time of each command, and the delay until the webhook of each order arrived.
 #[derive(Clone, Default)]
-struct Lags(Arc<Mutex<(Vec<Instant>, Vec<Duration>)>>);
+struct DeliveryLags(Arc<Mutex<(Vec<Instant>, Vec<Duration>)>>);
 
-async fn note(State(lags): State<Lags>, body: Bytes) -> StatusCode {
+async fn note(State(lags): State<DeliveryLags>, body: Bytes) -> StatusCode {
     let arrived = Instant::now();
     let event: Value = serde_json::from_slice(&body).unwrap();
     let number: usize = event["data"]["order"]["order_id"].as_str().unwrap()[2..].parse().unwrap();
@@ -213,7 +213,7 @@ async fn note(State(lags): State<Lags>, body: Bytes) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-impl Lags {
+impl DeliveryLags {
     async fn endpoint(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -225,7 +225,7 @@ impl Lags {
 
 /// The sorted delays of webhooks of a steady stream, 400 orders a second, beside a `bad` endpoint.
 async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> {
-    let lags = Lags::default();
+    let lags = DeliveryLags::default();
     let directory = tempfile::tempdir().unwrap();
     let mut actions = vec![webhook("shop", &lags.endpoint().await, "on = [\"order.placed\"]")];
     actions.extend(bad.map(|url| webhook("bad", url, "on = [\"order.placed\"]")));

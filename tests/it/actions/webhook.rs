@@ -29,10 +29,10 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 struct TestEndpoint {
     secret: String,
     url: String,
-    seen: Arc<Seen>,
+    seen: Arc<EndpointState>,
 }
 
-struct Seen {
+struct EndpointState {
     signer: standardwebhooks::Webhook,
     messages: Mutex<Vec<(String, String)>>,
     forged: AtomicUsize,
@@ -45,7 +45,7 @@ struct Seen {
 impl TestEndpoint {
     async fn start() -> TestEndpoint {
         let secret = SigningSecret::fresh();
-        let seen = Arc::new(Seen {
+        let seen = Arc::new(EndpointState {
             signer: standardwebhooks::Webhook::new(&secret).unwrap(),
             messages: Mutex::default(),
             forged: AtomicUsize::new(0),
@@ -94,7 +94,7 @@ async fn only(webhook: &Webhook, event: &Event) -> Outcome {
     outcomes.remove(0)
 }
 
-async fn ok(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn ok(State(seen): State<Arc<EndpointState>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     if seen.signer.verify(&body, &headers).is_err() || headers["content-type"] != "application/json"
     {
         seen.forged.fetch_add(1, Ordering::SeqCst);
@@ -117,7 +117,7 @@ async fn by_id(headers: HeaderMap) -> StatusCode {
     }
 }
 
-async fn endless(State(seen): State<Arc<Seen>>) -> impl IntoResponse {
+async fn endless(State(seen): State<Arc<EndpointState>>) -> impl IntoResponse {
     let chunk = Bytes::from_static(&[b'x'; 16 * 1024]);
     Body::from_stream(stream::unfold((seen, chunk), |(seen, chunk)| async {
         seen.bytes_sent.fetch_add(chunk.len(), Ordering::SeqCst);
@@ -126,7 +126,7 @@ async fn endless(State(seen): State<Arc<Seen>>) -> impl IntoResponse {
 }
 
 /// Answers only when sixteen requests are in flight.
-async fn together(State(seen): State<Arc<Seen>>) -> StatusCode {
+async fn together(State(seen): State<Arc<EndpointState>>) -> StatusCode {
     let now = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most_in_flight.fetch_max(now, Ordering::SeqCst);
     seen.sixteen.wait().await;
@@ -135,7 +135,7 @@ async fn together(State(seen): State<Arc<Seen>>) -> StatusCode {
 }
 
 /// Answers after a short wait, so that requests overlap.
-async fn slowly(State(seen): State<Arc<Seen>>) -> StatusCode {
+async fn slowly(State(seen): State<Arc<EndpointState>>) -> StatusCode {
     let now = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most_in_flight.fetch_max(now, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(5)).await;

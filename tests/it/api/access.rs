@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use super::client::{Answer, Client, parse};
+use super::client::{Answer, RawClient, parse};
 use crate::support::service::Service;
 
 /// A service with one token for each role.
 struct ProtectedService {
-    client: Client,
+    client: RawClient,
     tokens: [String; 3],
     /// Each request comes from its own address, so that tests do not share the limit of failures.
     addresses: AtomicU8,
@@ -29,7 +29,7 @@ impl ProtectedService {
             .map(|(token, role)| (TokenHash::of(token), role))
             .collect();
         let service = Service::start_for(Access { tokens: accepted, tls: None }).await;
-        ProtectedService { client: Client::of(service), tokens, addresses: AtomicU8::new(1) }
+        ProtectedService { client: RawClient::of(service), tokens, addresses: AtomicU8::new(1) }
     }
 
     fn token(&self, role: Role) -> &str {

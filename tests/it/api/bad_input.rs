@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
+use super::client::{Answer, RawClient};
 
 const JSON: &str = "content-type: application/json";
 
 /// A request and its expected answer.
-struct Row {
+struct WrongRequest {
     method: &'static str,
     path: String,
     headers: &'static str,
@@ -26,12 +26,12 @@ fn row(
     status: u16,
     code: &'static str,
     names: &'static str,
-) -> Row {
-    Row { method, path: path.into(), headers, body: body.into(), status, code, names }
+) -> WrongRequest {
+    WrongRequest { method, path: path.into(), headers, body: body.into(), status, code, names }
 }
 
 /// Bodies that are wrong for every command.
-fn wrong_for_all(path: &str) -> Vec<Row> {
+fn wrong_for_all(path: &str) -> Vec<WrongRequest> {
     let post = |headers, body: Vec<u8>, status, code, names| {
         row("POST", path, headers, body, status, code, names)
     };
@@ -82,7 +82,7 @@ fn wrong_for_all(path: &str) -> Vec<Row> {
     ]
 }
 
-fn wrong_places() -> Vec<Row> {
+fn wrong_places() -> Vec<WrongRequest> {
     let place = |fields: Value, status, code, names| {
         let mut body = json!({"order_id": "N-1", "buyer_id": "B-7"});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -131,7 +131,7 @@ fn wrong_places() -> Vec<Row> {
     ]
 }
 
-fn wrong_commands() -> Vec<Row> {
+fn wrong_commands() -> Vec<WrongRequest> {
     let command = |command: &str, fields: Value, status, code, names| {
         row(
             "POST",
@@ -173,7 +173,7 @@ fn wrong_commands() -> Vec<Row> {
     ]
 }
 
-fn wrong_ids() -> Vec<Row> {
+fn wrong_ids() -> Vec<WrongRequest> {
     let pay = |id: &str, status, code, names| {
         row("POST", format!("/v1/orders/{id}/pay"), "", "", status, code, names)
     };
@@ -199,7 +199,7 @@ fn wrong_ids() -> Vec<Row> {
     ]
 }
 
-fn wrong_paths() -> Vec<Row> {
+fn wrong_paths() -> Vec<WrongRequest> {
     let get =
         |path: &'static str, status, code, names| row("GET", path, "", "", status, code, names);
     vec![
@@ -246,7 +246,7 @@ fn wrong_paths() -> Vec<Row> {
     ]
 }
 
-fn wrong_dead_letters() -> Vec<Row> {
+fn wrong_dead_letters() -> Vec<WrongRequest> {
     const DEAD_LETTERS: &str = "/v1/actions/shop/dead-letters";
     let which = |body: &str, status, code, names| {
         row("POST", format!("{DEAD_LETTERS}/replay"), JSON, body, status, code, names)
@@ -275,7 +275,7 @@ fn wrong_dead_letters() -> Vec<Row> {
     ]
 }
 
-fn check(row: &Row, answer: &Answer) {
+fn check(row: &WrongRequest, answer: &Answer) {
     let sent = String::from_utf8_lossy(&row.body[..row.body.len().min(80)]);
     let said = String::from_utf8_lossy(&answer.body);
     let what = format!("{} {} {sent:?} → {} {said}", row.method, row.path, answer.head);
@@ -301,7 +301,7 @@ fn check(row: &Row, answer: &Answer) {
 }
 
 /// Everything that must not change.
-async fn state(client: &Client) -> Value {
+async fn state(client: &RawClient) -> Value {
     let mut stats = client.get("/v1/stats").await.json();
     stats.as_object_mut().unwrap().remove("now");
     json!([stats, client.get("/v1/orders/A-1").await.json()])
@@ -309,7 +309,7 @@ async fn state(client: &Client) -> Value {
 
 #[tokio::test]
 async fn a_wrong_request_gets_an_explanation_and_changes_nothing() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let paid = json!({
         "order_id": "A-1",
         "buyer_id": "B-7",
@@ -353,7 +353,7 @@ async fn a_wrong_request_gets_an_explanation_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_wrong_line_gets_an_explanation_and_changes_nothing() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let line = |fields: Value| {
         let mut line = json!({"order_id": "N-1", "command": "place", "buyer_id": "B-7"});
         line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::client::Client;
+use super::client::RawClient;
 
 fn of<'a>(answers: &'a [Value], field: &str) -> Vec<&'a str> {
     answers.iter().map(|answer| answer[field].as_str().unwrap_or("-")).collect()
@@ -14,7 +14,7 @@ fn of<'a>(answers: &'a [Value], field: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn commands_of_one_order_are_executed_in_the_order_of_their_lines() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let mut lines = String::new();
     for i in 0..500 {
         let id = format!("A-{i}");
@@ -50,7 +50,7 @@ async fn commands_of_one_order_are_executed_in_the_order_of_their_lines() {
 
 #[tokio::test]
 async fn a_bad_line_does_not_affect_others() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let long =
         format!(r#"{{"order_id":"A-9","command":"cancel","reason":"{}"}}"#, "x".repeat(70_000));
     let lines = [
@@ -92,7 +92,7 @@ async fn a_bad_line_does_not_affect_others() {
 
 #[tokio::test]
 async fn a_line_is_answered_before_the_next_one_is_sent() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
         application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -120,7 +120,7 @@ async fn a_line_is_answered_before_the_next_one_is_sent() {
 
 #[tokio::test]
 async fn a_service_that_shuts_down_answers_all_sent_lines_and_says_so() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let (reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let line = "{\"order_id\":\"A-1\",\"command\":\"place\",\"buyer_id\":\"B-7\"}\n";
     let head = "POST /v1/commands HTTP/1.1\r\nhost: localhost\r\ncontent-type: \

@@ -12,7 +12,7 @@ use crate::support::service::Service;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A client and its service.
-pub struct Client {
+pub struct RawClient {
     /// The service.
     pub service: Service,
     /// The host and port of its API.
@@ -46,16 +46,16 @@ impl Answer {
     }
 }
 
-impl Client {
+impl RawClient {
     /// A client of a new service.
-    pub async fn start() -> Client {
-        Client::of(Service::start_sqlite().await)
+    pub async fn start() -> RawClient {
+        RawClient::of(Service::start_sqlite().await)
     }
 
     /// A client of `service`.
-    pub fn of(service: Service) -> Client {
+    pub fn of(service: Service) -> RawClient {
         let address = service.url.trim_start_matches("http://").to_owned();
-        Client { service, address }
+        RawClient { service, address }
     }
 
     /// Sends these bytes and reads the answer until the connection ends.

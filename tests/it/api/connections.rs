@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::client::Client;
+use super::client::RawClient;
 
 /// Longer than any limit that ends a connection in these tests.
 const BOUND: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ async fn end_of(mut stream: TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn idle_and_slow_connections_are_closed_while_others_are_served() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let open = async |text: &str| {
         let mut stream = TcpStream::connect(&client.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -50,7 +50,7 @@ async fn idle_and_slow_connections_are_closed_while_others_are_served() {
 
 #[tokio::test]
 async fn an_endless_body_is_cut_off_at_its_limit() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let (mut reader, mut writer) = TcpStream::connect(&client.address).await.unwrap().into_split();
     let head = "POST /v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: \
         application/json\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -70,7 +70,7 @@ async fn an_endless_body_is_cut_off_at_its_limit() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let header = format!("x-long: {}", "x".repeat(100_000));
     let answer = client.request("GET", "/healthz", &header, b"").await;
     assert_eq!(answer.status, 431, "{answer:?}");
@@ -80,7 +80,7 @@ async fn a_head_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn bytes_that_are_not_http_are_refused() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     for bytes in [
         b"\x16\x03\x01\x02\x00".as_slice(),
         b"GET / HTTP/9.9\r\n\r\n",
@@ -94,7 +94,7 @@ async fn bytes_that_are_not_http_are_refused() {
 
 #[tokio::test]
 async fn answers_are_not_cached() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     for path in ["/v1/stats", "/nowhere"] {
         let answer = client.get(path).await;
         assert!(answer.head.contains("\r\ncache-control: no-store"), "{}", answer.head);
@@ -103,7 +103,7 @@ async fn answers_are_not_cached() {
 
 #[tokio::test]
 async fn an_idle_api_stops_at_once() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let idle = TcpStream::connect(&client.address).await.unwrap();
     assert_eq!(client.get("/healthz").await.status, 200);
     client.service.stop_api.cancel();

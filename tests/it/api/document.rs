@@ -8,9 +8,9 @@ use autoreceive::wire::command::{read_command, read_place};
 use autoreceive::wire::line::read_line;
 use serde_json::{Map, Value, json};
 
-use super::client::Client;
+use super::client::RawClient;
 
-async fn document(client: &Client) -> Value {
+async fn document(client: &RawClient) -> Value {
     let answer = client.get("/openapi.json").await;
     assert!(
         answer.status == 200 && answer.head.contains("content-type: application/json"),
@@ -39,7 +39,7 @@ fn schemas(document: &Value) -> &Map<String, Value> {
 
 #[tokio::test]
 async fn every_documented_route_exists_and_answers_as_documented() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let document = document(&client).await;
     assert_eq!(document["openapi"], "3.1.0");
     let mut words = BTreeSet::new();
@@ -80,7 +80,7 @@ async fn every_documented_route_exists_and_answers_as_documented() {
 
 #[tokio::test]
 async fn every_reference_of_the_document_resolves() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let document = document(&client).await;
     let text = document.to_string();
     let named: BTreeSet<&str> = text
@@ -95,7 +95,7 @@ async fn every_reference_of_the_document_resolves() {
 
 #[tokio::test]
 async fn every_error_code_is_documented_at_the_routes_that_return_it() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let document = document(&client).await;
     for code in Code::ALL {
         let documented = operations(&document).iter().any(|(_, _, said)| {
@@ -128,7 +128,7 @@ fn every_route_is_in_the_table() {
 
 #[tokio::test]
 async fn every_field_and_parameter_has_a_meaning_and_an_example() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let document = document(&client).await;
     let mut lacking = Vec::new();
     for (name, schema) in schemas(&document) {
@@ -191,7 +191,7 @@ fn has_example(schema: &Value, document: &Value) -> bool {
 
 #[tokio::test]
 async fn the_examples_are_accepted_by_the_real_parser() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let document = document(&client).await;
     let whole = |name: &str| {
         Value::Object(
@@ -243,7 +243,7 @@ fn example(schema: &Value, document: &Value) -> Value {
 
 #[tokio::test]
 async fn answers_have_only_documented_fields() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let document = document(&client).await;
     let order = json!({
         "order_id": "A-1",
@@ -314,7 +314,7 @@ fn parts(schema: &Value, document: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_page_loads_nothing_from_other_sites() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let moved = client.get("/docs").await;
     assert!(moved.status == 303 && moved.head.contains("location: /docs/index.html"), "{moved:?}");
     let page = client.get("/docs/index.html").await;

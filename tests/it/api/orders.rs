@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::RawClient;
 
 #[tokio::test]
 async fn an_order_is_placed_once_and_a_different_one_with_its_id_is_refused() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let order = json!({
         "order_id": "A-1",
         "buyer_id": "B-7",
@@ -32,7 +32,7 @@ async fn an_order_is_placed_once_and_a_different_one_with_its_id_is_refused() {
 
 #[tokio::test]
 async fn an_order_goes_through_its_life_and_repeats_change_nothing() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     client
         .post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7", "policy": "parcel"}))
         .await;
@@ -71,7 +71,7 @@ async fn an_order_goes_through_its_life_and_repeats_change_nothing() {
 
 #[tokio::test]
 async fn a_command_without_fields_needs_no_body() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
     let answer = client.request("POST", "/v1/orders/A-1/pay", "", b"").await;
     assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("PAID")));
@@ -79,7 +79,7 @@ async fn a_command_without_fields_needs_no_body() {
 
 #[tokio::test]
 async fn a_refused_command_gets_the_list_of_permitted_commands() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let missing = client.post("/v1/orders/A-1/pay", &json!({})).await;
     assert_eq!((missing.status, missing.json()["code"].as_str()), (404, Some("order_not_found")));
     client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
@@ -108,7 +108,7 @@ fn shown_error() -> Value {
 
 #[tokio::test]
 async fn a_cancelled_order_answers_as_in_the_errors_document() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let refused = async |id: &str, paid: bool| {
         client.post("/v1/orders", &json!({"order_id": id, "buyer_id": "B-7"})).await;
         for command in ["pay", "cancel", "ship"].into_iter().skip(usize::from(!paid)) {
@@ -128,7 +128,7 @@ async fn a_cancelled_order_answers_as_in_the_errors_document() {
 
 #[tokio::test]
 async fn an_id_may_have_any_character_that_a_path_can_encode() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     let ids = [
         ("a/b", "a%2Fb"),
         ("주문 1", "%EC%A3%BC%EB%AC%B8%201"),
@@ -149,7 +149,7 @@ async fn an_id_may_have_any_character_that_a_path_can_encode() {
 
 #[tokio::test]
 async fn pages_list_every_order_once() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     for i in 0..7 {
         let at = format!("2026-01-01T00:00:0{i}Z");
         let placed = client
@@ -193,7 +193,7 @@ async fn pages_list_every_order_once() {
 
 #[tokio::test]
 async fn figures_and_health_are_answered() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
     client.post("/v1/orders/A-1/pay", &json!({})).await;
     let stats = client.get("/v1/stats").await.json();
@@ -223,7 +223,7 @@ async fn figures_and_health_are_answered() {
 
 #[tokio::test]
 async fn a_service_that_is_shutting_down_says_so_and_asks_for_a_retry() {
-    let client = Client::start().await;
+    let client = RawClient::start().await;
     client.service.engine.stop(Duration::from_secs(10)).await;
     let answer = client.post("/v1/orders", &json!({"order_id": "A-1", "buyer_id": "B-7"})).await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("stopping")));

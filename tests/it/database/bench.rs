@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use autoreceive::domain::Event;
 
-use super::kit::{Life, TestDb, balanced, done};
+use super::kit::{TestDb, TestOrder, balanced, done};
 use crate::support::mariadb::MariaDbProcess;
 use crate::support::postgres::PostgresProcess;
 
@@ -20,9 +20,9 @@ async fn measure(what: &str, db: TestDb) {
     let database = Arc::new(db.with_points("1/100"));
     let buyer = |n: usize| format!("u-{}", n.wrapping_mul(2_654_435_761) % (orders / 4));
     let events: Vec<Event> = (0..orders)
-        .map(|n| Life::new(&format!("2026-{n:08}"), &buyer(n), 59_000).received())
+        .map(|n| TestOrder::new(&format!("2026-{n:08}"), &buyer(n), 59_000).received())
         .collect();
-    done(&database, &[Life::new("first", "u", 1).placed()]).await;
+    done(&database, &[TestOrder::new("first", "u", 1).placed()]).await;
     let start = Instant::now();
     let workers: Vec<_> = events
         .chunks(orders.div_ceil(CONCURRENCY))

@@ -10,14 +10,14 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::kit::{Life, TestDb, balanced, done};
+use super::kit::{TestDb, TestOrder, balanced, done};
 
 const LEDGER: &str = "SELECT order_id, kind, event_id, buyer_id, points FROM {p}ledger ORDER BY \
     order_id, kind";
 
 pub async fn a_receipt_is_credited_exactly_once(db: TestDb) {
     let database = Arc::new(db.with_points("1/100"));
-    let life = Life::new("A-1", "u-7", 59_099);
+    let life = TestOrder::new("A-1", "u-7", 59_099);
     let attempts: Vec<_> = (0..12)
         .map(|_| {
             let database = database.clone();
@@ -34,7 +34,7 @@ pub async fn a_receipt_is_credited_exactly_once(db: TestDb) {
 }
 
 pub async fn a_refund_takes_back_the_credited_points_after_a_change_of_the_rate_too(db: TestDb) {
-    let life = Life::new("A-1", "u-7", 59_000);
+    let life = TestOrder::new("A-1", "u-7", 59_000);
     done(&db.with_points("1/100"), &[life.received()]).await;
     let later = db.with_points("1/2");
     for _ in 0..3 {
@@ -47,7 +47,7 @@ pub async fn a_refund_takes_back_the_credited_points_after_a_change_of_the_rate_
 
 pub async fn a_receipt_after_its_refund_does_nothing(db: TestDb) {
     let database = db.with_points("1/100");
-    let life = Life::new("A-1", "u-7", 59_000);
+    let life = TestOrder::new("A-1", "u-7", 59_000);
     done(&database, &[life.refunded()]).await;
     done(&database, &[life.received()]).await;
     assert_eq!(db.rows(LEDGER).await, ["A-1|credit|A-1:4|u-7|0", "A-1|debit|A-1:4|u-7|0"]);
@@ -57,15 +57,16 @@ pub async fn a_receipt_after_its_refund_does_nothing(db: TestDb) {
 
 pub async fn receipt_and_refund_of_one_batch_cancel_each_other(db: TestDb) {
     let database = db.with_points("1/100");
-    let life = Life::new("A-1", "u-7", 59_000);
+    let life = TestOrder::new("A-1", "u-7", 59_000);
     done(&database, &[life.refunded(), life.received()]).await;
     assert_eq!(db.rows(LEDGER).await, ["A-1|credit|A-1:3|u-7|590", "A-1|debit|A-1:4|u-7|-590"]);
     balanced(&database).await;
 }
 
 pub async fn racing_and_repeated_receipts_and_refunds_leave_no_points(db: TestDb) {
-    let lives: Vec<Life> =
-        (0..40).map(|n| Life::new(&format!("A-{n}"), &format!("u-{}", n % 3), 1_000 + n)).collect();
+    let lives: Vec<TestOrder> = (0..40)
+        .map(|n| TestOrder::new(&format!("A-{n}"), &format!("u-{}", n % 3), 1_000 + n))
+        .collect();
     let workers: Vec<_> = (0..8)
         .map(|worker| {
             let database = db.with_points("1/10");
@@ -123,7 +124,7 @@ pub async fn sums_are_exact_over_random_orders_written_by_two_workers_in_any_ord
     for n in 0..orders {
         let buyer = format!("u-{}", random.random_range(0..50));
         let amount = random.random_range(0..1_u64 << 53);
-        let life = Life::new(&format!("A-{n}"), &buyer, amount);
+        let life = TestOrder::new(&format!("A-{n}"), &buyer, amount);
         let refunded = random.random_bool(0.2);
         // A refunded order has no points, whether its receipt or its refund is written first.
         let lived = [life.placed(), life.received()];
@@ -166,7 +167,8 @@ pub async fn sums_are_exact_over_random_orders_written_by_two_workers_in_any_ord
 /// Receipts that were recorded before points were enabled are listed separately, and credited if
 /// they are repeated.
 pub async fn receipts_from_before_points_were_enabled_are_not_differences(db: TestDb) {
-    let lives: Vec<Life> = (0..3).map(|n| Life::new(&format!("A-{n}"), "u-7", 59_000)).collect();
+    let lives: Vec<TestOrder> =
+        (0..3).map(|n| TestOrder::new(&format!("A-{n}"), "u-7", 59_000)).collect();
     done(&db.plain(), &[lives[0].received(), lives[1].received(), lives[1].refunded()]).await;
     let database = db.with_points("1/100");
     // Nothing was ever booked, and the report says so.
@@ -183,10 +185,10 @@ pub async fn receipts_from_before_points_were_enabled_are_not_differences(db: Te
 /// The check must be able to fail: it finds each planted difference, and none after the repair.
 pub async fn every_kind_of_difference_is_found(db: TestDb) {
     let database = db.with_points("1/1");
-    let lives: Vec<Life> =
-        (0..4).map(|n| Life::new(&format!("A-{n}"), &format!("u-{n}"), 100)).collect();
+    let lives: Vec<TestOrder> =
+        (0..4).map(|n| TestOrder::new(&format!("A-{n}"), &format!("u-{n}"), 100)).collect();
     let events: Vec<Event> =
-        lives.iter().map(Life::received).chain([lives[3].refunded()]).collect();
+        lives.iter().map(TestOrder::received).chain([lives[3].refunded()]).collect();
     done(&database, &events).await;
     balanced(&database).await;
     let insert = |what: &str| {

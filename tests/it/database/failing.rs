@@ -6,17 +6,17 @@ use autoreceive::action::database::{Database, DatabaseSettings};
 use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::Event;
 
-use super::kit::{Life, TestDb, balanced, done};
+use super::kit::{TestDb, TestOrder, balanced, done};
 use crate::support::process::free_port;
 
 /// A batch of 200 orders; the database refuses those with the given numbers.
 async fn batch_with_poison(db: &TestDb, poisonous: &[u64]) {
     let database = db.with_points("1/1");
-    done(&database, &[Life::new("first", "u", 1_000).placed()]).await;
+    done(&database, &[TestOrder::new("first", "u", 1_000).placed()]).await;
     db.rows("ALTER TABLE {p}orders ADD CONSTRAINT {p}no_poison CHECK (amount <> 13)").await;
     let amount = |n| if poisonous.contains(&n) { 13 } else { 1 };
     let events: Vec<Event> =
-        (0..200).map(|n| Life::new(&format!("A-{n:03}"), "u", amount(n)).received()).collect();
+        (0..200).map(|n| TestOrder::new(&format!("A-{n:03}"), "u", amount(n)).received()).collect();
     for (n, outcome) in (0..).zip(database.attempt(&events).await) {
         match outcome {
             Outcome::Dead { why } => {
@@ -56,7 +56,7 @@ pub async fn a_database_that_is_down_is_retried(db: TestDb) {
         DatabaseSettings { url: url.into(), timeout: Duration::from_millis(500), ..db.settings() };
     let away = Database::new(&settings, Vec::new(), None).unwrap();
     let events: Vec<Event> =
-        (0..20).map(|n| Life::new(&format!("A-{n}"), "u", 1).placed()).collect();
+        (0..20).map(|n| TestOrder::new(&format!("A-{n}"), "u", 1).placed()).collect();
     for outcome in away.attempt(&events).await {
         assert!(
             matches!(&outcome, Outcome::Retry { why, .. } if !why.contains("canary")),
@@ -67,7 +67,7 @@ pub async fn a_database_that_is_down_is_retried(db: TestDb) {
 
 pub async fn a_missing_permission_is_retried(db: TestDb) {
     let database = db.plain();
-    let life = Life::new("A-1", "u", 1);
+    let life = TestOrder::new("A-1", "u", 1);
     done(&database, &[life.placed()]).await;
     db.rows("ALTER TABLE {p}orders RENAME TO {p}away").await;
     let outcome = database.attempt(&[life.paid()]).await.remove(0);
@@ -84,7 +84,8 @@ pub async fn an_event_that_is_too_large_for_the_database_is_dead_and_others_are_
 ) {
     let database = db.with_points("2/1");
     let amounts = [u64::MAX, i64::MAX as u64, 1];
-    let events = amounts.map(|amount| Life::new(&format!("A-{amount}"), "u", amount).received());
+    let events =
+        amounts.map(|amount| TestOrder::new(&format!("A-{amount}"), "u", amount).received());
     let outcomes = database.attempt(&events).await;
     assert!(
         matches!(&outcomes[0], Outcome::Dead { why } if why.contains("amount")),
@@ -111,7 +112,7 @@ pub async fn a_crash_loses_and_doubles_nothing<S: Send + 'static>(
             let database = db.with_points("1/1");
             let events: Vec<Event> = (0..ORDERS)
                 .map(|n| {
-                    Life::new(&format!("A-{}", (n + worker * 700) % ORDERS), "u", 7).received()
+                    TestOrder::new(&format!("A-{}", (n + worker * 700) % ORDERS), "u", 7).received()
                 })
                 .collect();
             tokio::spawn(async move { insist(&database, events).await })

@@ -7,10 +7,10 @@ use autoreceive::domain::words::Data;
 use autoreceive::domain::{Clock, ClockKind, Event, Time};
 use autoreceive::wire::event_json;
 
-use super::kit::{Life, START_MS, TestDb, done};
+use super::kit::{START_MS, TestDb, TestOrder, done};
 
 pub async fn an_order_has_the_state_after_its_newest_event(db: TestDb) {
-    let mut life = Life::new("주문-1", "u-7", 59_000);
+    let mut life = TestOrder::new("주문-1", "u-7", 59_000);
     life.0.data = Some(Data::new(r#"{"sku":"가-1"}"#).unwrap());
     life.0.clock = Clock::Running {
         kind: ClockKind::Receive,
@@ -64,7 +64,7 @@ pub async fn an_order_has_the_state_after_its_newest_event(db: TestDb) {
 pub async fn a_repeat_changes_nothing(db: TestDb) {
     let events: Vec<Event> = (0..50)
         .flat_map(|n| {
-            let life = Life::new(&format!("A-{n}"), "u", n);
+            let life = TestOrder::new(&format!("A-{n}"), "u", n);
             [life.placed(), life.paid()]
         })
         .collect();
@@ -88,20 +88,20 @@ pub async fn a_repeat_changes_nothing(db: TestDb) {
 
 pub async fn an_older_event_is_recorded_but_does_not_change_the_order(db: TestDb) {
     let database = db.plain();
-    let life = Life::new("A-1", "u", 1);
+    let life = TestOrder::new("A-1", "u", 1);
     for event in [life.received(), life.paid(), life.placed()] {
         done(&database, &[event]).await;
     }
     assert_eq!(db.one("SELECT status, version FROM {p}orders").await, "RECEIVED|3");
     assert_eq!(db.rows("SELECT version FROM {p}events ORDER BY version").await, ["1", "2", "3"]);
-    let other = Life::new("B-1", "u", 1);
+    let other = TestOrder::new("B-1", "u", 1);
     done(&database, &[other.paid(), other.placed()]).await;
     assert_eq!(db.one("SELECT status FROM {p}orders WHERE order_id = 'B-1'").await, "PAID");
 }
 
 pub async fn ids_that_differ_in_case_or_by_a_space_are_two_orders(db: TestDb) {
     let ids = ["a", "A", "a ", "á", "ａ"];
-    let events: Vec<Event> = ids.iter().map(|id| Life::new(id, "u", 1).placed()).collect();
+    let events: Vec<Event> = ids.iter().map(|id| TestOrder::new(id, "u", 1).placed()).collect();
     done(&db.plain(), &events).await;
     assert_eq!(db.rows("SELECT order_id FROM {p}orders").await.len(), ids.len());
     assert_eq!(db.rows("SELECT order_id FROM {p}events").await.len(), ids.len());
@@ -121,7 +121,7 @@ pub async fn every_valid_json_is_stored(db: TestDb) {
         &large,
     ];
     for (n, text) in texts.iter().enumerate() {
-        let mut life = Life::new(&format!("A-{n}"), "u", 1);
+        let mut life = TestOrder::new(&format!("A-{n}"), "u", 1);
         life.0.data = Some(Data::new(text).unwrap());
         done(&db.plain(), &[life.placed()]).await;
     }
@@ -133,7 +133,7 @@ pub async fn workers_that_start_together_create_the_tables_once(db: TestDb) {
         .map(|n| {
             let database = db.plain();
             tokio::spawn(async move {
-                done(&database, &[Life::new(&format!("A-{n}"), "u", 1).placed()]).await
+                done(&database, &[TestOrder::new(&format!("A-{n}"), "u", 1).placed()]).await
             })
         })
         .collect();
@@ -145,7 +145,7 @@ pub async fn workers_that_start_together_create_the_tables_once(db: TestDb) {
 }
 
 pub async fn tables_of_a_newer_version_are_not_changed(db: TestDb) {
-    let life = Life::new("A-1", "u", 1);
+    let life = TestOrder::new("A-1", "u", 1);
     done(&db.plain(), &[life.placed()]).await;
     db.rows("INSERT INTO {p}schema (version) VALUES (99)").await;
     let outcome = db.plain().attempt(&[life.paid()]).await.remove(0);

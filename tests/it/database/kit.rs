@@ -136,17 +136,17 @@ pub const START_MS: i64 = 1_795_392_000_000;
 
 /// One order's changes, a day apart.
 #[derive(Clone)]
-pub struct Life(pub Order);
+pub struct TestOrder(pub Order);
 
-impl Life {
-    pub fn new(id: &str, buyer: &str, amount: u64) -> Life {
+impl TestOrder {
+    pub fn new(id: &str, buyer: &str, amount: u64) -> TestOrder {
         let id = id.parse().unwrap();
         let mut order = record::decode(&id, "1|N|tm4q0000|a1KRW|r.k3x9q1").unwrap();
         order.buyer_id = Some(buyer.parse().unwrap());
         order.amount = Some(amount);
         order.changed_at = Time::from_ms(START_MS);
         order.times.placed_at = Time::from_ms(START_MS);
-        Life(order)
+        TestOrder(order)
     }
 
     pub fn placed(&self) -> Event {

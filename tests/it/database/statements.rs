@@ -6,7 +6,7 @@ use autoreceive::action::{Action, Outcome};
 use autoreceive::domain::Event;
 use autoreceive::domain::words::Data;
 
-use super::kit::{Life, TestDb, done};
+use super::kit::{TestDb, TestOrder, done};
 
 /// A shop's own table with the orders A-0, A-1, … as placed.
 async fn shop(db: &TestDb, orders: usize) {
@@ -32,11 +32,11 @@ const UPDATE: &str = "
 pub async fn the_shops_own_statement_runs_once_for_each_event(db: TestDb) {
     shop(&db, 50).await;
     let database = Arc::new(db.with_statement(UPDATE));
-    let mut lives: Vec<Life> =
-        (0..50).map(|n| Life::new(&format!("A-{n}"), "u", 100 + n)).collect();
+    let mut lives: Vec<TestOrder> =
+        (0..50).map(|n| TestOrder::new(&format!("A-{n}"), "u", 100 + n)).collect();
     lives[7].0.data = Some(Data::new(r#"{"a": "b"}"#).unwrap());
     lives[8].0.amount = None;
-    let events: Vec<Event> = lives.iter().map(Life::received).collect();
+    let events: Vec<Event> = lives.iter().map(TestOrder::received).collect();
     let attempts: Vec<_> = (0..6)
         .map(|_| {
             let database = database.clone();
@@ -72,7 +72,7 @@ pub async fn a_statement_can_ignore_older_events(db: TestDb) {
     let sql = "UPDATE {p}shop SET state = :status, version = :version WHERE number = :order_id \
         AND version < :version";
     let database = db.with_statement(sql);
-    let life = Life::new("A-0", "u", 1);
+    let life = TestOrder::new("A-0", "u", 1);
     for event in [life.received(), life.paid(), life.placed()] {
         done(&database, &[event]).await;
     }
@@ -83,7 +83,7 @@ pub async fn only_the_event_that_the_statement_refuses_is_dead(db: TestDb) {
     shop(&db, 20).await;
     let database = db.with_statement(UPDATE);
     let events: Vec<Event> =
-        (0..20).map(|n| Life::new(&format!("A-{n}"), "u", n).received()).collect();
+        (0..20).map(|n| TestOrder::new(&format!("A-{n}"), "u", n).received()).collect();
     let outcomes = database.attempt(&events).await;
     assert!(
         matches!(&outcomes[13], Outcome::Dead { why } if why.contains("SQLSTATE 23")),
@@ -99,7 +99,7 @@ pub async fn only_the_event_that_the_statement_refuses_is_dead(db: TestDb) {
 
 pub async fn a_wrong_statement_is_retried(db: TestDb) {
     shop(&db, 1).await;
-    let life = Life::new("A-0", "u", 1);
+    let life = TestOrder::new("A-0", "u", 1);
     let outcome = db
         .with_statement("UPDATE {p}shop SET no_such_column = :status")
         .attempt(&[life.received()])

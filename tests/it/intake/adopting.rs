@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::kit::{Shop, get};
+use super::kit::{TestShop, get};
 use crate::support::process::{Process, eventually};
 
 async fn adopt(config: &Path, flags: &[&str]) -> Output {
@@ -28,8 +28,8 @@ fn lines(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-async fn shop_with_everything() -> Shop {
-    let shop = Shop::open(&[]).await;
+async fn shop_with_everything() -> TestShop {
+    let shop = TestShop::open(&[]).await;
     shop.initiate("unpaid", 86_400);
     shop.initiate_and_pay("A:1");
     shop.initiate_and_pay("A 2");
@@ -133,7 +133,7 @@ async fn every_paid_order_is_adopted_once_including_history() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_placed_by_a_command_is_skipped_and_reported() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     let config = shop.config(&shop.own_redis(), "1h", "scan_every = \"1h\"\nnotifications = false");
     let service = Process::serve(&config).await;
     let request = reqwest::Client::new()

@@ -32,7 +32,7 @@ use crate::support::redis_server::RedisServer;
 
 /// The shop's single write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Write {
+enum ShopWrite {
     Cancelled,
     Refunded,
     Received,
@@ -41,24 +41,24 @@ enum Write {
     Removed,
 }
 
-const WRITES: [Write; 6] = [
-    Write::Cancelled,
-    Write::Refunded,
-    Write::Received,
-    Write::PaidAgain,
-    Write::Shipped,
-    Write::Removed,
+const WRITES: [ShopWrite; 6] = [
+    ShopWrite::Cancelled,
+    ShopWrite::Refunded,
+    ShopWrite::Received,
+    ShopWrite::PaidAgain,
+    ShopWrite::Shipped,
+    ShopWrite::Removed,
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum InterleavingStep {
     Ask(usize),
     Commit(usize),
     Shop,
 }
 
 /// All merges of sequences that keep the order within each.
-fn merges(parts: &[Vec<Step>]) -> Vec<Vec<Step>> {
+fn merges(parts: &[Vec<InterleavingStep>]) -> Vec<Vec<InterleavingStep>> {
     if parts.iter().all(Vec::is_empty) {
         return vec![Vec::new()];
     }
@@ -72,8 +72,8 @@ fn merges(parts: &[Vec<Step>]) -> Vec<Vec<Step>> {
 }
 
 /// One worker; one that dies between guard and commit, and another one; two workers.
-fn sequences() -> Vec<Vec<Step>> {
-    use Step::{Ask, Commit, Shop};
+fn sequences() -> Vec<Vec<InterleavingStep>> {
+    use InterleavingStep::{Ask, Commit, Shop};
     let one = merges(&[vec![Ask(0), Commit(0)], vec![Shop]]);
     let crash = merges(&[vec![Ask(0)], vec![Ask(1), Commit(1)], vec![Shop]]);
     let two = merges(&[vec![Ask(0), Commit(0)], vec![Ask(1), Commit(1)], vec![Shop]]);
@@ -194,7 +194,7 @@ struct Worker {
 }
 
 /// One order of a shop, on its own store, with its own prefix.
-struct Case {
+struct Interleaving {
     name: String,
     shop: Arc<Shop>,
     store: Arc<dyn Store>,
@@ -211,8 +211,8 @@ fn the_order() -> OrderId {
     id("A:1 {x}")
 }
 
-impl Case {
-    async fn open(number: usize, redis: &RedisServer, on_redis: bool, bug: Bug) -> Case {
+impl Interleaving {
+    async fn open(number: usize, redis: &RedisServer, on_redis: bool, bug: Bug) -> Interleaving {
         let name = format!("{number}-{}", if on_redis { "redis" } else { "sqlite" });
         let shape = |kind: &str| Shape { prefix: format!("{kind}:{name}:"), suffix: String::new() };
         let words = StatusWords {
@@ -241,7 +241,7 @@ impl Case {
         } else {
             Arc::new(SqliteStore::in_memory().unwrap())
         };
-        Case {
+        Interleaving {
             name,
             shop: Arc::new(shop),
             store,
@@ -330,30 +330,30 @@ impl Case {
         self.store.load(&[the_order()]).await.remove(0).unwrap().value.unwrap().unwrap()
     }
 
-    async fn write(&self, write: Write) {
+    async fn write(&self, write: ShopWrite) {
         let key = self.status_key();
         let word = match write {
-            Write::Cancelled => "CANCELLED",
-            Write::Refunded => "REFUNDED",
-            Write::Received => "RECEIVED",
-            Write::PaidAgain => "PAID",
-            Write::Shipped => "SHIPPED",
-            Write::Removed => return drop(self.command(&["GETDEL", &key]).await),
+            ShopWrite::Cancelled => "CANCELLED",
+            ShopWrite::Refunded => "REFUNDED",
+            ShopWrite::Received => "RECEIVED",
+            ShopWrite::PaidAgain => "PAID",
+            ShopWrite::Shipped => "SHIPPED",
+            ShopWrite::Removed => return drop(self.command(&["GETDEL", &key]).await),
         };
         self.command(&["SET", &key, word]).await;
     }
 
-    async fn take(&self, step: Step, write: Write, workers: &[Worker]) {
+    async fn take(&self, step: InterleavingStep, write: ShopWrite, workers: &[Worker]) {
         match step {
-            Step::Shop => self.write(write).await,
-            Step::Ask(w) => {
+            InterleavingStep::Shop => self.write(write).await,
+            InterleavingStep::Ask(w) => {
                 workers[w].gate.ask.add_permits(1);
                 eventually("the guard has answered", 30, async || {
                     workers[w].gate.asked.load(Ordering::SeqCst) > 0
                 })
                 .await;
             }
-            Step::Commit(w) => {
+            InterleavingStep::Commit(w) => {
                 let before = self.order().await.version;
                 workers[w].gate.commit.add_permits(1);
                 let lost = || workers[w].metrics.conflicts_of("guarded") > 0;
@@ -406,9 +406,9 @@ impl Case {
     }
 
     /// The error in the final state, if any.
-    async fn verdict(&self, steps: &[Step], write: Write) -> Option<String> {
-        let asked = steps.iter().position(|step| matches!(step, Step::Ask(_))).unwrap();
-        let wrote = steps.iter().position(|step| *step == Step::Shop).unwrap();
+    async fn verdict(&self, steps: &[InterleavingStep], write: ShopWrite) -> Option<String> {
+        let asked = steps.iter().position(|step| matches!(step, InterleavingStep::Ask(_))).unwrap();
+        let wrote = steps.iter().position(|step| *step == InterleavingStep::Shop).unwrap();
         let order = self.order().await;
         let shop = self.command(&["GET", &self.status_key()]).await;
         let told = self.told.0.lock().unwrap();
@@ -419,28 +419,28 @@ impl Case {
         let timer = Some(Cause::Timer);
         let by_shop = Some(Cause::Shop);
         let expected = match (write, wrote < asked) {
-            (Write::Cancelled, true) => (Status::Cancelled, 0, None, false, Some("CANCELLED")),
-            (Write::Refunded, true) => (Status::Refunded, 0, None, false, Some("REFUNDED")),
-            (Write::Received, true) => (Status::Received, 1, by_shop, false, Some("RECEIVED")),
-            (Write::Shipped, true) => (Status::Paid, 0, None, true, Some("SHIPPED")),
-            (Write::Removed, true) => (Status::Paid, 0, None, true, None),
-            (Write::PaidAgain, true) => (Status::Received, 1, timer, false, Some("RECEIVED")),
-            (Write::Cancelled, false) => (Status::Refunded, 1, timer, false, Some("CANCELLED")),
-            (Write::Refunded, false) => (Status::Refunded, 1, timer, false, Some("REFUNDED")),
-            (Write::Received, false) => (Status::Received, 1, timer, false, Some("RECEIVED")),
-            (Write::PaidAgain, false) => (Status::Received, 1, timer, false, Some("PAID")),
-            (Write::Shipped, false) => (Status::Received, 1, timer, false, Some("SHIPPED")),
-            (Write::Removed, false) => (Status::Received, 1, timer, false, None),
+            (ShopWrite::Cancelled, true) => (Status::Cancelled, 0, None, false, Some("CANCELLED")),
+            (ShopWrite::Refunded, true) => (Status::Refunded, 0, None, false, Some("REFUNDED")),
+            (ShopWrite::Received, true) => (Status::Received, 1, by_shop, false, Some("RECEIVED")),
+            (ShopWrite::Shipped, true) => (Status::Paid, 0, None, true, Some("SHIPPED")),
+            (ShopWrite::Removed, true) => (Status::Paid, 0, None, true, None),
+            (ShopWrite::PaidAgain, true) => (Status::Received, 1, timer, false, Some("RECEIVED")),
+            (ShopWrite::Cancelled, false) => (Status::Refunded, 1, timer, false, Some("CANCELLED")),
+            (ShopWrite::Refunded, false) => (Status::Refunded, 1, timer, false, Some("REFUNDED")),
+            (ShopWrite::Received, false) => (Status::Received, 1, timer, false, Some("RECEIVED")),
+            (ShopWrite::PaidAgain, false) => (Status::Received, 1, timer, false, Some("PAID")),
+            (ShopWrite::Shipped, false) => (Status::Received, 1, timer, false, Some("SHIPPED")),
+            (ShopWrite::Removed, false) => (Status::Received, 1, timer, false, None),
         };
         (ended != expected)
             .then(|| format!("{} {write:?} {steps:?}: {ended:?}, not {expected:?}", self.name))
     }
 
-    async fn run(self, steps: &[Step], write: Write) -> Option<String> {
+    async fn run(self, steps: &[InterleavingStep], write: ShopWrite) -> Option<String> {
         self.adopt(Span::from_secs(1)).await;
         let count = steps
             .iter()
-            .filter_map(|step| if let Step::Ask(w) = step { Some(w + 1) } else { None })
+            .filter_map(|step| if let InterleavingStep::Ask(w) = step { Some(w + 1) } else { None })
             .max()
             .unwrap();
         let workers: Vec<Worker> = (0..count).map(|_| self.worker()).collect();
@@ -471,10 +471,13 @@ async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
         .collect();
     let start = Instant::now();
     let count = cases.len();
-    let run = |(number, (write, steps, on_redis)): (usize, (Write, Vec<Step>, bool))| {
-        let redis = &redis;
-        async move { Case::open(number, redis, on_redis, bug).await.run(&steps, write).await }
-    };
+    let run =
+        |(number, (write, steps, on_redis)): (usize, (ShopWrite, Vec<InterleavingStep>, bool))| {
+            let redis = &redis;
+            async move {
+                Interleaving::open(number, redis, on_redis, bug).await.run(&steps, write).await
+            }
+        };
     let wrong: Vec<String> = stream::iter(cases)
         .map(run)
         .buffer_unordered(16)
@@ -494,7 +497,7 @@ async fn every_case(bug: Bug, stores: &[bool]) -> (usize, Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_from_before_the_payment_stops_no_clock() {
     let redis = RedisServer::start(&["--appendonly", "no"]);
-    let case = Case::open(0, &redis, false, Bug::None).await;
+    let case = Interleaving::open(0, &redis, false, Bug::None).await;
     case.adopt(Span::from_hours(24)).await;
     case.command(&["SET", &case.status_key(), "PENDING_PAYMENT"]).await;
     case.settle().await;

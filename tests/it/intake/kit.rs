@@ -12,15 +12,15 @@ use crate::support::process::Process;
 use crate::support::redis_server::RedisServer;
 
 /// A shop's Redis.
-pub struct Shop {
+pub struct TestShop {
     pub redis: RedisServer,
     directory: TempDir,
     pub endpoint: ShopEndpoint,
 }
 
-impl Shop {
-    pub async fn open(extra_args: &[&str]) -> Shop {
-        Shop {
+impl TestShop {
+    pub async fn open(extra_args: &[&str]) -> TestShop {
+        TestShop {
             redis: RedisServer::start(extra_args),
             directory: tempfile::tempdir().unwrap(),
             endpoint: ShopEndpoint::start().await,

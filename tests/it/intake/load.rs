@@ -5,11 +5,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use autoreceive::bench::shop::{Life, Scenario};
+use autoreceive::bench::shop::{ObservedOrder, Scenario};
 use autoreceive::bench::takeover::tally::{Done, Tally};
 use tokio_util::sync::CancellationToken;
 
-use super::kit::{Shop, get};
+use super::kit::{TestShop, get};
 use crate::support::process::{Process, eventually};
 
 const WINDOW: Duration = Duration::from_secs(3);
@@ -42,7 +42,7 @@ async fn kill_one(config: &Path, victim: Process, over: Duration) -> Process {
     Process::serve(config).await
 }
 
-async fn cut_listeners(shop: &Shop, stop: &CancellationToken) {
+async fn cut_listeners(shop: &TestShop, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let _ = shop.redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -50,9 +50,12 @@ async fn cut_listeners(shop: &Shop, stop: &CancellationToken) {
 }
 
 /// Runs the scenario, and returns the orders as the shop saw them.
-async fn run(notifications: Notifications, scan_every: Duration) -> (Vec<Life>, Shop, Duration) {
+async fn run(
+    notifications: Notifications,
+    scan_every: Duration,
+) -> (Vec<ObservedOrder>, TestShop, Duration) {
     let flags = if notifications == Notifications::Off { "" } else { "K$" };
-    let shop = Shop::open(&["--notify-keyspace-events", flags, "--appendonly", "no"]).await;
+    let shop = TestShop::open(&["--notify-keyspace-events", flags, "--appendonly", "no"]).await;
     let intake = format!("scan_every = \"{}ms\"", scan_every.as_millis());
     let config = shop.config(&shop.own_redis(), &format!("{}ms", WINDOW.as_millis()), &intake);
     let first = Process::serve(&config).await;
@@ -90,7 +93,7 @@ async fn run(notifications: Notifications, scan_every: Duration) -> (Vec<Life>, 
 }
 
 /// Checks all promises.
-fn check(lives: &[Life], shop: &Shop) -> Tally {
+fn check(lives: &[ObservedOrder], shop: &TestShop) -> Tally {
     let done = Done::default();
     let mut refunded = 0;
     for delivery in shop.endpoint.deliveries() {

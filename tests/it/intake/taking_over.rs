@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::kit::{Shop, get, path_of, text};
+use super::kit::{TestShop, get, path_of, text};
 use crate::support::process::{Process, eventually};
 
 const BY_SCAN: &str = "scan_every = \"200ms\"\nnotifications = false";
@@ -10,7 +10,7 @@ const BY_SCAN: &str = "scan_every = \"200ms\"\nnotifications = false";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_adopts_a_paid_order_and_its_receipt_reaches_the_shops_key() {
     for own_store in [false, true] {
-        let shop = Shop::open(&[]).await;
+        let shop = TestShop::open(&[]).await;
         let store = if own_store { shop.own_file() } else { shop.own_redis() };
         let service = Process::serve(&shop.config(&store, "1s", BY_SCAN)).await;
         shop.initiate_and_pay("A-1");
@@ -51,7 +51,7 @@ async fn a_scan_adopts_a_paid_order_and_its_receipt_reaches_the_shops_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notifications_find_an_order_at_once_and_other_flags_stay() {
-    let shop = Shop::open(&["--notify-keyspace-events", "Ex"]).await;
+    let shop = TestShop::open(&["--notify-keyspace-events", "Ex"]).await;
     let config = shop.config(&shop.own_redis(), "500ms", "scan_every = \"1h\"");
     let first = Process::serve(&config).await;
     eventually("what is missing is reported", 10, async || {
@@ -83,7 +83,7 @@ async fn notifications_find_an_order_at_once_and_other_flags_stay() {
         .await;
 }
 
-fn flags(shop: &Shop) -> String {
+fn flags(shop: &TestShop) -> String {
     let answer: Vec<String> = redis::from_redis_value(
         shop.redis.cli(&["CONFIG", "GET", "notify-keyspace-events"]).unwrap(),
     )
@@ -93,7 +93,7 @@ fn flags(shop: &Shop) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shops_status_wins_and_commands_are_refused() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     let service = Process::serve(&shop.config(&shop.own_redis(), "2s", BY_SCAN)).await;
     for id in ["cancelled", "refunded", "by-hand", "shipped", "kept"] {
         shop.initiate_and_pay(id);
@@ -148,7 +148,7 @@ async fn the_shops_status_wins_and_commands_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unusual_ids_are_adopted_and_other_keys_stay_unchanged() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     let ids =
         ["a:b:c", "with space", "{tag}:1", "}{", "주문-1", "*?[x]\\", "%7C|~", &"x".repeat(128)];
     for id in ids {
@@ -194,17 +194,17 @@ async fn unusual_ids_are_adopted_and_other_keys_stay_unchanged() {
     assert_eq!(shop.endpoint.orders(), ids.len() + 1);
 }
 
-fn connect(shop: &Shop) -> redis::Connection {
+fn connect(shop: &TestShop) -> redis::Connection {
     redis::Client::open(shop.redis.url()).unwrap().get_connection().unwrap()
 }
 
-fn dump(shop: &Shop, key: &str) -> String {
+fn dump(shop: &TestShop, key: &str) -> String {
     format!("{:?}", shop.redis.cli(&["DUMP", key]).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_with_a_time_to_live_keeps_it() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     let service = Process::serve(&shop.config(&shop.own_file(), "300ms", BY_SCAN)).await;
     shop.initiate("A-1", 100);
     shop.redis.cli(&["SET", "trade:status:A-1", "PAID", "EX", "5000"]).unwrap();
@@ -219,7 +219,7 @@ async fn a_status_with_a_time_to_live_keeps_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn count_from_trigger_receives_at_the_end_of_the_trigger() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     let intake = format!("{BY_SCAN}\ncount_from = \"trigger\"");
     let service = Process::serve(&shop.config(&shop.own_file(), "24h", &intake)).await;
     shop.initiate("A-1", 3);
@@ -239,7 +239,7 @@ async fn count_from_trigger_receives_at_the_end_of_the_trigger() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_an_intake_leaves_adopted_orders_to_others() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     let config = shop.config(&shop.own_redis(), "1s", BY_SCAN);
     let with = Process::serve(&config).await;
     shop.initiate_and_pay("A-1");
@@ -278,7 +278,7 @@ async fn a_worker_without_an_intake_leaves_adopted_orders_to_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_survives_a_restart_and_later_payments_are_not_history() {
-    let shop = Shop::open(&[]).await;
+    let shop = TestShop::open(&[]).await;
     shop.set("old", "PAID");
     shop.initiate_and_pay("new");
     let config = shop.config(&shop.own_redis(), "500ms", BY_SCAN);
@@ -305,7 +305,7 @@ async fn history_survives_a_restart_and_later_payments_are_not_history() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_shops_redis_is_down_only_adopted_orders_wait() {
-    let mut shop = Shop::open(&[]).await;
+    let mut shop = TestShop::open(&[]).await;
     let service = Process::serve(&shop.config(&shop.own_file(), "2s", BY_SCAN)).await;
     shop.initiate_and_pay("A-1");
     eventually("A-1 is adopted", 20, async || {
@@ -338,7 +338,7 @@ async fn while_the_shops_redis_is_down_only_adopted_orders_wait() {
 
 #[tokio::test]
 async fn a_cluster_node_is_refused_with_the_reason() {
-    let shop = Shop::open(&["--cluster-enabled", "yes", "--appendonly", "no"]).await;
+    let shop = TestShop::open(&["--cluster-enabled", "yes", "--appendonly", "no"]).await;
     let config = shop.config(&shop.own_file(), "1s", BY_SCAN);
     let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_autoreceive"))
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])

@@ -32,7 +32,7 @@ pub struct Delivery {
 
 /// All deliveries so far.
 #[derive(Default)]
-struct Log {
+struct DeliveryLog {
     deliveries: Vec<Delivery>,
     forged: usize,
 }
@@ -42,7 +42,7 @@ struct Log {
 pub struct ShopEndpoint {
     /// Its URL.
     pub url: String,
-    log: Arc<Mutex<Log>>,
+    log: Arc<Mutex<DeliveryLog>>,
 }
 
 impl ShopEndpoint {
@@ -50,13 +50,13 @@ impl ShopEndpoint {
     pub async fn start() -> ShopEndpoint {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let log = Arc::new(Mutex::new(Log::default()));
+        let log = Arc::new(Mutex::new(DeliveryLog::default()));
         let router = Router::new().route("/hooks", post(take)).with_state(log.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         ShopEndpoint { url, log }
     }
 
-    fn with<T>(&self, f: impl FnOnce(&Log) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&DeliveryLog) -> T) -> T {
         f(&self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -86,7 +86,11 @@ impl ShopEndpoint {
     }
 }
 
-async fn take(State(log): State<Arc<Mutex<Log>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(
+    State(log): State<Arc<Mutex<DeliveryLog>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let verified = standardwebhooks::Webhook::new(SECRET).unwrap().verify(&body, &headers).is_ok();
     let id =
         headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();

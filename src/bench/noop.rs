@@ -14,7 +14,7 @@ use crate::action::{Action, Outcome};
 
 /// Counts attempted events and records the lag of each receipt.
 #[derive(Clone)]
-pub struct Nothing(Arc<Attempts>);
+pub struct NoopAction(Arc<Attempts>);
 
 struct Attempts {
     attempted: AtomicU64,
@@ -25,12 +25,12 @@ struct Attempts {
     silence: Span,
 }
 
-impl Nothing {
+impl NoopAction {
     /// `store_now` is the store's current time.
     ///
     /// # Errors
     /// If the histogram cannot be created.
-    pub fn new(store_now: Time) -> anyhow::Result<Nothing> {
+    pub fn new(store_now: Time) -> anyhow::Result<NoopAction> {
         let lags_ms = Mutex::new(histogram()?);
         let attempts = Attempts {
             attempted: AtomicU64::new(0),
@@ -39,7 +39,7 @@ impl Nothing {
             anchor: (store_now, Instant::now()),
             silence: Terms::default().receive_after,
         };
-        Ok(Nothing(Arc::new(attempts)))
+        Ok(NoopAction(Arc::new(attempts)))
     }
 
     /// The number of attempted events.
@@ -67,7 +67,7 @@ impl Nothing {
 }
 
 #[async_trait]
-impl Action for Nothing {
+impl Action for NoopAction {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
         let attempts = &self.0;
         let (then, at) = attempts.anchor;
