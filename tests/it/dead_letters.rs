@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use crate::support::endpoint::webhook;
 use crate::support::process::{Process, eventually};
 use crate::support::redis_server::RedisServer;
-use autoreceive_store::conformance::kit::{Kept, bury, hours, lanes, now, policy, sync};
+use autoreceive_store::conformance::kit::{
+    SharedStore, hours, keep_dead_letter, lanes, now, policy, sync,
+};
 
 /// More than one page of the service's replay.
 const ORDERS: usize = 230;
@@ -269,17 +271,17 @@ async fn on_redis_dead_letters_are_listed_replayed_and_discarded_and_none_is_los
     an_operator_handles_dead_letters(&redis.url(), directory.path()).await;
 }
 
-fn engine(store: &Kept) -> Engine {
+fn engine(store: &SharedStore) -> Engine {
     Engine::builder(store.clone()).policy(policy()).start()
 }
 
-async fn left(store: &Kept) -> u64 {
+async fn left(store: &SharedStore) -> u64 {
     lanes(store, &sync()).await.1 as u64
 }
 
 #[tokio::test]
 async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_its_start() {
-    let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
+    let store: SharedStore = Arc::new(SqliteStore::in_memory().unwrap());
     let engine = engine(&store);
     let now = now(&store).await;
     for (name, at) in [
@@ -287,7 +289,7 @@ async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_i
         ("new", now.before(hours(1))),
         ("later", now.after(hours(1))),
     ] {
-        bury(&store, name, at).await;
+        keep_dead_letter(&store, name, at).await;
     }
     let filter = |older_than, error: Option<&str>| DeadLetterSelection {
         older_than,
@@ -311,11 +313,11 @@ async fn a_replay_takes_matching_dead_letters_and_leaves_those_that_died_after_i
 
 #[tokio::test]
 async fn a_long_replay_continues_from_its_cursor() {
-    let store: Kept = Arc::new(SqliteStore::in_memory().unwrap());
+    let store: SharedStore = Arc::new(SqliteStore::in_memory().unwrap());
     let engine = engine(&store);
     let at = now(&store).await.before(hours(1));
     for i in 0..2_100 {
-        bury(&store, &format!("e{i}"), at).await;
+        keep_dead_letter(&store, &format!("e{i}"), at).await;
     }
     let all = DeadLetterSelection::default();
     for (how, done) in [(None, 0), (Some(Resolution::Replay), 2_100)] {
@@ -337,11 +339,11 @@ async fn a_long_replay_continues_from_its_cursor() {
 async fn a_dead_letter_that_cannot_be_read_is_shown_and_discarded_but_not_replayed() {
     let server = RedisServer::start(&[]);
     let settings = RedisSettings { url: server.url(), ..RedisSettings::default() };
-    let store: Kept = Arc::new(RedisStore::open(settings).await.unwrap());
+    let store: SharedStore = Arc::new(RedisStore::open(settings).await.unwrap());
     let engine = engine(&store);
     let at = now(&store).await;
-    let damaged = bury(&store, "e1", at).await;
-    let lost = bury(&store, "e2", at).await;
+    let damaged = keep_dead_letter(&store, "e1", at).await;
+    let lost = keep_dead_letter(&store, "e2", at).await;
     let data = |shard| format!("ar:{{{shard}}}:deaddata:sync");
     server.cli(&["HSET", &data(damaged.shard), &damaged.id, "nonsense"]).unwrap();
     server.cli(&["HDEL", &data(lost.shard), &lost.id]).unwrap();

@@ -32,7 +32,7 @@ impl Ground {
 
     /// Opens the store. A file that was just closed can stay locked for a moment: a child process
     /// that another test has just forked has it open until its exec.
-    async fn open(&self, test_clock: bool) -> Result<Kept, OpenError> {
+    async fn open(&self, test_clock: bool) -> Result<SharedStore, OpenError> {
         let begun = Instant::now();
         loop {
             match self.try_open(test_clock).await {
@@ -47,7 +47,7 @@ impl Ground {
         }
     }
 
-    async fn try_open(&self, test_clock: bool) -> Result<Kept, OpenError> {
+    async fn try_open(&self, test_clock: bool) -> Result<SharedStore, OpenError> {
         Ok(match self {
             Ground::Sqlite(directory) => {
                 let path = directory.path().join("orders.db");
@@ -167,7 +167,7 @@ async fn a_decision_from_before_an_advance_cannot_be_committed_after_it() {
     }
 }
 
-fn engine(store: &Kept, check_every: Duration) -> Engine {
+fn engine(store: &SharedStore, check_every: Duration) -> Engine {
     let policy = Policy::new("default", Terms::default()).unwrap();
     Engine::builder(store.clone()).policy(policy).check_every(check_every).start()
 }
