@@ -110,12 +110,12 @@ fn a_database_with_a_single_key_is_refused_and_not_changed() {
     let server = RedisServer::start(&[]);
     server.cli(&["SET", "shop", "open"]).unwrap();
     let output = bench(&["herd", "--orders", "10", "--store", &server.url()]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.code() == Some(1)
-            && told.contains("has 1 keys")
-            && told.contains("needs an empty database"),
-        "{told}"
+            && stderr.contains("has 1 keys")
+            && stderr.contains("needs an empty database"),
+        "{stderr}"
     );
     assert_eq!(server.cli(&["DBSIZE"]).unwrap(), redis::Value::Int(1));
 }
@@ -123,8 +123,8 @@ fn a_database_with_a_single_key_is_refused_and_not_changed() {
 #[test]
 fn a_benchmark_that_needs_redis_says_so() {
     let output = bench(&["limit", "--orders", "10"]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && told.contains("--store redis://"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && stderr.contains("--store redis://"), "{stderr}");
 }
 
 #[test]

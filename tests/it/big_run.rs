@@ -218,12 +218,11 @@ impl World {
         let entries: Vec<(String, BTreeMap<String, String>)> =
             redis::from_redis_value(self.stream.cli(&["XRANGE", "orders", "-", "+"]).unwrap())
                 .unwrap();
-        let ids: BTreeMap<String, BTreeSet<String>> =
-            entries.iter().fold(BTreeMap::new(), |mut ids, (_, entry)| {
-                assert_eq!(entry["type"], "order.received");
-                ids.entry(entry["order_id"].clone()).or_default().insert(entry["id"].clone());
-                ids
-            });
+        let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (_, entry) in &entries {
+            assert_eq!(entry["type"], "order.received");
+            ids.entry(entry["order_id"].clone()).or_default().insert(entry["id"].clone());
+        }
         assert_eq!(ids.keys().cloned().collect::<BTreeSet<_>>(), *expected);
         assert!(
             ids.values().all(|ids| ids.len() == 1),

@@ -126,8 +126,10 @@ fn every_command_has_help_with_an_example() {
     fn visit(command: &clap::Command, path: &[&str], seen: &mut usize) {
         if command.has_subcommands() {
             let subcommands = command.get_subcommands().filter(|sub| sub.get_name() != "help");
-            return subcommands
-                .for_each(|sub| visit(sub, &[path, &[sub.get_name()]].concat(), seen));
+            for sub in subcommands {
+                visit(sub, &[path, &[sub.get_name()]].concat(), seen);
+            }
+            return;
         }
         let output = run(&[path, &["--help"]].concat());
         let help = text(&output.stdout);

@@ -104,7 +104,7 @@ async fn a_client_credits_once(program: &[&str]) {
     let long = message(&url, "A-2:9", &"x".repeat(300_000)).send().await;
     assert!(
         long.is_err() || long.is_ok_and(|answer| answer.status() == 413),
-        "what is too long is refused, or cut off"
+        "a long body must be refused or cut off"
     );
     assert_eq!(client.said().matches(" points\n").count(), 2, "{}", client.said());
     drop(client);

@@ -90,7 +90,7 @@ impl Stage {
             let start = Instant::now();
             assert!(
                 self.place(&format!("{name}-{}", took.len())).await,
-                "{name}: somebody else's order was refused"
+                "{name}: an order of another client was refused"
             );
             took.push(start.elapsed());
             memory = memory.max(self.memory_mb());

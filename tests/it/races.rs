@@ -237,7 +237,7 @@ async fn many_queued_commands_of_one_order_are_executed_in_their_order() {
     let mut expected = vec![1, 2];
     expected.extend((0..10).flat_map(|i| [3 + 2 * i, 4 + 2 * i, 4 + 2 * i]));
     assert_eq!(versions, expected);
-    eventually("all 22 versions were told", 20, async || {
+    eventually("all 22 versions were attempted", 20, async || {
         witness.histories().get(&id(0)).is_some_and(|history| history.len() == 22)
     })
     .await;

@@ -25,7 +25,7 @@ const ACTIONS: [&str; 5] = ["shop", "gateway", "emails", "events", "tables"];
 /// A configuration with every secret, at the most detailed log level.
 fn config(redis: &RedisServer, token: &str) -> String {
     let port = redis.port;
-    let nobody = free_port();
+    let down = free_port();
     let hash = TokenHash::of(token);
     format!(
         r#"
@@ -41,13 +41,13 @@ fn config(redis: &RedisServer, token: &str) -> String {
         [actions.shop]
         type = "webhook"
         on = ["order.placed"]
-        url = "http://user:{PASSWORD}@127.0.0.1:{nobody}/h?key={QUERY}"
+        url = "http://user:{PASSWORD}@127.0.0.1:{down}/h?key={QUERY}"
         allow_private = true
         secret = "{SECRET}"
         [actions.gateway]
         type = "http"
         on = ["order.placed"]
-        url = "http://127.0.0.1:{nobody}/send?key={QUERY}&token={{{{ env.CANARY_GATEWAY }}}}"
+        url = "http://127.0.0.1:{down}/send?key={QUERY}&token={{{{ env.CANARY_GATEWAY }}}}"
         headers = {{ authorization = "Bearer {{{{ env.CANARY_GATEWAY }}}}" }}
         body = "{{}}"
         env = ["CANARY_GATEWAY"]
@@ -55,7 +55,7 @@ fn config(redis: &RedisServer, token: &str) -> String {
         [actions.emails]
         type = "email"
         on = ["order.cancelled"]
-        server = "127.0.0.1:{nobody}"
+        server = "127.0.0.1:{down}"
         tls = "none"
         user = "shop"
         password_env = "CANARY_SMTP"
@@ -64,11 +64,11 @@ fn config(redis: &RedisServer, token: &str) -> String {
         [actions.events]
         type = "stream"
         on = ["order.placed"]
-        url = "redis://:{STREAM}@127.0.0.1:{nobody}/0"
+        url = "redis://:{STREAM}@127.0.0.1:{down}/0"
         stream = "orders"
         [actions.tables]
         type = "database"
-        url = "postgres://shop:{DATABASE}@127.0.0.1:{nobody}/shop"
+        url = "postgres://shop:{DATABASE}@127.0.0.1:{down}/shop"
         "#
     )
 }

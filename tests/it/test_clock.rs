@@ -297,9 +297,9 @@ async fn an_order_with_a_window_of_24_h_is_received_and_delivered_after_clock_ad
         "{shown:?}"
     );
     eventually("the shop gets the webhook", 30, async || endpoint.orders() == 1).await;
-    let told = &endpoint.deliveries()[0].body;
+    let body = &endpoint.deliveries()[0].body;
     assert_eq!(
-        (told["type"].as_str(), told["data"]["order"]["status"].as_str()),
+        (body["type"].as_str(), body["data"]["order"]["status"].as_str()),
         (Some("order.received"), Some("RECEIVED"))
     );
     let too_far = autoreceive(directory.path(), &service.url, &["clock", "advance", "3653d"]).await;

@@ -208,8 +208,8 @@ async fn note(State(lags): State<DeliveryLags>, body: Bytes) -> StatusCode {
     let arrived = Instant::now();
     let event: Value = serde_json::from_slice(&body).unwrap();
     let number: usize = event["data"]["order"]["order_id"].as_str().unwrap()[2..].parse().unwrap();
-    let (sent, told) = &mut *lags.0.lock().unwrap();
-    told.push(arrived - sent[number / TOGETHER]);
+    let (sent, delays) = &mut *lags.0.lock().unwrap();
+    delays.push(arrived - sent[number / TOGETHER]);
     StatusCode::NO_CONTENT
 }
 
@@ -242,10 +242,10 @@ async fn lags(store: &str, bad: Option<&String>, ticks: usize) -> Vec<Duration> 
         lags.0.lock().unwrap().1.len() >= ticks * TOGETHER
     })
     .await;
-    let mut told = lags.0.lock().unwrap().1.clone();
-    told.sort_unstable();
+    let mut delays = lags.0.lock().unwrap().1.clone();
+    delays.sort_unstable();
     assert!(service.terminate().await.success());
-    told
+    delays
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,8 +263,8 @@ async fn an_endpoint_that_is_down_adds_little_lag_to_others() {
             for (p99s, (_, bad)) in p99s.iter_mut().zip(&neighbours) {
                 let redis = (name == "Redis").then(|| RedisServer::start(&["--appendonly", "yes"]));
                 let store = redis.as_ref().map_or("sqlite:shop.db".to_owned(), RedisServer::url);
-                let told = lags(&store, bad.as_ref(), ticks).await;
-                p99s.push(told[(told.len() - 1) * 99 / 100]);
+                let delays = lags(&store, bad.as_ref(), ticks).await;
+                p99s.push(delays[(delays.len() - 1) * 99 / 100]);
             }
         }
         for ((neighbour, _), mut p99s) in neighbours.iter().zip(p99s) {

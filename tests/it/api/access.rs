@@ -184,11 +184,7 @@ async fn every_token(
             "{method} {path} as {has:?}"
         );
     }
-    assert_eq!(
-        events().await,
-        before,
-        "{method} {path} changed something for somebody who may not"
-    );
+    assert_eq!(events().await, before, "{method} {path} changed something without the role");
     for has in Role::ALL.into_iter().filter(|has| role.is_none_or(|role| *has >= role)) {
         let answer =
             guarded.ask(method, path, &format!("bearer {}", guarded.token(has)), body).await;

@@ -271,9 +271,12 @@ async fn answers_have_only_documented_fields() {
 fn known(value: &Value, schema: &Value, document: &Value, at: &str) {
     let parts = parts(schema, document);
     if let Value::Array(items) = value {
-        return items.iter().for_each(|item| {
-            parts.iter().for_each(|part| known(item, &part["items"], document, at))
-        });
+        for item in items {
+            for part in &parts {
+                known(item, &part["items"], document, at);
+            }
+        }
+        return;
     }
     let Value::Object(fields) = value else { return };
     if parts

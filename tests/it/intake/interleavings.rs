@@ -176,13 +176,15 @@ impl Guard for Buggy {
 
 /// The attempted events, by id.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<BTreeMap<String, Event>>>);
+struct AttemptedEvents(Arc<Mutex<BTreeMap<String, Event>>>);
 
 #[async_trait]
-impl Action for Told {
+impl Action for AttemptedEvents {
     async fn attempt(&self, events: &[Event]) -> Vec<Outcome> {
-        let mut told = self.0.lock().unwrap();
-        events.iter().for_each(|event| drop(told.insert(event.id(), event.clone())));
+        let mut attempted = self.0.lock().unwrap();
+        for event in events {
+            attempted.insert(event.id(), event.clone());
+        }
         vec![Outcome::Done; events.len()]
     }
 }
@@ -199,7 +201,7 @@ struct Interleaving {
     shop: Arc<Shop>,
     store: Arc<dyn Store>,
     shop_url: String,
-    told: Told,
+    attempted: AttemptedEvents,
     bug: Bug,
 }
 
@@ -246,7 +248,7 @@ impl Interleaving {
             shop: Arc::new(shop),
             store,
             shop_url: redis.url(),
-            told: Told::default(),
+            attempted: AttemptedEvents::default(),
             bug,
         }
     }
@@ -297,7 +299,7 @@ impl Interleaving {
     fn engine(&self, guard: Arc<dyn Guard>, metrics: &Arc<Metrics>) -> Engine {
         let action = Subscription {
             on: EventKind::ALL.to_vec(),
-            ..Subscription::new("told".parse().unwrap(), self.told.clone())
+            ..Subscription::new("attempts".parse().unwrap(), self.attempted.clone())
         };
         let builder =
             Engine::builder(self.store.clone()).policy(policy()).action(action).guard(guard);
@@ -411,9 +413,9 @@ impl Interleaving {
         let wrote = steps.iter().position(|step| *step == InterleavingStep::Shop).unwrap();
         let order = self.order().await;
         let shop = self.command(&["GET", &self.status_key()]).await;
-        let told = self.told.0.lock().unwrap();
+        let attempted = self.attempted.0.lock().unwrap();
         let receipts: Vec<&Event> =
-            told.values().filter(|event| event.kind() == EventKind::Received).collect();
+            attempted.values().filter(|event| event.kind() == EventKind::Received).collect();
         let cause = receipts.first().map(|event| event.cause());
         let ended = (order.status, receipts.len(), cause, order.is_held(), shop.as_deref());
         let timer = Some(Cause::Timer);

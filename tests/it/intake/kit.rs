@@ -96,17 +96,17 @@ impl TestShop {
     }
 
     /// The types and number of the webhooks about an order.
-    pub fn told(&self, id: &str) -> Vec<String> {
+    pub fn webhooks(&self, id: &str) -> Vec<String> {
         let of_order = |body: &Json| body["data"]["order"]["order_id"] == id;
-        let mut told: Vec<String> = self
+        let mut webhooks: Vec<String> = self
             .endpoint
             .deliveries()
             .iter()
             .filter(|d| of_order(&d.body))
             .map(|d| d.body["type"].as_str().unwrap().to_owned())
             .collect();
-        told.dedup();
-        told
+        webhooks.dedup();
+        webhooks
     }
 }
 

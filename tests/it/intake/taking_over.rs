@@ -20,7 +20,7 @@ async fn a_scan_adopts_a_paid_order_and_its_receipt_reaches_the_shops_key() {
         })
         .await;
         eventually("the shop gets the webhook", 20, async || {
-            shop.told("A-1") == ["order.received"]
+            shop.webhooks("A-1") == ["order.received"]
         })
         .await;
         let order = get(&service, "/v1/orders/A-1").await;
@@ -54,7 +54,7 @@ async fn notifications_find_an_order_at_once_and_other_flags_stay() {
     let shop = TestShop::open(&["--notify-keyspace-events", "Ex"]).await;
     let config = shop.config(&shop.own_redis(), "500ms", "scan_every = \"1h\"");
     let first = Process::serve(&config).await;
-    eventually("what is missing is reported", 10, async || {
+    eventually("missing flags are reported", 10, async || {
         let notifications =
             get(&first, "/v1/stats").await["intake"]["notifications"].as_str().unwrap().to_owned();
         notifications.contains("CONFIG SET notify-keyspace-events") && notifications.contains("K$")
@@ -79,8 +79,10 @@ async fn notifications_find_an_order_at_once_and_other_flags_stay() {
     shop.initiate_and_pay("A-1");
     eventually("A-1 is RECEIVED", 10, async || shop.status("A-1").as_deref() == Some("RECEIVED"))
         .await;
-    eventually("the shop gets the webhook", 10, async || shop.told("A-1") == ["order.received"])
-        .await;
+    eventually("the shop gets the webhook", 10, async || {
+        shop.webhooks("A-1") == ["order.received"]
+    })
+    .await;
 }
 
 fn flags(shop: &TestShop) -> String {
@@ -122,12 +124,12 @@ async fn the_shops_status_wins_and_commands_are_refused() {
         ("kept", "RECEIVED", "timer", vec!["order.received"]),
         ("shipped", "PAID", "shop", vec![]),
     ];
-    for (id, status, cause, told) in expected {
+    for (id, status, cause, webhooks) in expected {
         eventually(id, 20, async || {
             let order = get(&service, &path_of(id)).await;
             order["status"] == status
                 && order["last_event"]["cause"] == cause
-                && shop.told(id) == told
+                && shop.webhooks(id) == webhooks
         })
         .await;
     }
@@ -135,7 +137,7 @@ async fn the_shops_status_wins_and_commands_are_refused() {
     assert_eq!(held["holds"][0]["reason"], "the shop's status is SHIPPED");
     assert_eq!(shop.status("shipped").as_deref(), Some("SHIPPED"));
     shop.set("kept", "CANCELLED");
-    eventually("what is cancelled after its receipt is refunded", 20, async || {
+    eventually("a cancel after the receipt is a refund", 20, async || {
         get(&service, "/v1/orders/kept").await["status"] == "REFUNDED"
     })
     .await;
@@ -177,7 +179,7 @@ async fn unusual_ids_are_adopted_and_other_keys_stay_unchanged() {
     let service = Process::serve(&shop.config(&shop.own_redis(), "1s", BY_SCAN)).await;
     for id in ids.into_iter().chain(["kept"]) {
         eventually(id, 20, async || shop.status(id).as_deref() == Some("RECEIVED")).await;
-        eventually(id, 20, async || shop.told(id) == ["order.received"]).await;
+        eventually(id, 20, async || shop.webhooks(id) == ["order.received"]).await;
     }
     assert!(
         shop.exists("trade:auto-receive:kept"),
@@ -266,7 +268,7 @@ async fn a_worker_without_an_intake_leaves_adopted_orders_to_others() {
         get(&without, "/v1/orders/B-1").await["status"] == "RECEIVED"
     })
     .await;
-    assert_eq!((shop.status("A-1").as_deref(), shop.told("A-1").len()), (Some("PAID"), 0));
+    assert_eq!((shop.status("A-1").as_deref(), shop.webhooks("A-1").len()), (Some("PAID"), 0));
     let with = Process::serve(&config).await;
     eventually("A-1 is RECEIVED", 20, async || {
         get(&with, "/v1/orders/A-1").await["status"] == "RECEIVED"
