@@ -270,8 +270,7 @@ fn action(config: &ActionConfig) -> anyhow::Result<(Arc<dyn Action>, Option<Endp
         #[cfg(feature = "email")]
         ActionKind::Email(email) => {
             let crate::config::EmailConfig { content, server, timeout, rate } = email;
-            let action =
-                crate::action::email::Email::new(content, server, timeout.to_std(), rate)?;
+            let action = crate::action::email::Email::new(content, server, timeout.to_std(), rate)?;
             (Arc::new(action), None)
         }
         #[cfg(feature = "stream")]

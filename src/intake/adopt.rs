@@ -136,7 +136,8 @@ impl Survey {
     fn count(&mut self, word: &str) {
         let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
         let is_new = !self.statuses.contains_key(&shown);
-        let word = if is_new && self.statuses.len() >= MAX_WORDS { "…".to_owned() } else { shown };
+        let word =
+            if is_new && self.statuses.len() >= MAX_WORDS { "…".to_owned() } else { shown };
         *self.statuses.entry(word).or_default() += 1;
     }
 

@@ -138,9 +138,9 @@ impl Intake {
 
     /// Sets the state of the notifications, and logs a change.
     fn set_state(&self, notifications: String) {
-        let before = self.figures.with(|state| {
-            std::mem::replace(&mut state.notifications, notifications.clone())
-        });
+        let before = self
+            .figures
+            .with(|state| std::mem::replace(&mut state.notifications, notifications.clone()));
         if before != notifications {
             tracing::warn!(notifications, "only scans find changes of the shop's keys");
         }

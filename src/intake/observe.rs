@@ -147,8 +147,7 @@ impl Intake {
                 self.seen.lock().insert(&id, class, None);
                 continue;
             }
-            let observation =
-                self.shop.words.observation(&status, &self.settings.policy, None)?;
+            let observation = self.shop.words.observation(&status, &self.settings.policy, None)?;
             rest.push((id, class, observation));
         }
         Ok(rest)
@@ -229,12 +228,7 @@ impl Intake {
         }
     }
 
-    fn count(
-        &self,
-        id: &OrderId,
-        reply: &Reply,
-        outcome: &mut ScanOutcome,
-    ) -> Option<SkipReason> {
+    fn count(&self, id: &OrderId, reply: &Reply, outcome: &mut ScanOutcome) -> Option<SkipReason> {
         match (&reply.outcome, &reply.order) {
             (ReplyOutcome::Changed, Some((order, _))) if order.version == 1 => {
                 outcome.adopted += 1;

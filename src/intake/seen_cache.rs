@@ -50,12 +50,7 @@ impl SeenCache {
     }
 
     /// Remembers a status after it was submitted or skipped.
-    pub(super) fn insert(
-        &mut self,
-        id: &OrderId,
-        class: StatusClass,
-        skipped: Option<SkipReason>,
-    ) {
+    pub(super) fn insert(&mut self, id: &OrderId, class: StatusClass, skipped: Option<SkipReason>) {
         if self.entries.len() >= CAPACITY {
             self.entries.clear();
         }

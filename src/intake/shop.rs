@@ -6,7 +6,7 @@ use std::time::Duration;
 use autoreceive_domain::OrderId;
 use autoreceive_redis_connection::redis::{FromRedisValue, Pipeline, Value};
 use autoreceive_redis_connection::{
-    Address, Failure, Link, Options, Script, PatternSubscription, server_text,
+    Address, Failure, Link, Options, PatternSubscription, Script, server_text,
 };
 
 use super::IntakeError;
