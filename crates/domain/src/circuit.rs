@@ -228,7 +228,7 @@ mod tests {
         }
 
         #[test]
-                fn a_circuit_is_read_as_it_was_written(
+        fn a_circuit_is_read_as_it_was_written(
             suspect in prop::option::of("[!-~]{1,20}"),
             times in prop::array::uniform3(prop::option::of(0_i64..2_000_000_000_000)),
         ) {

@@ -130,7 +130,7 @@ mod tests {
         fn an_entry_is_read_as_it_was_written(
             ids in prop::collection::vec("\\PC{1,32}", 1..5),
             data in prop::option::of("[^\\p{Cc}]{1,40}"),
-                        errors in prop::option::of(
+            errors in prop::option::of(
                 prop::collection::vec("[^\\p{Cc}]{0,60}", 0..=History::ERRORS)
             ),
         ) {

@@ -30,7 +30,7 @@ proptest! {
 
     #[test]
     fn attempts_continue_for_three_days_and_not_longer(seed in any::<u64>()) {
-                let mut spent = Span::ZERO;
+        let mut spent = Span::ZERO;
         let mut waits = Vec::new();
         while let Some(wait) = next_wait(waits.len() as u32 + 1, spent, seed) {
             prop_assert!(waits.len() < 20);

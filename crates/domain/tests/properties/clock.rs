@@ -113,7 +113,7 @@ proptest! {
         prop_assert_eq!(story.first.clock, clock_of_placing(&life, &story.first));
         for taken in &story.taken {
             let Some(after) = taken.changed() else { continue };
-                        let expected = clock_after(taken, after.kind, life.terms());
+            let expected = clock_after(taken, after.kind, life.terms());
             prop_assert_eq!(after.clock, expected, "{:?}", taken);
         }
     }
@@ -125,7 +125,7 @@ proptest! {
         for taken in &story.taken {
             let Some(after) = taken.changed() else { continue };
             match after.kind {
-                                EventKind::Held => {
+                EventKind::Held => {
                     let deadline = taken.before.clock.deadline();
                     owed = owed.or(deadline.map(|deadline| deadline.since(taken.now)));
                 }
@@ -148,7 +148,7 @@ proptest! {
                 Clock::Running { .. } => prop_assert!(!order.is_held()),
                 Clock::Paused { .. } => prop_assert!(order.is_held()),
             }
-                        prop_assert!(
+            prop_assert!(
                 order.status.is_open()
                     || !order.is_held()
                     || order.clock.kind() == Some(ClockKind::Settle)

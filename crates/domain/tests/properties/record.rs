@@ -88,7 +88,7 @@ proptest! {
         let unknown: String = fields.iter().map(|field| format!("|{field}")).collect();
         prop_assert_eq!(&newer, &Order { unknown: unknown.clone(), ..order });
         prop_assert!(record::encode(&newer).ends_with(&unknown));
-                let receive = Command::Receive { by: autoreceive_domain::Cause::Buyer };
+        let receive = Command::Receive { by: autoreceive_domain::Cause::Buyer };
         for command in [Command::Due, Command::Pay { at: None }, receive] {
             if let Decision::Changed(after) = decide(&newer, &command, now, life.terms()) {
                 prop_assert!(record::encode(&after).ends_with(&unknown));

@@ -20,7 +20,7 @@ proptest! {
         let place = Command::Place(Box::new(life.place.clone()));
         for (i, command) in std::iter::once(&place).chain(&accepted(&story)).enumerate() {
             let now = shifted(story.end, later + i as i64);
-                        let decision = decide(&story.last, command, now, life.terms());
+            let decision = decide(&story.last, command, now, life.terms());
             prop_assert_eq!(decision, Decision::Unchanged, "{:?}", command);
         }
     }
@@ -34,7 +34,7 @@ proptest! {
         let mut done = Vec::new();
         for taken in &story.taken {
             for command in &done {
-                                let now = shifted(taken.now, later);
+                let now = shifted(taken.now, later);
                 let decision = decide(&taken.before, command, now, life.terms());
                 prop_assert_eq!(decision, Decision::Unchanged, "{:?}", command);
             }
@@ -52,7 +52,7 @@ proptest! {
             let other = "quite another word".parse().unwrap();
             let repeat = match &taken.command {
                 Command::Pay { .. } => Command::Pay { at },
-                                Command::Ship { .. } => {
+                Command::Ship { .. } => {
                     Command::Ship { at, carrier: None, tracking: "another".parse().ok() }
                 }
                 Command::Deliver { .. } => Command::Deliver { at },
@@ -61,7 +61,7 @@ proptest! {
                 Command::Refund { .. } => Command::Refund { reason: Some(other) },
                 _ => continue,
             };
-                        let decision = decide(after, &repeat, taken.now, life.terms());
+            let decision = decide(after, &repeat, taken.now, life.terms());
             prop_assert_eq!(decision, Decision::Unchanged, "{:?}", repeat);
         }
     }

@@ -169,7 +169,7 @@ proptest! {
     #[test]
     fn a_change_is_one_version_and_one_event_of_its_kind(life in a_wild_life()) {
         let story = life.live();
-                let first = &story.first;
+        let first = &story.first;
         prop_assert_eq!((first.version, first.kind), (1, EventKind::Placed));
         prop_assert_eq!(first.changed_at, life.start);
         let mut version = 1;
@@ -182,7 +182,7 @@ proptest! {
                 Command::Receive { by } => by,
                 _ => Cause::Shop,
             };
-                        prop_assert_eq!((after.version, after.cause), (version, cause));
+            prop_assert_eq!((after.version, after.cause), (version, cause));
             prop_assert_eq!(after.changed_at, taken.now);
         }
     }
@@ -202,7 +202,7 @@ proptest! {
                 EventKind::Completed => times.completed_at = at,
                 EventKind::Cancelled => times.cancelled_at = at,
                 EventKind::Refunded => times.refunded_at = at,
-                                EventKind::Placed
+                EventKind::Placed
                 | EventKind::Held
                 | EventKind::Released
                 | EventKind::Extended

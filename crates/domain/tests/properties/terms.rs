@@ -49,7 +49,7 @@ proptest! {
     #[test]
     fn no_text_panics_as_terms_revision_or_policy_name(text in nasty(80), any in any::<String>()) {
         for text in [text, any] {
-                        let _ = text.parse::<Terms>();
+            let _ = text.parse::<Terms>();
             let _ = text.parse::<Revision>();
             let _ = Policy::new(&text, Terms::default());
             let _ = format!("receive_after={text} remind_before={text}").parse::<Terms>();

@@ -25,7 +25,7 @@ proptest! {
             let Some(deadline) = order.clock.deadline() else { continue };
             for now in [shifted(deadline, -1), shifted(deadline, -early)] {
                 let Some(after) = due(order, now, &life) else { continue };
-                                let reminder = (EventKind::ReceiveReminder, order.status);
+                let reminder = (EventKind::ReceiveReminder, order.status);
                 prop_assert_eq!((after.kind, after.status), reminder);
                 prop_assert_eq!(after.clock.deadline(), Some(deadline));
             }
@@ -51,7 +51,7 @@ proptest! {
         for order in life.live().versions() {
             let Some(deadline) = order.clock.deadline() else { continue };
             let after = due(order, shifted(deadline, late), &life).unwrap();
-                        let ended = [Status::Received, Status::Completed, Status::Cancelled];
+            let ended = [Status::Received, Status::Completed, Status::Cancelled];
             prop_assert!(ended.contains(&after.status));
             prop_assert_ne!(after.kind, EventKind::ReceiveReminder);
         }
@@ -60,7 +60,7 @@ proptest! {
     #[test]
     fn an_order_without_a_running_clock_is_never_due(life in a_wild_life(), late in any::<i64>()) {
         let story = life.live();
-                let stopped = |order: &&Order| order.is_held() || order.clock == Clock::None;
+        let stopped = |order: &&Order| order.is_held() || order.clock == Clock::None;
         for order in story.versions().filter(stopped) {
             prop_assert_eq!(order.next_due_at(), None);
             prop_assert_eq!(due(order, shifted(story.end, late), &life), None);
@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn a_running_clock_has_a_due_time_and_it_is_never_after_the_deadline(life in a_wild_life()) {
         for order in life.live().versions() {
-                        let is_running = matches!(order.clock, Clock::Running { .. });
+            let is_running = matches!(order.clock, Clock::Running { .. });
             prop_assert_eq!(order.next_due_at().is_some(), is_running);
             prop_assert!(order.next_due_at() <= order.clock.deadline());
         }
@@ -82,7 +82,7 @@ proptest! {
         let mut last = None;
         for _ in 0..=life.terms().remind_before.len() + 2 {
             let Some(next_due) = order.next_due_at() else { break };
-                        prop_assert!(
+            prop_assert!(
                 last < Some(next_due) || order.clock.deadline() == Some(next_due),
                 "due again at {next_due:?}"
             );
