@@ -188,8 +188,7 @@ fn an_error_of_a_database_action_names_the_keys() {
         (
             "statement = \"SELECT :order\"".to_owned(),
             "actions.db.statement",
-            ":order stands for \
-            nothing",
+            ":order is not a parameter",
         ),
         (
             "secret = \"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrs=\"".to_owned(),
@@ -320,7 +319,7 @@ fn an_error_names_the_full_key_its_source_and_what_is_expected() {
         (
             "[store]\nshards = \"many\"",
             "store.shards (in autoreceive.toml in the current directory): expected a whole \
-                number, not negative, found a string",
+                number, 0 or more, found a string",
         ),
         ("[store]\nshards = -1", "expected a whole number, 0 or more, found an integer"),
         (

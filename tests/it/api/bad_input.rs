@@ -169,7 +169,7 @@ fn wrong_commands() -> Vec<WrongRequest> {
         ),
         command("Pay", json!({}), 404, "unknown_command", "place, pay"),
         command("%00", json!({}), 404, "unknown_command", "place, pay"),
-        command("place", json!({"buyer_id": "other"}), 409, "order_exists", "another"),
+        command("place", json!({"buyer_id": "other"}), 409, "order_exists", "buyer_id"),
     ]
 }
 
