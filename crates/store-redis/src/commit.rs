@@ -70,7 +70,7 @@ impl RedisStore {
             let why = format!(
                 "a commit has {largest} changes or notes; at most {MAX_CHANGES} are allowed"
             );
-            CommitResult::Refused(Refusal::Unavailable(why.into()))
+            CommitResult::Refused(Refusal::Unavailable(why))
         })
     }
 

@@ -117,15 +117,15 @@ impl Drop for PinnedConnection {
     fn drop(&mut self) {
         let mut state = self.pool.state();
         state.in_use -= 1;
-        if let Some(connection) = self.connection.take() {
-            if state.idle.len() + state.in_use < MAX_CONNECTIONS {
-                state.idle.push(IdleConnection {
-                    connection,
-                    era: self.era,
-                    used: Instant::now(),
-                    is_open: self.is_open,
-                });
-            }
+        if state.idle.len() + state.in_use < MAX_CONNECTIONS
+            && let Some(connection) = self.connection.take()
+        {
+            state.idle.push(IdleConnection {
+                connection,
+                era: self.era,
+                used: Instant::now(),
+                is_open: self.is_open,
+            });
         }
     }
 }
