@@ -92,8 +92,8 @@ async fn a_service_waits_for_a_server_that_loads_its_data() {
     redis.begin_restart();
     let mut service = Process::spawn(&config, &[]);
     waits(&service, &config).await;
-    eventually("it says that the server is reading", 30, async || {
-        log(&config).contains("still reading its data")
+    eventually("it says that the server is loading", 30, async || {
+        log(&config).contains("still loading its data")
     })
     .await;
     service.wait_until_ready().await;
