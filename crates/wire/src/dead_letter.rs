@@ -189,6 +189,11 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), InputError> {
         (Some(ids), false, false)
             if fields.cursor.is_none() && (1..=MAX_IDS).contains(&ids.len()) =>
         {
+            if let Some(id) = ids.iter().find(|id| !looks_like_event_id(id)) {
+                let shown: String = id.chars().take(60).collect();
+                let wrong = "is not an event id; expected one such as \"A-1:3\"";
+                return Err(InputError::value("ids", format_args!("{shown:?} {wrong}")));
+            }
             WhichDeadLetters::Ids(ids)
         }
         (Some(_), false, false) => {
@@ -213,6 +218,16 @@ pub fn read_which(json: &[u8]) -> Result<(WhichDeadLetters, bool), InputError> {
         }
     };
     Ok((which, fields.dry_run == Some(true)))
+}
+
+/// Whether a text has the form of an event id, as the API's schema describes it. An id of that form
+/// that no event has selects nothing.
+fn looks_like_event_id(text: &str) -> bool {
+    let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"_%-".contains(&byte);
+    text.rsplit_once(':').is_some_and(|(order, version)| {
+        let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit());
+        is_version && !order.is_empty() && order.bytes().all(is_encoded)
+    })
 }
 
 /// Reads a filter.
@@ -272,6 +287,9 @@ mod tests {
             r#"{"dry_run":true}"#,
             r#"{"cursor":"c"}"#,
             r#"{"ids":[]}"#,
+            r#"{"ids":["A-1:3","0:0*"]}"#,
+            r#"{"ids":["A-1"]}"#,
+            r#"{"ids":[":3"]}"#,
             r#"{"ids":["a"],"cursor":"c"}"#,
             r#"{"ids":["a"],"all":true}"#,
             r#"{"all":true,"error":"x"}"#,
@@ -280,7 +298,7 @@ mod tests {
         ] {
             assert_eq!(meant(json), Err("invalid"), "{json}");
         }
-        let many = serde_json::json!({"ids": vec!["a"; MAX_IDS + 1]}).to_string();
+        let many = serde_json::json!({"ids": vec!["A-1:3"; MAX_IDS + 1]}).to_string();
         assert_eq!(
             (meant(&many), meant(r#"{"al":true}"#), meant("[]")),
             (Err("invalid"), Err("malformed"), Err("malformed"))
