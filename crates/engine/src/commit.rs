@@ -16,12 +16,8 @@ use crate::core::Core;
 use crate::metrics::{ByCause, BySource};
 use crate::outbox::Prepared;
 use crate::planned::{Fate, Planned, ShardPlan};
-use crate::settings::MAX_BATCH;
+use crate::settings::{COMMIT_BYTES, MAX_BATCH, ORDER_BYTES};
 
-/// The most bytes of records in one commit: one that writes more would block the server for others.
-pub(crate) const COMMIT_BYTES: usize = 256 * 1_024;
-/// What an order takes without its `data`, roughly.
-pub(crate) const ORDER_BYTES: usize = 160;
 /// After so many conflicts a round is halved, and after one more each order goes alone.
 const HALVED_AFTER: u32 = 2;
 

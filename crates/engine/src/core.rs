@@ -9,12 +9,11 @@ use autoreceive_store::now::StoreTime;
 use autoreceive_store::{Cas, Expected, Space, Store};
 
 use crate::backfills::Backfills;
-use crate::commit::{COMMIT_BYTES, ORDER_BYTES};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::planned::{Decided, Planned};
 use crate::reply::ReplyOutcome;
-use crate::settings::Settings;
+use crate::settings::{COMMIT_BYTES, ORDER_BYTES, Settings};
 use crate::team::Team;
 use crate::terms::TermsBook;
 use crate::wakes::Wakes;

@@ -7,6 +7,10 @@ use crate::guard::Guard;
 
 /// The most orders in one commit.
 pub(crate) const MAX_BATCH: usize = 500;
+/// The most bytes of records in one commit: one that writes more would block the server for others.
+pub(crate) const COMMIT_BYTES: usize = 256 * 1_024;
+/// What an order takes without its `data`, roughly.
+pub(crate) const ORDER_BYTES: usize = 160;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {

@@ -12,8 +12,9 @@
 //!   for tests.
 //! - A user without the right to one of the writes, or a server without memory, fails the
 //!   transaction whole when it is queued.
-//! - Rights and types are looked at with the read, and all but the outbox's keys are watched:
-//!   settling changes those all the time.
+//! - Types are looked at with the read, and all but the outbox's keys are watched: settling changes
+//!   those all the time. Rights need no look: Redis asks for each when it queues the command, which
+//!   is later.
 //! - The time is read again with the orders, so that a clock that was moved, or a worker that was
 //!   stopped, is noticed as by the script.
 //!
@@ -25,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use autoreceive_domain::{ActionName, OrderId, Shard, Time};
-use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 use tokio::time::Instant;
 
 use super::RedisStore;
@@ -42,8 +43,6 @@ use autoreceive_store::{At, Change, Commit, CommitResult, ReadToken, STALE_AFTER
 pub(super) const LEAST: usize = 32;
 /// How often rights and types are looked at again after a transaction failed in part.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
-/// What a transaction can write with.
-const COMMANDS: [&str; 4] = ["HSET", "ZADD", "ZREM", "HINCRBY"];
 
 /// A read that is watched: what a [`ReadToken`] of this store holds.
 struct Watched {
@@ -149,7 +148,7 @@ impl RedisStore {
         }
         let records = answers.split_off(pipe.len() - 1 - reads.len());
         let checks = answers.split_off(1 + usize::from(was_open));
-        let now = self.checked(checks, actions.len()).await;
+        let now = self.checked(checks, actions.len());
         let versions = records.first().and_then(|records| versions(ids, records));
         let token = match (now, versions) {
             (Ok(Some(now)), Some(versions)) if connection.is_open() => {
@@ -172,7 +171,6 @@ impl RedisStore {
         watch.arg(keys.counts(shard)).arg(keys.held(shard));
         watch.arg(keys.retention(shard)).arg(keys.clock(shard));
         self.ask_time(&mut pipe);
-        pipe.add_command(self.probe(&keys.orders(shard)));
         pipe.cmd("HGETALL").arg(keys.counts(shard));
         pipe.cmd("TYPE").arg(keys.due(shard));
         pipe.cmd("TYPE").arg(keys.held(shard));
@@ -188,29 +186,12 @@ impl RedisStore {
         pipe
     }
 
-    /// Asks which of the commands of a transaction are refused.
-    fn probe(&self, key: &str) -> Cmd {
-        let mut call = self.scripts.probe.call(&[]);
-        for command in COMMANDS {
-            call.arg(command).arg(key).arg(2);
-        }
-        call
-    }
-
-    /// The shard's time, where all rights, types and counts are as they should be.
-    async fn checked(&self, answers: Vec<Value>, actions: usize) -> Result<Option<Time>, StoreError> {
+    /// The shard's time, where all types and counts are as they should be.
+    fn checked(&self, answers: Vec<Value>, actions: usize) -> Result<Option<Time>, StoreError> {
         let mut replies = Replies::new(answers);
         let At { now, .. } = self.found(&mut replies)?;
-        let refused = replies.texts();
-        if refused.is_err() {
-            // A server that does not know the script is given it; the next read finds it there.
-            let mut calls = Pipeline::with_capacity(1);
-            calls.add_command(self.probe(""));
-            self.link.run(&self.scripts.probe, &calls).await;
-        }
-        let mut is_right = refused?.is_empty();
         let counts = replies.texts()?;
-        is_right &= counts.chunks(2).all(|pair| pair.get(1).is_some_and(is_count));
+        let mut is_right = counts.chunks(2).all(|pair| pair.get(1).is_some_and(is_count));
         let wanted = ["zset", "hash"].into_iter().cycle().take(2 * actions);
         for want in ["zset", "zset", "zset"].into_iter().chain(wanted) {
             is_right &= replies.text()?.is_some_and(|is| is == want || is == "none");
@@ -220,15 +201,16 @@ impl RedisStore {
 
     /// Commits what follows from a watched read. None where nothing was written, and the script is
     /// to be called.
-    pub(super) async fn commit_watched(&self, read: ReadToken, commit: &Commit, writes: &Writes) -> Option<CommitResult> {
+    pub(super) async fn commit_watched(&self, read: ReadToken, commit: &Commit) -> Option<CommitResult> {
         let mut read = read.into_read::<Watched>()?;
         let is_ours = self.pinned.owns(&read.connection);
         if !is_ours || read.connection.era() != self.link.era() || !read.is_before(commit) {
             return None;
         }
+        let writes = Writes::of(&self.keys, commit.shard, &commit.round);
         let mut pipe = Pipeline::with_capacity(writes.list.len() + 1);
-        for write in &writes.list {
-            pipe.add_command(write.command.clone());
+        for write in writes.list {
+            pipe.add_command(write.command);
         }
         pipe.cmd("EXEC");
         let (begun, deadline) = (Instant::now(), self.link.deadline());
@@ -253,7 +235,8 @@ impl RedisStore {
             why,
             "a key or a right was changed while orders were committed: what is missing is written again"
         );
-        let missing = Missing::of(&commit.round, writes, &answers);
+        let writes = Writes::of(&self.keys, commit.shard, &commit.round);
+        let missing = Missing::of(&commit.round, &writes, &answers);
         self.repair(commit.shard, missing, deadline).await;
         let why = format!("a key or a right was changed while orders were committed: {why}");
         Some(CommitResult::Unknown(why))
