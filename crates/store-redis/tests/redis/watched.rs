@@ -304,7 +304,8 @@ async fn a_wrong_type_or_a_missing_right_that_was_there_before_is_found_by_the_s
             None => ground.home.cli(&["SET", &ground.key(what), "x"]),
         };
         let receipts = ground.receipts("second").await;
-        assert!(receipts.read.is_none(), "{what}");
+        // Redis asks for rights when it queues a command: a missing one is no reason not to watch.
+        assert_eq!(receipts.read.is_some(), what.starts_with('-'), "{what}");
         let before = ground.home.everything();
         let result = ground.commit(receipts).await;
         assert!(unavailable(&result).is_some(), "{what}: {result:?}");
@@ -333,11 +334,9 @@ async fn a_connection_that_was_lost_watches_nothing_and_the_next_read_makes_a_ne
 }
 
 #[tokio::test]
-async fn a_server_that_forgot_its_scripts_is_watched_by_the_next_read_but_one() {
+async fn a_server_that_forgot_its_scripts_is_watched_all_the_same() {
     let ground = Ground::new().await;
-    assert!(ground.is_watched().await);
     ground.home.cli(&["SCRIPT", "FLUSH"]);
-    assert!(!ground.is_watched().await);
     assert!(ground.is_watched().await);
 }
 
