@@ -186,9 +186,7 @@ async fn in_time(
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(_)) => {
-            tracing::error!(
-                "a request handler panicked; the panic message above says where"
-            );
+            tracing::error!("a request handler panicked; the panic message above says where");
             Problem::internal().into_response()
         }
         Err(_) if is_read => Problem::timed_out().of_read().into_response(),

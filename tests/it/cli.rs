@@ -557,8 +557,7 @@ async fn a_refusal_lists_the_permitted_commands_and_sets_the_exit_code() {
     }
     let output = Canned::start(200, "<html>").await.run(&["order", "list"]).await;
     assert!(
-        output.status.code() == Some(1)
-            && text(&output.stderr).contains("is not autoreceive"),
+        output.status.code() == Some(1) && text(&output.stderr).contains("is not autoreceive"),
         "{output:?}"
     );
 }

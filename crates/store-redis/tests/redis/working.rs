@@ -141,7 +141,8 @@ async fn a_waiting_order_takes_at_most_310_bytes() {
 
 #[tokio::test]
 async fn a_scan_starts_its_shard_again_if_another_process_continues_it() {
-    let mut server = RedisServer::start(&[]);
+    // On a busy disk `everysec` may lose writes before a kill.
+    let mut server = RedisServer::start(&["--appendfsync", "always"]);
     let expected = {
         let test = TestStore::on(Arc::new(RedisServer::start(&[])), "x".into(), false).await;
         test.in_shard(0, test.now().await, 600)
