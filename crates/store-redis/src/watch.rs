@@ -12,8 +12,8 @@
 //!   clock is watched as well.
 //! - A missing permission or a full memory fails the whole transaction while it is queued, so
 //!   permissions need no check with the read.
-//! - Types are checked with the read. All keys except the outbox's are watched; settling changes the
-//!   outbox's keys all the time.
+//! - Types are checked with the read. All keys except the outbox's are watched; settling changes
+//!   the outbox's keys all the time.
 //! - The time is read again with the orders, so a clock that was advanced or a worker that was
 //!   suspended is noticed, as in the script.
 //!

@@ -320,7 +320,7 @@ async fn a_wrong_type_or_missing_permission_before_the_read_is_found_by_the_scri
             None => fixture.test.cli(&["SET", &fixture.key(what), "x"]),
         };
         let receipts = fixture.receipts("second").await;
-        // Redis checks permissions when it queues a command: a missing one does not prevent a watch.
+        // Redis checks permissions when it queues a command. A missing one does not stop a watch.
         assert_eq!(receipts.read.is_some(), what.starts_with('-'), "{what}");
         let before = fixture.test.everything();
         let result = fixture.commit(receipts).await;
